@@ -1,0 +1,92 @@
+"""What flagging concluded: flags raised, changed and cleared; student months and school days tallied."""
+
+from datetime import date
+from enum import StrEnum
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.events.attendance import Grade
+from contracts.events.envelope import Days, Event, School, SchoolYear
+
+
+class Level(StrEnum):
+    """How far it has gone. `at_risk` is the programme's *begun to miss*; 10 % and 20 % are the other lines."""
+
+    NONE = "none"
+    AT_RISK = "at_risk"
+    CHRONICALLY_ABSENT = "chronically_absent"
+    SEVERELY_CHRONICALLY_ABSENT = "severely_chronically_absent"
+
+
+class Accumulator(StrEnum):
+    """Over which enrolments the days are counted (CGS 10-198c: school; the state's practice: district, state)."""
+
+    SCHOOL = "school"
+    DISTRICT = "district"
+    STATE = "state"
+
+
+class _Flag(Event):
+    school: School
+    student_key: UUID
+    household_key: UUID | None = None
+    grade: Grade | None = None
+    school_year: SchoolYear
+    accumulator: Accumulator
+    level: Level
+    previous_level: Level
+    days_absent: Days
+    days_enrolled: Days
+    as_of: date = Field(description="the last counted school day behind the figures")
+    policy_version: int = Field(ge=1)
+    version: int = Field(ge=1, description="counts the changes of this student's flag in this school year")
+
+
+class FlagRaised(_Flag):
+    """A student without a flag has one now."""
+
+    EVENT_TYPE: ClassVar[str] = "absence-flag.raised.v1"
+    event_type: Literal["absence-flag.raised.v1"]
+
+
+class FlagChanged(_Flag):
+    """A flagged student crossed from one level to another."""
+
+    EVENT_TYPE: ClassVar[str] = "absence-flag.changed.v1"
+    event_type: Literal["absence-flag.changed.v1"]
+
+
+class FlagCleared(_Flag):
+    """A flagged student has no flag any more; `level` is `none`."""
+
+    EVENT_TYPE: ClassVar[str] = "absence-flag.cleared.v1"
+    event_type: Literal["absence-flag.cleared.v1"]
+
+
+class StudentMonthTallied(Event):
+    """One student's month at one school; published when the month closes and again when corrected."""
+
+    EVENT_TYPE: ClassVar[str] = "student-month.tallied.v1"
+    event_type: Literal["student-month.tallied.v1"]
+    school: School
+    student_key: UUID
+    grade: Grade | None = None
+    month: date = Field(description="first day of the month")
+    days_enrolled: Days
+    days_absent: Days
+    version: int = Field(ge=1)
+
+
+class SchoolDayTallied(Event):
+    """One partition's part of a school's day; a reader adds the newest version of all parts."""
+
+    EVENT_TYPE: ClassVar[str] = "school-day.tallied.v1"
+    event_type: Literal["school-day.tallied.v1"]
+    school: School
+    school_day: date
+    part: int = Field(ge=0)
+    students_counted: int = Field(ge=0)
+    students_absent: int = Field(ge=0)
+    version: int = Field(ge=1)

@@ -1,0 +1,142 @@
+"""The topics: who writes, who reads, what keys the order, how long it is kept, and whether it names anybody."""
+
+from dataclasses import dataclass
+
+from contracts import events
+
+PARTITIONS = 24
+"""Of every topic behind ingest. Never changed in place: a key's order would be cut in two."""
+
+_DAY_MS = 24 * 3600 * 1000
+LANDING_RETENTION_MS = 30 * _DAY_MS
+TWO_SCHOOL_YEARS_MS = 2 * 366 * _DAY_MS
+FOR_EVER = -1
+
+ATTENDANCE_IN = "attendance-in-"
+ROSTER_IN = "roster-in-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """One topic. `key` says what the order holds for; `personal_data` decides who may ever read it."""
+
+    name: str
+    key: str
+    events: tuple[type[events.Event], ...]
+    producer: str
+    consumers: tuple[str, ...]
+    partitions: int = PARTITIONS
+    retention_ms: int = FOR_EVER
+    compacted: bool = False
+    personal_data: bool = False
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic(
+        name="attendance",
+        key="student_key; a completed roll goes to every partition",
+        events=(events.AttendanceRecorded, events.AttendanceRetracted, events.RollCompleted),
+        producer="ingest",
+        consumers=("flagging",),
+        retention_ms=TWO_SCHOOL_YEARS_MS,
+    ),
+    Topic(
+        name="enrollments",
+        key="student_key",
+        events=(events.EnrollmentChanged,),
+        producer="ingest",
+        consumers=("flagging",),
+        retention_ms=TWO_SCHOOL_YEARS_MS,
+    ),
+    Topic(
+        name="school-calendar",
+        key="every partition",
+        events=(events.SchoolCalendarChanged,),
+        producer="ingest",
+        consumers=("flagging",),
+        retention_ms=TWO_SCHOOL_YEARS_MS,
+    ),
+    Topic(
+        name="household-contacts",
+        key="household_key",
+        events=(events.HouseholdContactChanged,),
+        producer="ingest",
+        consumers=("scheduling", "visitlog"),
+        compacted=True,
+        personal_data=True,
+    ),
+    # The original bytes of a rejected record may name a child: it goes back to its district and to nobody else.
+    Topic(
+        name="attendance-rejected",
+        key="district",
+        events=(events.AttendanceRejected,),
+        producer="ingest",
+        consumers=(),
+        retention_ms=LANDING_RETENTION_MS,
+        personal_data=True,
+    ),
+    Topic(
+        name="receipt-progress",
+        key="receipt",
+        events=(events.ReceiptProgressed,),
+        producer="flagging",
+        consumers=("ingest",),
+        retention_ms=LANDING_RETENTION_MS,
+    ),
+    Topic(
+        name="absence-flags",
+        key="student_key",
+        events=(events.FlagRaised, events.FlagChanged, events.FlagCleared),
+        producer="flagging",
+        consumers=("scheduling", "reporting"),
+    ),
+    Topic(
+        name="student-months",
+        key="student_key",
+        events=(events.StudentMonthTallied,),
+        producer="flagging",
+        consumers=("reporting",),
+    ),
+    Topic(
+        name="school-days",
+        key="the part's own partition",
+        events=(events.SchoolDayTallied,),
+        producer="flagging",
+        consumers=("reporting",),
+    ),
+    Topic(
+        name="home-visits",
+        key="household_key",
+        events=(
+            events.VisitRequested,
+            events.VisitRequestWithdrawn,
+            events.FamilyAgreed,
+            events.FamilyDeclined,
+            events.VisitScheduled,
+            events.VisitRescheduled,
+            events.VisitCancelled,
+        ),
+        producer="scheduling",
+        consumers=("visitlog", "reporting"),
+    ),
+    Topic(
+        name="visit-log",
+        key="household_key",
+        events=(
+            events.VisitCompleted,
+            events.VisitAttempted,
+            events.LogAmended,
+            events.FollowUpPromised,
+            events.ReferralMade,
+        ),
+        producer="visitlog",
+        consumers=("scheduling", "reporting"),
+    ),
+)
+
+TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
+
+
+def landing_topics(district: str) -> tuple[str, str]:
+    """This will name the two topics, of one partition each, that only this district may write."""
+    return ATTENDANCE_IN + district, ROSTER_IN + district
