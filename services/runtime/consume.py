@@ -1,0 +1,308 @@
+"""The way in: batches from Kafka, each applied in one transaction, from the position that PostgreSQL knows."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.annotations import KafkaMessage
+from faststream.kafka.message import KafkaAckableMessage
+
+from services.runtime import telemetry
+from services.runtime.batch import Hole, HoleFound, Outcome, PoisonBurst, apply_batch, is_transient
+from services.runtime.faults import crash_point
+from services.runtime.lag import Lag
+from services.runtime.lenient import read_leniently
+from services.runtime.outbox import Publisher
+from services.runtime.positions import read_positions, refuse_beyond_log
+from services.runtime.settings import Settings
+from services.runtime.subscription import Delivery, Subscription, Undecodable
+
+__all__ = ["Consumption", "Delivery", "Subscription", "Undecodable"]
+
+log = structlog.get_logger(__name__)
+
+# The framework's defaults would commit before processing, skip the backlog of a new group, commit on a timer, and
+# give up a member after 10 seconds. A test asserts every line.
+SUBSCRIBER_OPTIONS: dict[str, Any] = {
+    "batch": True,
+    "ack_policy": AckPolicy.MANUAL,
+    "auto_offset_reset": "earliest",
+    "batch_timeout_ms": 100,
+    # Range: partition n of topics with equal counts goes to one member, so what shares a key stays together.
+    "partition_assignment_strategy": (RangePartitionAssignor,),
+    "session_timeout_ms": 30_000,
+    "heartbeat_interval_ms": 3_000,
+    "rebalance_timeout_ms": 60_000,
+    "fetch_max_bytes": 32 << 20,
+}
+# What may wait in memory: this much per partition. A pattern may match hundreds of topics, hence less for each.
+PARTITION_BYTES = 4 << 20
+PARTITION_BYTES_OF_PATTERN = 1 << 20
+GRACEFUL_SECONDS = 8.0
+
+FIRST_BACKOFF_SECONDS = 0.1
+LONGEST_BACKOFF_SECONDS = 5.0
+ASSIGNMENT_SECONDS = 25.0
+
+
+class Consumption:
+    """One subscription being consumed. `give_up(reason)` is called when only a new process can help."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        *,
+        settings: Settings,
+        pool: asyncpg.Pool,
+        publisher: Publisher,
+        give_up: Callable[[str], None],
+    ) -> None:
+        self.subscription = subscription
+        self.lag = Lag(subscription.group)
+        self.stopping = asyncio.Event()
+        self.polled_at = self.attempted_at = time.monotonic()
+        self._pool = pool
+        self._publisher = publisher
+        self._give_up = give_up
+        self._backoff_seconds = FIRST_BACKOFF_SECONDS
+        self._holes: set[Hole] = set()
+        self._broker = KafkaBroker(
+            settings.kafka_bootstrap_servers,
+            metadata_max_age_ms=settings.kafka_metadata_max_age_ms,
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            graceful_timeout=GRACEFUL_SECONDS,
+            logger=None,
+        )
+        self._subscriber = self._broker.subscriber(
+            *subscription.topics,
+            pattern=subscription.pattern,
+            group_id=subscription.group,
+            max_records=subscription.max_records,
+            max_partition_fetch_bytes=PARTITION_BYTES_OF_PATTERN if subscription.pattern else PARTITION_BYTES,
+            listener=_FromStoredPositions(self),
+            parser=self._parse,
+            decoder=_do_not_decode,
+            **SUBSCRIBER_OPTIONS,
+        )
+        self._subscriber(self._on_batch)
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """The Kafka consumer, while there is one."""
+        return self._subscriber.consumer
+
+    async def start(self) -> None:
+        """This will join the group. Raises KafkaError when no broker answers."""
+        await self._broker.connect()
+        configuration = self._broker.config.broker_config
+        options = cast("partial[AIOKafkaConsumer]", configuration.builder).keywords
+        configuration.builder = partial(_Consumer, **{**options, "consumption": self})
+        await self._broker.start()
+
+    async def stop(self) -> None:
+        """This will finish the batch in hand, or give it back after a few seconds, and leave the group."""
+        self.stopping.set()
+        await self._broker.stop()
+
+    def coordinates(self) -> bool:
+        """This will tell whether the task that keeps the membership lives; once dead it never comes back by itself."""
+        coordinator = getattr(self.consumer, "_coordinator", None)
+        task = getattr(coordinator, "_coordination_task", None)
+        return task is None or not task.done()
+
+    async def _parse(self, records: tuple[ConsumerRecord, ...]) -> KafkaAckableMessage:
+        # Neither headers nor values are touched here: a bad one must not throw away the batch around it.
+        first = records[0]
+        return KafkaAckableMessage(
+            body=b"",
+            headers={},
+            raw_message=records,
+            content_type=None,
+            correlation_id=None,
+            message_id=f"{first.topic}-{first.partition}-{first.offset}",
+            reply_to="",
+            path={},
+            consumer=self.consumer,
+        )
+
+    async def _on_batch(self, _body: Any, message: KafkaMessage) -> None:
+        # The framework swallows whatever is raised here, so nothing may be.
+        try:
+            await self._take(message.raw_message)
+        except Exception as error:
+            log.error("batch ended in an unforeseen way", group=self.subscription.group, **telemetry.where(error))
+            self._give_up(f"{self.subscription.group}: {type(error).__name__}")
+
+    async def _take(self, records: tuple[ConsumerRecord, ...]) -> None:
+        group = self.subscription.group
+        crash_point("after_poll")
+        telemetry.RECORDS_IN.labels(group).inc(len(records))
+        self.lag.take(records)
+        started = time.perf_counter()
+        try:
+            outcome = await apply_batch(self._pool, self._publisher, self.subscription, records, self._holes)
+        except HoleFound as found:
+            self._read_again(found)
+        except PoisonBurst as burst:
+            self._rewind(records)
+            log.error("too many records can't be applied", group=group, reason=str(burst))
+            self._give_up(str(burst))
+            await self.stopping.wait()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            self._rewind(records)
+            await self._back_off(error)
+        else:
+            self._backoff_seconds = FIRST_BACKOFF_SECONDS
+            self._note(outcome, len(records), time.perf_counter() - started)
+            await self._hint(outcome)
+        finally:
+            self.attempted_at = time.monotonic()
+
+    def _note(self, outcome: Outcome, records: int, seconds: float) -> None:
+        group = self.subscription.group
+        for hole in [each for each in self._holes if each.partition in outcome.next_offsets]:
+            self._holes.remove(hole)
+            telemetry.HOLES.labels(group).inc()
+            log.warning(
+                "the log has a hole",
+                group=group,
+                topic=hole.partition.topic,
+                partition=hole.partition.partition,
+                expected=hole.expected,
+                found=hole.found,
+            )
+        telemetry.RECORDS_APPLIED.labels(group).inc(outcome.applied)
+        telemetry.RECORDS_SKIPPED.labels(group).inc(outcome.skipped)
+        for reason, count in outcome.dead_letters.items():
+            telemetry.RECORDS_DEAD.labels(group, reason).inc(count)
+        telemetry.BATCH_SECONDS.labels(group).observe(seconds)
+        telemetry.BATCH_RECORDS.labels(group).observe(records)
+        self.lag.applied(outcome.next_offsets)
+        if outcome.dead_letters:
+            log.warning("records set aside", group=group, reasons=outcome.dead_letters)
+        log.debug("batch applied", group=group, records=records, seconds=round(seconds, 4))
+
+    async def _hint(self, outcome: Outcome) -> None:
+        # For lag tools only; after a rebalance it fails, and that is fine.
+        consumer = self.consumer
+        if consumer is None or not outcome.next_offsets:
+            return
+        mine = consumer.assignment()
+        offsets = {partition: offset for partition, offset in outcome.next_offsets.items() if partition in mine}
+        if offsets:
+            try:
+                await consumer.commit(offsets)
+            except (KafkaError, IllegalStateError) as error:
+                log.debug("offsets not committed", group=self.subscription.group, error=type(error).__name__)
+
+    def _read_again(self, found: HoleFound) -> None:
+        for hole in found.holes:
+            self._holes.add(hole)  # accepted when the second read starts at the same record
+            self._seek(hole.partition, hole.expected)
+
+    def _rewind(self, records: tuple[ConsumerRecord, ...]) -> None:
+        first: dict[TopicPartition, int] = {}
+        for record in records:
+            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+        for each, offset in first.items():
+            self._seek(each, offset)
+
+    def _seek(self, partition: TopicPartition, offset: int) -> None:
+        consumer = self.consumer
+        if consumer is not None and partition in consumer.assignment():
+            consumer.seek(partition, offset)
+
+    async def _back_off(self, error: Exception) -> None:
+        seconds = self._backoff_seconds * random.uniform(0.5, 1.5)
+        self._backoff_seconds = min(self._backoff_seconds * 2, LONGEST_BACKOFF_SECONDS)
+        telemetry.RETRIES.labels(self.subscription.group).inc()
+        log.warning(
+            "batch given back", group=self.subscription.group, wait_seconds=round(seconds, 2), **telemetry.where(error)
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        except TimeoutError:
+            pass
+
+    async def take_positions(self, partitions: set[TopicPartition]) -> None:
+        """This will seek the partitions to the stored positions. Gives up when that can't be done."""
+        consumer = self.consumer
+        if consumer is None or not partitions:
+            return
+        # Before the first await: the assignment is live already, and records from elsewhere must not come.
+        consumer.pause(*partitions)
+        try:
+            async with asyncio.timeout(ASSIGNMENT_SECONDS):
+                starts = await consumer.beginning_offsets(list(partitions))
+                ends = await consumer.end_offsets(list(partitions))
+                async with self._pool.acquire() as connection:
+                    positions = await read_positions(connection, self.subscription.group, starts)
+            refuse_beyond_log(positions, ends)
+            for partition, next_offset in positions.items():
+                self._seek(partition, next_offset)
+            mine = consumer.assignment()
+            consumer.resume(*(each for each in partitions if each in mine))
+            self._holes.clear()
+            self.lag.assigned(positions, ends)
+        except Exception as error:
+            # aiokafka would log it and leave the partitions paused for good.
+            log.error("positions not taken", group=self.subscription.group, **telemetry.where(error))
+            self._give_up(f"{self.subscription.group}: positions not taken: {type(error).__name__}")
+
+    def rewind_to_positions(self) -> None:
+        """This will read every partition again from what was last applied."""
+        for partition, next_offset in self.lag.next_offsets.items():
+            self._seek(partition, next_offset)
+
+
+class _FromStoredPositions(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, consumption: Consumption) -> None:
+        self._consumption = consumption
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Nothing depends on this callback: a lost member may never get it."""
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        await self._consumption.take_positions(assigned)
+
+
+class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]
+    """Notes every poll, for liveness, and survives a header name that is not UTF-8."""
+
+    def __init__(self, *topics: str, consumption: Consumption, **options: Any) -> None:
+        super().__init__(*topics, **options)
+        self._consumption = consumption
+
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        self._consumption.polled_at = time.monotonic()
+        try:
+            records: dict[TopicPartition, list[ConsumerRecord]] = await super().getmany(
+                *partitions, timeout_ms=timeout_ms, max_records=max_records
+            )
+        except UnicodeDecodeError:
+            # Raised for one record, but the records drained with it are gone from memory: read all of them again.
+            log.warning("a header name is not UTF-8: reading leniently", group=self._consumption.subscription.group)
+            read_leniently()
+            self._consumption.rewind_to_positions()
+            return {}
+        return records
+
+
+async def _do_not_decode(_message: Any) -> None:
+    return None

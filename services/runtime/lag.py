@@ -1,0 +1,78 @@
+"""How far behind a consumer is, in records and in seconds."""
+
+import time
+from collections.abc import Iterable, Mapping
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from services.runtime import telemetry
+
+
+class Lag:
+    """Keeps, per assigned partition, the next offset, the log's end, and since when something has been waiting."""
+
+    def __init__(self, group: str) -> None:
+        self.next_offsets: dict[TopicPartition, int] = {}
+        self._group = group
+        self._ends: dict[TopicPartition, int] = {}
+        self._measured_at = 0.0
+        # The oldest record not applied is no older than this: the last one applied, or the last time nothing waited.
+        self._waiting_since: dict[TopicPartition, float] = {}
+        self._in_hand: dict[TopicPartition, float] = {}
+
+    def assigned(self, positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+        """This will begin anew with these partitions."""
+        for partition in self.next_offsets:
+            telemetry.LAG_RECORDS.remove(self._group, partition.topic, str(partition.partition))
+            telemetry.LAG_SECONDS.remove(self._group, partition.topic, str(partition.partition))
+        self.next_offsets = dict(positions)
+        self._waiting_since = dict.fromkeys(positions, time.time())
+        self._in_hand = {}
+        self.measured(ends)
+
+    def take(self, records: Iterable[ConsumerRecord]) -> None:
+        """This will note when the oldest record in hand was written."""
+        seen = None
+        for record in records:
+            if record.partition != seen:
+                seen = record.partition
+                self._in_hand.setdefault(TopicPartition(record.topic, record.partition), record.timestamp / 1000)
+
+    def applied(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        """This will note how far a batch came."""
+        for partition, next_offset in next_offsets.items():
+            if partition in self.next_offsets:
+                self.next_offsets[partition] = next_offset
+                self._waiting_since[partition] = max(self._waiting_since[partition], self._in_hand.get(partition, 0.0))
+        self._in_hand.clear()
+
+    def measured(self, ends: Mapping[TopicPartition, int]) -> None:
+        """This will note where the log of each partition ends now."""
+        self._measured_at = time.monotonic()
+        self._ends = dict(ends)
+        now = time.time()
+        for partition, end in ends.items():
+            if self.next_offsets.get(partition, end) >= end:
+                self._waiting_since[partition] = now
+
+    def records(self) -> int:
+        """This will count the records waiting, as far as the last measurement knows."""
+        return sum(
+            max(0, end - self.next_offsets[partition])
+            for partition, end in self._ends.items()
+            if partition in self.next_offsets
+        )
+
+    def measured_seconds_ago(self) -> float:
+        """This will tell how old the measurement is."""
+        return time.monotonic() - self._measured_at
+
+    def publish(self) -> None:
+        """This will set the metrics, as of now."""
+        now = time.time()
+        for partition, next_offset in self.next_offsets.items():
+            waiting = max(0, self._ends.get(partition, next_offset) - next_offset)
+            since = self._in_hand.get(partition, self._waiting_since.get(partition, now))
+            labels = (self._group, partition.topic, str(partition.partition))
+            telemetry.LAG_RECORDS.labels(*labels).set(waiting)
+            telemetry.LAG_SECONDS.labels(*labels).set(max(0.0, now - since) if waiting else 0.0)

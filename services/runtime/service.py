@@ -1,0 +1,275 @@
+"""A service: what it declares, and how it starts, shows that it lives, and stops.
+
+Start one with `python -m services.runtime.service NAME`: the `service` of services.NAME.app is run.
+"""
+
+import asyncio
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+import fastapi
+import structlog
+from aiokafka.errors import KafkaError
+
+from services.runtime import faults, telemetry, web
+from services.runtime.consume import Consumption, Subscription
+from services.runtime.database import open_pool
+from services.runtime.migrate import migrate
+from services.runtime.outbox import Publisher
+from services.runtime.relay import measure_outbox, run_relay
+from services.runtime.settings import Settings, SettingsRejected
+from services.runtime.transaction import Transaction, begin
+
+STOP_SECONDS = 14.0
+RETRY_SECONDS = 1.0
+SAMPLE_SECONDS = 5.0
+STALL_SECONDS = 120.0
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class Context:
+    """What routes and timers work with."""
+
+    def __init__(self, settings: Settings, pool: asyncpg.Pool, publisher: Publisher) -> None:
+        self.settings = settings
+        self.pool = pool
+        self.publisher = publisher
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """This will open a transaction with an outbox; leaving the block commits."""
+        return begin(self.pool, self.publisher)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timer:
+    """Something done every so often, by one process at a time, and again after it failed."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[Context], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What a service is made of."""
+
+    name: str
+    migrations: Path
+    subscriptions: tuple[Subscription, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    routes: Callable[[Context], fastapi.APIRouter] | None = None
+    settings: type[Settings] = Settings
+
+
+class Running:
+    """One service in this process, from start to stop."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self.service = service
+        self.settings = settings
+        self.stop = asyncio.Event()
+        self.exit_code = 0
+        self._started = False
+        self._consumptions: list[Consumption] = []
+        self._pool: asyncpg.Pool | None = None
+        self._publisher = Publisher(settings.kafka_bootstrap_servers, source=service.name)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def give_up(self, reason: str) -> None:
+        """This will stop the process with an exit code that says it failed: a new one may do better."""
+        log.error("giving up", reason=reason)
+        self.exit_code = 1
+        self.stop.set()
+
+    async def run(self) -> int:
+        """This will run the service until it is told to stop or gives up, and return the exit code."""
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self.stop.set)
+        app = web.application(self.service.name, alive=self.alive, ready=self.ready, measure=self.measure)
+        server = web.server(app, self.settings.http_host, self.settings.http_port)
+        serving = asyncio.create_task(server.serve(), name="http")
+        serving.add_done_callback(self._ended)
+        starting = asyncio.create_task(self._start(app), name="start")
+        starting.add_done_callback(self._ended)
+
+        await self.stop.wait()
+        log.info("stopping")
+        # The last resort: what can't be stopped in time is cut off; nothing is lost by that.
+        loop.call_later(STOP_SECONDS, os._exit, 1)
+        starting.cancel()
+        await self._stop()
+        server.should_exit = True
+        await asyncio.gather(serving, starting, return_exceptions=True)
+        return self.exit_code
+
+    async def _start(self, app: fastapi.FastAPI) -> None:
+        pool = self._pool = await self._until_there(lambda: open_pool(self.settings.database_url, self.service.name))
+        async with pool.acquire() as connection:
+            applied = await migrate(connection, self.service.migrations)
+        await self._until_there(self._publisher.start)
+        context = Context(self.settings, pool, self._publisher)
+        if self.service.routes is not None:
+            app.include_router(self.service.routes(context))
+        self._spawn(run_relay(self.settings.database_url, self._publisher), "relay")
+        for subscription in self.service.subscriptions:
+            consumption = Consumption(
+                subscription, settings=self.settings, pool=pool, publisher=self._publisher, give_up=self.give_up
+            )
+            await self._until_there(consumption.start)
+            self._consumptions.append(consumption)
+            self._spawn(self._sample(consumption), f"lag of {subscription.group}")
+        for timer in self.service.timers:
+            self._spawn(_repeat(timer, context), f"timer {timer.name}")
+        self._started = True
+        log.info("started", migrations=applied, port=self.settings.http_port)
+
+    async def _stop(self) -> None:
+        await asyncio.gather(*(each.stop() for each in self._consumptions), return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(3):
+                await self._publisher.stop()
+                if self._pool is not None:
+                    await self._pool.close()
+        except (TimeoutError, KafkaError, OSError):
+            if self._pool is not None:
+                self._pool.terminate()
+
+    def _spawn(self, work: Awaitable[None], name: str) -> None:
+        task = asyncio.ensure_future(work)
+        task.set_name(name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self.stop.is_set():
+            return
+        error = task.exception()
+        if error is not None:
+            log.error("a task ended", task=task.get_name(), **telemetry.where(error))
+            self.give_up(f"{task.get_name()}: {type(error).__name__}")
+        elif task.get_name() != "start":
+            self.give_up(f"{task.get_name()} ended")
+
+    async def _until_there(self, connect: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await connect()
+            except (OSError, KafkaError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("waiting for the database or the broker", **telemetry.where(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _sample(self, consumption: Consumption) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_SECONDS)
+            consumer = consumption.consumer
+            partitions = list(consumption.lag.next_offsets)
+            if consumer is not None and partitions:
+                try:
+                    async with asyncio.timeout(SAMPLE_SECONDS):
+                        consumption.lag.measured(await consumer.end_offsets(partitions))
+                except (KafkaError, TimeoutError, OSError) as error:
+                    log.warning("lag not measured", group=consumption.subscription.group, error=type(error).__name__)
+            if problem := self.alive():
+                self.give_up(problem)
+
+    def alive(self) -> str:
+        """This will say why a new process would do better than this one, or nothing. Trouble elsewhere is no reason."""
+        now = time.monotonic()
+        for each in self._consumptions:
+            group = each.subscription.group
+            if not each.coordinates():
+                return f"{group}: the coordination task is dead"
+            if now - max(each.polled_at, each.attempted_at) > STALL_SECONDS:
+                return f"{group}: not polled for {STALL_SECONDS:.0f} s"
+            fresh = each.lag.measured_seconds_ago() < 2 * SAMPLE_SECONDS
+            if fresh and each.lag.records() and now - each.attempted_at > STALL_SECONDS:
+                return f"{group}: records wait, and none was tried for {STALL_SECONDS:.0f} s"
+        return ""
+
+    async def ready(self) -> str:
+        """This will say why no request should be sent here, or nothing."""
+        if not self._started or self._pool is None:
+            return "starting"
+        if self.stop.is_set():
+            return "stopping"
+        try:
+            await self._pool.fetchval("SELECT 1", timeout=2)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return "the database does not answer"
+        return ""
+
+    async def measure(self) -> None:
+        """This will bring the metrics of lag and outbox up to now."""
+        for each in self._consumptions:
+            each.lag.publish()
+        if self._started and self._pool is not None:
+            try:
+                await measure_outbox(self._pool)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                log.warning("outbox not measured", error=type(error).__name__)
+
+
+async def _repeat(timer: Timer, context: Context) -> None:
+    while True:
+        started = time.monotonic()
+        try:
+            async with context.pool.acquire() as connection:
+                if await connection.fetchval(_TIMER_LOCK, timer.name):
+                    try:
+                        await timer.run(context)
+                    finally:
+                        await connection.execute(_TIMER_UNLOCK, timer.name)
+        except Exception as error:
+            telemetry.TIMER_FAILURES.labels(timer.name).inc()
+            log.error("timer failed", timer=timer.name, **telemetry.where(error))
+        await asyncio.sleep(max(0.0, timer.every_seconds - (time.monotonic() - started)))
+
+
+# One process at a time: two replicas must not do the same round twice at once.
+_TIMER_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || '.timer.' || $1, 0))"
+_TIMER_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(current_schema() || '.timer.' || $1, 0))"
+
+
+def run(service: Service) -> int:
+    """This will run the service as this process and return the exit code."""
+    try:
+        settings = service.settings.from_environment()
+        faults.arm(settings.crash_at)
+    except (SettingsRejected, ValueError) as error:
+        sys.stderr.write(f"{service.name} can't start: {error}\n")
+        return 2
+    telemetry.configure_logging(settings.log_level, service.name)
+
+    async def main() -> int:
+        asyncio.get_running_loop().set_exception_handler(_log_unhandled)
+        return await Running(service, settings).run()
+
+    return asyncio.run(main())
+
+
+def _log_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    error = context.get("exception")
+    fields = telemetry.where(error) if isinstance(error, BaseException) else {}
+    log.error("unhandled in a task", **fields)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m services.runtime.service NAME")
+    sys.exit(run(importlib.import_module(f"services.{sys.argv[1]}.app").service))
