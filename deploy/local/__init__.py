@@ -1,0 +1,25 @@
+"""The parts of the system on one machine, for `leap up` and the tests alike."""
+
+from deploy.local.broker import start_broker
+from deploy.local.database import provision, start_database
+from deploy.local.parts import Given, Part, PartFailed, PartMissing, Process, free_port, part_from
+from deploy.local.services import HTTP_PORTS, SERVICES, start_service
+from deploy.local.topics import create_topics, districts_of
+
+__all__ = [
+    "HTTP_PORTS",
+    "SERVICES",
+    "Given",
+    "Part",
+    "PartFailed",
+    "PartMissing",
+    "Process",
+    "create_topics",
+    "districts_of",
+    "free_port",
+    "part_from",
+    "provision",
+    "start_broker",
+    "start_database",
+    "start_service",
+]

@@ -1,0 +1,164 @@
+"""A broker for one machine: one that is given, a container, or Apache Kafka on the machine's own Java."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from deploy.local.machine import apt_install, checkout
+from deploy.local.parts import Given, Part, PartMissing, Process, free_port
+
+POM = Path(__file__).parent / "kafka" / "pom.xml"
+JAVA_VERSION = 17
+WAYS_OUT = (
+    "Install Java 17 or later and Maven (Debian and Ubuntu: openjdk-17-jre-headless, maven), "
+    "or start a Docker daemon, or set KAFKA_BOOTSTRAP_SERVERS to a broker that runs elsewhere."
+)
+
+_CONFIGURATION = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={records}
+auto.create.topics.enable=false
+num.partitions=24
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.cleaner.dedupe.buffer.size=2097152
+log.segment.bytes=67108864
+log.index.size.max.bytes=1048576
+"""
+
+_LOGGING = """\
+<Configuration status="ERROR">
+  <Appenders><Console name="out"><PatternLayout pattern="%d{ISO8601} %p %c{1}: %m%n"/></Console></Appenders>
+  <Loggers><Root level="WARN"><AppenderRef ref="out"/></Root>
+    <Logger name="kafka.server.KafkaRaftServer" level="INFO"/></Loggers>
+</Configuration>
+"""
+
+
+def start_broker(folder: Path, *, quick_start: bool = True) -> Part:
+    """This will give a broker that answers: KAFKA_BOOTSTRAP_SERVERS, else a container, else Kafka in this folder.
+
+    `quick_start` leaves the second compiler off: ready sooner, slower under load. Raises PartMissing where none can
+    be had.
+    """
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if given:
+        return Given(given)
+
+    from deploy.local import containers
+
+    if containers.daemon_answers():
+        return containers.start_broker()
+    return _start_kafka(folder.absolute(), quick_start=quick_start)
+
+
+def kafka_jars() -> Path:
+    """This will give the folder of Kafka's jars, and on the first call fill it by Maven."""
+    jars = checkout() / ".leap" / "kafka"
+    if jars.exists():
+        return jars
+    maven = _require("mvn", "maven")
+    arriving = jars.with_name(f"kafka.{os.getpid()}")
+    jars.parent.mkdir(exist_ok=True)
+    finished = subprocess.run(
+        [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={arriving}"],
+        env={**os.environ, "MAVEN_OPTS": "-XX:-UsePerfData"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        shutil.rmtree(arriving, ignore_errors=True)
+        raise PartMissing(f"Maven could not fetch Kafka's jars:\n{finished.stdout[-2000:]}\n{WAYS_OUT}")
+    try:
+        # Whoever comes second finds the folder there: never a half-filled one.
+        arriving.rename(jars)
+    except OSError:
+        shutil.rmtree(arriving)
+    return jars
+
+
+def java() -> str:
+    """This will give the path of a Java that is new enough, installed on the way where that is allowed."""
+    found = _java_of_the_machine()
+    if found is None:
+        apt_install(["openjdk-17-jre-headless"], otherwise=f"No Java {JAVA_VERSION} or later. {WAYS_OUT}")
+        found = _java_of_the_machine()
+    if found is None:
+        raise PartMissing(f"No Java {JAVA_VERSION} or later. {WAYS_OUT}")
+    return found
+
+
+def _start_kafka(folder: Path, *, quick_start: bool) -> Process:
+    virtual_machine, classpath = java(), f"{kafka_jars()}/*"
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    configuration, logging = folder / "server.properties", folder / "log4j2.xml"
+    records = folder / "records"
+    configuration.write_text(_CONFIGURATION.format(port=port, controller_port=free_port(), records=records))
+    logging.write_text(_LOGGING)
+    command = [
+        virtual_machine,
+        "-Xmx384m",
+        "-XX:+UseSerialGC",
+        *(["-XX:TieredStopAtLevel=1"] if quick_start else []),
+        "-XX:-UsePerfData",  # or it leaves a file in /tmp
+        f"-Djava.io.tmpdir={folder}",
+        f"-Dlog4j2.configurationFile={logging}",
+        "-cp",
+        classpath,
+    ]
+    if not (records / "meta.properties").exists():
+        _format([*command, "kafka.tools.StorageTool"], configuration)
+
+    part = Process(
+        name="Kafka",
+        address=f"127.0.0.1:{port}",
+        command=[*command, "kafka.Kafka", str(configuration)],
+        log=folder / "kafka.log",
+        folder=folder,
+        ready_line="Kafka Server started",
+    )
+    part.start()
+    return part
+
+
+def _format(storage_tool: list[str], configuration: Path) -> None:
+    cluster = subprocess.run([*storage_tool, "random-uuid"], capture_output=True, text=True, check=True).stdout.strip()
+    subprocess.run(
+        [*storage_tool, "format", "-t", cluster, "-c", str(configuration)], capture_output=True, text=True, check=True
+    )
+
+
+def _require(program: str, package: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        apt_install([package], otherwise=f"{program} is not installed. {WAYS_OUT}")
+        found = shutil.which(program)
+    if found is None:
+        raise PartMissing(f"{program} is not installed. {WAYS_OUT}")
+    return found
+
+
+def _java_of_the_machine() -> str | None:
+    home = os.environ.get("JAVA_HOME")
+    for candidate in ([f"{home}/bin/java"] if home else []) + [shutil.which("java") or ""]:
+        if not candidate or not Path(candidate).exists():
+            continue
+        said = subprocess.run([candidate, "-XX:-UsePerfData", "-version"], capture_output=True, text=True, check=False)
+        version = re.search(r'version "(\d+)', said.stderr)
+        if version and int(version[1]) >= JAVA_VERSION:
+            return candidate
+    return None

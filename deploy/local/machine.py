@@ -1,0 +1,26 @@
+"""What this machine allows: its checkout, its package manager, its unprivileged user."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from deploy.local.parts import PartMissing
+
+
+def checkout() -> Path:
+    """This will give the folder this code was checked out to: two checkouts never share state."""
+    return Path(__file__).resolve().parents[2]
+
+
+def apt_install(packages: list[str], *, otherwise: str) -> None:
+    """This will install Debian packages where the user is root and apt-get is there; else it raises PartMissing."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise PartMissing(otherwise)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "--no-install-recommends", *packages]):
+        finished = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise PartMissing(
+            f"{otherwise}\n(apt-get install {' '.join(packages)} failed: {finished.stderr[-500:].strip()})"
+        )

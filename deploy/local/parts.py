@@ -1,0 +1,245 @@
+"""What a broker, a database or a service is on one machine: something with an address that starts, stops and dies."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+STOP_SECONDS = 15.0
+START_SECONDS = 60.0
+POLL_SECONDS = 0.05
+
+# Below the range that Linux hands out for outgoing connections: a port chosen here is still free a second later.
+_FIRST_PORT, _LAST_PORT = 20_000, 32_000
+
+
+class PartMissing(Exception):
+    """This machine can't run the part. The message names the ways out."""
+
+
+class PartFailed(Exception):
+    """The part did not come up; the message ends with the last lines of its log."""
+
+
+class Part(Protocol):
+    """A part of the system with an address. `stop` is graceful, `kill` is not, `start` brings it back as it was."""
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def is_running(self) -> bool: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+
+@dataclass(slots=True)
+class Given:
+    """A part somebody else runs: this machine neither starts nor stops it."""
+
+    address: str
+    pid: int | None = None
+
+    def start(self) -> None:
+        """This will leave it as it is."""
+
+    def stop(self) -> None:
+        """This will leave it as it is."""
+
+    def kill(self) -> None:
+        """This will refuse: it is not ours to kill."""
+        raise PartMissing(f"the part at {self.address} was given, not started here: it can't be killed from here")
+
+    def is_running(self) -> bool:
+        """This will trust whoever runs it."""
+        return True
+
+    def describe(self) -> dict[str, Any]:
+        """This will give what `part_from` needs to find the part again."""
+        return {"kind": "given", "address": self.address}
+
+
+@dataclass(slots=True, kw_only=True)
+class Process:
+    """A part that is an operating system process in a session of its own, so that Ctrl-C at the prompt spares it."""
+
+    name: str
+    address: str
+    command: list[str]
+    log: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    folder: Path
+    ready_line: str | None = None
+    ready_url: str | None = None
+    stop_signal: int = signal.SIGTERM
+    pid: int | None = None
+    created: float | None = None
+    log_begins: int = 0
+
+    def start(self) -> None:
+        """This will start it and return when it is ready; raises PartFailed with the end of its log."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """This will start it and return at once; `wait_ready` waits."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        # The last start said "ready" too: only what comes behind it counts.
+        self.log_begins = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            child = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env={**_inherited(), **self.environment},
+                start_new_session=True,
+            )
+        self.pid = child.pid
+        self.created = psutil.Process(child.pid).create_time()
+        child.returncode = 0  # psutil watches it from here; Popen would warn that it still runs
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        """This will return when the part says it is ready, or raise PartFailed when it dies or takes too long."""
+        wait_until(self._says_ready, seconds=seconds, alive=self.is_running, what=self.name, log=self.log)
+
+    def is_running(self) -> bool:
+        """This will tell whether the very process that was started still lives, not one that took over its number."""
+        return self._process() is not None
+
+    def stop(self) -> None:
+        """This will ask it to end and wait, then end it the hard way."""
+        process = self._process()
+        if process is None:
+            return
+        family = [process, *process.children(recursive=True)]
+        process.send_signal(self.stop_signal)
+        _, left = psutil.wait_procs(family, timeout=STOP_SECONDS)
+        for survivor in left:
+            survivor.kill()
+        psutil.wait_procs(left, timeout=STOP_SECONDS)
+
+    def kill(self) -> None:
+        """This will end it as a power cut would, its children with it."""
+        process = self._process()
+        if process is None:
+            return
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            member.kill()
+        psutil.wait_procs(family, timeout=STOP_SECONDS)
+
+    def describe(self) -> dict[str, Any]:
+        """This will give what `part_from` needs to find the part again from another process."""
+        described = asdict(self)
+        return {"kind": "process", **described, "log": str(self.log), "folder": str(self.folder)}
+
+    def _process(self) -> psutil.Process | None:
+        if self.pid is None:
+            return None
+        try:
+            process = psutil.Process(self.pid)
+            if process.create_time() != self.created or process.status() == psutil.STATUS_ZOMBIE:
+                return None
+        except psutil.NoSuchProcess:
+            return None
+        return process
+
+    def _says_ready(self) -> bool:
+        if self.ready_url is not None:
+            return answers(self.ready_url)
+        assert self.ready_line is not None
+        return self.ready_line.encode() in self.log.read_bytes()[self.log_begins :]
+
+
+def part_from(described: dict[str, Any]) -> Part:
+    """This will find a part again that `describe` described; it need not be running."""
+    fields = {key: value for key, value in described.items() if key != "kind"}
+    if described["kind"] == "given":
+        return Given(**fields)
+    if described["kind"] == "container":
+        from deploy.local.containers import Container
+
+        return Container(**fields)
+    return Process(**{**fields, "log": Path(fields["log"]), "folder": Path(fields["folder"])})
+
+
+def wait_until(
+    condition: Callable[[], bool],
+    *,
+    seconds: float,
+    what: str,
+    alive: Callable[[], bool] | None = None,
+    log: Path | None = None,
+) -> None:
+    """This will poll until the condition holds; raises PartFailed after `seconds`, or as soon as `alive` is false."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if alive is not None and not alive():
+            raise PartFailed(f"{what} ended while it was starting{last_lines(log)}")
+        if time.monotonic() > deadline:
+            raise PartFailed(f"{what} was not ready after {seconds:.0f} s{last_lines(log)}")
+        time.sleep(POLL_SECONDS)
+
+
+def last_lines(log: Path | None, count: int = 15) -> str:
+    """This will quote the end of a log for an error message; empty where there is none."""
+    if log is None or not log.exists():
+        return ""
+    return f"; the end of {log}:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-count:])
+
+
+def answers(url: str) -> bool:
+    """This will tell whether a GET of the address gives 200 within two seconds."""
+    import http.client
+    from urllib.error import URLError
+    from urllib.request import ProxyHandler, build_opener
+
+    try:
+        with build_opener(ProxyHandler({})).open(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError, http.client.HTTPException):
+        return False
+
+
+def is_free(port: int) -> bool:
+    """This will tell whether nobody listens on this port of 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(preferred: int | None = None) -> int:
+    """This will give the preferred port where it is free, else another free one."""
+    if preferred is not None and is_free(preferred):
+        return preferred
+    while True:
+        port = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT)
+        if is_free(port):
+            return port
+
+
+def _inherited() -> dict[str, str]:
+    # A service refuses LEAP_ variables it doesn't know: those of the prompt are not its own.
+    return {name: value for name, value in os.environ.items() if not name.startswith("LEAP_")}

@@ -1,0 +1,76 @@
+"""Every topic of the contracts, made on the broker of one machine."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError
+
+from contracts.topics import ATTENDANCE_IN, LANDING_RETENTION_MS, ROSTER_IN, TOPICS, Topic, landing_topics
+from deploy.local.parts import PartFailed
+
+_TOPICS_AT_ONCE = 100
+_KNOWN_SECONDS = 30
+
+
+async def create_topics(bootstrap: str, districts: Iterable[str]) -> None:
+    """This will make the topics of the contracts and each district's two landing topics; those that exist stay."""
+    wanted = [_shared_topic(topic) for topic in TOPICS]
+    wanted += [_landing_topic(name) for district in districts for name in landing_topics(district)]
+    async with admin(bootstrap) as client:
+        existing = set(await client.list_topics())
+        missing = [topic for topic in wanted if topic.name not in existing]
+        for start in range(0, len(missing), _TOPICS_AT_ONCE):
+            answer = await client.create_topics(missing[start : start + _TOPICS_AT_ONCE])
+            for name, code, *message in answer.topic_errors:
+                if code not in (0, TopicAlreadyExistsError.errno):
+                    raise PartFailed(f"topic {name} was refused: {message}")
+        # The broker says "made" before it tells clients: a consumer that asks too early would find nothing to read.
+        deadline = time.monotonic() + _KNOWN_SECONDS
+        while not {topic.name for topic in wanted} <= set(await client.list_topics()):
+            if time.monotonic() > deadline:
+                raise PartFailed(f"the broker made the topics and after {_KNOWN_SECONDS} s still does not list them")
+            await asyncio.sleep(0.05)
+
+
+async def districts_of(bootstrap: str) -> list[str]:
+    """This will name the districts that have a landing topic, in alphabetical order."""
+    async with admin(bootstrap) as client:
+        names = await client.list_topics()
+    return sorted(name.removeprefix(ATTENDANCE_IN) for name in names if name.startswith(ATTENDANCE_IN))
+
+
+@asynccontextmanager
+async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An administration client that is closed again."""
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def is_landing(topic: str) -> bool:
+    """This will tell a district's landing topic from the topics behind ingest."""
+    return topic.startswith((ATTENDANCE_IN, ROSTER_IN))
+
+
+def _shared_topic(topic: Topic) -> NewTopic:
+    return NewTopic(
+        name=topic.name,
+        num_partitions=topic.partitions,
+        replication_factor=1,
+        topic_configs={
+            "retention.ms": str(topic.retention_ms),
+            "cleanup.policy": "compact" if topic.compacted else "delete",
+        },
+    )
+
+
+def _landing_topic(name: str) -> NewTopic:
+    # The broker's clock, not the district's: a replayed year must not look thirty days old on arrival.
+    configs = {"retention.ms": str(LANDING_RETENTION_MS), "message.timestamp.type": "LogAppendTime"}
+    return NewTopic(name=name, num_partitions=1, replication_factor=1, topic_configs=configs)

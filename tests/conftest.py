@@ -1,0 +1,102 @@
+"""A real broker and a real database, started once per test run; a fresh database for each test that asks."""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from deploy.local import Part, provision, start_broker, start_database
+from deploy.local.containers import Container
+
+Pool = asyncpg.Pool
+ServiceDatabase = Callable[[str], Awaitable["Pool[asyncpg.Record]"]]
+
+REPOSITORY = Path(__file__).parents[1]
+_database_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def broker_part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
+    """The broker as a part: for tests that stop, kill and start it."""
+    part = start_broker(tmp_path_factory.mktemp("broker"))
+    yield part
+    _end(part)
+
+
+@pytest.fixture(scope="session")
+def broker(broker_part: Part) -> str:
+    """The bootstrap address of a real Apache Kafka."""
+    return broker_part.address
+
+
+@pytest.fixture(scope="session")
+def database_part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
+    """The database server as a part: for tests that stop, kill and start it."""
+    part = start_database(tmp_path_factory.mktemp("database"), durable=False)
+    yield part
+    _end(part)
+
+
+@pytest.fixture(scope="session")
+def database(database_part: Part) -> str:
+    """An administrator's URL of a real PostgreSQL 18."""
+    return database_part.address
+
+
+@pytest_asyncio.fixture
+async def fresh_database(database: str) -> AsyncIterator[str]:
+    """An administrator's URL of a new, empty database; it is dropped after the test."""
+    async with AsyncExitStack() as stack:
+        yield await _fresh_database(database, stack)
+
+
+@pytest_asyncio.fixture
+async def service_database(database: str) -> AsyncIterator[ServiceDatabase]:
+    """A factory: `await service_database("flagging")` gives a pool as that service's role, on a new migrated schema."""
+    async with AsyncExitStack() as stack:
+
+        async def make(service: str) -> "Pool[asyncpg.Record]":
+            from services.runtime.migrate import migrate
+
+            url = (await provision(await _fresh_database(database, stack), [service]))[service]
+            connection = await asyncpg.connect(url)
+            try:
+                await migrate(connection, REPOSITORY / "services" / service / "migrations")
+            finally:
+                await connection.close()
+            return await stack.enter_async_context(asyncpg.create_pool(url, min_size=1, max_size=8))
+
+        yield make
+
+
+async def _fresh_database(admin_url: str, stack: AsyncExitStack) -> str:
+    name = f"test_{next(_database_numbers)}"
+    connection = await asyncpg.connect(admin_url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+    stack.push_async_callback(_drop, admin_url, name)
+    return urlunsplit(urlsplit(admin_url)._replace(path=f"/{name}"))
+
+
+async def _drop(admin_url: str, name: str) -> None:
+    connection = await asyncpg.connect(admin_url)
+    try:
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        roles = await connection.fetch("SELECT rolname FROM pg_roles WHERE rolname LIKE '%\\_' || $1", name)
+        for (role,) in roles:
+            await connection.execute(f"DROP ROLE {role}")
+    finally:
+        await connection.close()
+
+
+def _end(part: Part) -> None:
+    part.stop()
+    if isinstance(part, Container):
+        part.remove()
