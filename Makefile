@@ -1,0 +1,59 @@
+# Every target does its own set-up: on a bare clone `make up` and `make test` are all there is to type.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test up down contracts bench lock hooks
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/checks  ## everything the checks and tests need, into .venv
+
+check: .venv/checks  ## format, lint, types, who imports whom, generated contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m contracts.generate --check
+
+test: .venv/checks  ## all tests, on a real Kafka and a real PostgreSQL
+	$(BIN)/python -m pytest
+
+up: .venv/runs  ## the whole system on this machine, with a simulated state
+	$(BIN)/leap up
+
+down: .venv/runs  ## the end of it, leaving nothing behind
+	$(BIN)/leap down --purge
+
+contracts: .venv/checks  ## schemas, AsyncAPI documents and examples from the event models
+	$(BIN)/python -m contracts.generate
+
+bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka
+	$(BIN)/python -m tests.bench
+
+lock: .venv/checks  ## requirements*.txt from requirements*.in
+	$(LOCK) requirements.in -o requirements.txt
+	$(LOCK) requirements-dev.in -o requirements-dev.txt
+
+hooks: .venv/checks  ## the checks before each commit
+	$(BIN)/pre-commit install
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed (Debian: python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/runs: requirements.txt pyproject.toml | .venv/bin/python
+	@echo "installing what runs (hash-locked) ..."
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/checks: requirements-dev.txt .venv/runs
+	@echo "installing what checks (hash-locked) ..."
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
