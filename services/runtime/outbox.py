@@ -1,6 +1,7 @@
 """What goes out: events wait in the outbox, and one relay per outbox publishes them in order, then deletes them."""
 
 import asyncio
+import contextlib
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -74,7 +75,8 @@ class Publisher:
 
     async def stop(self) -> None:
         """This will send what is in flight and disconnect."""
-        producer, self._producer = self._producer, None
+        producer = self._producer
+        self._producer = None
         if producer is not None:
             await producer.stop()
 
@@ -122,8 +124,6 @@ class Publisher:
     async def _forget(self, producer: AIOKafkaProducer) -> None:
         if self._producer is producer:
             self._producer = None
-            try:
-                async with asyncio.timeout(5):
-                    await producer.stop()
-            except (KafkaError, TimeoutError):
-                pass
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(5):
+                await producer.stop()

@@ -13,8 +13,6 @@ GRACEFUL_HTTP_SECONDS = 3
 class Server(uvicorn.Server):
     """Leaves the signals to the service, which stops everything else too."""
 
-    def install_signal_handlers(self) -> None: ...
-
     async def serve(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await self._serve()
 

@@ -1,0 +1,88 @@
+"""The service the runtime is tested with. `python counting.py TOPIC [PATTERN]` runs it as a process."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import orjson
+from aiokafka import ConsumerRecord
+from fastapi import APIRouter
+
+from services.runtime.consume import Delivery, Subscription, Undecodable
+from services.runtime.service import Context, Service, run
+from services.runtime.transaction import Transaction
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+GROUP = "counting"
+_NAMESPACE = UUID("6f0c2a1e-7a35-4c1c-9d35-0e2a6b6ad001")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Says that a record was counted."""
+
+    name: str
+    record: str
+
+    @property
+    def event_id(self) -> UUID:
+        return uuid5(_NAMESPACE, self.record)
+
+    @property
+    def event_type(self) -> str:
+        return "counted.v1"
+
+    def model_dump_json(self) -> str:
+        return orjson.dumps({"name": self.name, "record": self.record}).decode()
+
+
+def decode(record: ConsumerRecord) -> Any:
+    """This will read {"name": ..., "by": ...}."""
+    try:
+        value = orjson.loads(record.value or b"")
+    except orjson.JSONDecodeError:
+        raise Undecodable("not_json", f"{len(record.value or b'')} bytes") from None
+    return value["name"], value["by"]
+
+
+async def count(transaction: Transaction, deliveries: list[Delivery]) -> None:
+    """This will add up, deliberately so that doing it twice counts twice."""
+    for record, (name, by) in deliveries:
+        await transaction.connection.execute(
+            "INSERT INTO tally AS t VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET total = t.total + $2", name, by
+        )
+        transaction.emit(
+            topic="counted", key=name, event=Counted(name, f"{record.topic}/{record.partition}/{record.offset}")
+        )
+
+
+def subscription(*topics: str, pattern: str | None = None, **changes: Any) -> Subscription:
+    """This will make the subscription of the counting service."""
+    return Subscription(
+        **{"group": GROUP, "decode": decode, "handle": count, "topics": topics, "pattern": pattern, **changes}
+    )
+
+
+def _routes(context: Context) -> APIRouter:
+    router = APIRouter(prefix="/v1")
+
+    @router.post("/counts/{name}")
+    async def add(name: str) -> int:
+        async with context.begin() as transaction:
+            transaction.emit(topic="counted", key=name, event=Counted(name, "http"))
+            total: int = await transaction.connection.fetchval(
+                "INSERT INTO tally AS t VALUES ($1, 1) ON CONFLICT (name) DO UPDATE SET total = t.total + 1 "
+                "RETURNING total",
+                name,
+            )
+        return total
+
+    return router
+
+
+if __name__ == "__main__":
+    topic, *pattern = sys.argv[1:]
+    chosen = subscription(pattern=pattern[0]) if pattern else subscription(topic)
+    sys.exit(run(Service(name="counting", migrations=MIGRATIONS, subscriptions=(chosen,), routes=_routes)))

@@ -1,0 +1,250 @@
+"""The transaction path against a real PostgreSQL, without Kafka."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaConnectionError
+
+from services.runtime import batch
+from services.runtime.batch import Hole, HoleFound, PoisonBurst, apply_batch
+from services.runtime.consume import Delivery
+from services.runtime.outbox import Publisher
+from services.runtime.testing import RecordingPublisher, deliver, record
+from services.runtime.transaction import Transaction
+from tests.component.runtime.counting import GROUP, count, subscription
+
+PUBLISHER: Any = RecordingPublisher()
+
+
+def counted(offset: int, name: str = "a", by: Any = 1, *, partition: int = 0) -> ConsumerRecord:
+    return record("numbers", partition, offset, orjson.dumps({"name": name, "by": by}), key=name)
+
+
+async def totals(pool: asyncpg.Pool) -> dict[str, int]:
+    return {row["name"]: row["total"] for row in await pool.fetch("SELECT name, total FROM tally")}
+
+
+async def next_offset(pool: asyncpg.Pool, partition: int = 0) -> int:
+    offset: int = await pool.fetchval("SELECT next_offset FROM position WHERE partition = $1", partition)
+    return offset
+
+
+async def dead_letters(pool: asyncpg.Pool) -> list[tuple[int, str, str]]:
+    rows = await pool.fetch("SELECT record_offset, reason, detail FROM dead_letter ORDER BY record_offset")
+    return [tuple(row) for row in rows]
+
+
+async def test_a_batch_is_applied_with_its_events_and_its_position(pool: asyncpg.Pool) -> None:
+    outcome = await deliver(pool, subscription("numbers"), [counted(0), counted(1, "b"), counted(7, partition=3)])
+
+    assert outcome.applied == 3
+    assert outcome.next_offsets == {TopicPartition("numbers", 0): 2, TopicPartition("numbers", 3): 8}
+    assert await totals(pool) == {"a": 2, "b": 1}
+    rows = await pool.fetch("SELECT topic, partition, key, event_type, payload FROM outbox ORDER BY id")
+    assert [row["key"] for row in rows] == ["a", "b", "a"]
+    assert orjson.loads(rows[2]["payload"]) == {"name": "a", "record": "numbers/3/7"}
+
+
+async def test_the_same_records_again_count_nothing(pool: asyncpg.Pool) -> None:
+    records = [counted(0), counted(1), counted(2)]
+    await deliver(pool, subscription("numbers"), records)
+
+    outcome = await deliver(pool, subscription("numbers"), [*records, counted(3)])
+
+    assert (outcome.applied, outcome.skipped) == (1, 3)
+    assert await totals(pool) == {"a": 4}
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 4
+
+
+async def test_a_worker_that_lost_its_partition_applies_nothing(pool: asyncpg.Pool) -> None:
+    """The frozen worker holds records 0..2; another has applied 0..4 meanwhile."""
+    await deliver(pool, subscription("numbers"), [counted(0)])
+    await deliver(pool, subscription("numbers"), [counted(offset) for offset in range(5)])
+
+    outcome = await deliver(pool, subscription("numbers"), [counted(0), counted(1), counted(2)])
+
+    assert outcome.applied == 0
+    assert await totals(pool) == {"a": 5}
+    assert await next_offset(pool) == 5
+
+
+async def test_a_hole_is_refused_until_it_was_read_again(pool: asyncpg.Pool) -> None:
+    await deliver(pool, subscription("numbers"), [counted(0)])
+
+    with pytest.raises(HoleFound) as found:
+        await deliver(pool, subscription("numbers"), [counted(4)])
+    assert found.value.holes == [Hole(TopicPartition("numbers", 0), 1, 4)]
+    assert await next_offset(pool) == 1
+
+    await apply_batch(pool, PUBLISHER, subscription("numbers"), [counted(4)], {*found.value.holes})
+    assert await next_offset(pool) == 5
+
+
+async def test_an_accepted_hole_does_not_excuse_a_larger_one(pool: asyncpg.Pool) -> None:
+    await deliver(pool, subscription("numbers"), [counted(0)])
+
+    with pytest.raises(HoleFound):
+        await apply_batch(
+            pool, PUBLISHER, subscription("numbers"), [counted(9)], {Hole(TopicPartition("numbers", 0), 1, 4)}
+        )
+
+
+async def test_what_cannot_be_decoded_is_set_aside_with_its_bytes(pool: asyncpg.Pool) -> None:
+    bad = record("numbers", 0, 1, b"\xff{", key=b"k\x00", headers=[("trace\x00", b"\xfe"), ("empty", None)])  # type: ignore[list-item]
+    surprising = record("numbers", 0, 2, b'{"by": 1}')
+
+    outcome = await deliver(pool, subscription("numbers"), [counted(0), bad, surprising, counted(3)])
+
+    assert outcome.dead_letters == {"not_json": 1, "decode": 1}
+    assert await totals(pool) == {"a": 2}
+    assert await dead_letters(pool) == [(1, "not_json", "2 bytes"), (2, "decode", "KeyError")]
+    row = await pool.fetchrow("SELECT key, value, headers FROM dead_letter WHERE record_offset = 1")
+    assert row is not None
+    assert (row["key"], row["value"]) == (b"k\x00", b"\xff{")
+    assert orjson.loads(row["headers"]) == [["trace\N{REPLACEMENT CHARACTER}", "/g=="], ["empty", None]]
+
+
+async def test_one_record_that_the_handler_cannot_apply_is_found_and_set_aside_alone(pool: asyncpg.Pool) -> None:
+    records = [counted(offset) for offset in range(40)]
+    records[17] = counted(17, "secret", "not a number")
+
+    outcome = await deliver(pool, subscription("numbers"), records)
+
+    assert outcome.applied == 39
+    assert await totals(pool) == {"a": 39}
+    assert await next_offset(pool) == 40
+    ((offset, reason, detail),) = await dead_letters(pool)
+    assert (offset, reason, detail) == (17, "handler", "DataError")
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 39
+
+
+async def test_a_constraint_and_a_bug_are_poison_too(pool: asyncpg.Pool) -> None:
+    records = [counted(0), counted(1, "below", -5), counted(2, None), counted(3)]  # type: ignore[arg-type]
+
+    await deliver(pool, subscription("numbers"), records)
+
+    assert await totals(pool) == {"a": 2}
+    assert [(offset, detail) for offset, _, detail in await dead_letters(pool)] == [
+        (1, "CheckViolationError"),
+        (2, "NotNullViolationError"),
+    ]
+
+
+async def test_halves_of_a_batch_accept_a_hole_inside_it(pool: asyncpg.Pool) -> None:
+    """A compacted topic: offsets 1 and 3 are gone, and the poison makes the batch fall apart just there."""
+    outcome = await deliver(pool, subscription("numbers"), [counted(0), counted(2, "x", "poison"), counted(4)])
+
+    assert outcome.dead_letters == {"handler": 1}
+    assert await next_offset(pool) == 5
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), KafkaConnectionError(), TimeoutError()])
+async def test_trouble_around_the_records_sets_nothing_aside(pool: asyncpg.Pool, error: Exception) -> None:
+    async def fail(_transaction: Transaction, _deliveries: list[Delivery]) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        await deliver(pool, subscription("numbers", handle=fail), [counted(0)])
+
+    assert await dead_letters(pool) == []
+    assert await next_offset(pool) == 0
+
+
+async def test_a_missing_table_is_not_the_records_fault(pool: asyncpg.Pool) -> None:
+    await pool.execute("ALTER TABLE tally RENAME TO gone")
+
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await deliver(pool, subscription("numbers"), [counted(0), counted(1)])
+
+    assert await dead_letters(pool) == []
+
+
+async def test_a_batch_too_slow_as_a_whole_is_applied_in_parts(pool: asyncpg.Pool) -> None:
+    async def slow_above_two(transaction: Transaction, deliveries: list[Delivery]) -> None:
+        if len(deliveries) > 2:
+            await transaction.connection.execute("SET LOCAL statement_timeout = 1")
+            await transaction.connection.execute("SELECT pg_sleep(1)")
+        await count(transaction, deliveries)
+
+    outcome = await deliver(pool, subscription("numbers", handle=slow_above_two), [counted(n) for n in range(7)])
+
+    assert outcome.applied == 7
+    assert await dead_letters(pool) == []
+
+
+async def test_fifty_in_a_batch_are_set_aside_and_one_more_stops(pool: asyncpg.Pool) -> None:
+    def poison(offsets: Sequence[int]) -> list[ConsumerRecord]:
+        return [counted(offset, "x", "poison") for offset in offsets]
+
+    await deliver(pool, subscription("numbers"), poison(range(50)))
+    with pytest.raises(PoisonBurst):
+        await deliver(pool, subscription("numbers"), poison(range(50, 101)))
+
+    assert len(await dead_letters(pool)) == 100
+    assert await next_offset(pool) == 100
+
+
+async def test_many_in_ten_minutes_stop_even_a_process_that_started_again(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "MAX_POISON_PER_WINDOW", 3)
+    for offset in range(3):
+        await deliver(pool, subscription("numbers"), [counted(offset, "x", "poison")])
+
+    with pytest.raises(PoisonBurst):
+        await deliver(pool, subscription("numbers"), [counted(3, "x", "poison")])
+
+    await pool.execute("UPDATE dead_letter SET recorded_at = recorded_at - interval '11 minutes'")
+    await deliver(pool, subscription("numbers"), [counted(3, "x", "poison")])
+    assert await next_offset(pool) == 4
+
+
+async def test_what_a_handler_publishes_directly_is_out_before_the_position_moves(pool: asyncpg.Pool) -> None:
+    seen: list[int] = []
+
+    class Watching(RecordingPublisher):
+        async def publish_batches(self, *_: Any) -> None:
+            seen.append(await next_offset(pool))
+
+    async def publish(transaction: Transaction, _deliveries: list[Delivery]) -> None:
+        await transaction.publisher.publish_batches("out", {0: [(b"k", b"v", [])]})
+
+    await deliver(pool, subscription("numbers", handle=publish), [counted(0)], Watching())
+
+    assert seen == [0]
+    assert await next_offset(pool) == 1
+
+
+async def test_groups_have_positions_of_their_own(pool: asyncpg.Pool) -> None:
+    await deliver(pool, subscription("numbers"), [counted(0)])
+    await deliver(pool, subscription("numbers", group="other"), [counted(0)])
+
+    assert await totals(pool) == {"a": 2}
+    rows = await pool.fetch("SELECT consumer_group FROM position ORDER BY 1")
+    assert [row["consumer_group"] for row in rows] == [GROUP, "other"]
+
+
+async def test_the_database_limits_are_those_of_the_runtime(pool: asyncpg.Pool) -> None:
+    rows = await pool.fetch(
+        "SELECT name, setting FROM pg_settings WHERE name = ANY($1)",
+        ["jit", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "TimeZone"],
+    )
+    assert {row["name"]: row["setting"] for row in rows} == {
+        "jit": "off",
+        "statement_timeout": "20000",
+        "lock_timeout": "15000",
+        "idle_in_transaction_session_timeout": "10000",
+        "TimeZone": "UTC",
+    }
+    assert await pool.fetchval("SELECT current_schema()") == "counting"
+
+
+def test_the_stand_in_publisher_can_do_what_the_real_one_can() -> None:
+    def public(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")}
+
+    assert public(RecordingPublisher) == public(Publisher)
