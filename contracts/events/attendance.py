@@ -197,7 +197,18 @@ class ReceiptProgressed(Event):
 
 
 __all__ = [
-    "AttendanceRecorded", "AttendanceRejected", "AttendanceRetracted", "Category", "District", "EnrollmentChanged",
-    "Feed", "Grade", "HouseholdContactChanged", "ReceiptProgressed", "RejectionReason", "RollCompleted",
-    "SchoolCalendarChanged", "StudentName",
+    "AttendanceRecorded",
+    "AttendanceRejected",
+    "AttendanceRetracted",
+    "Category",
+    "District",
+    "EnrollmentChanged",
+    "Feed",
+    "Grade",
+    "HouseholdContactChanged",
+    "ReceiptProgressed",
+    "RejectionReason",
+    "RollCompleted",
+    "SchoolCalendarChanged",
+    "StudentName",
 ]

@@ -14,7 +14,9 @@ def _utc(moment: datetime) -> datetime:
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 District = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$", description="district code, kebab-case")]
 School = Annotated[str, Field(min_length=1, max_length=40, description="the district's own code of the school")]
-SchoolYear = Annotated[int, Field(ge=2000, le=2200, description="the calendar year in which the school year's July lies")]
+SchoolYear = Annotated[
+    int, Field(ge=2000, le=2200, description="the calendar year in which the school year's July lies")
+]
 SourceVersion = Annotated[
     int, Field(ge=0, lt=2**63, description="the source's own version, or its modification time in µs since 1970")
 ]

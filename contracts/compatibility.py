@@ -1,0 +1,242 @@
+"""Whether the contracts keep their promises: to each other, and to every event and reader there already is.
+
+    python -m contracts.compatibility               the committed files agree with each other
+    python -m contracts.compatibility --base REV    and no published schema, topic or example broke since REV
+
+A change that breaks comes as a new version beside the old one (`roll.completed.v2`): the old class, its schema and its
+examples stay as they are for as long as one event of it is kept.
+"""
+
+import argparse
+import io
+import json
+import re
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+from pydantic import ValidationError
+
+from contracts.differences import Json, Verdict, breaking, differences
+from contracts.events import Event
+from contracts.generate import FOLDER, SERVICES, concrete_events, stale_files
+from contracts.topics import TOPICS, Topic
+
+EXAMPLES_PER_EVENT = 2
+_EVENT_TYPE = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*\.v[1-9][0-9]*")
+_SITUATION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+# Read by people, not by a service: what could not be accepted goes back to the district that sent it.
+_WITHOUT_READER = {"attendance-rejected"}
+
+Tree = Mapping[str, str]
+"""Texts by path below `contracts/`."""
+
+
+class BaseUnreadable(Exception):
+    """The base revision can't be read: fetch it, or name one that has a `contracts` folder."""
+
+
+_formats = FormatChecker()
+
+
+@_formats.checks("date-time", raises=ValueError)
+def _is_moment(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    return bool(_RFC_3339.fullmatch(value)) and bool(datetime.fromisoformat(value))
+
+
+def committed(folder: Path = FOLDER) -> Tree:
+    """This will read the schemas, AsyncAPI documents and examples below `folder`."""
+    kinds = ("schemas", "asyncapi", "examples")
+    paths = [path for kind in kinds for path in sorted((folder / kind).rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+
+
+def at_revision(revision: str, folder: Path = FOLDER) -> Tree:
+    """This will read the same files as they were at a git revision; raises `BaseUnreadable`."""
+    command = ["git", "-C", str(folder), "archive", "--format=tar", revision]
+    packed = subprocess.run(command, capture_output=True, check=False)
+    if packed.returncode:
+        raise BaseUnreadable(f"{revision}: {packed.stderr.decode(errors='replace').strip()}")
+    texts: dict[str, str] = {}
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.name.endswith(".json") else None
+            if content and member.name.startswith(("schemas/", "asyncapi/", "examples/")):
+                texts[member.name] = content.read().decode()
+    return texts
+
+
+def orphans(tree: Tree, *, events: Iterable[type[Event]], topics: Iterable[Topic]) -> list[str]:
+    """This will name every topic, event, schema and example folder that lacks its counterpart."""
+    events, topics = list(events), list(topics)
+    event_types = {event.EVENT_TYPE for event in events}
+    carried = Counter(event.EVENT_TYPE for topic in topics for event in topic.events)
+    examples = Counter(path.split("/")[1] for path in tree if path.startswith("examples/"))
+    schemas = {path.removeprefix("schemas/").removesuffix(".json") for path in tree if path.startswith("schemas/")}
+
+    found = [f"{event_type}: on no topic" for event_type in sorted(event_types - carried.keys())]
+    found += [f"{event_type}: on {count} topics" for event_type, count in sorted(carried.items()) if count > 1]
+    found += [f"{event_type}: two classes" for event_type, n in Counter(e.EVENT_TYPE for e in events).items() if n > 1]
+    found += [f"{event_type}: no schema" for event_type in sorted(event_types - schemas)]
+    found += [f"schemas/{event_type}.json: no event" for event_type in sorted(schemas - event_types)]
+    found += [f"examples/{event_type}: no event" for event_type in sorted(examples.keys() - event_types)]
+    found += [
+        f"{event_type}: {examples[event_type]} of {EXAMPLES_PER_EVENT} examples"
+        for event_type in sorted(event_types)
+        if examples[event_type] < EXAMPLES_PER_EVENT
+    ]
+    found += [f"{name}: two topics" for name, count in Counter(topic.name for topic in topics).items() if count > 1]
+    for topic in topics:
+        if not topic.events:
+            found.append(f"{topic.name}: carries no event")
+        if not topic.consumers and topic.name not in _WITHOUT_READER:
+            found.append(f"{topic.name}: nobody reads it")
+        strangers = {topic.producer, *topic.consumers} - SERVICES.keys()
+        found += [f"{topic.name}: {stranger} is no service" for stranger in sorted(strangers)]
+    return found
+
+
+def misshapen_events(events: Iterable[type[Event]]) -> list[str]:
+    """This will name each event class that is not frozen, not tolerant, or not told apart by its `event_type`."""
+    found = []
+    for event in events:
+        field = event.model_fields["event_type"]
+        if not _EVENT_TYPE.fullmatch(event.EVENT_TYPE):
+            found.append(f"{event.EVENT_TYPE}: is not `subject.fact.vN`")
+        # A default would leave it out of `required`, and readers could no longer tell events apart.
+        if getattr(field.annotation, "__args__", None) != (event.EVENT_TYPE,) or not field.is_required():
+            found.append(f'{event.EVENT_TYPE}: event_type must be Literal["{event.EVENT_TYPE}"] without a default')
+        if not event.model_config.get("frozen"):
+            found.append(f"{event.EVENT_TYPE}: a fact is frozen")
+        if event.model_config.get("extra") != "ignore":
+            found.append(f"{event.EVENT_TYPE}: a reader ignores fields it does not know")
+    return found
+
+
+def unreadable_examples(examples: Tree, *, schemas: Tree, events: Iterable[type[Event]], exact: bool) -> list[str]:
+    """This will name each example that its schema refuses, its class can't load, or that changes on the way through.
+
+    `exact` asks that loading and writing gives the very same JSON back; examples of an older revision need only
+    mean the same after a second reading.
+    """
+    event_by_type = {event.EVENT_TYPE: event for event in events}
+    found = []
+    for path, text in sorted(examples.items()):
+        _, event_type, situation = path.split("/")
+        event, schema = event_by_type.get(event_type), schemas.get(f"schemas/{event_type}.json")
+        if event is None or schema is None:
+            found.append(f"{path}: {event_type} is gone")
+            continue
+        if not _SITUATION.fullmatch(situation.removesuffix(".json")):
+            found.append(f"{path}: is not named by its situation in kebab-case")
+        found += [
+            f"{path}: {reason}" for reason in _refusals(text, schema=json.loads(schema), event=event, exact=exact)
+        ]
+    return found
+
+
+def _refusals(text: str, *, schema: Json, event: type[Event], exact: bool) -> list[str]:
+    try:
+        example: Any = json.loads(text)
+        loaded = event.model_validate_json(text)
+    except ValueError as failure:
+        detail = failure.errors(include_input=False) if isinstance(failure, ValidationError) else failure
+        return [f"can't be loaded: {detail}"]
+    validator = Draft202012Validator(schema, format_checker=_formats)
+    refused = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(example)]
+    written = loaded.model_dump_json(exclude_unset=True)
+    if event.model_validate_json(written) != loaded:
+        refused.append("means something else after a second reading")
+    elif exact and json.loads(written) != example:
+        refused.append("comes back as other JSON than was read")
+    return refused
+
+
+def broken_promises(base: Tree, now: Tree, *, events: Iterable[type[Event]]) -> list[str]:
+    """This will name everything that was published at the base and does not hold any more."""
+    events = list(events)
+    found = []
+    for path in sorted(path for path in base if path.startswith("schemas/")):
+        if path not in now:
+            found.append(f"breaking: {path}: removed, and its events are still kept")
+            continue
+        judged = breaking(differences(old=json.loads(base[path]), new=json.loads(now[path])))
+        found += [f"{path}: {difference}" for difference in judged]
+    old_examples = {path: text for path, text in base.items() if path.startswith("examples/")}
+    found += [f"breaking: {path}: an example once merged stays" for path in sorted(old_examples.keys() - now.keys())]
+    found += [
+        f"breaking: {reason} (an event of the base revision)"
+        for reason in unreadable_examples(old_examples, schemas=now, events=events, exact=False)
+    ]
+    for path, text in sorted(now.items()):
+        # Readers of the base revision still run while this one is rolled out.
+        schema = base.get(f"schemas/{path.split('/')[1]}.json") if path.startswith("examples/") else None
+        if schema and not Draft202012Validator(json.loads(schema), format_checker=_formats).is_valid(json.loads(text)):
+            found.append(f"breaking: {path}: readers of the base revision refuse it")
+    return found + broken_channels(base, now)
+
+
+def broken_channels(base: Tree, now: Tree) -> list[str]:
+    """This will name every topic whose address, partitions, key, retention or events changed under its readers."""
+    before, after = _channels(base), _channels(now)
+    found = [f"breaking: topic {address}: removed" for address in sorted(before.keys() - after.keys())]
+    for address in sorted(before.keys() & after.keys()):
+        old, new = before[address], after[address]
+        gone = old["messages"].keys() - new["messages"].keys()
+        found += [f"breaking: topic {address}: {event_type} left it" for event_type in sorted(gone)]
+        kafka = old["bindings"]["kafka"], new["bindings"]["kafka"]
+        for name in ("partitions", "topicConfiguration"):
+            if kafka[0][name] != kafka[1][name]:
+                found.append(f"breaking: topic {address}: {name} was {kafka[0][name]}, is {kafka[1][name]}")
+        found += [
+            f"{Verdict.UNKNOWN}: topic {address}: {name} was {old[name]!r}, is {new[name]!r}"
+            for name in ("x-key", "x-personal-data")
+            if old[name] != new[name]
+        ]
+    return found
+
+
+def _channels(tree: Tree) -> Json:
+    documents = [json.loads(text) for path, text in sorted(tree.items()) if path.startswith("asyncapi/")]
+    return {channel["address"]: channel for document in documents for channel in document["channels"].values()}
+
+
+def problems(folder: Path = FOLDER) -> list[str]:
+    """This will say everything in which the committed files below `folder` disagree with the contracts."""
+    tree, events = committed(folder), concrete_events()
+    examples = {path: text for path, text in tree.items() if path.startswith("examples/")}
+    return [
+        *stale_files(folder),
+        *orphans(tree, events=events, topics=TOPICS),
+        *misshapen_events(events),
+        *unreadable_examples(examples, schemas=tree, events=events, exact=True),
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """This will print one line per problem; 0 none, 1 some, 2 the base can't be read."""
+    parser = argparse.ArgumentParser(prog="python -m contracts.compatibility", description="Do the contracts hold?")
+    parser.add_argument("--base", metavar="REV", help="git revision whose readers and events must survive")
+    base = parser.parse_args(arguments).base
+    found = problems()
+    try:
+        if base:
+            found += broken_promises(at_revision(base), committed(), events=concrete_events())
+    except BaseUnreadable as failure:
+        sys.stderr.write(f"the base revision can't be read: {failure}\n")
+        return 2
+    sys.stdout.writelines(line + "\n" for line in found)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
