@@ -1,0 +1,64 @@
+"""`python -m deploy.demo`: replay the simulated state's school year into the landing topics."""
+
+import argparse
+import asyncio
+import sys
+from datetime import date, datetime
+from pathlib import Path
+
+from deploy.demo.calendars import last_possible_day, latest_day_worth_replaying, school_year_of
+from deploy.demo.replay import Progress, ignore, replay
+
+
+def main() -> None:
+    """This will replay what the arguments say and print what each district has sent."""
+    arguments = _parse(sys.argv[1:])
+    until = last_possible_day(school_year_of(arguments.until)) if arguments.whole_year else arguments.until
+    sent = asyncio.run(
+        replay(
+            bootstrap=arguments.bootstrap,
+            scale=arguments.scale,
+            seed=arguments.seed,
+            until=until,
+            districts_file=arguments.districts_file,
+            progress=_show if sys.stderr.isatty() else ignore,
+            report=arguments.report,
+        )
+    )
+    for district, counts in sent.by_district.items():
+        print(
+            f"{district:14} {counts.marks:9,} marks {counts.retractions:6,} retractions {counts.rolls:6,} rolls"
+            f" {counts.roster:7,} roster {counts.garbage:4,} garbage, of which {counts.repeats:6,} repeats"
+        )
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
+    parser.add_argument("--bootstrap", required=True, help="the broker, host:port")
+    parser.add_argument("--districts-file", type=Path, required=True, help="the districts that take part")
+    parser.add_argument("--scale", type=_scale, default=0.05, help="share of the real students, 0.01 to 1.0")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--until", type=date.fromisoformat, default=_today(), help="the last day sent (today)")
+    parser.add_argument("--whole-year", action="store_true", help="until the end of that school year")
+    parser.add_argument("--report", type=Path, help="write the counts as JSON")
+    return parser.parse_args(arguments)
+
+
+def _today() -> date:
+    return latest_day_worth_replaying(datetime.now().astimezone().date())
+
+
+def _scale(text: str) -> float:
+    scale = float(text)
+    if not 0.01 <= scale <= 1.0:
+        raise argparse.ArgumentTypeError("a scale lies between 0.01 and 1.0")
+    return scale
+
+
+def _show(progress: Progress) -> None:
+    share = progress.days_done / progress.days_total
+    print(f"\r {progress.day:%b %d}  {share:4.0%}  {progress.records:,} records", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

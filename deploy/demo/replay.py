@@ -1,0 +1,165 @@
+"""Sending the simulated state through its districts' landing topics, and counting exactly what was sent."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer
+
+from contracts.topics import landing_topics
+from deploy.demo.calendars import first_school_day, last_possible_day, school_year_of
+from deploy.demo.feed import DistrictDay, plan
+from deploy.demo.records import Sent as SentRecord
+
+_BATCH_BYTES = 512 * 1024
+_IN_FLIGHT = 64
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """Records of one district by kind; `repeats` says how many of them had been sent before."""
+
+    marks: int = 0
+    retractions: int = 0
+    rolls: int = 0
+    roster: int = 0
+    garbage: int = 0
+    repeats: int = 0
+
+    @property
+    def total(self) -> int:
+        """This will count every record, each delivery once."""
+        return self.marks + self.retractions + self.rolls + self.roster + self.garbage
+
+    def add(self, record: SentRecord) -> None:
+        """This will count one record."""
+        setattr(self, record.kind, getattr(self, record.kind) + 1)
+        self.repeats += record.repeat
+
+
+@dataclass(slots=True, kw_only=True)
+class Sent:
+    """What each district has sent, for the sum that must add up: sent = accepted + rejected + duplicate."""
+
+    until: date
+    by_district: dict[str, Counts] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """This will count every record of every district."""
+        return sum(counts.total for counts in self.by_district.values())
+
+    def add(self, day: DistrictDay) -> None:
+        """This will count one district's day."""
+        counts = self.by_district.setdefault(day.district, Counts())
+        for record in (*day.roster, *day.attendance):
+            counts.add(record)
+
+    def write(self, report: Path) -> None:
+        """This will write the counts as JSON, for whoever checks them later."""
+        districts = {code: asdict(counts) | {"total": counts.total} for code, counts in self.by_district.items()}
+        report.write_text(json.dumps({"until": self.until.isoformat(), "districts": districts}, indent=1) + "\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a replay is: the school date it has reached, and the days behind and in all."""
+
+    day: date
+    days_done: int
+    days_total: int
+    records: int
+    marks: int
+
+
+def ignore(_: Progress) -> None:
+    """This will do nothing with progress, where nobody watches."""
+
+
+async def replay(
+    *,
+    bootstrap: str,
+    scale: float,
+    seed: int,
+    until: date,
+    districts_file: Path,
+    progress: Callable[[Progress], None] = ignore,
+    report: Path | None = None,
+) -> Sent:
+    """This will send the school year that contains `until`, up to it, for the districts named in `districts_file`.
+
+    It returns when the broker has acknowledged every record. The topics must exist.
+    """
+    named = districts_named_in(districts_file)
+    first = first_school_day(school_year_of(until))
+    days_total = max(1, (min(until, last_possible_day(school_year_of(until))) - first).days + 1)
+    sent = Sent(until=until)
+    records = marks = 0
+
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, max_batch_size=_BATCH_BYTES
+    )
+    await producer.start()
+    try:
+        lane = _Lane(producer)
+        reached = first
+        for day in plan(scale=scale, seed=seed, until=until, districts=named):
+            attendance_in, roster_in = landing_topics(day.district)
+            await lane.send(roster_in, day.roster)
+            await lane.send(attendance_in, day.attendance)
+            sent.add(day)
+            records += len(day.roster) + len(day.attendance)
+            marks += sum(record.kind == "marks" for record in day.attendance)
+            if day.day != reached:
+                reached = day.day
+                progress(
+                    Progress(
+                        day=reached,
+                        days_done=max(0, (reached - first).days),
+                        days_total=days_total,
+                        records=records,
+                        marks=marks,
+                    )
+                )
+        await lane.settle()
+    finally:
+        await producer.stop()
+    progress(Progress(day=until, days_done=days_total, days_total=days_total, records=records, marks=marks))
+    if report:
+        sent.write(report)
+    return sent
+
+
+def districts_named_in(districts_file: Path) -> frozenset[str]:
+    """This will read the codes of the districts that take part."""
+    return frozenset(json.loads(districts_file.read_text())["districts"])
+
+
+class _Lane:
+    """Batches on their way to the broker, bounded: one partition per topic keeps a district's order."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._in_flight: list[asyncio.Future[object]] = []
+
+    async def send(self, topic: str, records: tuple[SentRecord, ...]) -> None:
+        batch = self._producer.create_batch()
+        for record in records:
+            if batch.append(key=None, value=record.value, timestamp=None) is None:
+                await self._ship(topic, batch)
+                batch = self._producer.create_batch()
+                batch.append(key=None, value=record.value, timestamp=None)
+        if batch.record_count():
+            await self._ship(topic, batch)
+
+    async def _ship(self, topic: str, batch: object) -> None:
+        self._in_flight.append(await self._producer.send_batch(batch, topic, partition=0))
+        if len(self._in_flight) >= _IN_FLIGHT:
+            await self.settle()
+
+    async def settle(self) -> None:
+        await asyncio.gather(*self._in_flight)
+        self._in_flight.clear()
