@@ -1,0 +1,1 @@
+"""Flagging: who is chronically absent, and since when."""

@@ -1,0 +1,23 @@
+"""Flagging as a table: topics to handlers, timers, routes."""
+
+from pathlib import Path
+
+from services.flagging import api, handlers
+from services.runtime.service import Service, Timer
+from services.runtime.subscription import Subscription
+
+FACTS = Subscription(
+    group="leap-flagging",
+    # One subscription for all three: a worker owns the same partition number of each, so a student has one writer.
+    topics=("attendance", "enrollments", "school-calendar"),
+    decode=handlers.decode,
+    handle=handlers.on_facts,
+)
+
+service = Service(
+    name="flagging",
+    migrations=Path(__file__).parent / "migrations",
+    subscriptions=(FACTS,),
+    timers=(Timer(name="tallies", every_seconds=1.0, run=handlers.publish_tallies),),
+    routes=api.routes,
+)

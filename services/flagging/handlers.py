@@ -1,0 +1,53 @@
+"""A batch of attendance, enrolments and calendars becomes days, and days become flags."""
+
+from aiokafka import ConsumerRecord
+
+from services.flagging import facts, store, tallies
+from services.runtime.service import Context
+from services.runtime.subscription import Delivery, Undecodable
+from services.runtime.transaction import Transaction
+
+
+def decode(record: ConsumerRecord) -> facts.Fact:
+    """This will read one record; Undecodable says which rule it broke, never what stood in it."""
+    if record.value is None:
+        raise Undecodable("empty", "a fact has a value")
+    try:
+        return facts.parse(record.value)
+    except facts.FactRefused as refusal:
+        raise Undecodable("not_a_fact", str(refusal)) from None
+
+
+async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None:
+    """This will apply a whole batch. It commits whole, so the order inside it doesn't matter; judging comes last."""
+    connection = transaction.connection
+    marks = [each.event for each in deliveries if isinstance(each.event, facts.Mark)]
+    enrollments = [each.event for each in deliveries if isinstance(each.event, facts.EnrollmentChanged)]
+    # Punctuations belong to the partition they came by: this worker owns its students, and nobody else's.
+    rolls = [(each.record.partition, each.event) for each in deliveries if isinstance(each.event, facts.RollCompleted)]
+    calendars = [
+        (each.record.partition, each.event)
+        for each in deliveries
+        if isinstance(each.event, facts.SchoolCalendarChanged)
+    ]
+
+    schools = await store.apply_calendars(connection, calendars) if calendars else []
+    if rolls:
+        schools += await store.record_rolls(connection, rolls)
+    students = await store.apply_enrollments(connection, enrollments) if enrollments else []
+    candidates = await store.rebuild(connection, students, schools) if students or schools else []
+    if rolls:
+        candidates += await store.apply_rolls(connection, rolls)
+    if marks:
+        lane = min(each.record.partition for each in deliveries)
+        candidates += await store.apply_marks(connection, marks, lane=lane)
+
+    await store.judge(connection, candidates)
+
+
+async def publish_tallies(context: Context) -> None:
+    """This will publish every school day and student month that closed or was corrected, a bite a transaction."""
+    more = True
+    while more:
+        async with context.begin() as transaction:
+            more = await tallies.publish_due(transaction.connection)

@@ -1,0 +1,130 @@
+"""SQL's front door: batches in, changed students out. Every statement is set-based and safe to repeat."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from services.flagging.changes_sql import SHARE
+from services.flagging.facts import EnrollmentChanged, Mark, RollCompleted, SchoolCalendarChanged
+from services.flagging.judge_sql import JUDGE
+from services.flagging.marks_sql import APPLY_MARKS
+from services.flagging.school_sql import APPLY_CALENDARS, APPLY_ENROLLMENTS, APPLY_ROLLS, REBUILD, RECORD_ROLLS
+
+
+class SchoolYear(NamedTuple):
+    """A school's year as one lane knows it."""
+
+    lane: int
+    district: str
+    school: str
+    school_year: int
+
+
+class StudentYear(NamedTuple):
+    """A student's year at a school."""
+
+    student_key: UUID
+    district: str
+    school: str
+    school_year: int
+
+
+class Candidate(NamedTuple):
+    """A student whose days changed enough to be judged again; `arrived`: the record is new."""
+
+    student_key: UUID
+    school_year: int
+    arrived: bool
+
+
+async def apply_marks(connection: asyncpg.Connection, marks: Sequence[Mark], *, lane: int) -> list[Candidate]:
+    """This will make the newest mark of each student's day stand, count repeats, and set the students' days.
+
+    `lane` is any partition the caller owns: it keeps the counters of two workers apart.
+    """
+    payload = msgspec.json.encode(marks).decode()
+    rows = await connection.fetch(APPLY_MARKS, payload, lane, _now())
+    return [Candidate(*row) for row in rows]
+
+
+async def apply_calendars(
+    connection: asyncpg.Connection, calendars: Sequence[tuple[int, SchoolCalendarChanged]]
+) -> list[SchoolYear]:
+    """This will make the newest calendar of each (lane, school, year) stand, and name those that changed."""
+    rows = await connection.fetch(
+        APPLY_CALENDARS,
+        [lane for lane, _ in calendars],
+        [calendar.district for _, calendar in calendars],
+        [calendar.school for _, calendar in calendars],
+        [calendar.school_year for _, calendar in calendars],
+        [calendar.source_version for _, calendar in calendars],
+        [calendar.feed for _, calendar in calendars],
+        [_bits(calendar) for _, calendar in calendars],
+    )
+    return [SchoolYear(*row) for row in rows]
+
+
+async def record_rolls(connection: asyncpg.Connection, rolls: Sequence[tuple[int, RollCompleted]]) -> list[SchoolYear]:
+    """This will remember which days are complete, and name the school years heard of for the first time."""
+    rows = await connection.fetch(RECORD_ROLLS, *_columns(rolls), [roll.feed for _, roll in rolls])
+    return [SchoolYear(*row) for row in rows]
+
+
+async def apply_rolls(connection: asyncpg.Connection, rolls: Sequence[tuple[int, RollCompleted]]) -> list[Candidate]:
+    """This will count completed days for the enrolled students of each roll's own lane."""
+    return [Candidate(*row) for row in await connection.fetch(APPLY_ROLLS, *_columns(rolls))]
+
+
+async def apply_enrollments(
+    connection: asyncpg.Connection, enrollments: Sequence[EnrollmentChanged]
+) -> list[StudentYear]:
+    """This will make the newest version of each stint stand, and name the student years it touches, old and new."""
+    rows = await connection.fetch(APPLY_ENROLLMENTS, msgspec.json.encode(enrollments).decode())
+    return [StudentYear(*row) for row in rows]
+
+
+async def rebuild(
+    connection: asyncpg.Connection, students: Sequence[StudentYear], schools: Sequence[SchoolYear]
+) -> list[Candidate]:
+    """This will set enrolled and counted days anew from stints, calendars, completed rolls and marked days."""
+    rows = await connection.fetch(REBUILD, *_transposed(students, 4), *_transposed(schools, 4))
+    return [Candidate(*row) for row in rows]
+
+
+async def judge(connection: asyncpg.Connection, candidates: Sequence[Candidate]) -> None:
+    """This will bring the flags of these students up to their days, with one event for each crossing."""
+    arrived = [candidate for candidate in candidates if candidate.arrived]
+    if arrived:
+        await connection.execute(SHARE, [each.student_key for each in arrived], [each.school_year for each in arrived])
+    if candidates:
+        await connection.execute(
+            JUDGE, [each.student_key for each in candidates], [each.school_year for each in candidates], _now()
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _columns(rolls: Sequence[tuple[int, RollCompleted]]) -> tuple[list[int], list[str], list[str], list[date]]:
+    return (
+        [lane for lane, _ in rolls],
+        [roll.district for _, roll in rolls],
+        [roll.school for _, roll in rolls],
+        [roll.school_day for _, roll in rolls],
+    )
+
+
+def _transposed(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def _bits(calendar: SchoolCalendarChanged) -> str:
+    first = date(calendar.school_year, 7, 1)
+    places = {(day - first).days for day in calendar.school_days}
+    # A day outside the school year is no day of it.
+    return "".join("1" if place in places else "0" for place in range(366))

@@ -1,0 +1,73 @@
+"""Tallies: school days and student months, published when they close and again when corrected."""
+
+# One bite of what is due; another bite follows until nothing is. SKIP LOCKED: a batch at work on a row comes first.
+TAKE_SCHOOLS = """
+DELETE FROM tally_due t USING (
+    SELECT lane, district, school, school_year FROM tally_due LIMIT $1 FOR UPDATE SKIP LOCKED
+) d
+WHERE t.lane = d.lane AND t.district = d.district AND t.school = d.school AND t.school_year = d.school_year
+RETURNING t.lane, t.district, t.school, t.school_year, t.school_days::text, t.closing::text"""
+
+TAKE_STUDENTS = """
+DELETE FROM student_month_due t USING (
+    SELECT student_key, school_year, school FROM student_month_due LIMIT $1 FOR UPDATE SKIP LOCKED
+) d
+WHERE t.student_key = d.student_key AND t.school_year = d.school_year AND t.school = d.school
+RETURNING t.student_key, t.school_year, t.school, t.days::text"""
+
+_SCHOOLS = """
+due AS MATERIALIZED (
+    SELECT lane, district COLLATE "C" AS district, school COLLATE "C" AS school, school_year, days::bit(366) AS days
+    FROM unnest($1::int[], $2::text[], $3::text[], $4::int[], $5::text[])
+        AS d (lane, district, school, school_year, days)
+)"""
+
+PUBLISH_SCHOOL_DAYS = f"""
+WITH {_SCHOOLS}, tally AS (
+    SELECT d.lane, d.district, d.school, first_day_of(d.school_year) + n AS school_day,
+        count(r.student_key) AS students_counted,
+        count(r.student_key) FILTER (WHERE get_bit(r.absent, n) = 1) AS students_absent
+    FROM due d CROSS JOIN generate_series(0, 365) AS n
+    LEFT JOIN absence_record r ON r.lane = d.lane AND r.district = d.district AND r.school = d.school
+         AND r.school_year = d.school_year AND get_bit(r.counted, n) = 1
+    WHERE get_bit(d.days, n) = 1
+    GROUP BY d.lane, d.district, d.school, d.school_year, n
+)
+INSERT INTO outbox (topic, partition, key, event_id, event_type, payload)
+SELECT 'school-days', lane, district, event_id, 'school-day.tallied.v1', json_build_object(
+    'event_type', 'school-day.tallied.v1', 'event_id', event_id, 'occurred_at', $6::text, 'district', district,
+    'school', school, 'school_day', school_day, 'part', lane, 'students_counted', students_counted,
+    'students_absent', students_absent, 'version', version)::text
+FROM (SELECT tally.*, gen_random_uuid() AS event_id, nextval('tally_version') AS version FROM tally OFFSET 0) t
+ORDER BY version"""
+
+_PUBLISH_MONTHS = """, month AS (
+    SELECT first_day, days_between(first_day, (first_day + INTERVAL '1 month')::date - 1, school_year) AS days,
+        school_year
+    FROM (SELECT DISTINCT school_year FROM due) y
+    CROSS JOIN generate_series(0, 11) AS n
+    CROSS JOIN LATERAL (SELECT (first_day_of(school_year) + n * INTERVAL '1 month')::date AS first_day) f
+), tally AS (
+    SELECT r.student_key, r.district, r.school, r.grade, m.first_day,
+        bit_count(r.counted & m.days) AS days_enrolled, bit_count(r.absent & m.days) AS days_absent
+    FROM due d JOIN absence_record r USING ({keys})
+    JOIN month m ON m.school_year = d.school_year AND m.days & d.days <> no_days()
+    WHERE {which}
+)
+INSERT INTO outbox (topic, key, event_id, event_type, payload)
+SELECT 'student-months', student_key::text, event_id, 'student-month.tallied.v1', json_build_object(
+    'event_type', 'student-month.tallied.v1', 'event_id', event_id, 'occurred_at', {now}::text, 'district', district,
+    'school', school, 'student_key', student_key, 'grade', grade, 'month', first_day,
+    'days_enrolled', days_enrolled, 'days_absent', days_absent, 'version', version)::text
+FROM (SELECT tally.*, gen_random_uuid() AS event_id, nextval('tally_version') AS version FROM tally OFFSET 0) t
+ORDER BY version"""
+
+PUBLISH_CLOSED_MONTHS = f"WITH {_SCHOOLS}" + _PUBLISH_MONTHS.format(
+    keys="lane, district, school, school_year", which="r.counted & m.days <> no_days()", now="$6"
+)
+
+# A correction may empty a month: that is published too, since the month had been.
+PUBLISH_CORRECTED_MONTHS = """WITH due AS MATERIALIZED (
+    SELECT student_key, school_year, school COLLATE "C" AS school, days::bit(366) AS days
+    FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[]) AS d (student_key, school_year, school, days)
+)""" + _PUBLISH_MONTHS.format(keys="student_key, school_year, school", which="true", now="$5")
