@@ -1,0 +1,241 @@
+"""What must hold of the tree's shape, each as a function of a folder or a table, so that it can be given a fault."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from contracts.events import Event
+from contracts.topics import Topic
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
+
+# A file imports only what stands to its right: app > api > handlers > store > everything else (rules, parts).
+_RANK = {"app": 4, "api": 3, "pages": 3, "handlers": 2, "store": 1}
+_RULES = {"attendance", "absence", "visits", "pairing", "outcomes", "measures", "effect"}
+_OUTSIDE_OF_RULES = {
+    "aiokafka",
+    "asyncpg",
+    "fastapi",
+    "faststream",
+    "httpx",
+    "os",
+    "random",
+    "services.runtime",
+    "time",
+}
+
+PERSONAL_FIELDS = {
+    "address", "contact_name", "date_of_birth", "email", "family_name", "given_name", "note", "notes", "original",
+    "phone", "phones",
+}  # fmt: skip
+MAY_READ_PERSONAL_DATA = {"scheduling", "visitlog"}
+
+_PAYLOADS = {
+    "body", "content", "contact", "event", "headers", "key", "message", "original", "payload", "raw", "record", "row",
+    "student", "value",
+} | PERSONAL_FIELDS  # fmt: skip
+_LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "msg"}
+
+
+def imported_by(path: Path) -> set[str]:
+    """This will name every module that a file imports, anywhere in it, as it is written there."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            found.add(module)
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def reaches(imported: Iterable[str], module: str) -> bool:
+    """This will say whether any of the imported names is `module` or lies inside it."""
+    return any(name == module or name.startswith(module + ".") for name in imported)
+
+
+def python_files(folder: Path) -> list[Path]:
+    """This will list the folder's own Python files."""
+    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def services_that_know_each_other(root: Path) -> list[str]:
+    """This will name each file of a service that imports another service."""
+    return [
+        f"{path.relative_to(root)}: imports services.{other}"
+        for service in SERVICES
+        for path in python_files(root / "services" / service)
+        for other in SERVICES
+        if other != service and reaches(imported_by(path), f"services.{other}")
+    ]
+
+
+def relative_imports(root: Path) -> list[str]:
+    """This will name each file that hides behind a relative import which room it reaches into."""
+    return [
+        f"{path.relative_to(root)}: imports {name}"
+        for folder in ("contracts", "services")
+        for path in python_files(root / folder)
+        for name in sorted(imported_by(path))
+        if name.startswith(".")
+    ]
+
+
+def wrong_directions(root: Path) -> list[str]:
+    """This will name each import inside a service that points the wrong way: store to handlers, handlers to api."""
+    found = []
+    for service in SERVICES:
+        folder = root / "services" / service
+        for path in python_files(folder):
+            own = path.relative_to(folder).parts[0].removesuffix(".py")
+            imported = imported_by(path)
+            found += [
+                f"{path.relative_to(root)}: imports {layer}"
+                for layer, rank in _RANK.items()
+                if layer != own and rank > _RANK.get(own, 0) and reaches(imported, f"services.{service}.{layer}")
+            ]
+            if own in _RULES:
+                forbidden = {*_OUTSIDE_OF_RULES, f"services.{service}.store"}
+                found += [
+                    f"{path.relative_to(root)}: a rule imports {name}"
+                    for name in sorted(forbidden)
+                    if reaches(imported, name)
+                ]
+    return found
+
+
+def runtime_that_knows_the_domain(root: Path) -> list[str]:
+    """This will name each import and each word by which the runtime would know what it is used for."""
+    words = re.compile(r"student|school|attendance|district|household|absen(t|ce)|visit|enrol|pupil", re.IGNORECASE)
+    found = []
+    folder = root / "services" / "runtime"
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in {".py", ".sql"}):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            found += [f"{path.relative_to(root)}:{number}: says {word.group()!r}" for word in words.finditer(line)]
+        if path.suffix == ".py":
+            forbidden = ["contracts", "deploy", *(f"services.{service}" for service in SERVICES)]
+            found += [f"{path.relative_to(root)}: imports {m}" for m in forbidden if reaches(imported_by(path), m)]
+    return found
+
+
+def contracts_that_need_more_than_pydantic(root: Path) -> list[str]:
+    """This will name each import of the contracts that is neither the standard library nor pydantic.
+
+    The compatibility check runs where code is written, never in a service, and may use jsonschema.
+    """
+    found = []
+    for path in python_files(root / "contracts"):
+        allowed = {"contracts", "pydantic"} | ({"jsonschema"} if path.name == "compatibility.py" else set())
+        for name in sorted(imported_by(path)):
+            top = name.split(".")[0]
+            if top not in allowed and top not in sys.stdlib_module_names:
+                found.append(f"{path.relative_to(root)}: imports {name}")
+    return found
+
+
+def personal_fields(event: type[Event]) -> set[str]:
+    """This will name the fields of an event, at any depth, that can tell who somebody is."""
+    schema = event.model_json_schema()
+    described = [schema, *schema.get("$defs", {}).values()]
+    return {name for part in described for name in part.get("properties", {}) if name in PERSONAL_FIELDS}
+
+
+def exposed_personal_data(topics: Iterable[Topic]) -> list[str]:
+    """This will name each way in which a name, an address or a phone could reach somebody who need not have it."""
+    found = []
+    for topic in topics:
+        for event in topic.events:
+            named = sorted(personal_fields(event))
+            if named and not topic.personal_data:
+                found.append(f"{topic.name}: {event.EVENT_TYPE} carries {', '.join(named)}")
+        if topic.personal_data:
+            readers = sorted(set(topic.consumers) - MAY_READ_PERSONAL_DATA)
+            found += [f"{topic.name}: {reader} may not read personal data" for reader in readers]
+    return found
+
+
+def talkative(path: Path) -> list[str]:
+    """This will name each line that prints, or that logs more than a constant sentence with harmless fields."""
+    found = []
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call):
+            found += [f"{path.name}:{call.lineno}: {complaint}" for complaint in _complaints(call)]
+    return found
+
+
+def _complaints(call: ast.Call) -> Iterator[str]:
+    if isinstance(call.func, ast.Name) and call.func.id in {"print", "pprint"}:
+        yield "prints"
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in _LEVELS:
+        return
+    if not re.search(r"log|logger", ast.unparse(call.func.value)):
+        return
+    # A traceback ends in the exception's message, and a database puts the offending values there.
+    if call.func.attr == "exception":
+        yield "logs a traceback"
+    if not call.args or not isinstance(call.args[0], ast.Constant):
+        yield "the sentence is not constant"
+    if len(call.args) > 1:
+        yield "puts values into the sentence"
+    for keyword in call.keywords:
+        if keyword.arg in _PAYLOADS:
+            yield f"logs {keyword.arg}"
+        if keyword.arg == "exc_info":
+            yield "logs a traceback"
+        for part in ast.walk(keyword.value):
+            name = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
+            if name in _PAYLOADS - {"key", "address", "message", "event"}:
+                yield f"logs something of {name}"
+
+
+def texts_of_the_tree(root: Path) -> list[tuple[str, str]]:
+    """This will read every text file that git knows or would add."""
+    listed = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    texts = []
+    for name in listed.stdout.decode().split("\0"):
+        path = root / name
+        if name and path.is_file():
+            try:
+                texts.append((name, path.read_text(encoding="utf-8")))
+            except UnicodeDecodeError:
+                continue
+    return texts
+
+
+# Split, so that this file does not name what it looks for.
+_REGISTRIES = (
+    "pypi" + r"\.org", "python" + "hosted", "npm" + r"js\.(org|com)", r"repo1?\." + "maven", "maven-" + "central",
+    "docker" + r"\.io", "ghcr" + r"\.io", "quay" + r"\.io", "crates" + r"\.io", "proxy\\." + "golang",
+    "arti" + "factory", r"nexus\.", "jit" + "pack", "index" + "-url[= ]+http", "registry" + r"\.",
+)  # fmt: skip
+_FOREIGN = re.compile("|".join(_REGISTRIES), re.IGNORECASE)
+
+
+def foreign_words(texts: Iterable[tuple[str, str]]) -> list[str]:
+    """This will name each line that says where packages come from: that is the machine's setting, not the tree's."""
+    return [
+        f"{name}:{number}: names {word.group()}"
+        for name, text in texts
+        for number, line in enumerate(text.splitlines(), start=1)
+        for word in [_FOREIGN.search(line)]
+        if word
+    ]
+
+
+def long_files(root: Path, *, lines: int = 400) -> list[str]:
+    """This will name each Python file that has outgrown one sitting."""
+    return [
+        f"{path.relative_to(root)}: {count} lines"
+        for folder in ("contracts", "services", "deploy", "tests")
+        for path in python_files(root / folder)
+        for count in [len(path.read_text(encoding="utf-8").splitlines())]
+        if count > lines
+    ]
