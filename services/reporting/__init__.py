@@ -1,0 +1,1 @@
+"""Reporting: numbers, each defined once, from projections that can be rebuilt from the events."""

@@ -1,0 +1,1 @@
+"""Scheduling's SQL: `batches` for events, `desk` for people."""

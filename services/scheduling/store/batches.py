@@ -1,0 +1,209 @@
+"""What events do to scheduling's tables: a batch costs a handful of statements, whatever its size.
+
+Whoever touches requests locks them first and in the order of their household keys, so no two writers deadlock.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+
+async def lock_open_requests(
+    connection: asyncpg.Connection, *, households: Iterable[UUID], students: Iterable[UUID]
+) -> None:
+    """This will make other writers of these households, and of those the students are in by now, wait.
+
+    Two siblings' flags come on two partitions: without the lock each clearing would still see the other's flag.
+    """
+    await connection.execute(
+        """
+        SELECT FROM request
+        WHERE stage <> 'closed'
+          AND (household_key = ANY ($1::uuid[])
+               OR household_key IN (SELECT household_key FROM flagged_student WHERE student_key = ANY ($2::uuid[])))
+        ORDER BY household_key
+        FOR UPDATE
+        """,
+        list(households),
+        list(students),
+    )
+
+
+async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> list[asyncpg.Record]:
+    """This will keep each student's newest flag and return the students whose flag rose, fell or moved house.
+
+    Rows: student_key, household_key, district, school, grade, level, days_absent, days_enrolled, school_year,
+    version. The newest version of the newest school year stands; older and repeated ones change nothing.
+    """
+    if not rows:
+        return []
+    changed: list[asyncpg.Record] = await connection.fetch(
+        """
+        WITH newest AS (
+            SELECT DISTINCT ON (student_key) *
+            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
+                        $8::integer[], $9::integer[], $10::integer[])
+                AS f (student_key, household_key, district, school, grade, level, days_absent, days_enrolled,
+                      school_year, version)
+            ORDER BY student_key, school_year DESC, version DESC
+        ), kept AS (
+            INSERT INTO flagged_student AS kept (student_key, household_key, district, school, grade, level,
+                                                 days_absent, days_enrolled, school_year, version)
+            SELECT student_key, household_key, district, school, grade, level, days_absent, days_enrolled,
+                   school_year, version
+            FROM newest ORDER BY student_key
+            ON CONFLICT (student_key) DO UPDATE
+            SET household_key = EXCLUDED.household_key, district = EXCLUDED.district, school = EXCLUDED.school,
+                grade = EXCLUDED.grade, level = EXCLUDED.level, days_absent = EXCLUDED.days_absent,
+                days_enrolled = EXCLUDED.days_enrolled, school_year = EXCLUDED.school_year,
+                version = EXCLUDED.version
+            WHERE (EXCLUDED.school_year, EXCLUDED.version) > (kept.school_year, kept.version)
+            RETURNING new.household_key, old.household_key AS former_household_key,
+                      new.level <> 'none' AS flagged, coalesce(old.level, 'none') <> 'none' AS was_flagged
+        )
+        SELECT household_key, former_household_key, flagged, was_flagged FROM kept
+        WHERE flagged <> was_flagged OR household_key <> former_household_key
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+    return changed
+
+
+async def open_requests(
+    connection: asyncpg.Connection, *, households: Sequence[UUID], as_of: datetime
+) -> list[asyncpg.Record]:
+    """This will open a request for each household that has none, and return one row per student of those opened.
+
+    A household with an open request keeps it: the sibling joins, and a note that no flag was left is taken off.
+    """
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        WITH opened AS (
+            INSERT INTO request AS standing (household_key, district, school, opened_at)
+            SELECT DISTINCT ON (household_key) household_key, district, school, $2::timestamptz
+            FROM flagged_student
+            WHERE household_key = ANY ($1::uuid[]) AND level <> 'none'
+            ORDER BY household_key, student_key
+            ON CONFLICT (household_key) WHERE stage <> 'closed' DO UPDATE
+            SET flags_cleared_at = NULL, version = standing.version + 1
+            WHERE standing.flags_cleared_at IS NOT NULL
+            RETURNING new.request_id, new.household_key, new.district, new.school, new.version,
+                      old.request_id IS NULL AS is_new
+        )
+        SELECT o.request_id, o.household_key, o.district, o.school AS request_school, o.version, s.student_key,
+               s.school, s.grade, s.level, s.days_absent, s.days_enrolled
+        FROM opened AS o JOIN flagged_student AS s USING (household_key)
+        WHERE o.is_new AND s.level <> 'none'
+        ORDER BY o.household_key, s.student_key
+        """,
+        list(households),
+        as_of,
+    )
+    return rows
+
+
+async def withdraw_or_annotate(
+    connection: asyncpg.Connection, *, households: Sequence[UUID], as_of: datetime
+) -> list[asyncpg.Record]:
+    """This will close the untouched requests of households with no flag left, and note the fact on the others.
+
+    Returns the closed ones. Untouched: nobody claimed it, or the lease lapsed without any contact.
+    """
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        WITH unflagged AS (
+            UPDATE request AS r
+            SET stage = CASE WHEN untouched THEN 'closed' ELSE stage END,
+                closed_because = CASE WHEN untouched THEN 'no_longer_flagged' END,
+                claimed_by = CASE WHEN NOT untouched THEN claimed_by END,
+                claimed_until = CASE WHEN NOT untouched THEN claimed_until END,
+                flags_cleared_at = $2,
+                version = version + 1
+            FROM (
+                SELECT request_id AS touched_id,
+                       stage = 'new' OR (stage = 'claimed' AND claimed_until <= $2) AS untouched
+                FROM request WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed'
+            ) AS judged
+            WHERE r.request_id = judged.touched_id
+              AND r.flags_cleared_at IS NULL
+              AND NOT EXISTS (SELECT FROM flagged_student AS s
+                              WHERE s.household_key = r.household_key AND s.level <> 'none')
+            RETURNING r.request_id, r.household_key, r.district, r.version, r.stage
+        )
+        SELECT request_id, household_key, district, version FROM unflagged WHERE stage = 'closed'
+        """,
+        list(households),
+        as_of,
+    )
+    return rows
+
+
+async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """This will keep each household's newest contact data.
+
+    Rows: household_key, district, contact_name, phones (JSON list), address, language, interpreter_needed,
+    students (JSON list), source_version.
+    """
+    if not rows:
+        return
+    await connection.execute(
+        """
+        INSERT INTO household_contact AS kept (household_key, district, contact_name, phones, address, language,
+                                               interpreter_needed, students, source_version)
+        SELECT DISTINCT ON (household_key) household_key, district, contact_name,
+               ARRAY (SELECT json_array_elements_text(phones)), address, language, interpreter_needed, students,
+               source_version
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[], $5::text[], $6::text[], $7::boolean[],
+                    $8::jsonb[], $9::bigint[])
+            AS c (household_key, district, contact_name, phones, address, language, interpreter_needed, students,
+                  source_version)
+        ORDER BY household_key, source_version DESC
+        ON CONFLICT (household_key) DO UPDATE
+        SET district = EXCLUDED.district, contact_name = EXCLUDED.contact_name, phones = EXCLUDED.phones,
+            address = EXCLUDED.address, language = EXCLUDED.language,
+            interpreter_needed = EXCLUDED.interpreter_needed, students = EXCLUDED.students,
+            source_version = EXCLUDED.source_version
+        WHERE EXCLUDED.source_version > kept.source_version
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def forget_contacts(connection: asyncpg.Connection, households: Sequence[UUID]) -> None:
+    """This will delete the contact data of these households."""
+    await connection.execute("DELETE FROM household_contact WHERE household_key = ANY ($1::uuid[])", list(households))
+
+
+async def apply_logged_visits(connection: asyncpg.Connection, rows: Sequence[tuple[UUID, str, str]]) -> None:
+    """This will mark visits attempted or completed and move their requests on. Rows: visit_id, state, stage.
+
+    Completed wins over attempted, and a visit moves its request once: a repeated log changes nothing.
+    """
+    if not rows:
+        return
+    await connection.execute(
+        """
+        WITH logged AS (
+            SELECT DISTINCT ON (visit_id) visit_id, state, stage
+            FROM unnest($1::uuid[], $2::text[], $3::text[]) AS l (visit_id, state, stage)
+            ORDER BY visit_id, state = 'completed' DESC
+        ), moved AS (
+            UPDATE visit SET state = logged.state FROM logged
+            WHERE visit.visit_id = logged.visit_id
+              AND (visit.state IN ('scheduled', 'cancelled')
+                   OR (visit.state = 'attempted' AND logged.state = 'completed'))
+            RETURNING visit.request_id, logged.state, logged.stage
+        ), next AS (
+            SELECT DISTINCT ON (request_id) request_id, state, stage FROM moved
+            ORDER BY request_id, state = 'completed' DESC
+        )
+        UPDATE request SET stage = next.stage, version = version + 1 FROM next
+        WHERE request.request_id = next.request_id AND request.stage IN ('agreed', 'paired', 'contacting')
+          AND request.stage <> next.stage
+          AND (next.state = 'completed' OR request.stage = 'paired')
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )

@@ -1,0 +1,156 @@
+"""Projections that any order of the same events, however often told, makes the same."""
+
+import itertools
+import random
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from contracts import events
+from services.runtime.testing import record
+from tests.component.visit_events import DISTRICT, MORNING, World, flag, household, of_visit, student
+
+Told = tuple[str, events.Event]
+TABLES = ("flag", "request", "visit", "student_month", "school_day")
+
+
+def month(student_number: int, *, version: int, days_absent: int) -> events.StudentMonthTallied:
+    return events.StudentMonthTallied.model_validate(
+        {
+            "event_id": uuid4(),
+            "event_type": "student-month.tallied.v1",
+            "occurred_at": MORNING,
+            "district": DISTRICT,
+            "school": "H01",
+            "student_key": student(student_number),
+            "month": date(2026, 9, 1),
+            "days_enrolled": 20,
+            "days_absent": days_absent,
+            "version": version,
+        }
+    )
+
+
+def school_day(part: int, *, version: int, absent: int) -> events.SchoolDayTallied:
+    return events.SchoolDayTallied.model_validate(
+        {
+            "event_id": uuid4(),
+            "event_type": "school-day.tallied.v1",
+            "occurred_at": MORNING,
+            "district": DISTRICT,
+            "school": "H01",
+            "school_day": date(2026, 9, 1),
+            "part": part,
+            "students_counted": 10,
+            "students_absent": absent,
+            "version": version,
+        }
+    )
+
+
+def of_household(number: int, model: type[events.Event], **fields: Any) -> Told:
+    keys = {
+        "household_key": household(number),
+        "request_id": UUID(int=0x0C << 120 | number),
+        "visit_id": UUID(int=0x0D << 120 | number),
+    }
+    topic = "visit-log" if model in (events.VisitCompleted, events.VisitAttempted) else "home-visits"
+    later = MORNING + timedelta(hours=fields.get("version", 9))
+    return topic, of_visit(model, **keys, occurred_at=later, **fields)
+
+
+def a_season() -> list[Told]:
+    """Five households: visited, declined after agreeing, withdrawn, tried in vain, and one merely flagged."""
+    return [
+        *(("absence-flags", flag(n, household_number=n)) for n in (1, 2, 3, 4, 5)),
+        ("absence-flags", flag(3, household_number=3, version=2, level="none")),
+        ("absence-flags", flag(6, household_number=1)),
+        *(of_household(n, events.VisitRequested, version=1) for n in (1, 2, 3, 4)),
+        of_household(3, events.VisitRequestWithdrawn, version=2),
+        *(of_household(n, events.FamilyAgreed, version=3) for n in (1, 2, 4)),
+        of_household(2, events.FamilyDeclined, version=4),
+        of_household(1, events.VisitScheduled, version=4),
+        of_household(1, events.VisitAttempted),
+        of_household(1, events.VisitCompleted),
+        of_household(4, events.VisitAttempted),
+        ("student-months", month(1, version=1, days_absent=3)),
+        ("student-months", month(1, version=2, days_absent=2)),
+        ("school-days", school_day(0, version=1, absent=4)),
+        ("school-days", school_day(0, version=2, absent=1)),
+        ("school-days", school_day(7, version=1, absent=2)),
+    ]
+
+
+def as_records(told: list[Told], offsets: dict[str, "itertools.count[int]"]) -> list[ConsumerRecord]:
+    return [record(topic, 0, next(offsets[topic]), event.model_dump_json()) for topic, event in told]
+
+
+async def tables(world: World) -> dict[str, list[str]]:
+    return {
+        table: [row[0] for row in await world.pool.fetch(f"SELECT t::text FROM {table} AS t ORDER BY 1")]
+        for table in TABLES
+    }
+
+
+async def test_the_funnel_counts_households_at_each_step(world: World) -> None:
+    await world.deliver_records([world.record(topic, event) for topic, event in a_season()])
+    funnel = (await world.http.get("/v1/funnel")).json()
+
+    assert funnel["districts"] == [
+        {"district": "hartford", "flagged": 5, "requested": 4, "agreed": 3, "visited": 1, "declined": 1}
+    ]
+    assert funnel["unit"] == "households"
+    assert funnel["as_of"] == (MORNING + timedelta(hours=9)).isoformat().replace("+00:00", "Z")
+    assert (await world.http.get("/v1/counts")).json() == {
+        "students_flagged_now": 5,
+        "students_ever_flagged": 6,
+        "requests": 4,
+        "requests_withdrawn": 1,
+        "visits_completed": 1,
+        "visits_attempted": 1,
+        "student_months": 1,
+        "school_days": 1,
+        "student_days_counted": 20,
+        "student_days_absent": 3,
+    }
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_shuffled_repeated_and_split_events_give_the_same_projections(world: World, seed: int) -> None:
+    season = a_season()
+    await world.deliver_records([world.record(topic, event) for topic, event in season])
+    in_order = await tables(world)
+    await world.pool.execute(f"TRUNCATE {', '.join(TABLES)}, position")
+
+    shuffled = season * 3
+    chance = random.Random(seed)
+    chance.shuffle(shuffled)
+    offsets = {topic: itertools.count() for topic, _ in season}
+    records = as_records(shuffled, offsets)
+    while records:
+        size = chance.randint(1, 12)
+        await world.deliver_records(records[:size])
+        records = records[size:]
+    assert await tables(world) == in_order
+
+
+async def test_a_student_who_moves_house_counts_once(world: World) -> None:
+    await world.deliver("absence-flags", flag(1, household_number=None))
+    await world.deliver("absence-flags", flag(1, household_number=7, version=2, level="at_risk"))
+    (line,) = (await world.http.get("/v1/funnel")).json()["districts"]
+    assert line["flagged"] == 1
+
+
+async def test_before_anything_happened_the_reports_are_empty(world: World) -> None:
+    funnel = (await world.http.get("/v1/funnel")).json()
+    assert (funnel["districts"], funnel["as_of"]) == ([], None)
+    assert (await world.http.get("/v1/counts")).json()["student_days_counted"] == 0
+
+
+async def test_poison_between_good_events_is_put_aside(world: World) -> None:
+    await world.deliver("absence-flags", flag(1), b"{", flag(2, household_number=2))
+    assert (await world.http.get("/v1/counts")).json()["students_flagged_now"] == 2
+    assert await world.pool.fetchval("SELECT count(*) FROM dead_letter") == 1

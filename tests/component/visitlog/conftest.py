@@ -1,0 +1,18 @@
+"""Visit log on a real database."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest_asyncio
+
+from services.visitlog.app import service
+from tests.component.visit_events import World
+
+
+@pytest_asyncio.fixture
+async def world(service_database: Callable[[str], Awaitable["asyncpg.Pool[asyncpg.Record]"]]) -> Any:
+    """Visit log, empty."""
+    world = World(await service_database("visitlog"), service)
+    yield world
+    await world.http.aclose()
