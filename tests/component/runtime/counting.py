@@ -1,5 +1,6 @@
-"""The service the runtime is tested with. `python counting.py TOPIC [PATTERN]` runs it as a process."""
+"""The service the runtime is tested with. `python -m ... TOPIC` or `... --pattern PATTERN` runs it as a process."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from services.runtime.transaction import Transaction
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 GROUP = "counting"
+COUNTED = os.environ.get("COUNTED_TOPIC", "counted")
 _NAMESPACE = UUID("6f0c2a1e-7a35-4c1c-9d35-0e2a6b6ad001")
 
 
@@ -54,7 +56,7 @@ async def count(transaction: Transaction, deliveries: list[Delivery]) -> None:
             "INSERT INTO tally AS t VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET total = t.total + $2", name, by
         )
         transaction.emit(
-            topic="counted", key=name, event=Counted(name, f"{record.topic}/{record.partition}/{record.offset}")
+            topic=COUNTED, key=name, event=Counted(name, f"{record.topic}/{record.partition}/{record.offset}")
         )
 
 
@@ -71,7 +73,7 @@ def _routes(context: Context) -> APIRouter:
     @router.post("/counts/{name}")
     async def add(name: str) -> int:
         async with context.begin() as transaction:
-            transaction.emit(topic="counted", key=name, event=Counted(name, "http"))
+            transaction.emit(topic=COUNTED, key=name, event=Counted(name, "http"))
             total: int = await transaction.connection.fetchval(
                 "INSERT INTO tally AS t VALUES ($1, 1) ON CONFLICT (name) DO UPDATE SET total = t.total + 1 "
                 "RETURNING total",
@@ -83,6 +85,5 @@ def _routes(context: Context) -> APIRouter:
 
 
 if __name__ == "__main__":
-    topic, *pattern = sys.argv[1:]
-    chosen = subscription(pattern=pattern[0]) if pattern else subscription(topic)
+    chosen = subscription(pattern=sys.argv[2]) if sys.argv[1] == "--pattern" else subscription(sys.argv[1])
     sys.exit(run(Service(name="counting", migrations=MIGRATIONS, subscriptions=(chosen,), routes=_routes)))
