@@ -1,0 +1,57 @@
+"""Ingest, as a table: which topics reach which handler, and what is served over HTTP."""
+
+from functools import cache
+from pathlib import Path
+
+from aiokafka import ConsumerRecord
+from fastapi import APIRouter
+
+from services.ingest import api, handlers
+from services.ingest.pseudonyms import Districts, load_districts
+from services.runtime.service import Context, Service
+from services.runtime.settings import Settings
+from services.runtime.subscription import Delivery, Subscription
+from services.runtime.transaction import Transaction
+
+
+class IngestSettings(Settings):
+    """Ingest alone is told where the districts' secrets and tokens are."""
+
+    districts_file: Path
+
+
+@cache
+def _districts() -> Districts:
+    # Read once, when the service starts and not when the module is imported.
+    return load_districts(IngestSettings.from_environment().districts_file)
+
+
+def _decode_landed(record: ConsumerRecord) -> None:
+    handlers.decode_landed(record, districts=_districts())
+
+
+async def _on_landed(transaction: Transaction, deliveries: list[Delivery]) -> None:
+    await handlers.on_landed(transaction, deliveries, districts=_districts())
+
+
+def _routes(context: Context) -> APIRouter:
+    return api.routes(context, _districts())
+
+
+service = Service(
+    name="ingest",
+    migrations=Path(__file__).parent / "migrations",
+    subscriptions=(
+        Subscription(
+            group="leap-ingest", pattern="^(attendance|roster)-in-.*", decode=_decode_landed, handle=_on_landed
+        ),
+        Subscription(
+            group="leap-ingest-receipts",
+            topics=("receipt-progress",),
+            decode=handlers.decode_progress,
+            handle=handlers.on_receipt_progressed,
+        ),
+    ),
+    routes=_routes,
+    settings=IngestSettings,
+)

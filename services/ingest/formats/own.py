@@ -1,0 +1,85 @@
+"""Our own record: one JSON object per landing record or NDJSON line. The hot path starts here."""
+
+import re
+from collections.abc import Iterable
+from typing import NoReturn
+
+import msgspec
+
+from contracts.events import RejectionReason
+from services.ingest.landing import Landed, Rejection
+
+MAX_ROW_BYTES = 64 * 1024
+
+_decoder: msgspec.json.Decoder[Landed] = msgspec.json.Decoder(Landed)
+# PostgreSQL text can't hold a NUL, and no name or number has a bell in it; line ends and tabs may stand in an address.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_PATH = re.compile(r" - at `\$\.?([A-Za-z_.\[\]0-9]*)`$")
+_FIELD = re.compile(r"missing required field `(\w+)`")
+
+
+def decode(value: bytes | None) -> Landed:
+    """This will read one landed record. Raises Rejection, whatever the bytes are."""
+    if value is None:
+        raise Rejection(RejectionReason.NOT_JSON, "record: no value")
+    if len(value) > MAX_ROW_BYTES:
+        raise Rejection(RejectionReason.TOO_LARGE, f"record: over {MAX_ROW_BYTES} bytes")
+    try:
+        if not value.isascii():
+            value.decode()  # the decoder skips fields it doesn't know, and what is wrong in them
+        record = _decoder.decode(value)
+    except (ValueError, RecursionError) as error:
+        refuse(error)
+    if b"\\" in value and _CONTROL.search("".join(_texts(msgspec.to_builtins(record)))):
+        raise Rejection(RejectionReason.OUT_OF_RANGE, "record: a control character in a text")
+    return record
+
+
+def refuse(error: Exception) -> NoReturn:
+    """This will raise the Rejection that a decoding error stands for, without the value msgspec may quote."""
+    if isinstance(error, UnicodeDecodeError):
+        raise Rejection(RejectionReason.NOT_UTF8, "record: not UTF-8") from None
+    if not isinstance(error, msgspec.ValidationError):
+        raise Rejection(RejectionReason.NOT_JSON, "record: not a complete JSON object") from None
+    message = str(error)
+    if missing := _FIELD.search(message):
+        raise Rejection(RejectionReason.MISSING_FIELD, f"{missing[1]}: missing") from None
+    found = _PATH.search(message)
+    path = found[1] if found and found[1] else "record"
+    reason, rule = _reason_and_rule(message, path)
+    raise Rejection(reason, f"{path}: {rule}") from None
+
+
+def _reason_and_rule(message: str, path: str) -> tuple[RejectionReason, str]:
+    if path == "type":
+        return RejectionReason.UNKNOWN_RECORD_TYPE, "not a type of record we know"
+    if message.startswith("Invalid enum value"):
+        if path == "category":
+            return RejectionReason.UNKNOWN_CATEGORY, "not a category we know"
+        return RejectionReason.OUT_OF_RANGE, "not one of the values allowed"
+    if message.startswith("Invalid RFC3339"):
+        return RejectionReason.IMPOSSIBLE_DATE, "not a date of the form 2026-09-01"
+    if "of length" in message:
+        return RejectionReason.OUT_OF_RANGE, "length outside the limits"
+    if " >= " in message or " <= " in message or "out of range" in message:
+        return RejectionReason.OUT_OF_RANGE, "number outside the limits"
+    if "matching regex" in message:
+        return RejectionReason.OUT_OF_RANGE, "not of the form allowed"
+    return RejectionReason.WRONG_TYPE, "not the type of value this field holds"
+
+
+def _texts(value: object) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def refuse_control_characters(text: str) -> None:
+    """This will raise Rejection where a text holds a control character other than tab and line end."""
+    if _CONTROL.search(text):
+        raise Rejection(RejectionReason.OUT_OF_RANGE, "record: a control character in a text")

@@ -1,0 +1,114 @@
+"""Who a student is to the rest of the system: keyed hashes under a secret that never leaves ingest."""
+
+import json
+import re
+from dataclasses import dataclass
+from hashlib import blake2b, sha256
+from hmac import compare_digest
+from pathlib import Path
+
+_DISTRICT_CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
+
+
+class DistrictsFileUnreadable(Exception):
+    """The districts file is missing or wrong: start the service with LEAP_DISTRICTS_FILE naming a valid one."""
+
+
+class Pseudonyms:
+    """One district's keyed hashes. Every key is the text of a UUID, so that PostgreSQL keeps it in 16 bytes."""
+
+    __slots__ = ("_household", "_person", "_stint", "_student")
+
+    def __init__(self, *, secret: bytes, state_secret: bytes) -> None:
+        # Keyed once and copied per student: setting up the key costs as much as hashing.
+        self._student = blake2b(key=secret, digest_size=16, person=b"student")
+        self._household = blake2b(key=secret, digest_size=16, person=b"household")
+        self._stint = blake2b(key=secret, digest_size=16, person=b"stint")
+        self._person = blake2b(key=state_secret, digest_size=16, person=b"person")
+
+    def student_key(self, *, student: str | None, state_student: str | None) -> str:
+        """This will hash the local number, or the state's number where the district sends no local one."""
+        keyed = self._student.copy()
+        keyed.update((student if student is not None else f"state:{state_student}").encode())
+        digits = keyed.hexdigest()
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    def person_key(self, state_student: str) -> str:
+        """This will hash the state's number under the state's secret: the same key in every district."""
+        return _uuid_text(self._person, state_student)
+
+    def household_key(self, household: str) -> str:
+        """This will hash the district's own number of a household."""
+        return _uuid_text(self._household, household)
+
+    def stint(self, enrollment_id: str) -> str:
+        """This will hash the source's id of an enrolment to 32 hexadecimal digits."""
+        keyed = self._stint.copy()
+        keyed.update(enrollment_id.encode())
+        return keyed.hexdigest()
+
+
+def _uuid_text(hasher: blake2b, number: str) -> str:
+    keyed = hasher.copy()
+    keyed.update(number.encode())
+    digits = keyed.hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Districts:
+    """The districts that may send, their secrets and the digests of their tokens."""
+
+    pseudonyms: dict[str, Pseudonyms]
+    token_digests: dict[str, bytes]
+
+    def district_of_token(self, token: str) -> str | None:
+        """This will name the district a bearer token belongs to; None for an unknown one.
+
+        Every district's digest is compared, each in constant time: how long it takes tells nothing.
+        """
+        digest = sha256(token.encode()).digest()
+        owner = None
+        for district, known in self.token_digests.items():
+            if compare_digest(digest, known):
+                owner = district
+        return owner
+
+
+def load_districts(path: Path) -> Districts:
+    """This will read the districts file: `{"state_secret": hex, "districts": {code: {"secret", "token", "name"}}}`.
+
+    Raises DistrictsFileUnreadable, which names the district and the field but never a secret.
+    """
+    try:
+        written = json.loads(path.read_text())
+        state_secret = _secret(written["state_secret"], "state_secret")
+        declared: dict[str, dict[str, str]] = dict(written["districts"])
+    except OSError as error:
+        raise DistrictsFileUnreadable(f"LEAP_DISTRICTS_FILE can't be read: {error.strerror}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DistrictsFileUnreadable("LEAP_DISTRICTS_FILE must hold state_secret and districts as JSON") from error
+
+    pseudonyms: dict[str, Pseudonyms] = {}
+    token_digests: dict[str, bytes] = {}
+    for district, entry in declared.items():
+        if not _DISTRICT_CODE.fullmatch(district):
+            raise DistrictsFileUnreadable("a district's code must be kebab-case, at most 48 characters")
+        if not isinstance(entry, dict) or not isinstance(entry.get("token"), str) or len(entry["token"]) < 16:
+            raise DistrictsFileUnreadable(f"district {district}: a token of at least 16 characters is needed")
+        secret = _secret(entry.get("secret"), f"district {district}: secret")
+        pseudonyms[district] = Pseudonyms(secret=secret, state_secret=state_secret)
+        token_digests[district] = sha256(entry["token"].encode()).digest()
+    if len(set(token_digests.values())) != len(token_digests):
+        raise DistrictsFileUnreadable("two districts share a token: give each its own")
+    return Districts(pseudonyms=pseudonyms, token_digests=token_digests)
+
+
+def _secret(written: object, name: str) -> bytes:
+    try:
+        secret = bytes.fromhex(str(written))
+    except ValueError:
+        secret = b""
+    if not 16 <= len(secret) <= 64:
+        raise DistrictsFileUnreadable(f"{name} must be 16 to 64 bytes in hexadecimal")
+    return secret

@@ -1,0 +1,228 @@
+"""An upload over HTTP: rows land unaltered, the receipt adds up, and every limit answers clearly."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any, cast
+from uuid import uuid4
+
+import fastapi
+import httpx
+import pytest
+import pytest_asyncio
+
+from services.ingest import api, handlers
+from services.runtime.outbox import Publisher
+from services.runtime.service import Context
+from services.runtime.settings import Settings
+from services.runtime.subscription import Subscription
+from services.runtime.testing import RecordingPublisher, deliver, record
+from tests.unit.ingest.landed import DANBURY_TOKEN, HARTFORD_TOKEN, districts, enrollment, mark
+
+NDJSON = {"Content-Type": "application/x-ndjson", "Authorization": f"Bearer {HARTFORD_TOKEN}"}
+CSV = {**NDJSON, "Content-Type": "text/csv; charset=utf-8"}
+
+landed = Subscription(
+    group="leap-ingest",
+    pattern="^(attendance|roster)-in-.*",
+    decode=partial(handlers.decode_landed, districts=districts()),
+    handle=partial(handlers.on_landed, districts=districts()),
+)
+progress = Subscription(
+    group="leap-ingest-receipts",
+    topics=("receipt-progress",),
+    decode=handlers.decode_progress,
+    handle=handlers.on_receipt_progressed,
+)
+
+
+class Ingest:
+    """The service's HTTP side, and what it published; `land` takes it from the landing topic on."""
+
+    def __init__(self, pool: Any) -> None:
+        self.pool = pool
+        self.publisher = RecordingPublisher()
+        settings = Settings(kafka_bootstrap_servers="none", database_url="none")
+        app = fastapi.FastAPI()
+        app.include_router(api.routes(Context(settings, pool, cast(Publisher, self.publisher)), districts()))
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://ingest")
+
+    async def land(self) -> None:
+        """What the uploads published is delivered back as landed records."""
+        uploaded, self.publisher.published = self.publisher.published, []
+        records = [
+            record(topic, partition, offset, value, key=key, headers=headers)
+            for offset, (topic, partition, (key, value, headers)) in enumerate(uploaded)
+        ]
+        await deliver(self.pool, landed, records, self.publisher)
+
+    async def receipt(self, receipt: str, token: str = HARTFORD_TOKEN) -> dict[str, Any]:
+        """The receipt as the district reads it."""
+        answer = await self.client.get(f"/v1/receipts/{receipt}", headers={"Authorization": f"Bearer {token}"})
+        return cast(dict[str, Any], answer.json())
+
+    async def flagging_says(self, receipt: str, *, accepted: int, duplicate: int, event_id: str) -> None:
+        """Flagging's word on the marks of an upload."""
+        event = {
+            "event_type": "receipt.progressed.v1",
+            "event_id": event_id,
+            "occurred_at": "2026-09-01T12:00:00Z",
+            "district": "hartford",
+            "receipt": receipt,
+            "accepted": accepted,
+            "duplicate": duplicate,
+        }
+        self._progress = getattr(self, "_progress", -1) + 1
+        await deliver(self.pool, progress, [record("receipt-progress", 0, self._progress, json.dumps(event))])
+
+
+@pytest_asyncio.fixture
+async def ingest(service_database: Callable[[str], Awaitable[Any]]) -> AsyncIterator[Ingest]:
+    service = Ingest(await service_database("ingest"))
+    yield service
+    await service.client.aclose()
+
+
+async def test_an_uploads_receipt_adds_up_from_landing_to_the_last_mark(ingest: Ingest) -> None:
+    rows = [
+        json.dumps(mark()),
+        "",
+        '{"type": "mark",  "spaces": "kept"}',
+        json.dumps({"type": "roll_completed", "school": "H01", "date": "2026-09-01", "feed": "exceptions"}),
+        json.dumps(mark(student="2")),
+    ]
+    answer = await ingest.client.post("/v1/districts/hartford/attendance", content="\n".join(rows), headers=NDJSON)
+
+    assert answer.status_code == 202
+    receipt = answer.json()["id"]
+    assert answer.json()["rows"] == 4
+    assert (await ingest.receipt(receipt))["pending"] == 4
+    assert [m[1] for _, _, m in ingest.publisher.published] == [row.encode() for row in rows if row]
+
+    await ingest.land()
+    now = await ingest.receipt(receipt)
+    assert (now["accepted"], now["rejected_rows"], now["duplicate"], now["pending"]) == (1, 1, 0, 2)
+    assert now["rejected"] == [{"row": 3, "reason": "missing_field", "detail": "school: missing"}]
+
+    event_id = str(uuid4())
+    await ingest.flagging_says(receipt, accepted=1, duplicate=1, event_id=event_id)
+    await ingest.flagging_says(receipt, accepted=1, duplicate=1, event_id=event_id)  # the same event again
+    now = await ingest.receipt(receipt)
+    assert (now["accepted"], now["rejected_rows"], now["duplicate"], now["pending"]) == (2, 1, 1, 0)
+
+
+async def test_csv_rows_land_unaltered_and_become_marks(ingest: Ingest) -> None:
+    body = (
+        b"student,school,date,category,present_parts,day_parts,version\r\n"
+        b'100234,"H01",2026-09-01,tardy,,,1\r\n'
+        b"100235,H01,2026-02-30,tardy,,,1\r\n"
+    )
+    answer = await ingest.client.post("/v1/districts/hartford/attendance", content=body, headers=CSV)
+    assert ingest.publisher.published[0][2][1] == b'100234,"H01",2026-09-01,tardy,,,1'
+
+    await ingest.land()
+    now = await ingest.receipt(answer.json()["id"])
+    assert (now["rows"], now["pending"]) == (2, 1)
+    assert [(row["row"], row["reason"]) for row in now["rejected"]] == [(3, "impossible_date")]
+    assert sorted(topic for topic, _, _ in ingest.publisher.published) == ["attendance", "attendance-rejected"]
+
+
+async def test_a_roster_lands_on_the_roster_topic_and_is_accepted_once_published(ingest: Ingest) -> None:
+    answer = await ingest.client.post("/v1/districts/hartford/roster", content=json.dumps(enrollment()), headers=NDJSON)
+    assert ingest.publisher.published[0][0] == "roster-in-hartford"
+
+    await ingest.land()
+    now = await ingest.receipt(answer.json()["id"])
+    assert (now["accepted"], now["pending"]) == (1, 0)
+
+
+async def test_counts_add_up_per_district(ingest: Ingest) -> None:
+    rows = "\n".join([json.dumps(mark()), "{", json.dumps(mark(type="retraction")), json.dumps(enrollment())])
+    await ingest.client.post("/v1/districts/hartford/attendance", content=rows, headers=NDJSON)
+    await ingest.land()
+
+    [counts] = (await ingest.client.get("/v1/counts")).json()["districts"]
+    assert counts == {
+        "district": "hartford",
+        "landed": 4,
+        "published": 3,
+        "marks": 1,
+        "retractions": 1,
+        "rolls": 0,
+        "roster": 1,
+        "rejected": 1,
+    }
+
+
+async def test_a_receipt_is_shown_to_its_own_district_only(ingest: Ingest) -> None:
+    answer = await ingest.client.post("/v1/districts/hartford/attendance", content=json.dumps(mark()), headers=NDJSON)
+    receipt = answer.json()["id"]
+    assert (await ingest.receipt(receipt, DANBURY_TOKEN)) == {"detail": "this district has no such receipt"}
+    assert (await ingest.client.get(f"/v1/receipts/{receipt}")).status_code == 401
+
+
+async def test_a_receipt_named_by_another_districts_record_is_not_moved(ingest: Ingest) -> None:
+    answer = await ingest.client.post("/v1/districts/hartford/attendance", content=json.dumps(mark()), headers=NDJSON)
+    receipt = answer.json()["id"]
+    forged = [("leap-receipt", receipt.encode()), ("leap-row", b"1")]
+
+    await deliver(
+        ingest.pool,
+        landed,
+        [
+            record("attendance-in-danbury", 0, 0, b"{", headers=forged),
+            record("roster-in-danbury", 0, 0, json.dumps(enrollment()), headers=forged),
+        ],
+    )
+
+    assert (await ingest.receipt(receipt))["pending"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "body", "status"),
+    [
+        ("/v1/districts/hartford/attendance", {"Authorization": ""}, b"{}", 401),
+        ("/v1/districts/hartford/attendance", {"Authorization": "Bearer nobody's"}, b"{}", 401),
+        ("/v1/districts/hartford/attendance", {"Authorization": f"Bearer {DANBURY_TOKEN}"}, b"{}", 403),
+        ("/v1/districts/atlantis/attendance", {}, b"{}", 404),
+        ("/v1/districts/hartford/attendance", {}, b"x" * (api.MAX_ROW_BYTES + 1), 413),
+        ("/v1/districts/hartford/attendance", {"Content-Length": str(api.MAX_BODY_BYTES + 1)}, b"{}", 413),
+        ("/v1/districts/hartford/attendance", {"Content-Type": "application/pdf"}, b"{}", 415),
+        ("/v1/districts/hartford/attendance", {"Content-Encoding": "gzip"}, b"{}", 415),
+        ("/v1/districts/hartford/roster", {"Content-Type": "text/csv"}, b"{}", 415),
+        ("/v1/districts/hartford/attendance", {}, b"\n\n", 422),
+        ("/v1/districts/hartford/attendance", {"Content-Type": "text/csv"}, b"colour,shape\n1,2\n", 422),
+    ],
+)
+async def test_what_cannot_land_is_answered_clearly_and_nothing_of_it_lands(
+    ingest: Ingest, path: str, changes: dict[str, str], body: bytes, status: int
+) -> None:
+    answer = await ingest.client.post(path, content=body, headers={**NDJSON, **changes})
+
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+    assert ingest.publisher.published == []
+    assert await ingest.pool.fetchval("SELECT count(*) FROM receipt") == 0
+
+
+async def test_a_body_that_grows_over_the_limit_is_cut_off(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "MAX_BODY_BYTES", 1000)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield json.dumps(mark()).encode() + b"\n"
+
+    answer = await ingest.client.post("/v1/districts/hartford/attendance", content=chunks(), headers=NDJSON)
+    assert answer.status_code == 413
+    assert ingest.publisher.published == []
+
+
+async def test_too_many_uploads_at_once_are_told_to_wait(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "BURST_UPLOADS", 2)
+    monkeypatch.setattr(api, "UPLOADS_PER_SECOND", 0.001)
+    answers = [
+        await ingest.client.post("/v1/districts/hartford/attendance", content=json.dumps(mark()), headers=NDJSON)
+        for _ in range(3)
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert int(answers[2].headers["Retry-After"]) > 0

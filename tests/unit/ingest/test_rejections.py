@@ -1,0 +1,141 @@
+"""Whatever a district sends, it becomes a fact or goes back with a reason, its bytes unaltered and no value quoted."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.events import AttendanceRejected, RejectionReason
+from services.ingest.handlers import MAX_RETURNABLE_BYTES, Batch, decode_landed
+from services.runtime.subscription import Undecodable
+from services.runtime.testing import record
+from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections
+
+Reason = RejectionReason
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "field"),
+    [
+        (b"", Reason.NOT_JSON, "record"),
+        (None, Reason.NOT_JSON, "record"),
+        (b'{"type":"mark","stud', Reason.NOT_JSON, "record"),
+        (b"[" * 60_000, Reason.WRONG_TYPE, "record"),
+        (b'{"type":"mark","school":"\\ud800"}', Reason.NOT_JSON, "record"),
+        (b"[]", Reason.WRONG_TYPE, "record"),
+        (b'{"type":"mark","school":"\xff"}', Reason.NOT_UTF8, "record"),
+        (json.dumps(mark()).encode()[:-1] + b',"note":"\xff"}', Reason.NOT_UTF8, "record"),
+        (json.dumps(mark(note="x" * 70_000)).encode(), Reason.TOO_LARGE, "record"),
+        (mark(school="H\x001"), Reason.OUT_OF_RANGE, "record"),
+        (mark(type="rumour"), Reason.UNKNOWN_RECORD_TYPE, "type"),
+        (mark(type=None), Reason.MISSING_FIELD, "type"),
+        (mark(version=None), Reason.MISSING_FIELD, "version"),
+        (mark(student=None), Reason.MISSING_FIELD, "student or state_student"),
+        (mark(category="asleep"), Reason.UNKNOWN_CATEGORY, "category"),
+        (mark(date="2026-02-30"), Reason.IMPOSSIBLE_DATE, "date"),
+        (mark(date="1026-02-03"), Reason.IMPOSSIBLE_DATE, "date"),
+        (mark(date=20260901), Reason.WRONG_TYPE, "date"),
+        (mark(student=100234), Reason.WRONG_TYPE, "student"),
+        (mark(school=""), Reason.OUT_OF_RANGE, "school"),
+        (mark(school="H" * 41), Reason.OUT_OF_RANGE, "school"),
+        (mark(version=-1), Reason.OUT_OF_RANGE, "version"),
+        (mark(version=2**63), Reason.OUT_OF_RANGE, "version"),
+        (mark(version=10**40), Reason.OUT_OF_RANGE, "version"),
+        (mark(present_parts=1), Reason.MISSING_FIELD, "present_parts, day_parts"),
+        (mark(present_parts=3, day_parts=2), Reason.OUT_OF_RANGE, "present_parts"),
+        (mark(present_parts=0, day_parts=0), Reason.OUT_OF_RANGE, "day_parts"),
+        (mark(district="danbury"), Reason.FOREIGN_DISTRICT, "district"),
+        (enrollment(grade="13"), Reason.OUT_OF_RANGE, "grade"),
+        (enrollment(exit_date="2026-08-30"), Reason.OUT_OF_RANGE, "exit_date"),
+    ],
+)
+def test_a_broken_rule_has_its_reason_and_names_its_field(value: Any, reason: RejectionReason, field: str) -> None:
+    [event] = rejections(land(value))
+
+    assert event["reason"] == reason.value
+    assert event["detail"].partition(":")[0] == field
+
+
+def test_a_rejection_is_an_event_with_the_position_and_the_bytes() -> None:
+    original = b'{"type":"mark","name":"K\xffm"}'
+    receipt = b"0d3b8a0e-0000-4000-8000-000000000001"
+    [written] = rejections(land(original, headers=(("leap-receipt", receipt), ("leap-row", b"14"))))
+
+    event = AttendanceRejected.model_validate(written)
+    assert event.original == original
+    assert (event.landing_topic, event.landing_partition, event.landing_offset) == ("attendance-in-hartford", 0, 0)
+    assert (event.row, str(event.receipt)) == (14, receipt.decode())
+
+
+def test_a_foreign_district_is_counted_as_a_security_event() -> None:
+    batch = land(mark(district="danbury"), mark(), mark(district="hartford"))
+    assert batch.foreign == {"hartford": 1}
+    assert batch.counts() == {("hartford", "rejected"): 1, ("hartford", "mark"): 2}
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ((("leap-receipt", b"\xff"),), Reason.NOT_UTF8),
+        ((("leap-receipt", b"not-a-uuid"),), Reason.WRONG_TYPE),
+        ((("leap-row", b"minus one"),), Reason.WRONG_TYPE),
+        ((("leap-row", b"0"),), Reason.WRONG_TYPE),
+        ((("leap-columns", b"colour,shape"),), Reason.MISSING_FIELD),
+        ((("\\xff\\xfe", b"a name the runtime had to spell"),), Reason.NOT_UTF8),
+    ],
+)
+def test_bad_headers_reject_the_record_and_travel_back_unaltered(
+    headers: tuple[tuple[str, bytes], ...], reason: RejectionReason
+) -> None:
+    batch = land(mark(), headers=headers)
+
+    [(_key, value, carried)] = [m for messages in batch.outgoing["attendance-rejected"].values() for m in messages]
+    assert json.loads(value)["reason"] == reason.value
+    for name, header in headers:
+        assert (f"landing-{name}", header) in carried
+
+
+def test_a_key_that_is_not_utf8_travels_back_unaltered() -> None:
+    batch = Batch(districts())
+    batch.land(record("attendance-in-hartford", 0, 0, json.dumps(mark()), key=b"\xff\xfe"))
+
+    [(_key, value, carried)] = [m for messages in batch.outgoing["attendance-rejected"].values() for m in messages]
+    assert json.loads(value)["reason"] == "not_utf8"
+    assert ("landing-key", b"\xff\xfe") in carried
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_go_back_as_they_came(value: bytes) -> None:
+    [event] = rejections(land(value))
+    assert base64.b64decode(event["original"]) == value
+    AttendanceRejected.model_validate(event)
+
+
+secret_looking = st.text(st.characters(exclude_categories=("Cs",)), min_size=6, max_size=30).filter(
+    lambda text: len(set(text)) > 4
+)
+
+
+@given(
+    field=st.sampled_from(["type", "student", "school", "date", "category", "version", "present_parts", "district"]),
+    value=secret_looking | st.integers() | st.floats() | st.none() | st.lists(secret_looking, max_size=3),
+)
+def test_a_field_of_any_value_never_crashes_and_is_never_quoted(field: str, value: object) -> None:
+    batch = land({**mark(), field: value})
+
+    for event in rejections(batch):
+        if isinstance(value, str):
+            assert value not in event["detail"]
+        AttendanceRejected.model_validate(event)
+    assert sum(batch.counts().values()) == 1
+
+
+def test_what_cannot_travel_back_or_has_no_secrets_is_left_to_the_dead_letters() -> None:
+    with pytest.raises(Undecodable, match="too_large"):
+        decode_landed(record("attendance-in-hartford", 0, 0, b"x" * (MAX_RETURNABLE_BYTES + 1)), districts=districts())
+    with pytest.raises(Undecodable, match="unknown_district"):
+        decode_landed(record("attendance-in-atlantis", 0, 0, b"x"), districts=districts())
+    decode_landed(record("roster-in-danbury", 0, 0, b"x"), districts=districts())
