@@ -40,8 +40,11 @@ CLOUD_EVENT_HEADERS: Json = {
         "ce_specversion": {"type": "string", "const": "1.0"},
         "ce_id": {"type": "string", "description": "`event_id`; the same fact always carries the same one"},
         "ce_type": {"type": "string", "description": "`event_type`"},
-        "ce_source": {"type": "string", "description": "the service that published the event"},
+        "ce_source": {"type": "string", "description": "`district/<code>` for what a district said, else the service"},
         "content-type": {"type": "string", "const": "application/json"},
+    },
+    "patternProperties": {
+        "^landing-": {"description": "on attendance-rejected: the landed record's own headers and key, bytes unaltered"}
     },
 }
 
