@@ -92,10 +92,10 @@ def kafka_jars() -> Path:
 
 def java() -> str:
     """This will give the path of a Java that is new enough, installed on the way where that is allowed."""
-    found = _java_of_the_machine()
+    found = installed_java()
     if found is None:
         apt_install(["openjdk-17-jre-headless"], otherwise=f"No Java {JAVA_VERSION} or later. {WAYS_OUT}")
-        found = _java_of_the_machine()
+        found = installed_java()
     if found is None:
         raise PartMissing(f"No Java {JAVA_VERSION} or later. {WAYS_OUT}")
     return found
@@ -152,7 +152,8 @@ def _require(program: str, package: str) -> str:
     return found
 
 
-def _java_of_the_machine() -> str | None:
+def installed_java() -> str | None:
+    """This will give the path of the machine's Java where it is new enough, and install nothing."""
     home = os.environ.get("JAVA_HOME")
     for candidate in ([f"{home}/bin/java"] if home else []) + [shutil.which("java") or ""]:
         if not candidate or not Path(candidate).exists():

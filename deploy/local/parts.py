@@ -156,7 +156,8 @@ class Process:
             return None
         try:
             process = psutil.Process(self.pid)
-            if process.create_time() != self.created or process.status() == psutil.STATUS_ZOMBIE:
+            # The kernel derives the time from a clock that is being corrected: a second either way is the same process.
+            if abs(process.create_time() - (self.created or 0)) > 2 or process.status() == psutil.STATUS_ZOMBIE:
                 return None
         except psutil.NoSuchProcess:
             return None

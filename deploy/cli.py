@@ -1,0 +1,163 @@
+"""`leap`: the whole system on one machine.
+
+Exit codes: 0 well, 1 not well (it does not add up, a row was rejected, a part failed), 2 wrong arguments,
+3 nothing runs here, 4 something is missing on this machine, 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+
+from deploy.commands.screen import Screen
+
+WELL, NOT_WELL, NOT_RUNNING, MISSING, INTERRUPTED = 0, 1, 3, 4, 130
+
+
+def main() -> None:
+    """This will run the command and end with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: list[str]) -> int:
+    """This will run one command and return its exit code; what went wrong is one line on standard error."""
+    from deploy.commands.districts import DistrictUnknown
+    from deploy.commands.http_client import Refused
+    from deploy.commands.logs import LogMissing
+    from deploy.commands.push import FileRefused
+    from deploy.commands.state import NotRunning
+    from deploy.commands.why import NobodyFound
+    from deploy.local.parts import PartFailed, PartMissing
+
+    arguments = parser().parse_args(words)
+    screen = Screen(as_json=arguments.json)
+    chosen: Callable[[argparse.Namespace, Screen], int] = arguments.run
+    try:
+        return chosen(arguments, screen)
+    except NotRunning as error:
+        return _complain(error, NOT_RUNNING)
+    except PartMissing as error:
+        return _complain(error, MISSING)
+    except (PartFailed, Refused, DistrictUnknown, FileRefused, NobodyFound, LogMissing) as error:
+        return _complain(error, NOT_WELL)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return WELL
+
+
+def parser() -> argparse.ArgumentParser:
+    """This will describe the commands."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="the result as JSON on standard output")
+    whole = argparse.ArgumentParser(prog="leap", description=__doc__.splitlines()[0], epilog=__doc__.split("\n\n")[1])
+    commands = whole.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, described: str, run: Callable[[argparse.Namespace, Screen], int]) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=described, description=described, parents=[common])
+        added.set_defaults(run=run)
+        return added
+
+    up = command("up", "start everything, replay the simulated state", _up)
+    up.add_argument("--scale", type=_scale, default=0.05, help="share of the real number of students (0.05)")
+    up.add_argument("--seed", type=int, default=1)
+    up.add_argument("--until", type=date.fromisoformat, help="the last day that is replayed (today)")
+    up.add_argument("--no-demo", action="store_true", help="start empty")
+
+    down = command("down", "stop everything, keep what was stored", _down)
+    down.add_argument("--purge", action="store_true", help="and remove what was stored")
+
+    command("status", "what runs, what waits, and whether every record is accounted for", _status)
+    command("doctor", "what this machine has and lacks", _doctor)
+
+    logs = command("logs", "the ends of the logs", _logs)
+    logs.add_argument("service", nargs="?", help="one service, or kafka or postgres; else all")
+    logs.add_argument("-n", "--lines", type=int, default=20)
+    logs.add_argument("-f", "--follow", action="store_true")
+
+    push = command("push", "a district's file through ingest's HTTP door", _push)
+    push.add_argument("file", type=Path, help="our NDJSON or CSV, or Ed-Fi studentSchoolAttendanceEvents (CSV, JSON)")
+    push.add_argument("--district", default="sandbox")
+    push.add_argument("--sessions", type=Path, help="the sessions of an Ed-Fi file (else the only one beside it)")
+
+    absent = command("absent", "mark students absent who are close to the line", _absent)
+    absent.add_argument("district")
+    absent.add_argument("students", type=int)
+
+    why = command("why", "why is this student here?", _why)
+    why.add_argument("key", help="a student key or how it begins")
+    return whole
+
+
+def _up(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.down import down
+    from deploy.commands.up import Demonstration, up
+    from deploy.demo.calendars import latest_day_worth_replaying
+
+    until = arguments.until or latest_day_worth_replaying(datetime.now().astimezone().date())
+    demonstration = Demonstration(scale=arguments.scale, seed=arguments.seed, until=until)
+    try:
+        return up(screen, demonstration=None if arguments.no_demo else demonstration)
+    except KeyboardInterrupt:
+        screen.step("interrupted: stopping what was started")
+        down(screen, purge=False)
+        raise
+
+
+def _down(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.down import down
+
+    return down(screen, purge=arguments.purge)
+
+
+def _status(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.status import status
+
+    return status(screen)
+
+
+def _doctor(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.doctor import doctor
+
+    return doctor(screen)
+
+
+def _logs(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.logs import logs
+
+    return logs(service=arguments.service, lines=arguments.lines, follow=arguments.follow)
+
+
+def _push(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.push import push
+
+    return push(screen, file=arguments.file, district=arguments.district, sessions=arguments.sessions)
+
+
+def _absent(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.why import absent
+
+    return absent(screen, district=arguments.district, students=arguments.students)
+
+
+def _why(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.why import why
+
+    return why(screen, key=arguments.key)
+
+
+def _scale(text: str) -> float:
+    scale = float(text)
+    if not 0.01 <= scale <= 1.0:
+        raise argparse.ArgumentTypeError("a scale lies between 0.01 and 1.0")
+    return scale
+
+
+def _complain(error: Exception, exit_code: int) -> int:
+    print(f"leap: {error}", file=sys.stderr)
+    return exit_code
+
+
+if __name__ == "__main__":
+    main()

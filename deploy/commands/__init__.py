@@ -1,0 +1,1 @@
+"""What `leap` does, one command a file."""

@@ -1,0 +1,147 @@
+"""How far everything is and whether it adds up, read from the log's ends, the positions and the services' counts."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from contracts.topics import TOPICS
+from deploy.commands import http_client
+from deploy.commands.state import State
+from deploy.local import SERVICES
+from deploy.local.topics import admin, is_landing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistrictFigures:
+    """One district: every record it sent is accepted, rejected or a duplicate, or the sum is off."""
+
+    district: str
+    sent: int
+    accepted: int
+    rejected: int
+    duplicate: int
+
+    @property
+    def gap(self) -> int:
+        """This will count the records nobody accounts for; 0 where it adds up, below 0 where some count twice."""
+        return self.sent - self.accepted - self.rejected - self.duplicate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The whole system at one moment."""
+
+    districts: list[DistrictFigures]
+    lag_by_group: dict[str, int]
+    waiting_in_outbox: dict[str, int]
+    dead_letters: dict[str, int]
+    totals: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def lag(self) -> int:
+        """This will count the records some group has still to read and the events still to be published."""
+        return sum(self.lag_by_group.values()) + sum(self.waiting_in_outbox.values())
+
+    @property
+    def adds_up(self) -> bool:
+        """This will tell whether every district's sum holds and nothing was put aside as unreadable."""
+        return all(district.gap == 0 for district in self.districts) and not any(self.dead_letters.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What is still on its way."""
+
+    log_ends: dict[TopicPartition, int]
+    lag_by_group: dict[str, int]
+    waiting_in_outbox: dict[str, int]
+    dead_letters: dict[str, int]
+
+    @property
+    def records(self) -> int:
+        """This will count everything that is still on its way."""
+        return sum(self.lag_by_group.values()) + sum(self.waiting_in_outbox.values())
+
+
+async def measure_backlog(state: State) -> Backlog:
+    """This will compare the positions in PostgreSQL with the ends of the log, positions first: never too favourable."""
+    positions: dict[str, dict[TopicPartition, int]] = {}
+    outbox, dead_letters = {}, {}
+    connection = await asyncpg.connect(state.admin_url())
+    try:
+        for service in SERVICES:
+            rows = await connection.fetch(
+                f"SELECT consumer_group, topic, partition, next_offset FROM {service}.position"
+            )
+            for group, topic, partition, next_offset in rows:
+                positions.setdefault(group, {})[TopicPartition(topic, partition)] = next_offset
+            outbox[service] = await connection.fetchval(f"SELECT count(*) FROM {service}.outbox")
+            dead_letters[service] = await connection.fetchval(f"SELECT count(*) FROM {service}.dead_letter")
+    finally:
+        await connection.close()
+
+    ends = await _log_ends(state.bootstrap())
+    lag_by_group = {}
+    for group, at in sorted(positions.items()):
+        topics = {each.topic for each in at}
+        # A group that subscribes by pattern owes us the landing topics it has not even seen.
+        reads = [each for each in ends if each.topic in topics or (_reads_landing(topics) and is_landing(each.topic))]
+        lag_by_group[group] = sum(ends[each] - at.get(each, 0) for each in reads)
+    return Backlog(log_ends=ends, lag_by_group=lag_by_group, waiting_in_outbox=outbox, dead_letters=dead_letters)
+
+
+async def measure(state: State) -> Figures:
+    """This will gather the figures of `leap status`."""
+    backlog = await measure_backlog(state)
+    landed = {each["district"]: each for each in http_client.get(state.address_of("ingest"), "/v1/counts")["districts"]}
+    flagging = http_client.get(state.address_of("flagging"), "/v1/counts")
+    applied = {each["district"]: each for each in flagging["districts"]}
+    reporting = http_client.get(state.address_of("reporting"), "/v1/counts")
+
+    sent: dict[str, int] = {}
+    for partition, end in backlog.log_ends.items():
+        if is_landing(partition.topic):
+            district = partition.topic.split("-in-", 1)[1]
+            sent[district] = sent.get(district, 0) + end
+    districts = [
+        _district(name, count, landed.get(name, {}), applied.get(name, {})) for name, count in sorted(sent.items())
+    ]
+    return Figures(
+        districts=districts,
+        lag_by_group=backlog.lag_by_group,
+        waiting_in_outbox=backlog.waiting_in_outbox,
+        dead_letters=backlog.dead_letters,
+        totals={name: count for name, count in reporting.items() if isinstance(count, int)},
+    )
+
+
+def _district(name: str, sent: int, landed: dict[str, Any], applied: dict[str, Any]) -> DistrictFigures:
+    marks_applied, duplicate = int(applied.get("applied", 0)), int(applied.get("duplicate", 0))
+    # Marks and retractions are accepted where they took effect, behind Kafka; the rest where it was published.
+    other = int(landed.get("rolls", 0)) + int(landed.get("roster", 0))
+    return DistrictFigures(
+        district=name,
+        sent=sent,
+        accepted=marks_applied + other,
+        rejected=int(landed.get("rejected", 0)),
+        duplicate=duplicate,
+    )
+
+
+async def _log_ends(bootstrap: str) -> dict[TopicPartition, int]:
+    async with admin(bootstrap) as client:
+        landing = [name for name in await client.list_topics() if is_landing(name)]
+    partitions = [TopicPartition(name, 0) for name in landing]
+    partitions += [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        return dict(await consumer.end_offsets(partitions))
+    finally:
+        await consumer.stop()
+
+
+def _reads_landing(topics: set[str]) -> bool:
+    return any(is_landing(topic) for topic in topics)

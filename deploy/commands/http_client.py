@@ -1,0 +1,47 @@
+"""Speaking to the services over HTTP, as a district or a person would."""
+
+import http.client
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+_SECONDS = 60
+
+
+class Refused(Exception):
+    """A service answered with an error; the message is what it said."""
+
+
+def get(address: str, path: str, headers: Mapping[str, str] | None = None) -> Any:
+    """This will GET JSON. Raises Refused."""
+    return _ask("GET", address, path, headers or {}, None)
+
+
+def post(address: str, path: str, headers: Mapping[str, str], body: Iterable[bytes], size: int) -> Any:
+    """This will POST a body of this size in bytes, piece by piece, and return the JSON answer. Raises Refused."""
+    return _ask("POST", address, path, {**headers, "Content-Length": str(size)}, body)
+
+
+def _ask(method: str, address: str, path: str, headers: Mapping[str, str], body: Iterable[bytes] | None) -> Any:
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)
+    try:
+        connection.request(method, path, body=body, headers=dict(headers))
+        answer = connection.getresponse()
+        said = answer.read()
+    except OSError as error:
+        raise Refused(f"{address} does not answer ({error.__class__.__name__}); `leap status` says what runs") from None
+    finally:
+        connection.close()
+    if answer.status >= 400:
+        raise Refused(f"{method} {path}: {answer.status} {_message(said)}")
+    return json.loads(said) if said else None
+
+
+def _message(said: bytes) -> str:
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        return said[:200].decode(errors="replace")
+    return str(answer.get("detail") or answer.get("message") or answer) if isinstance(answer, dict) else str(answer)

@@ -1,0 +1,105 @@
+"""What `leap up` left behind for the commands after it: `.leap/state.json`, in the checkout and nowhere else."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.local.machine import checkout
+from deploy.local.parts import Part, part_from
+
+
+class NotRunning(Exception):
+    """Nothing runs in this checkout: start it with `leap up`."""
+
+    def __init__(self) -> None:
+        super().__init__("nothing runs in this checkout; `leap up` starts it")
+
+
+def folder() -> Path:
+    """This will give the folder that holds everything `leap` writes."""
+    return checkout() / ".leap"
+
+
+@dataclass(slots=True)
+class State:
+    """The parts as described when they were started, and whether the demonstration has been sent."""
+
+    broker: dict[str, Any] | None = None
+    database: dict[str, Any] | None = None
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    demo: dict[str, Any] | None = None
+
+    def save(self) -> None:
+        """This will write the state where the next command finds it; nobody else on the machine may read it."""
+        folder().mkdir(exist_ok=True)
+        arriving = _file().with_suffix(".new")
+        opened = os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it holds passwords
+        with os.fdopen(opened, "w") as file:
+            json.dump({name: getattr(self, name) for name in self.__slots__}, file, indent=1)
+        arriving.rename(_file())
+
+    def parts(self) -> dict[str, Part]:
+        """This will find every part again, services first: the order in which they are stopped."""
+        described = {**self.services, "broker": self.broker, "database": self.database}
+        return {name: part_from(each) for name, each in described.items() if each is not None}
+
+    def is_complete(self) -> bool:
+        """This will tell whether everything was started and everything still runs."""
+        parts = self.parts()
+        return (
+            len(self.services) > 0
+            and {"broker", "database"} <= parts.keys()
+            and all(part.is_running() for part in parts.values())
+        )
+
+    def bootstrap(self) -> str:
+        """This will give the broker's address. Raises NotRunning."""
+        return _address(self.broker)
+
+    def admin_url(self) -> str:
+        """This will give the administrator's URL of the database. Raises NotRunning."""
+        return _address(self.database)
+
+    def address_of(self, service: str) -> str:
+        """This will give the service's HTTP address. Raises NotRunning."""
+        return _address(self.services.get(service))
+
+
+def load() -> State:
+    """This will read the state; an empty one where nothing was ever started."""
+    if not _file().exists():
+        return State()
+    return State(**json.loads(_file().read_text()))
+
+
+def load_running() -> State:
+    """This will read the state of what runs. Raises NotRunning where the broker or the database doesn't."""
+    state = load()
+    parts = state.parts()
+    if not all(name in parts and parts[name].is_running() for name in ("broker", "database")):
+        raise NotRunning
+    return state
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """This will keep a second `up` or `down` of the same checkout waiting until the first has ended."""
+    folder().mkdir(exist_ok=True)
+    with (folder() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _address(described: dict[str, Any] | None) -> str:
+    if described is None:
+        raise NotRunning
+    return str(described["address"])
+
+
+def _file() -> Path:
+    return folder() / "state.json"

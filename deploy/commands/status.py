@@ -1,0 +1,55 @@
+"""`leap status`: what runs, what waits, and whether every record is accounted for."""
+
+import asyncio
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from deploy.commands import state
+from deploy.commands.figures import Figures, measure
+from deploy.commands.screen import Screen
+from deploy.local.parts import answers
+
+
+def status(screen: Screen) -> int:
+    """This will print the figures; 0 where everything runs, nothing waits and all adds up, else 1."""
+    found = state.load_running()
+    running = {name: part.is_running() for name, part in found.parts().items()}
+    ready = {name: running[name] and answers(f"{found.address_of(name)}/readyz") for name in found.services}
+    figures = asyncio.run(measure(found))
+    well = all(running.values()) and all(ready.values()) and figures.lag == 0 and figures.adds_up
+
+    screen.give(
+        {
+            "running": running,
+            "ready": ready,
+            "lag": figures.lag_by_group,
+            "outbox": figures.waiting_in_outbox,
+            "dead_letters": figures.dead_letters,
+            "districts": [{**asdict(district), "gap": district.gap} for district in figures.districts],
+            "totals": figures.totals,
+            "adds_up": figures.adds_up,
+            "well": well,
+        }
+    )
+    if not screen.as_json:
+        _print(figures, {name: running[name] and ready.get(name, True) for name in running})
+        print("\nlag 0, and every record is accounted for" if well else "\nnot well: see the lines above")
+    return 0 if well else 1
+
+
+def _print(figures: Figures, well: dict[str, bool]) -> None:
+    print("  ".join(f"{name} {'ok' if is_well else 'DOWN'}" for name, is_well in well.items()))
+    table = Table("district", "sent", "accepted", "rejected", "duplicate", "gap", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for each in figures.districts:
+        numbers = (each.sent, each.accepted, each.rejected, each.duplicate, each.gap)
+        table.add_row(each.district, *(f"{number:,}" for number in numbers))
+    Console(highlight=False).print(table)
+    print("\nlag      " + "  ".join(f"{group} {records:,}" for group, records in figures.lag_by_group.items()))
+    print("outbox   " + "  ".join(f"{name} {events:,}" for name, events in figures.waiting_in_outbox.items()))
+    if any(figures.dead_letters.values()):
+        print("UNREADABLE  " + "  ".join(f"{name} {count:,}" for name, count in figures.dead_letters.items() if count))
+    print("totals   " + "  ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in figures.totals.items()))
