@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from services.ingest import api, handlers
+from services.ingest.formats.own import MAX_ROW_BYTES
 from services.runtime.outbox import Publisher
 from services.runtime.service import Context
 from services.runtime.settings import Settings
@@ -185,7 +186,7 @@ async def test_a_receipt_named_by_another_districts_record_is_not_moved(ingest: 
         ("/v1/districts/hartford/attendance", {"Authorization": "Bearer nobody's"}, b"{}", 401),
         ("/v1/districts/hartford/attendance", {"Authorization": f"Bearer {DANBURY_TOKEN}"}, b"{}", 403),
         ("/v1/districts/atlantis/attendance", {}, b"{}", 404),
-        ("/v1/districts/hartford/attendance", {}, b"x" * (api.MAX_ROW_BYTES + 1), 413),
+        ("/v1/districts/hartford/attendance", {}, b"x" * (MAX_ROW_BYTES + 1), 413),
         ("/v1/districts/hartford/attendance", {"Content-Length": str(api.MAX_BODY_BYTES + 1)}, b"{}", 413),
         ("/v1/districts/hartford/attendance", {"Content-Type": "application/pdf"}, b"{}", 415),
         ("/v1/districts/hartford/attendance", {"Content-Encoding": "gzip"}, b"{}", 415),
