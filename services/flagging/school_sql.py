@@ -7,9 +7,13 @@ APPLY_CALENDARS = """
 INSERT INTO school_year AS y (lane, district, school, school_year, source_version, feed, school_days)
 SELECT DISTINCT ON (lane, district, school, school_year)
     lane, district, school, school_year, source_version, feed, days::bit(366)
-FROM unnest($1::int[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[])
-    AS c (lane, district, school, school_year, source_version, feed, days)
-ORDER BY lane, district COLLATE "C", school COLLATE "C", school_year, source_version DESC, days DESC, feed DESC
+FROM (
+    SELECT lane, district COLLATE "C" AS district, school COLLATE "C" AS school, school_year, source_version,
+        feed COLLATE "C" AS feed, days COLLATE "C" AS days
+    FROM unnest($1::int[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[])
+        AS c (lane, district, school, school_year, source_version, feed, days)
+) c
+ORDER BY lane, district, school, school_year, source_version DESC, days DESC, feed DESC
 ON CONFLICT (lane, district, school, school_year) DO UPDATE
 SET source_version = excluded.source_version, feed = excluded.feed, school_days = excluded.school_days
 -- Content breaks the tie between equal versions, never arrival.
@@ -129,7 +133,7 @@ WITH opened AS (
             e.entry_date,
             CASE WHEN e.exit_date IS NULL THEN first_day_of(w.school_year + 1) - 1
                  WHEN e.exit_day_counts THEN e.exit_date ELSE e.exit_date - 1 END,
-            w.school_year)), no_days()) AS days,
+            w.school_year)) FILTER (WHERE e.stint IS NOT NULL), no_days()) AS days,
         (array_agg(ROW(e.entry_date, e.person_key, e.household_key, e.grade)::stint_face
                    ORDER BY e.entry_date DESC, e.stint DESC))[1] AS newest
     FROM wanted w LEFT JOIN enrollment e

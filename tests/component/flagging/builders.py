@@ -1,0 +1,218 @@
+"""Facts as ingest publishes them, records as Kafka carries them, and what the database concluded."""
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import asyncpg
+from aiokafka import ConsumerRecord
+
+from contracts.events import (
+    AttendanceRecorded,
+    AttendanceRetracted,
+    EnrollmentChanged,
+    Event,
+    Level,
+    RollCompleted,
+    SchoolCalendarChanged,
+)
+from contracts.topics import PARTITIONS, TOPIC_BY_NAME
+from services.flagging.app import FACTS
+from services.runtime.outbox import partition_of
+from services.runtime.testing import deliver, record
+from tests import oracle
+
+DISTRICT = "hartford"
+FIRST_DAY = date(2026, 8, 31)
+_NAMES = UUID("3f1c1f2e-0a2b-4c83-9d5f-6c7d8e9f0a1b")
+
+
+def student(number: int) -> UUID:
+    """This will give the same key for the same number, spread over the partitions."""
+    return uuid5(_NAMES, f"student {number}")
+
+
+def school_days(count: int, first: date = FIRST_DAY) -> list[date]:
+    """This will give weekdays from the first on."""
+    return [day for n in range(count * 2) if (day := first + timedelta(days=n)).weekday() < 5][:count]
+
+
+def _envelope() -> dict[str, Any]:
+    return {"event_id": uuid4(), "occurred_at": datetime(2026, 9, 1, 12, tzinfo=UTC)}
+
+
+def mark(
+    who: UUID, day: date, category: str = "unexcused_absence", *, school: str = "H01", version: int = 1, **fields: Any
+) -> AttendanceRecorded:
+    """This will build a mark, an absence unless told otherwise."""
+    return AttendanceRecorded.model_validate(
+        _envelope()
+        | {"event_type": AttendanceRecorded.EVENT_TYPE, "district": DISTRICT, "school": school, "student_key": who}
+        | {"school_day": day, "category": category, "source_version": version}
+        | fields
+    )
+
+
+def retraction(
+    who: UUID, day: date, *, school: str = "H01", version: int = 2, district: str = DISTRICT
+) -> AttendanceRetracted:
+    """This will take a mark back."""
+    return AttendanceRetracted.model_validate(
+        _envelope()
+        | {"event_type": AttendanceRetracted.EVENT_TYPE, "district": district, "school": school}
+        | {"student_key": who, "school_day": day, "source_version": version}
+    )
+
+
+def roll(day: date, *, school: str = "H01", feed: str = "exceptions", district: str = DISTRICT) -> RollCompleted:
+    """This will complete a school's day."""
+    return RollCompleted.model_validate(
+        _envelope()
+        | {"event_type": RollCompleted.EVENT_TYPE, "district": district, "school": school}
+        | {"school_day": day, "feed": feed}
+    )
+
+
+def stint(
+    who: UUID, *, school: str = "H01", entry: date = FIRST_DAY, version: int = 1, grade: str = "4", **fields: Any
+) -> EnrollmentChanged:
+    """This will enrol a student."""
+    return EnrollmentChanged.model_validate(
+        _envelope()
+        | {"event_type": EnrollmentChanged.EVENT_TYPE, "district": DISTRICT, "school": school, "student_key": who}
+        | {"stint": f"stint-{school}", "grade": grade, "entry_date": entry, "source_version": version}
+        | fields
+    )
+
+
+def calendar(
+    days: Sequence[date], *, school: str = "H01", version: int = 1, feed: str = "exceptions", **fields: Any
+) -> SchoolCalendarChanged:
+    """This will set a school's year."""
+    return SchoolCalendarChanged.model_validate(
+        _envelope()
+        | {"event_type": SchoolCalendarChanged.EVENT_TYPE, "district": DISTRICT, "school": school}
+        | {"school_year": oracle.school_year(days[0]), "feed": feed, "school_days": days, "source_version": version}
+        | fields
+    )
+
+
+class Feeder:
+    """Delivers facts to flagging as Kafka would: each to its partition, punctuations to all, offsets counted."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self.pool = pool
+        self._offsets: dict[tuple[str, int], int] = {}
+
+    async def feed(self, facts: Iterable[Event], *, batch: int = 5000) -> None:
+        """This will deliver the facts in batches of so many."""
+        facts = list(facts)
+        for start in range(0, len(facts), batch):
+            await deliver(self.pool, FACTS, list(self._records(facts[start : start + batch])))
+
+    def _records(self, facts: Sequence[Event]) -> Iterable[ConsumerRecord]:
+        for fact in facts:
+            topic = next(name for name in FACTS.topics if type(fact) in TOPIC_BY_NAME[name].events)
+            if isinstance(fact, RollCompleted | SchoolCalendarChanged):
+                partitions: Iterable[int] = range(PARTITIONS)
+            else:
+                assert isinstance(fact, AttendanceRecorded | AttendanceRetracted | EnrollmentChanged)
+                partitions = [partition_of(str(fact.student_key), PARTITIONS)]
+            for partition in partitions:
+                offset = self._offsets[topic, partition] = self._offsets.get((topic, partition), -1) + 1
+                yield record(topic, partition, offset, fact.model_dump_json())
+
+
+async def conclusions(pool: "asyncpg.Pool[asyncpg.Record]") -> oracle.Conclusions:
+    """This will read what flagging concluded, in the oracle's terms."""
+    records: dict[oracle.RecordKey, oracle.Days] = {}
+    for row in await pool.fetch(
+        "SELECT *, enrolled::text AS e, counted::text AS c, absent::text AS a FROM absence_record"
+    ):
+        year = row["school_year"]
+        days = oracle.Days(
+            district=row["district"],
+            entry_date=row["entry_date"],
+            grade=row["grade"] and oracle.Grade(row["grade"]),
+            enrolled=_dates(row["e"], year),
+            counted=_dates(row["c"], year),
+            absent=_dates(row["a"], year),
+        )
+        if days.enrolled or days.counted:
+            records[row["student_key"], year, row["school"]] = days
+    levels = list(Level)
+    flags = {
+        (row["student_key"], row["school_year"]): levels[row["level"]]
+        for row in await pool.fetch("SELECT student_key, school_year, level FROM flag WHERE level > 0")
+    }
+    return oracle.Conclusions(records=records, flags=flags)
+
+
+async def published(pool: "asyncpg.Pool[asyncpg.Record]", topic: str) -> list[Event]:
+    """This will read the outbox of a topic through its contracts."""
+    models = {model.EVENT_TYPE: model for model in TOPIC_BY_NAME[topic].events}
+    rows = await pool.fetch("SELECT * FROM outbox WHERE topic = $1 ORDER BY id", topic)
+    events = []
+    for row in rows:
+        event = models[row["event_type"]].model_validate_json(row["payload"])
+        assert event.event_id == row["event_id"]
+        assert json.loads(row["payload"])["occurred_at"].endswith("Z")
+        events.append(event)
+    return events
+
+
+def _dates(bits: str, year: int) -> frozenset[date]:
+    return frozenset(date(year, 7, 1) + timedelta(days=n) for n, bit in enumerate(bits) if bit == "1")
+
+
+CATEGORIES = list(oracle.Category)
+
+
+def a_year_of_facts(seed: int, *, students: int = 24, days: int = 45) -> list[Event]:
+    """This will make two school years of two districts with movers, snow days, corrections, repeats and oddities."""
+    draw = random.Random(seed)
+    facts: list[Event] = []
+    for first, year_students in ((date(2025, 9, 2), students // 2), (FIRST_DAY, students)):
+        dates = school_days(days, first)
+        for school, feed in (("H01", "exceptions"), ("H02", "exceptions"), ("H03", "full")):
+            if draw.random() < 0.9:
+                facts.append(calendar(dates, school=school, feed=feed))
+            snow = draw.choice(dates[5:])
+            facts.append(calendar([day for day in dates if day != snow], school=school, feed=feed, version=2))
+            facts += [roll(day, school=school, feed=feed) for day in dates if draw.random() < 0.95]
+        for number in range(year_students):
+            facts += _student_facts(draw, student(number), dates, first)
+    return facts
+
+
+def _student_facts(draw: random.Random, who: UUID, dates: list[date], first: date) -> list[Event]:
+    facts: list[Event] = []
+    schools = draw.sample(["H01", "H02", "H03"], k=draw.choice([1, 1, 1, 2]))
+    share = draw.choice([0.02, 0.06, 0.12, 0.3])
+    for order, school in enumerate(schools):
+        entry = first if order == 0 else draw.choice(dates)
+        fields: dict[str, Any] = {"grade": draw.choice(["PK", "K", "3", "9", "12"])}
+        if order == 0 and len(schools) > 1:
+            fields |= {"exit_date": draw.choice(dates), "exit_day_counts": draw.random() < 0.5}
+        name = f"{school}-{first.year}"
+        if draw.random() < 0.9:
+            facts.append(stint(who, school=school, entry=entry, stint=name, **fields))
+        if draw.random() < 0.2:
+            facts.append(stint(who, school=draw.choice(["H01", "H02"]), entry=entry, stint=name, version=2, **fields))
+        if draw.random() < 0.05:
+            facts.append(stint(who, school=school, entry=entry, stint=name, version=3, withdrawn=True))
+        for day in dates:
+            missed = draw.random() < share
+            if missed or school == "H03":
+                category = draw.choice(CATEGORIES) if missed else "in_attendance"
+                parts = {"present_parts": draw.randrange(390), "day_parts": 387} if draw.random() < 0.2 else {}
+                facts.append(mark(who, day, category, school=school, **parts))
+                if draw.random() < 0.15:
+                    again = draw.choice(CATEGORIES)
+                    facts.append(mark(who, day, again, school=school, version=draw.choice([0, 1, 2])))
+                if draw.random() < 0.1:
+                    facts.append(retraction(who, day, school=school, version=draw.choice([1, 2, 3])))
+    return facts
