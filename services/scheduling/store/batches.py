@@ -22,8 +22,9 @@ async def lock_open_requests(
         """
         SELECT FROM request
         WHERE stage <> 'closed'
-          AND (household_key = ANY ($1::uuid[])
-               OR household_key IN (SELECT household_key FROM flagged_student WHERE student_key = ANY ($2::uuid[])))
+          -- One array, not an OR with a subquery: only so is the index used.
+          AND household_key = ANY ($1::uuid[] || ARRAY (SELECT household_key FROM flagged_student
+                                                        WHERE student_key = ANY ($2::uuid[])))
         ORDER BY household_key
         FOR UPDATE
         """,
@@ -97,6 +98,7 @@ async def open_requests(
                s.school, s.grade, s.level, s.days_absent, s.days_enrolled
         FROM opened AS o JOIN flagged_student AS s USING (household_key)
         WHERE o.is_new AND s.level <> 'none'
+          AND s.household_key = ANY ($1::uuid[])  -- said again for the index: the join alone scans every student
         ORDER BY o.household_key, s.student_key
         """,
         list(households),
@@ -128,6 +130,7 @@ async def withdraw_or_annotate(
                 FROM request WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed'
             ) AS judged
             WHERE r.request_id = judged.touched_id
+              AND r.household_key = ANY ($1::uuid[]) AND r.stage <> 'closed'  -- said again for the index
               AND r.flags_cleared_at IS NULL
               AND NOT EXISTS (SELECT FROM flagged_student AS s
                               WHERE s.household_key = r.household_key AND s.level <> 'none')
