@@ -73,11 +73,11 @@ def decode_landed(record: ConsumerRecord, *, districts: Districts) -> None:
 
     Only what can't be sent back is raised as Undecodable: from a district without secrets, or too large to return.
     """
-    if district_of_topic(record.topic) not in districts.pseudonyms:
+    if record.topic not in districts.landing_topics:
         raise Undecodable("unknown_district", "the districts file has no such district")
-    size = len(record.value or b"") + len(record.key or b"")
-    if record.headers:
-        size += sum(len(name) + len(value or b"") for name, value in record.headers)
+    size = 0 if record.value is None else len(record.value)
+    if record.key is not None or record.headers:
+        size += len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
     if size > MAX_RETURNABLE_BYTES:
         raise Undecodable("too_large", f"over {MAX_RETURNABLE_BYTES} bytes")
 

@@ -2,10 +2,12 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from hmac import compare_digest
 from pathlib import Path
+
+from contracts.topics import landing_topics
 
 _DISTRICT_CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
 
@@ -61,6 +63,11 @@ class Districts:
 
     pseudonyms: dict[str, Pseudonyms]
     token_digests: dict[str, bytes]
+    landing_topics: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        topics = frozenset(topic for district in self.pseudonyms for topic in landing_topics(district))
+        object.__setattr__(self, "landing_topics", topics)
 
     def district_of_token(self, token: str) -> str | None:
         """This will name the district a bearer token belongs to; None for an unknown one.
