@@ -40,7 +40,6 @@ SUBSCRIBER_OPTIONS: dict[str, Any] = {
     "batch_timeout_ms": 100,
     # Range: partition n of topics with equal counts goes to one member, so what shares a key stays together.
     "partition_assignment_strategy": (RangePartitionAssignor,),
-    "session_timeout_ms": 30_000,
     "heartbeat_interval_ms": 3_000,
     "rebalance_timeout_ms": 60_000,
     "fetch_max_bytes": 32 << 20,
@@ -91,6 +90,7 @@ class Consumption:
             max_records=subscription.max_records,
             max_partition_fetch_bytes=PARTITION_BYTES_OF_PATTERN if subscription.pattern else PARTITION_BYTES,
             listener=_FromStoredPositions(self),
+            session_timeout_ms=settings.kafka_session_timeout_ms,
             parser=self._parse,
             decoder=_do_not_decode,
             **SUBSCRIBER_OPTIONS,

@@ -71,7 +71,9 @@ class Lag:
         """This will set the metrics, as of now."""
         now = time.time()
         for partition, next_offset in self.next_offsets.items():
-            waiting = max(0, self._ends.get(partition, next_offset) - next_offset)
+            # A record in hand waits even if it came after the last measurement.
+            least = 1 if partition in self._in_hand else 0
+            waiting = max(least, self._ends.get(partition, next_offset) - next_offset)
             since = self._in_hand.get(partition, self._waiting_since.get(partition, now))
             labels = (self._group, partition.topic, str(partition.partition))
             telemetry.LAG_RECORDS.labels(*labels).set(waiting)

@@ -24,6 +24,7 @@ class Settings(BaseModel):
     http_port: int = Field(default=8000, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kafka_metadata_max_age_ms: int = Field(default=30_000, ge=100)  # how soon a new topic of a pattern is noticed
+    kafka_session_timeout_ms: int = Field(default=30_000, ge=6_000)  # how soon a dead member's partitions move on
     crash_at: str = ""  # fault tests only: the process ends itself at this named point
 
     @classmethod

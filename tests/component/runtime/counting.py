@@ -16,7 +16,7 @@ from services.runtime.service import Context, Service, run
 from services.runtime.transaction import Transaction
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-GROUP = "counting"
+GROUP = os.environ.get("COUNTING_GROUP", "counting")
 COUNTED = os.environ.get("COUNTED_TOPIC", "counted")
 _NAMESPACE = UUID("6f0c2a1e-7a35-4c1c-9d35-0e2a6b6ad001")
 

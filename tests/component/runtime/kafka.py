@@ -86,19 +86,22 @@ async def read_all(bootstrap: str, topic: str) -> list[Any]:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, each) for each in consumer.partitions_for_topic(topic) or ()]
-        if not partitions:
-            await consumer._client.force_metadata_update()
-            partitions = [TopicPartition(topic, each) for each in await consumer._client._wait_on_metadata(topic)]
+        numbers = await consumer._client._wait_on_metadata(topic)
+        partitions = [TopicPartition(topic, each) for each in sorted(numbers)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         records: list[Any] = []
-        while any(await consumer.position(each) < ends[each] for each in partitions):
+        while [each for each in partitions if await consumer.position(each) < ends[each]]:
             for batch in (await consumer.getmany(timeout_ms=200)).values():
                 records += batch
     finally:
         await consumer.stop()
     return records
+
+
+def group_of(*arguments: str) -> str:
+    """This will name the group that a worker with these arguments belongs to."""
+    return f"counting-{arguments[-1]}"
 
 
 class Worker:
@@ -143,6 +146,9 @@ async def worker(bootstrap: str, database_url: str, *arguments: str, **settings:
             "LEAP_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
             "LEAP_DATABASE_URL": database_url,
             "LEAP_HTTP_PORT": str(port),
+            "LEAP_KAFKA_SESSION_TIMEOUT_MS": "6000",
+            # Kafka waits for a killed member of a group; no test waits for another test's.
+            "COUNTING_GROUP": group_of(*arguments),
             **settings,
         },
     )

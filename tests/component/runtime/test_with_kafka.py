@@ -1,0 +1,227 @@
+"""The runtime as a process, between a real Kafka and a real PostgreSQL."""
+
+import asyncio
+import signal
+from collections import Counter
+from urllib.parse import urlsplit
+
+import asyncpg
+import orjson
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+
+from services.runtime.faults import POINTS
+from tests.component.runtime.kafka import (
+    Worker,
+    create_topics,
+    group_of,
+    ones,
+    read_all,
+    send,
+    send_with_header_name,
+    until,
+    worker,
+)
+
+
+async def total(pool: asyncpg.Pool, name: str = "a") -> int:
+    return await pool.fetchval("SELECT total FROM tally WHERE name = $1", name) or 0
+
+
+async def counts(pool: asyncpg.Pool, expected: int, name: str = "a") -> None:
+    """Waits for the total, which must then be neither more nor less."""
+
+    async def reached() -> bool:
+        return await total(pool, name) >= expected
+
+    await until(reached, f"{name} at {expected}")
+    assert await total(pool, name) == expected
+
+
+async def outbox_empty(pool: asyncpg.Pool) -> bool:
+    return not await pool.fetchval("SELECT count(*) FROM outbox")
+
+
+async def asked_to_stop(running: Worker) -> int:
+    running.process.send_signal(signal.SIGTERM)
+    return await asyncio.wait_for(running.process.wait(), 15)
+
+
+async def test_what_is_written_is_counted_once_published_once_and_seen(
+    broker: str, counting_url: str, pool: asyncpg.Pool
+) -> None:
+    topics = await create_topics(broker, numbers=3, counted=2)
+    for partition in range(3):
+        await send(broker, topics["numbers"], ones(f"p{partition}", 500), partition=partition)
+
+    async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
+        for partition in range(3):
+            await counts(pool, 500, f"p{partition}")
+        await until(running.ready, "ready")
+        await until(lambda: outbox_empty(pool), "published")
+
+        assert await asyncio.to_thread(running.get, "/livez") == (200, "ok")
+        assert await asyncio.to_thread(running.metric, "leap_records_applied_total") == 1500
+        assert await asyncio.to_thread(running.metric, "leap_lag_records{") == 0
+        assert await asyncio.to_thread(running.metric, "leap_outbox_depth") == 0
+        assert await asked_to_stop(running) == 0
+
+    published = await read_all(broker, topics["counted"])
+    records_by_key: dict[bytes, list[str]] = {}
+    for each in published:
+        records_by_key.setdefault(each.key, []).append(orjson.loads(each.value)["record"])
+    assert records_by_key == {
+        f"p{partition}".encode(): [f"{topics['numbers']}/{partition}/{offset}" for offset in range(500)]
+        for partition in range(3)
+    }
+    assert dict(published[0].headers)["ce_type"] == b"counted.v1"
+    assert dict(published[0].headers)["ce_source"] == b"counting"
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_process_that_dies_anywhere_counts_nothing_twice(
+    point: str, broker: str, counting_url: str, pool: asyncpg.Pool
+) -> None:
+    topics = await create_topics(broker, numbers=1, counted=1)
+    await send(broker, topics["numbers"], ones("a", 600))
+    names = {"COUNTED_TOPIC": topics["counted"]}
+
+    async with worker(broker, counting_url, topics["numbers"], LEAP_CRASH_AT=point, **names) as dying:
+        assert await asyncio.wait_for(dying.process.wait(), 30) == 9
+    async with worker(broker, counting_url, topics["numbers"], **names):
+        await counts(pool, 600)
+        await until(lambda: outbox_empty(pool), "published")
+
+    seen = Counter(orjson.loads(each.value)["record"] for each in await read_all(broker, topics["counted"]))
+    assert len(seen) == 600
+    assert max(seen.values()) <= (2 if point == "relay_sent" else 1)
+
+
+async def test_a_header_name_that_is_not_utf8_stops_nothing_and_loses_nothing(
+    broker: str, counting_url: str, pool: asyncpg.Pool
+) -> None:
+    topics = await create_topics(broker, numbers=2, counted=1)
+    await send(broker, topics["numbers"], ones("a", 50))
+    await send_with_header_name(broker, topics["numbers"], ones("a", 21), b"\xff\xfe\xfd")
+    await send(broker, topics["numbers"], ones("a", 29))
+    await send(broker, topics["numbers"], ones("b", 100), partition=1)
+
+    async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]):
+        await counts(pool, 100)
+        await counts(pool, 100, "b")
+    assert await pool.fetchval("SELECT count(*) FROM dead_letter") == 0
+
+
+async def test_a_topic_created_later_is_found_by_its_pattern(
+    broker: str, counting_url: str, pool: asyncpg.Pool
+) -> None:
+    topics = await create_topics(broker, numbers=1, counted=1)
+    unique = topics["numbers"].removeprefix("numbers-")
+    pattern = f"^numbers-{unique}.*$"
+    await send(broker, topics["numbers"], ones("a", 10))
+    settings = {"COUNTED_TOPIC": topics["counted"], "LEAP_KAFKA_METADATA_MAX_AGE_MS": "500"}
+
+    async with worker(broker, counting_url, "--pattern", pattern, **settings):
+        await counts(pool, 10)
+        later = f"numbers-{unique}-later"
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+        await admin.start()
+        await admin.create_topics([NewTopic(later, 1, 1)])
+        await admin.close()
+        await send(broker, later, ones("late", 10))
+        await counts(pool, 10, "late")
+        await send(broker, topics["numbers"], ones("a", 10))
+        await counts(pool, 20)
+
+
+async def test_records_wait_while_the_database_is_away(
+    broker: str, counting_url: str, pool: asyncpg.Pool, fresh_database: str
+) -> None:
+    topics = await create_topics(broker, numbers=1, counted=1)
+    name = urlsplit(fresh_database).path[1:]
+    admin = await asyncpg.connect(fresh_database, database="postgres")
+    async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
+        await until(running.ready, "ready")
+        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        await send(broker, topics["numbers"], ones("a", 300))
+
+        async def retried() -> bool:
+            return await asyncio.to_thread(running.metric, "leap_batch_retries_total") >= 2
+
+        await until(retried, "two retries")
+        assert (await asyncio.to_thread(running.get, "/livez"))[0] == 200
+        assert (await asyncio.to_thread(running.get, "/readyz"))[0] == 503
+        assert await asyncio.to_thread(running.metric, "leap_lag_seconds{") > 0
+
+        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        await counts(pool, 300)
+    await admin.close()
+    assert await pool.fetchval("SELECT count(*) FROM dead_letter") == 0
+
+
+async def test_a_process_stops_in_time_even_while_the_database_is_away(
+    broker: str, counting_url: str, fresh_database: str
+) -> None:
+    topics = await create_topics(broker, numbers=1, counted=1)
+    name = urlsplit(fresh_database).path[1:]
+    admin = await asyncpg.connect(fresh_database, database="postgres")
+    async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
+        await until(running.ready, "ready")
+        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        await send(broker, topics["numbers"], ones("a", 3))
+
+        async def retried() -> bool:
+            return await asyncio.to_thread(running.metric, "leap_batch_retries_total") >= 1
+
+        await until(retried, "a retry")
+        await asked_to_stop(running)
+    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    await admin.close()
+
+
+async def test_records_lost_to_retention_are_reported_not_waited_for(
+    broker: str, counting_url: str, pool: asyncpg.Pool
+) -> None:
+    topics = await create_topics(broker, numbers=1, counted=1)
+    await pool.execute("INSERT INTO position VALUES ($1, $2, 0, 5)", group_of(topics["numbers"]), topics["numbers"])
+    await send(broker, topics["numbers"], ones("a", 30))
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    await admin.delete_records({TopicPartition(topics["numbers"], 0): RecordsToDelete(before_offset=20)})
+    await admin.close()
+
+    async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
+        await counts(pool, 10)
+
+        async def reported() -> bool:
+            return await asyncio.to_thread(running.metric, "leap_log_holes_total{") == 1
+
+        await until(reported, "the hole")
+
+
+async def test_a_position_beyond_the_log_stops_the_process(broker: str, counting_url: str, pool: asyncpg.Pool) -> None:
+    """The topic was recreated: starting at either end would lose or repeat records without a word."""
+    topics = await create_topics(broker, numbers=1, counted=1)
+    await pool.execute("INSERT INTO position VALUES ($1, $2, 0, 1000)", group_of(topics["numbers"]), topics["numbers"])
+    await send(broker, topics["numbers"], ones("a", 30))
+
+    async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
+        assert await asyncio.wait_for(running.process.wait(), 30) == 1
+    assert await total(pool) == 0
+
+
+async def test_a_burst_of_poison_stops_the_process(broker: str, counting_url: str, pool: asyncpg.Pool) -> None:
+    topics = await create_topics(broker, numbers=1, counted=1)
+    await send(broker, topics["numbers"], [orjson.dumps({"name": "a", "by": "poison"})] * 200)
+
+    async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
+        assert await asyncio.wait_for(running.process.wait(), 30) == 1
+    assert await pool.fetchval("SELECT count(*) FROM dead_letter") == 50
+
+
+async def test_a_setting_nobody_reads_is_refused(broker: str, counting_url: str) -> None:
+    async with worker(broker, counting_url, "numbers", LEAP_KAFKA_BOOTSTRAP="x") as running:
+        assert await asyncio.wait_for(running.process.wait(), 30) == 2
