@@ -10,6 +10,10 @@ from deploy.local.containers import Container
 
 def down(screen: Screen, *, purge: bool) -> int:
     """This will stop everything this checkout runs; `purge` also removes what it stored."""
+    if not state.folder().exists():
+        screen.step("nothing was running")
+        screen.give({"running": False, "purged": purge})
+        return 0
     with state.one_at_a_time():
         found = state.load()
         parts = found.parts()

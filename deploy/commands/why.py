@@ -105,7 +105,7 @@ async def _close_to_the_line(admin_url: str, district: str, students: int) -> li
         SELECT student_key::text, school, school_year,
                366 - strpos(reverse(counted::text), '1') AS day_index
         FROM flagging.absence_record
-        WHERE district = $1 AND NOT shared AND bit_count(counted) >= 10
+        WHERE district = $1 AND NOT shared AND grade <> 'PK' AND bit_count(counted) >= 10
           AND 10 * bit_count(absent) < bit_count(counted) AND 10 * (bit_count(absent) + 1) >= bit_count(counted)
           AND get_bit(absent, 366 - strpos(reverse(counted::text), '1')) = 0
           AND school_year = (SELECT max(school_year) FROM flagging.absence_record)
