@@ -207,7 +207,7 @@ def _flags(records: dict[RecordKey, Days], policies: Mapping[str, Policy]) -> di
     for (student, year, school), days in records.items():
         if days.grade is not Grade.PK:
             parts[student, year].append((school, days))
-    flags = {}
+    flags: dict[tuple[UUID, int], Level] = {}
     for (student, year), schools in parts.items():
         policy = policies.get(schools[0][1].district, Policy())
         chronic_before = any(

@@ -13,8 +13,10 @@ from aiokafka import ConsumerRecord
 from contracts.events import (
     AttendanceRecorded,
     AttendanceRetracted,
+    Category,
     EnrollmentChanged,
     Event,
+    Grade,
     Level,
     RollCompleted,
     SchoolCalendarChanged,
@@ -136,7 +138,7 @@ async def conclusions(pool: "asyncpg.Pool[asyncpg.Record]") -> oracle.Conclusion
         days = oracle.Days(
             district=row["district"],
             entry_date=row["entry_date"],
-            grade=row["grade"] and oracle.Grade(row["grade"]),
+            grade=row["grade"] and Grade(row["grade"]),
             enrolled=_dates(row["e"], year),
             counted=_dates(row["c"], year),
             absent=_dates(row["a"], year),
@@ -168,7 +170,7 @@ def _dates(bits: str, year: int) -> frozenset[date]:
     return frozenset(date(year, 7, 1) + timedelta(days=n) for n, bit in enumerate(bits) if bit == "1")
 
 
-CATEGORIES = list(oracle.Category)
+CATEGORIES = list(Category)
 
 
 def a_year_of_facts(seed: int, *, students: int = 24, days: int = 45) -> list[Event]:

@@ -1,0 +1,328 @@
+"""From marks to flags on a real PostgreSQL: the story, the boundaries, the trouble."""
+
+from datetime import date
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from contracts.events import (
+    Event,
+    FlagChanged,
+    FlagCleared,
+    FlagRaised,
+    Level,
+    ReceiptProgressed,
+    SchoolDayTallied,
+    StudentMonthTallied,
+)
+from services.flagging import api, tallies
+from services.flagging.app import FACTS
+from services.runtime.service import Context
+from services.runtime.testing import deliver, record
+from tests.component.flagging.builders import (
+    FIRST_DAY,
+    Feeder,
+    calendar,
+    conclusions,
+    mark,
+    published,
+    retraction,
+    roll,
+    school_days,
+    stint,
+    student,
+)
+from tests.conftest import ServiceDatabase
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+Pool = asyncpg.Pool
+ANNA, BEN = student(1), student(2)
+PERSON = UUID("0b8f6a52-6a3c-4f0e-8a53-3a6f9b9b4d10")
+
+
+def a_year(days: list[date], *students: UUID, feed: str = "exceptions", **fields: Any) -> list[Event]:
+    return [
+        calendar(days, feed=feed),
+        *(stint(who, **fields) for who in students),
+        *(roll(day, feed=feed) for day in days),
+    ]
+
+
+async def flags(pool: "Pool[asyncpg.Record]") -> list[FlagRaised | FlagChanged | FlagCleared]:
+    return cast("list[FlagRaised | FlagChanged | FlagCleared]", await published(pool, "absence-flags"))
+
+
+async def test_a_student_crosses_each_line_once_and_back(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(20)
+    household = uuid4()
+    await feeder.feed(a_year(days, ANNA, household_key=household))
+
+    for day in days[10:14]:
+        await feeder.feed([mark(ANNA, day)])
+    for day in days[10:14]:
+        await feeder.feed([mark(ANNA, day, "in_attendance", version=2)])
+
+    events = await flags(pool)
+    assert [(event.level, event.days_absent, event.version) for event in events] == [
+        (Level.CHRONICALLY_ABSENT, 2, 1),
+        (Level.SEVERELY_CHRONICALLY_ABSENT, 4, 2),
+        (Level.CHRONICALLY_ABSENT, 3, 3),
+        (Level.NONE, 1, 4),
+    ]
+    assert [type(event) for event in events] == [FlagRaised, FlagChanged, FlagChanged, FlagCleared]
+    assert {event.household_key for event in events} == {household}
+    assert (events[0].days_enrolled, events[0].as_of, events[0].grade) == (20, days[-1], "4")
+
+
+@pytest.mark.parametrize(("missed", "level"), [(17, Level.NONE), (18, Level.CHRONICALLY_ABSENT)])
+async def test_18_of_180_days_raise_the_flag(service_database: ServiceDatabase, missed: int, level: Level) -> None:
+    pool = await service_database("flagging")
+    days = school_days(180)
+    await Feeder(pool).feed([*a_year(days, ANNA), *(mark(ANNA, day) for day in days[100 : 100 + missed])])
+    assert (await conclusions(pool)).flags.get((ANNA, 2026), Level.NONE) is level
+
+
+async def test_silence_is_presence_only_once_the_roll_is_complete(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(12)
+    await feeder.feed([calendar(days), stint(ANNA), stint(BEN), mark(ANNA, days[0])])
+    before = (await conclusions(pool)).records
+    assert (len(before[ANNA, 2026, "H01"].counted), len(before[BEN, 2026, "H01"].counted)) == (1, 0)
+
+    await feeder.feed([roll(day) for day in days[:3]])
+    after = (await conclusions(pool)).records
+    assert (len(after[ANNA, 2026, "H01"].counted), len(after[BEN, 2026, "H01"].counted)) == (3, 3)
+
+
+async def test_on_a_full_feed_a_completed_roll_changes_no_count(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    days = school_days(12)
+    await Feeder(pool).feed([*a_year(days, ANNA, feed="full"), mark(ANNA, days[0], "in_attendance")])
+    assert (await conclusions(pool)).records[ANNA, 2026, "H01"].counted == {days[0]}
+
+
+async def test_a_retraction_is_present_where_the_roll_is_complete_and_uncounted_where_not(
+    service_database: ServiceDatabase,
+) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(12)
+    await feeder.feed([calendar(days), stint(ANNA), mark(ANNA, days[0]), mark(ANNA, days[1]), roll(days[0])])
+    await feeder.feed([retraction(ANNA, days[0]), retraction(ANNA, days[1])])
+    days_of_anna = (await conclusions(pool)).records[ANNA, 2026, "H01"]
+    assert (days_of_anna.counted, days_of_anna.absent) == ({days[0]}, frozenset())
+
+
+async def test_a_snow_day_changes_everyones_denominator(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(20)
+    await feeder.feed([*a_year(days, ANNA), mark(ANNA, days[15]), mark(ANNA, days[19])])
+    assert (await conclusions(pool)).flags == {(ANNA, 2026): Level.CHRONICALLY_ABSENT}
+
+    await feeder.feed([calendar([day for day in days if day != days[19]], version=2)])
+    assert (await conclusions(pool)).flags == {}
+    assert [event.days_enrolled for event in await flags(pool)] == [20, 19]
+
+
+async def test_a_mover_is_judged_over_the_districts_schools_together(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    days = school_days(20)
+    transfer = days[10]
+    await Feeder(pool).feed(
+        [
+            *(fact for school in ("H01", "H02") for fact in (calendar(days, school=school),)),
+            *(roll(day, school=school) for school in ("H01", "H02") for day in days),
+            stint(ANNA, school="H01", exit_date=transfer, exit_day_counts=True),
+            stint(ANNA, school="H02", entry=transfer),
+            mark(ANNA, transfer, school="H01"),
+            mark(ANNA, days[15], school="H02"),
+        ]
+    )
+    # On the transfer day the arriving school counts: one absence of 20 days, not two.
+    assert (await conclusions(pool)).flags == {}
+    answer = await ask(pool, f"/v1/students/{ANNA}/absence")
+    figures = {each["accumulator"]: (each["days_absent"], each["days_enrolled"]) for each in answer["accumulators"]}
+    assert figures["district"] == (1, 20)
+
+
+async def test_pre_kindergarten_is_outside_chronic_absence(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    days = school_days(20)
+    await Feeder(pool).feed([*a_year(days, ANNA, grade="PK"), *(mark(ANNA, day) for day in days)])
+    assert (await conclusions(pool)).flags == {}
+    assert "outside" in (await ask(pool, f"/v1/students/{ANNA}/absence"))["sentence"]
+
+
+async def test_a_chronic_year_makes_two_september_absences_a_warning(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    before, days = school_days(20, date(2025, 9, 2)), school_days(30)
+    await feeder.feed([*a_year(days, ANNA), stint(ANNA, entry=before[0], stint="last", exit_date=date(2026, 6, 20))])
+    await feeder.feed([calendar(before), *(roll(day) for day in before), mark(ANNA, days[3]), mark(ANNA, days[21])])
+    assert (await conclusions(pool)).flags == {}
+
+    # Last year is corrected now: the flag of this year follows.
+    await feeder.feed([mark(ANNA, before[0]), mark(ANNA, before[1])])
+    assert (await conclusions(pool)).flags == {
+        (ANNA, 2025): Level.CHRONICALLY_ABSENT,
+        (ANNA, 2026): Level.AT_RISK,
+    }
+
+
+async def test_the_answer_to_why_names_days_rule_and_history(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    days = school_days(20)
+    await Feeder(pool).feed([*a_year(days, ANNA, person_key=PERSON), mark(ANNA, days[10]), mark(ANNA, days[11])])
+    answer = await ask(pool, f"/v1/students/{ANNA}/absence")
+    assert answer["level"] == "chronically_absent"
+    assert answer["absent_days"] == [days[10].isoformat(), days[11].isoformat()]
+    assert answer["sentence"] == "Absent on 2 of 20 enrolled days: 10 % or more."
+    assert [each["accumulator"] for each in answer["accumulators"]] == ["school", "district", "state"]
+    assert answer["rule"]["min_enrolled_days"] == 10
+    assert [change["level"] for change in answer["history"]] == ["chronically_absent"]
+
+
+async def test_the_state_counts_a_mover_across_districts(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    elsewhere = student(99)
+    days = school_days(20)
+    await Feeder(pool).feed(
+        [
+            *a_year(days, ANNA, person_key=PERSON),
+            stint(elsewhere, district="windham", entry=date(2026, 8, 24), exit_date=FIRST_DAY, person_key=PERSON),
+            mark(elsewhere, date(2026, 8, 27), district="windham"),
+        ]
+    )
+    answer = await ask(pool, f"/v1/students/{ANNA}/absence")
+    assert answer["accumulators"][-1] == {"accumulator": "state", "days_enrolled": 21, "days_absent": 1}
+
+
+async def test_an_unknown_student_is_not_found(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    async with client(pool) as http:
+        assert (await http.get(f"/v1/students/{uuid4()}/absence")).status_code == 404
+        assert (await http.get("/v1/students/nobody/absence")).status_code == 422
+
+
+async def test_counts_tell_applied_from_duplicate(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(5)
+    first = [mark(ANNA, day) for day in days]
+    await feeder.feed([*first, first[0]])
+    await feeder.feed([*first, mark(BEN, days[0], district="windham")])
+    counts = {each["district"]: each for each in (await ask(pool, "/v1/counts"))["districts"]}
+    assert (counts["hartford"]["applied"], counts["hartford"]["duplicate"]) == (5, 6)
+    assert (counts["windham"]["applied"], counts["windham"]["duplicate"]) == (1, 0)
+    assert (counts["hartford"]["students"], counts["hartford"]["at_risk"]) == (1, 1)
+
+
+async def test_a_receipt_hears_of_every_row(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    receipt = uuid4()
+    days = school_days(3)
+    marks: list[Event] = [mark(ANNA, day, receipt=receipt) for day in days]
+    await Feeder(pool).feed([*marks, marks[0], mark(BEN, days[0])])
+    [progress] = await published(pool, "receipt-progress")
+    assert isinstance(progress, ReceiptProgressed)
+    assert (progress.receipt, progress.accepted, progress.duplicate) == (receipt, 3, 1)
+
+
+async def test_a_completed_day_and_a_closed_month_are_tallied_and_tallied_again_when_corrected(
+    service_database: ServiceDatabase,
+) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(24)
+    await feeder.feed([calendar(days), stint(ANNA), stint(BEN), mark(ANNA, days[1])])
+    await feeder.feed([roll(day) for day in days if day.month < 10])
+    await publish(pool)
+    assert {event.month for event in await months(pool)} == {date(2026, 8, 1)}
+
+    await feeder.feed([roll(day) for day in days if day.month == 10])
+    await publish(pool)
+    newest = {(event.student_key, event.month): event for event in await months(pool)}
+    # The calendar's last day is complete: October has closed too.
+    assert {month for _, month in newest} == {date(2026, 8, 1), date(2026, 9, 1), date(2026, 10, 1)}
+    assert newest[ANNA, date(2026, 9, 1)].days_absent == 1
+    assert sum(each.days_enrolled for each in newest.values()) == 2 * 24
+
+    await feeder.feed([mark(BEN, days[1])])
+    await publish(pool)
+    last = (await months(pool))[-1]
+    assert (last.student_key, last.month, last.days_absent) == (BEN, date(2026, 9, 1), 1)
+    assert last.version > newest[BEN, date(2026, 9, 1)].version
+    day = await school_day(pool, days[1])
+    assert day == (2, 2)
+    assert await school_day(pool, days[2]) == (2, 0)
+    assert await pool.fetchval("SELECT count(*) FROM tally_due") == 0
+
+
+async def test_what_postgresql_could_not_take_is_set_aside_and_the_rest_counts(
+    service_database: ServiceDatabase,
+) -> None:
+    pool = await service_database("flagging")
+    good = mark(ANNA, school_days(1)[0]).model_dump_json().encode()
+    bad = [
+        None,
+        b"",
+        b"{",
+        b"[]",
+        good[:-5],
+        good.replace(b"unexcused_absence", b"gone_fishing"),
+        good.replace(b'"school":"H01"', b'"school":"H\\u0000"'),
+        good.replace(b'"school":"H01"', b'"school":"H\xff"'),
+        good.replace(b'"school":"H01"', b'"school":"\\ud800"'),
+        good.replace(b'"2026-08-31"', b'"2026-02-30"'),
+        good.replace(b'"2026-08-31"', b'"0001-01-01"'),
+        good.replace(b'"source_version":1', b'"source_version":9223372036854775808'),
+        good.replace(str(ANNA).encode(), b"somebody"),
+    ]
+    assert len(set(bad)) == len(bad)
+    values = [*bad, good.replace(b"{", b'{"later_field":"\xff",', 1), good]
+    outcome = await deliver(pool, FACTS, [record("attendance", 0, n, value) for n, value in enumerate(values)])
+    assert outcome is not None
+    assert await pool.fetchval("SELECT count(*) FROM dead_letter") in (len(bad), len(bad) + 1)
+    assert await pool.fetchval("SELECT count(*) FROM mark") == 1
+
+
+async def publish(pool: "Pool[asyncpg.Record]") -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        assert not await tallies.publish_due(cast("asyncpg.Connection", connection))
+
+
+async def months(pool: "Pool[asyncpg.Record]") -> list[StudentMonthTallied]:
+    return cast("list[StudentMonthTallied]", await published(pool, "student-months"))
+
+
+async def school_day(pool: "Pool[asyncpg.Record]", day: date) -> tuple[int, int]:
+    """This will add the newest version of all parts, as reporting does."""
+    events = cast("list[SchoolDayTallied]", await published(pool, "school-days"))
+    newest = {event.part: event for event in sorted(events, key=lambda each: each.version) if event.school_day == day}
+    return (
+        sum(part.students_counted for part in newest.values()),
+        sum(part.students_absent for part in newest.values()),
+    )
+
+
+def client(pool: "Pool[asyncpg.Record]") -> httpx.AsyncClient:
+    app = FastAPI()
+    app.include_router(api.routes(cast(Context, SimpleNamespace(pool=pool))))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://flagging")
+
+
+async def ask(pool: "Pool[asyncpg.Record]", path: str) -> Any:
+    async with client(pool) as http:
+        response = await http.get(path)
+    assert response.status_code == 200, response.text
+    return response.json()
