@@ -119,7 +119,7 @@ async def test_a_retraction_is_present_where_the_roll_is_complete_and_uncounted_
     await feeder.feed([calendar(days), stint(ANNA), mark(ANNA, days[0]), mark(ANNA, days[1]), roll(days[0])])
     await feeder.feed([retraction(ANNA, days[0]), retraction(ANNA, days[1])])
     days_of_anna = (await conclusions(pool)).records[ANNA, 2026, "H01"]
-    assert (days_of_anna.counted, days_of_anna.absent) == ({days[0]}, frozenset())
+    assert (set(days_of_anna.counted), set(days_of_anna.absent)) == ({days[0]}, set())
 
 
 async def test_a_snow_day_changes_everyones_denominator(service_database: ServiceDatabase) -> None:
