@@ -1,0 +1,27 @@
+import pytest
+
+from services.runtime.settings import Settings, SettingsRejected
+
+GIVEN = {"LEAP_KAFKA_BOOTSTRAP_SERVERS": "k:9092", "LEAP_DATABASE_URL": "postgresql://u:secret@h/d", "HOME": "/"}
+
+
+def test_settings_come_from_the_environment() -> None:
+    settings = Settings.from_environment({**GIVEN, "LEAP_HTTP_PORT": "8002"})
+    assert (settings.kafka_bootstrap_servers, settings.http_port) == ("k:9092", 8002)
+
+
+def test_a_name_nobody_reads_is_refused() -> None:
+    with pytest.raises(SettingsRejected, match="LEAP_HTTP_PROT: nobody reads this variable"):
+        Settings.from_environment({**GIVEN, "LEAP_HTTP_PROT": "8002"})
+
+
+def test_a_missing_one_is_named() -> None:
+    with pytest.raises(SettingsRejected, match="LEAP_DATABASE_URL: must be set"):
+        Settings.from_environment({"LEAP_KAFKA_BOOTSTRAP_SERVERS": "k:9092"})
+
+
+def test_no_message_and_no_print_shows_a_password() -> None:
+    assert "secret" not in repr(Settings.from_environment(GIVEN))
+    with pytest.raises(SettingsRejected) as refused:
+        Settings.from_environment({**GIVEN, "LEAP_HTTP_PORT": "secret"})
+    assert "secret" not in str(refused.value)

@@ -1,0 +1,56 @@
+import io
+import json
+import logging
+import sys
+
+import pytest
+import structlog
+
+from services.runtime import telemetry
+from services.runtime.batch import is_transient
+
+
+def test_logs_are_json_and_never_quote_what_an_exception_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", written)
+    try:
+        telemetry.configure_logging("INFO", "example")
+        try:
+            raise ValueError("Jane Doe")
+        except ValueError:
+            logging.getLogger("library").exception("it failed")
+            structlog.get_logger("ours").error("ours failed", exc_info=True, count=3)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [(line["event"], line["error"], line["service"]) for line in lines] == [
+        ("it failed", "ValueError", "example"),
+        ("ours failed", "ValueError", "example"),
+    ]
+    assert lines[1]["at"][0].startswith("test_telemetry.py:")
+    assert "Jane" not in written.getvalue()
+
+
+def test_every_metric_carries_the_prefix() -> None:
+    metrics = [each for each in vars(telemetry).values() if hasattr(each, "_name")]
+    assert len(metrics) >= 12
+    assert all(each._name.startswith("leap_") for each in metrics)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(), True),
+        (TimeoutError(), True),
+        (ValueError(), False),
+        (KeyError("x"), False),
+        (RecursionError(), False),
+    ],
+)
+def test_only_trouble_of_the_surroundings_passes(error: Exception, expected: bool) -> None:
+    assert is_transient(error) is expected
