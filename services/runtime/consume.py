@@ -230,7 +230,10 @@ class Consumption:
         self._backoff_seconds = min(self._backoff_seconds * 2, LONGEST_BACKOFF_SECONDS)
         telemetry.RETRIES.labels(self.subscription.group).inc()
         log.warning(
-            "batch given back", group=self.subscription.group, wait_seconds=round(seconds, 2), **telemetry.where(error)
+            "waiting to try again",
+            group=self.subscription.group,
+            wait_seconds=round(seconds, 2),
+            **telemetry.where(error),
         )
         try:
             async with asyncio.timeout(seconds):
@@ -247,10 +250,7 @@ class Consumption:
         consumer.pause(*partitions)
         try:
             async with asyncio.timeout(ASSIGNMENT_SECONDS):
-                starts = await consumer.beginning_offsets(list(partitions))
-                ends = await consumer.end_offsets(list(partitions))
-                async with self._pool.acquire() as connection:
-                    positions = await read_positions(connection, self.subscription.group, starts)
+                positions, ends = await self._positions_and_ends(consumer, partitions)
             refuse_beyond_log(positions, ends)
             for partition, next_offset in positions.items():
                 self._seek(partition, next_offset)
@@ -262,6 +262,20 @@ class Consumption:
             # aiokafka would log it and leave the partitions paused for good.
             log.error("positions not taken", group=self.subscription.group, **telemetry.where(error))
             self._give_up(f"{self.subscription.group}: positions not taken: {type(error).__name__}")
+
+    async def _positions_and_ends(
+        self, consumer: AIOKafkaConsumer, partitions: set[TopicPartition]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        while True:
+            try:
+                starts = await consumer.beginning_offsets(list(partitions))
+                ends = await consumer.end_offsets(list(partitions))
+                async with self._pool.acquire() as connection:
+                    return await read_positions(connection, self.subscription.group, starts), ends
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                await self._back_off(error)
 
     def rewind_to_positions(self) -> None:
         """This will read every partition again from what was last applied."""

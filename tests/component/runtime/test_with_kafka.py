@@ -142,7 +142,8 @@ async def test_records_wait_while_the_database_is_away(
     name = urlsplit(fresh_database).path[1:]
     admin = await asyncpg.connect(fresh_database, database="postgres")
     async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
-        await until(running.ready, "ready")
+        await send(broker, topics["numbers"], ones("first", 1))
+        await counts(pool, 1, "first")
         await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
         await send(broker, topics["numbers"], ones("a", 300))
@@ -162,13 +163,14 @@ async def test_records_wait_while_the_database_is_away(
 
 
 async def test_a_process_stops_in_time_even_while_the_database_is_away(
-    broker: str, counting_url: str, fresh_database: str
+    broker: str, counting_url: str, pool: asyncpg.Pool, fresh_database: str
 ) -> None:
     topics = await create_topics(broker, numbers=1, counted=1)
     name = urlsplit(fresh_database).path[1:]
     admin = await asyncpg.connect(fresh_database, database="postgres")
     async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
-        await until(running.ready, "ready")
+        await send(broker, topics["numbers"], ones("first", 1))
+        await counts(pool, 1, "first")
         await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
         await send(broker, topics["numbers"], ones("a", 3))
