@@ -1,0 +1,132 @@
+"""The small parts, against a real PostgreSQL."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from deploy.local import provision
+from services.runtime import relay
+from services.runtime.inbox import first_time
+from services.runtime.migrate import MigrationChanged, migrate
+from services.runtime.testing import RecordingPublisher
+from services.runtime.transaction import begin
+from tests.component.runtime.counting import COUNTED, Counted
+
+ONE, TWO = UUID(int=1), UUID(int=2)
+
+
+async def emit(pool: asyncpg.Pool, *names: str) -> None:
+    publisher: Any = RecordingPublisher()
+    async with begin(pool, publisher) as transaction:
+        for number, name in enumerate(names):
+            transaction.emit(topic=COUNTED, key=name, event=Counted(name, f"{name}{number}"), partition=0)
+
+
+async def test_migrations_are_applied_once_in_order_whoever_starts(fresh_database: str, tmp_path: Path) -> None:
+    url = (await provision(fresh_database, ["growing"]))["growing"]
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE first (a int)")
+    (tmp_path / "0002_second.sql").write_text("ALTER TABLE first ADD b int")
+    connections: list[Any] = [await asyncpg.connect(url) for _ in range(3)]
+
+    applied = await asyncio.gather(*(migrate(each, tmp_path) for each in connections))
+
+    folder = tmp_path.parent.name  # as the migrations of services/<name>/migrations are named after the service
+    assert sorted(map(len, applied)) == [0, 0, 3]
+    assert max(applied, key=len) == [
+        "runtime/0001_delivery.sql",
+        f"{folder}/0001_first.sql",
+        f"{folder}/0002_second.sql",
+    ]
+
+    (tmp_path / "0003_third.sql").write_text("ALTER TABLE first ADD c int")
+    assert await migrate(connections[0], tmp_path) == [f"{folder}/0003_third.sql"]
+
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE first (a bigint)")
+    with pytest.raises(MigrationChanged, match="add a new file"):
+        await migrate(connections[0], tmp_path)
+    for each in connections:
+        await each.close()
+
+
+async def test_a_migration_that_fails_leaves_nothing(fresh_database: str, tmp_path: Path) -> None:
+    url = (await provision(fresh_database, ["growing"]))["growing"]
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE first (a int); SELECT 1 / 0")
+    connection: Any = await asyncpg.connect(url)
+
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(connection, tmp_path)
+
+    assert await connection.fetchval("SELECT to_regclass('position')") is None
+    await connection.close()
+
+
+async def test_the_inbox_knows_what_it_has_seen_per_consumer(pool: asyncpg.Pool) -> None:
+    async with pool.acquire() as connection:
+        assert await first_time(connection, "mailer", [ONE, ONE]) == {ONE}
+        assert await first_time(connection, "mailer", [ONE, TWO]) == {TWO}
+        assert await first_time(connection, "printer", [ONE]) == {ONE}
+
+
+async def test_what_is_rolled_back_is_never_published(pool: asyncpg.Pool) -> None:
+    publisher: Any = RecordingPublisher()
+
+    async def emit_and_fail() -> None:
+        async with begin(pool, publisher) as transaction:
+            transaction.emit(topic=COUNTED, key="a", event=Counted("a", "1"))
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        await emit_and_fail()
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 0
+
+
+async def test_the_relay_sends_in_order_and_keeps_what_was_not_acknowledged(pool: asyncpg.Pool) -> None:
+    await emit(pool, "a", "b", "a")
+    publisher: Any = RecordingPublisher()
+
+    class Away(RecordingPublisher):
+        async def publish_batches(self, *_: Any) -> None:
+            raise KafkaConnectionError
+
+    async with pool.acquire() as connection:
+        away: Any = Away()
+        with pytest.raises(KafkaConnectionError):
+            await relay.relay_once(connection, away)
+        assert await relay.relay_once(connection, publisher) == 3
+        assert await relay.relay_once(connection, publisher) == 0
+
+    assert [key for _, _, (key, _, _) in publisher.published] == [b"a", b"b", b"a"]
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 0
+
+
+async def test_of_two_relays_one_sends(pool: asyncpg.Pool, counting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "RELAY_LOCK_SECONDS", 0.05)
+    publishers: list[Any] = [RecordingPublisher(), RecordingPublisher()]
+    relays = [asyncio.create_task(relay.run_relay(counting_url, each)) for each in publishers]
+    await emit(pool, *"abc")
+    await _empty(pool)
+    await emit(pool, *"def")
+    await _empty(pool)
+
+    sizes = sorted(len(each.published) for each in publishers)
+    assert sizes == [0, 6]
+
+    # Whoever sends dies; the other takes over.
+    sending = 0 if publishers[0].published else 1
+    relays[sending].cancel()
+    await emit(pool, *"gh")
+    await _empty(pool)
+    assert len(publishers[1 - sending].published) == 2
+    relays[1 - sending].cancel()
+    await asyncio.gather(*relays, return_exceptions=True)
+
+
+async def _empty(pool: asyncpg.Pool) -> None:
+    async with asyncio.timeout(10):
+        while await pool.fetchval("SELECT count(*) FROM outbox"):  # noqa: ASYNC110 - another connection deletes
+            await asyncio.sleep(0.02)
