@@ -1,0 +1,71 @@
+"""The ceiling: the same marks, decoded by the same structs, judged in dicts. No database, no offsets, nothing kept.
+
+`python -m tests.bench.ceiling BOOTSTRAP TOPIC MARKS`
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections import defaultdict
+from datetime import date
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer
+
+from services.flagging import facts
+from services.flagging.absence import is_absent
+
+
+class Student:
+    """One student's newest marks and what they come to."""
+
+    __slots__ = ("absent", "chronic", "marks")
+
+    def __init__(self) -> None:
+        self.marks: dict[tuple[str, date], tuple[int, bool]] = {}
+        self.absent = 0
+        self.chronic = False
+
+    def apply(self, mark: facts.AttendanceRecorded) -> bool:
+        """This will take a mark, newest version wins, and tell whether the student crossed the 10 % line."""
+        place = (mark.school, mark.school_day)
+        known = self.marks.get(place)
+        if known is not None and known[0] >= mark.source_version:
+            return False
+        absent = is_absent(category=mark.category, present_parts=mark.present_parts, day_parts=mark.day_parts)
+        self.absent += absent - (known[1] if known else False)
+        self.marks[place] = (mark.source_version, absent)
+        enrolled = len(self.marks)
+        chronic = enrolled >= 10 and 10 * self.absent >= enrolled
+        crossed, self.chronic = chronic != self.chronic, chronic
+        return crossed
+
+
+async def main(bootstrap: str, topic: str, marks: int) -> None:
+    """This will read the whole topic and print what it took."""
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4 << 20,
+    )  # fmt: skip
+    await consumer.start()
+    students: defaultdict[UUID, Student] = defaultdict(Student)
+    read = crossings = 0
+    began = cpu_began = 0.0
+    while read < marks:
+        batches = await consumer.getmany(timeout_ms=500, max_records=5_000)
+        if batches and not read:
+            began, cpu_began = time.perf_counter(), time.process_time()
+        for batch in batches.values():
+            for record in batch:
+                mark = facts.parse(record.value)
+                if isinstance(mark, facts.AttendanceRecorded):
+                    crossings += students[mark.student_key].apply(mark)
+            read += len(batch)
+    took = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu_began}
+    await consumer.stop()
+    print(json.dumps({"marks": read, "crossings": crossings, **took}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

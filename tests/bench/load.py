@@ -1,0 +1,87 @@
+"""The records every contestant reads: real facts in the contract's JSON, and real landing records."""
+
+import random
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import msgspec
+
+from contracts.events import Category
+from contracts.topics import PARTITIONS, landing_topics
+from deploy.demo import records
+from services.ingest.attendance import AttendanceRecorded
+from services.runtime.outbox import Message, Publisher, cloud_event_headers, partition_of
+
+STUDENTS = 20_000
+ABSENT, TARDY, CORRECTED = 0.09, 0.04, 0.05
+_FIRST_DAY = date(2026, 8, 31)
+_CHUNK = 20_000
+_encode = msgspec.json.Encoder().encode
+
+
+def marks(count: int, *, seed: int = 7) -> Iterator[AttendanceRecorded]:
+    """This will give marks of 20,000 students, day after school day, one in twenty corrected a little later."""
+    rng = random.Random(seed)
+    keys = [_uuid_text(rng) for _ in range(min(STUDENTS, max(1, count // 15)))]
+    sent, school_day = 0, _FIRST_DAY
+    while True:
+        for nth, key in enumerate(keys):
+            for version in (1, 2) if rng.random() < CORRECTED else (1,):
+                luck = rng.random()
+                yield AttendanceRecorded(
+                    event_id=_uuid_text(rng),
+                    occurred_at=f"{school_day.isoformat()}T14:{sent % 60:02d}:00.000Z",
+                    district="hartford",
+                    school=f"E{nth % 40:02d}",
+                    student_key=key,
+                    school_day=school_day,
+                    category=(
+                        Category.UNEXCUSED_ABSENCE
+                        if luck < ABSENT
+                        else Category.TARDY
+                        if luck < ABSENT + TARDY
+                        else Category.IN_ATTENDANCE
+                    ),
+                    source_version=version,
+                )
+                sent += 1
+                if sent == count:
+                    return
+        school_day += timedelta(days=3 if school_day.weekday() == 4 else 1)
+
+
+async def fill_attendance(publisher: Publisher, count: int) -> None:
+    """This will publish `count` marks to `attendance`, as ingest would: same bytes, keys, partitions and headers."""
+    waiting: dict[int, list[Message]] = {partition: [] for partition in range(PARTITIONS)}
+    for nth, mark in enumerate(marks(count), start=1):
+        headers = cloud_event_headers(
+            event_id=mark.event_id, event_type="attendance.recorded.v1", source="district/hartford"
+        )
+        key = mark.student_key
+        waiting[partition_of(key, PARTITIONS)].append((key.encode(), _encode(mark), headers))
+        if nth % _CHUNK == 0 or nth == count:
+            await publisher.publish_batches("attendance", waiting)
+            waiting = {partition: [] for partition in range(PARTITIONS)}
+
+
+async def fill_landing(publisher: Publisher, count: int, districts: tuple[str, ...]) -> None:
+    """This will publish `count` marks to the districts' landing topics, in equal parts."""
+    share, rest = divmod(count, len(districts))
+    for nth, district in enumerate(districts):
+        rows: list[Message] = [
+            (None, landing_mark(student=f"{nth}-{row % 5_000}", school="E01", day=_FIRST_DAY, version=row + 1), [])
+            for row in range(share + (nth < rest))
+        ]
+        for start in range(0, len(rows), _CHUNK):
+            await publisher.publish_batches(landing_topics(district)[0], {0: rows[start : start + _CHUNK]})
+
+
+def landing_mark(*, student: str, school: str, day: date, version: int, absent: bool = False) -> bytes:
+    """This will write one mark as a district sends it."""
+    category = "unexcused_absence" if absent else "in_attendance"
+    return records.mark(records.Mark(student, school, day.isoformat(), category, version)).value
+
+
+def _uuid_text(rng: random.Random) -> str:
+    digits = f"{rng.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -1,0 +1,128 @@
+"""The parts a benchmark runs on, fresh databases, and what the processes really cost."""
+
+import itertools
+import json
+import secrets
+import sys
+from asyncio import create_subprocess_exec, subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import psutil
+
+from deploy.local import Part, Process, free_port, provision, start_broker, start_database, start_service
+from deploy.local.machine import checkout
+from services.runtime.migrate import migrate
+
+_numbers = itertools.count(1)
+
+
+class Ground:
+    """One broker and one database server of this benchmark's own, both durable and with the full compiler on."""
+
+    def __init__(self, folder: Path, *, districts: Iterable[str] = ()) -> None:
+        self.folder = folder
+        self.broker: Part = start_broker(folder / "kafka", quick_start=False)
+        self.database: Part = start_database(folder / "postgres", durable=True)
+        self.districts_file = folder / "districts.json"
+        self.districts_file.write_text(
+            json.dumps(
+                {
+                    "state_secret": secrets.token_hex(32),
+                    "districts": {
+                        code: {"secret": secrets.token_hex(32), "token": secrets.token_hex(16), "name": code}
+                        for code in districts
+                    },
+                }
+            )
+        )
+
+    async def fresh_schemas(self, *services: str) -> dict[str, str]:
+        """This will make a new database, migrate the services' schemas in it and give each service's URL."""
+        name = f"bench_{next(_numbers)}"
+        connection = await asyncpg.connect(self.database.address)
+        try:
+            await connection.execute(f"CREATE DATABASE {name}")
+        finally:
+            await connection.close()
+        admin_url = urlunsplit(urlsplit(self.database.address)._replace(path=f"/{name}"))
+        urls = await provision(admin_url, services)
+        for service, url in urls.items():
+            connection = await asyncpg.connect(url)
+            try:
+                await migrate(connection, checkout() / "services" / service / "migrations")
+            finally:
+                await connection.close()
+        return urls
+
+    def start(self, service: str, database_url: str) -> Process:
+        """This will start one service process and return before it is ready."""
+        return start_service(
+            service,
+            bootstrap=self.broker.address,
+            database_url=database_url,
+            port=free_port(),
+            folder=self.folder / f"{service}-{next(_numbers)}",
+            env={"LEAP_DISTRICTS_FILE": str(self.districts_file)} if service == "ingest" else {},
+        )
+
+    def stop(self) -> None:
+        """This will stop both parts."""
+        self.broker.stop()
+        self.database.stop()
+
+
+def cpu_seconds(*pids: int | None) -> float:
+    """This will sum the CPU time that these processes have used so far."""
+    return sum(_own_seconds(psutil.Process(pid)) for pid in pids if pid is not None)
+
+
+def server_cpu_seconds(pid: int | None) -> float:
+    """This will sum the CPU time of a PostgreSQL server: postmaster, every backend, and those that have ended."""
+    if pid is None:
+        return 0.0
+    postmaster = psutil.Process(pid)
+    times = postmaster.cpu_times()
+    seconds: float = times.user + times.system + times.children_user + times.children_system
+    for backend in postmaster.children(recursive=True):
+        try:
+            seconds += _own_seconds(backend)
+        except psutil.NoSuchProcess:
+            continue
+    return seconds
+
+
+def peak_megabytes(pid: int | None) -> float:
+    """This will read the most memory the process ever held."""
+    if pid is None:
+        return 0.0
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+async def run_contestant(python: Path | str, *arguments: str, folder: Path) -> dict[str, Any]:
+    """This will run one contestant that is a process of its own; its last line is its result in JSON."""
+    process = await create_subprocess_exec(
+        str(python), *arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    said, complained = await process.communicate()
+    lines = said.decode().strip().splitlines()
+    if process.returncode or not lines:
+        raise ContestantFailed(f"{arguments[0]} ended with {process.returncode}:\n{complained.decode()[-2000:]}")
+    result: dict[str, Any] = json.loads(lines[-1])
+    return result
+
+
+class ContestantFailed(Exception):
+    """A contestant's process ended badly; the message ends with what it wrote."""
+
+
+THIS_PYTHON = sys.executable
+
+
+def _own_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
