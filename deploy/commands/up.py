@@ -57,11 +57,14 @@ def _start(screen: Screen, found: State) -> None:
         broker = both.submit(
             _running_or, parts.get("broker"), lambda: start_broker(state.folder() / "broker", quick_start=False)
         )
-        futures.wait((database, broker))
-        # What runs is written down even where the other one failed: `leap down` must find it.
-        found.database = found.database if database.exception() else database.result().describe()
-        found.broker = found.broker if broker.exception() else broker.result().describe()
-        found.save()
+        try:
+            futures.wait((database, broker))
+        finally:
+            # Ctrl-C or a failure of the other one: what has been started is written down, or nobody could stop it.
+            futures.wait((database, broker))
+            found.database = found.database if database.exception() else database.result().describe()
+            found.broker = found.broker if broker.exception() else broker.result().describe()
+            found.save()
         database_part, broker_part = database.result(), broker.result()
 
     with screen.wait("roles, schemas and topics"):

@@ -95,7 +95,11 @@ class Process:
     def start(self) -> None:
         """This will start it and return when it is ready; raises PartFailed with the end of its log."""
         self.launch()
-        self.wait_ready()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()  # nobody was told about it: nobody else would end it
+            raise
 
     def launch(self) -> None:
         """This will start it and return at once; `wait_ready` waits."""
