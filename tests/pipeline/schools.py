@@ -1,0 +1,51 @@
+"""Small believable districts for pipeline tests: landing records, as a district would send them, seeded."""
+
+import random
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+Record = dict[str, Any]
+
+FIRST_DAY = date(2026, 8, 31)
+SCHOOL = "S1"
+CATEGORIES = ("excused_absence", "unexcused_absence", "tardy", "early_departure")
+
+
+def school_days(count: int) -> list[date]:
+    """This will give the first weekdays of the year."""
+    days = (FIRST_DAY + timedelta(days=n) for n in range(count * 2))
+    return [day for day in days if day.weekday() < 5][:count]
+
+
+def roster(district: str, *, students: range, days: int = 180, feed: str = "exceptions") -> Iterator[Record]:
+    """This will give the calendar and one enrolment for each student, every two of them a household."""
+    calendar = [day.isoformat() for day in school_days(days)]
+    yield {
+        "type": "calendar", "district": district, "school": SCHOOL, "school_year": 2026, "feed": feed,
+        "school_days": calendar, "version": 1,
+    }  # fmt: skip
+    for number in students:
+        yield {
+            "type": "enrollment", "id": f"stint-{number}", "student": str(number), "state_student": f"9{number}",
+            "household": f"h{number // 2}", "school": SCHOOL, "grade": str(1 + number % 12),
+            "entry_date": FIRST_DAY.isoformat(), "version": 1,
+        }  # fmt: skip
+
+
+def marks(
+    *, students: range, days: range, seed: int, feed: str = "exceptions", share_absent: float = 0.12, version: int = 1
+) -> Iterator[Record]:
+    """This will give the marks of these days and, behind each day's marks, its completed roll."""
+    draw = random.Random(seed)
+    calendar = school_days(days.stop)
+    for n in days:
+        for number in students:
+            exception = draw.random() < share_absent
+            if not exception and feed == "exceptions":
+                continue
+            yield {
+                "type": "mark", "student": str(number), "school": SCHOOL, "date": calendar[n].isoformat(),
+                "category": draw.choice(CATEGORIES) if exception else "in_attendance", "version": version,
+            }  # fmt: skip
+        yield {"type": "roll_completed", "school": SCHOOL, "date": calendar[n].isoformat(), "feed": feed}

@@ -1,0 +1,184 @@
+"""The whole system on real parts, for tests: one broker, one database, services as processes that can be killed."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from contracts.topics import landing_topics
+from deploy.local import (
+    Part,
+    Process,
+    create_topics,
+    free_port,
+    provision,
+    start_broker,
+    start_database,
+    start_service,
+)
+
+DEADLINE_SECONDS = 60.0
+SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
+
+
+async def eventually(
+    holds: Callable[[], Awaitable[bool]], what: str, deadline_seconds: float = DEADLINE_SECONDS
+) -> None:
+    """This will return once the condition holds, and fail, saying what was waited for, when the deadline passes."""
+    until = time.monotonic() + deadline_seconds
+    while not await holds():
+        if time.monotonic() > until:
+            raise AssertionError(f"not within {deadline_seconds:.0f} s: {what}")
+        await asyncio.sleep(0.1)  # a poll with a deadline, not a guess at how long something takes
+
+
+class Stack:
+    """Handles to the running parts. Services are named; a second worker of one gets a suffix, `flagging#2`."""
+
+    def __init__(self, folder: Path, broker: Part, database: Part, urls: dict[str, str], districts: tuple[str, ...]):
+        self.folder, self.broker, self.database, self.urls, self.districts = folder, broker, database, urls, districts
+        self.processes: dict[str, Process] = {}
+        self.districts_file = folder / "districts.json"
+        self.districts_file.write_text(
+            json.dumps(
+                {
+                    "state_secret": secrets.token_hex(32),
+                    "districts": {
+                        code: {"secret": secrets.token_hex(32), "token": f"test-token-of-{code}", "name": code.title()}
+                        for code in districts
+                    },
+                }
+            )
+        )
+
+    async def start(self, name: str, **environment: str) -> Process:
+        """This will start a worker and return once it is ready."""
+        service = name.partition("#")[0]
+        if service == "ingest":
+            environment["LEAP_DISTRICTS_FILE"] = str(self.districts_file)
+        process = start_service(
+            service,
+            bootstrap=self.broker.address,
+            database_url=self.urls[service],
+            port=free_port(),
+            folder=self.folder / name.replace("#", "-"),
+            env=environment,
+        )
+        self.processes[name] = process
+        await asyncio.to_thread(process.wait_ready)
+        return process
+
+    async def land(self, district: str, records: Iterable[dict[str, Any] | bytes], *, roster: bool = False) -> int:
+        """This will write records to the district's landing topic, in their order, as the district would."""
+        topic = landing_topics(district)[1 if roster else 0]
+        producer = AIOKafkaProducer(bootstrap_servers=self.broker.address, acks="all", enable_idempotence=True)
+        await producer.start()
+        try:
+            sent = [
+                await producer.send(topic, record if isinstance(record, bytes) else json.dumps(record).encode())
+                for record in records
+            ]
+            await asyncio.gather(*sent)
+            return len(sent)
+        finally:
+            await producer.stop()
+
+    @asynccontextmanager
+    async def sql(self, service: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """This will connect as the service's own role."""
+        connection = await asyncpg.connect(self.urls[service])
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+        """This will read the log ends of the topics."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.address)
+        await consumer.start()
+        try:
+            await consumer._client.force_metadata_update()
+            partitions = [
+                TopicPartition(topic, partition)
+                for topic in topics
+                for partition in consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
+            ]
+            ends = await consumer.end_offsets(partitions)
+            return {(each.topic, each.partition): offset for each, offset in ends.items()}
+        finally:
+            await consumer.stop()
+
+    async def drained(self, service: str, topics: Iterable[str]) -> None:
+        """This will return once the service's positions stand at the log ends and its outbox is empty."""
+        names = tuple(topics)
+
+        async def at_the_end() -> bool:
+            ends = await self.ends(names)
+            try:
+                async with self.sql(service) as connection:
+                    rows = await connection.fetch("SELECT topic, partition, next_offset FROM position")
+                    waiting = await connection.fetchval("SELECT count(*) FROM outbox")
+            except (OSError, asyncpg.PostgresError):
+                return False
+            positions = {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+            return not waiting and all(positions.get(where, 0) >= end for where, end in ends.items())
+
+        await eventually(at_the_end, f"{service} at the end of {', '.join(names)}")
+
+    async def settled(self) -> None:
+        """This will return once nothing is on its way any more, landing to flag to request."""
+        landing = [topic for district in self.districts for topic in landing_topics(district)]
+        await self.drained("ingest", landing)
+        await self.drained("flagging", ("attendance", "enrollments", "school-calendar"))
+        for service, topics in (("scheduling", ("absence-flags",)), ("reporting", ("absence-flags",))):
+            if service in self.processes:
+                await self.drained(service, topics)
+
+    async def read(self, *topics: str) -> list[bytes]:
+        """This will read every value of the topics, from their beginning, partition by partition."""
+        ends = await self.ends(topics)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.address, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(*where) for where in ends])
+            await consumer.seek_to_beginning()
+            values: list[bytes] = []
+            left = {where for where, end in ends.items() if end}
+            while left:
+                for partition, records in (await consumer.getmany(timeout_ms=500)).items():
+                    values += [record.value for record in records]
+                    if records and records[-1].offset + 1 >= ends[(partition.topic, partition.partition)]:
+                        left.discard((partition.topic, partition.partition))
+            return values
+        finally:
+            await consumer.stop()
+
+    async def stop(self) -> None:
+        """This will end everything, services first."""
+        for process in self.processes.values():
+            process.stop()
+        self.database.stop()
+        self.broker.stop()
+
+
+async def _partitions(consumer: Any, topic: str) -> set[int]:
+    await consumer._client.add_topic(topic)
+    return consumer.partitions_for_topic(topic) or set()
+
+
+async def start_stack(folder: Path, districts: tuple[str, ...], services: tuple[str, ...] = SERVICES) -> Stack:
+    """This will bring up broker, database, topics and the named services in a folder of their own."""
+    broker, database = start_broker(folder / "broker"), start_database(folder / "database")
+    urls = await provision(database.address, SERVICES)
+    await create_topics(broker.address, districts)
+    stack = Stack(folder, broker, database, urls, districts)
+    for service in services:
+        await stack.start(service)
+    return stack
