@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import NamedTuple
 
 import asyncpg
@@ -184,7 +185,8 @@ def decode_all(
     """This will decode each record by itself, so that a bad one takes no other with it."""
     decode = subscription.decode
     try:
-        return list(map(Delivery, records, map(decode, records))), []
+        # tuple.__new__ rather than Delivery: a third of the time, and this is done for every record there is.
+        return list(map(tuple.__new__, repeat(Delivery), zip(records, map(decode, records), strict=True))), []
     except Exception:  # noqa: S110 - once more, one by one, to find out which
         pass
 

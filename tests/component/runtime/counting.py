@@ -1,6 +1,7 @@
 """The service the runtime is tested with. `python -m ... TOPIC` or `... --pattern PATTERN` runs it as a process."""
 
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,9 @@ def decode(record: ConsumerRecord) -> Any:
         value = orjson.loads(record.value or b"")
     except orjson.JSONDecodeError:
         raise Undecodable("not_json", f"{len(record.value or b'')} bytes") from None
+    if value["name"] == "freeze" and "COUNTING_FREEZES" in os.environ:
+        # Inside the transaction, with the position locked: the worst moment to be suspended.
+        os.kill(os.getpid(), signal.SIGSTOP)
     return value["name"], value["by"]
 
 

@@ -121,6 +121,11 @@ class Worker:
         except OSError:
             return 0, ""
 
+    def post(self, path: str) -> str:
+        """This will post nothing and return the answer's text."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", data=b"", timeout=10) as answer:
+            return str(answer.read().decode())
+
     async def ready(self) -> bool:
         """This will tell whether it says it is ready."""
         return (await asyncio.to_thread(self.get, "/readyz"))[0] == 200

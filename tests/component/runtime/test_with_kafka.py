@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import orjson
+import psutil
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
+from deploy.local import Part
 from services.runtime.faults import POINTS
 from tests.component.runtime.kafka import (
     Worker,
@@ -222,6 +224,54 @@ async def test_a_burst_of_poison_stops_the_process(broker: str, counting_url: st
     async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
         assert await asyncio.wait_for(running.process.wait(), 30) == 1
     assert await pool.fetchval("SELECT count(*) FROM dead_letter") == 50
+
+
+async def test_a_worker_frozen_with_a_batch_in_hand_applies_nothing_when_it_wakes(
+    broker: str, counting_url: str, pool: asyncpg.Pool
+) -> None:
+    topics = await create_topics(broker, numbers=1, counted=1)
+    await send(broker, topics["numbers"], [*ones("a", 100), *ones("freeze", 1)])
+    names = {"COUNTED_TOPIC": topics["counted"]}
+
+    async with worker(broker, counting_url, topics["numbers"], COUNTING_FREEZES="1", **names) as frozen:
+
+        async def is_frozen() -> bool:
+            return psutil.Process(frozen.process.pid).status() == psutil.STATUS_STOPPED
+
+        await until(is_frozen, "frozen")
+        async with worker(broker, counting_url, topics["numbers"], **names):
+            # The frozen one holds the position locked until PostgreSQL ends its idle transaction.
+            await counts(pool, 100)
+            frozen.process.send_signal(signal.SIGCONT)
+
+            async def noticed() -> bool:
+                return await asyncio.to_thread(frozen.metric, "leap_batch_retries_total") >= 1
+
+            await until(noticed, "the frozen worker's batch was given back")
+            await send(broker, topics["numbers"], ones("a", 50))
+            await counts(pool, 150)
+            await counts(pool, 1, "freeze")
+
+
+async def test_records_and_events_wait_while_the_broker_is_away(
+    broker_part: Part, broker: str, counting_url: str, pool: asyncpg.Pool
+) -> None:
+    topics = await create_topics(broker, numbers=1, counted=1)
+    async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
+        await send(broker, topics["numbers"], ones("a", 100))
+        await counts(pool, 100)
+        await until(lambda: outbox_empty(pool), "published")
+
+        broker_part.kill()
+        assert await asyncio.to_thread(running.post, "/v1/counts/meanwhile") == "1"
+        assert (await asyncio.to_thread(running.get, "/livez"))[0] == 200
+        broker_part.start()
+
+        await send(broker, topics["numbers"], ones("a", 100))
+        await counts(pool, 200)
+        await until(lambda: outbox_empty(pool), "published")
+    records = [orjson.loads(each.value)["record"] for each in await read_all(broker, topics["counted"])]
+    assert len(set(records)) == 201
 
 
 async def test_a_setting_nobody_reads_is_refused(broker: str, counting_url: str) -> None:
