@@ -4,13 +4,14 @@ import asyncio
 import time
 import venv
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from contracts.topics import PARTITIONS
 from deploy.local import Process
@@ -243,10 +244,12 @@ async def _stable(bootstrap: str, group: str, *, members: int) -> None:
     try:
         deadline = time.monotonic() + DEADLINE_SECONDS
         while time.monotonic() < deadline:
-            (answer,) = await client.describe_consumer_groups([group])
-            _, _, state, *_, joined = answer.groups[0][:6]
-            if state == "Stable" and len(joined) == members:
-                return
+            # Before the first member has joined there is no coordinator to ask.
+            with suppress(KafkaError):
+                (answer,) = await client.describe_consumer_groups([group])
+                _, _, state, *_, joined = answer.groups[0][:6]
+                if state == "Stable" and len(joined) == members:
+                    return
             await asyncio.sleep(POLL_SECONDS)
         raise ContestantFailed(f"{group} never had {members} members")
     finally:
