@@ -19,7 +19,7 @@ check: .venv/checks  ## format, lint, types, who imports whom, generated contrac
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m contracts.generate --check
+	$(BIN)/python -m contracts.compatibility
 
 test: .venv/checks  ## all tests, on a real Kafka and a real PostgreSQL
 	$(BIN)/python -m pytest

@@ -45,6 +45,7 @@ class Stack:
     def __init__(self, folder: Path, broker: Part, database: Part, urls: dict[str, str], districts: tuple[str, ...]):
         self.folder, self.broker, self.database, self.urls, self.districts = folder, broker, database, urls, districts
         self.processes: dict[str, Process] = {}
+        self._log: AIOKafkaConsumer | None = None
         self.districts_file = folder / "districts.json"
         self.districts_file.write_text(
             json.dumps(
@@ -61,6 +62,8 @@ class Stack:
     async def start(self, name: str, **environment: str) -> Process:
         """This will start a worker and return once it is ready."""
         service = name.partition("#")[0]
+        # The broker takes a killed worker's partitions away after this time: the tests wait it out after every kill.
+        environment.setdefault("LEAP_KAFKA_SESSION_TIMEOUT_MS", "6000")
         if service == "ingest":
             environment["LEAP_DISTRICTS_FILE"] = str(self.districts_file)
         process = start_service(
@@ -101,19 +104,16 @@ class Stack:
 
     async def ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
         """This will read the log ends of the topics."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.address)
-        await consumer.start()
-        try:
-            await consumer._client.force_metadata_update()
-            partitions = [
-                TopicPartition(topic, partition)
-                for topic in topics
-                for partition in consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
-            ]
-            ends = await consumer.end_offsets(partitions)
-            return {(each.topic, each.partition): offset for each, offset in ends.items()}
-        finally:
-            await consumer.stop()
+        if self._log is None:
+            self._log = AIOKafkaConsumer(bootstrap_servers=self.broker.address)
+            await self._log.start()
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            for partition in self._log.partitions_for_topic(topic) or await _partitions(self._log, topic)
+        ]
+        ends = await self._log.end_offsets(partitions)
+        return {(each.topic, each.partition): offset for each, offset in ends.items()}
 
     async def drained(self, service: str, topics: Iterable[str]) -> None:
         """This will return once the service's positions stand at the log ends and its outbox is empty."""
@@ -162,6 +162,8 @@ class Stack:
 
     async def stop(self) -> None:
         """This will end everything, services first."""
+        if self._log is not None:
+            await self._log.stop()
         for process in self.processes.values():
             process.stop()
         self.database.stop()
