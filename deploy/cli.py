@@ -5,6 +5,7 @@ Exit codes: 0 well, 1 not well (it does not add up, a row was rejected, a part f
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -30,6 +31,8 @@ def run(words: list[str]) -> int:
     from deploy.commands.why import NobodyFound
     from deploy.local.parts import PartFailed, PartMissing
 
+    # aiokafka warns of every retry while fresh topics elect their leaders; what matters reaches the screen anyway.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     arguments = parser().parse_args(words)
     screen = Screen(as_json=arguments.json)
     chosen: Callable[[argparse.Namespace, Screen], int] = arguments.run

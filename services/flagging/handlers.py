@@ -1,11 +1,15 @@
 """A batch of attendance, enrolments and calendars becomes days, and days become flags."""
 
+from collections import defaultdict
+
 from aiokafka import ConsumerRecord
 
 from services.flagging import facts, store, tallies
 from services.runtime.service import Context
 from services.runtime.subscription import Delivery, Undecodable
 from services.runtime.transaction import Transaction
+
+_MARKS = (facts.AttendanceRecorded, facts.AttendanceRetracted)
 
 
 def decode(record: ConsumerRecord) -> facts.Fact:
@@ -21,15 +25,14 @@ def decode(record: ConsumerRecord) -> facts.Fact:
 async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None:
     """This will apply a whole batch. It commits whole, so the order inside it doesn't matter; judging comes last."""
     connection = transaction.connection
-    marks = [each.event for each in deliveries if isinstance(each.event, facts.Mark)]
-    enrollments = [each.event for each in deliveries if isinstance(each.event, facts.EnrollmentChanged)]
+    by_type: defaultdict[type, list[Delivery]] = defaultdict(list)
+    for delivery in deliveries:
+        by_type[type(delivery.event)].append(delivery)
+    marks = [each.event for kind in _MARKS for each in by_type[kind]]
+    enrollments = [each.event for each in by_type[facts.EnrollmentChanged]]
     # Punctuations belong to the partition they came by: this worker owns its students, and nobody else's.
-    rolls = [(each.record.partition, each.event) for each in deliveries if isinstance(each.event, facts.RollCompleted)]
-    calendars = [
-        (each.record.partition, each.event)
-        for each in deliveries
-        if isinstance(each.event, facts.SchoolCalendarChanged)
-    ]
+    rolls = [(each.record.partition, each.event) for each in by_type[facts.RollCompleted]]
+    calendars = [(each.record.partition, each.event) for each in by_type[facts.SchoolCalendarChanged]]
 
     schools = await store.apply_calendars(connection, calendars) if calendars else []
     if rolls:

@@ -114,7 +114,8 @@ def test_any_bytes_go_back_as_they_came(value: bytes) -> None:
     AttendanceRejected.model_validate(event)
 
 
-secret_looking = st.text(min_size=6, max_size=30).filter(lambda text: len(set(text)) > 4)
+# The sign at the end keeps a drawn text from being a word that the rules themselves use, such as a field's name.
+secret_looking = st.text(min_size=6, max_size=30).map(lambda text: text + "§")
 
 
 @given(
