@@ -52,7 +52,7 @@ class FlagRaised(_Flag):
 
 
 class FlagChanged(_Flag):
-    """A flagged student crossed from one level to another."""
+    """A flagged student crossed from one level to another, or belongs to another household than was told before."""
 
     EVENT_TYPE: ClassVar[str] = "absence-flag.changed.v1"
     event_type: Literal["absence-flag.changed.v1"]

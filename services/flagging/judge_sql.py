@@ -45,17 +45,21 @@ WITH asked AS MATERIALIZED (
     ) l USING (student_key, school_year)
     ORDER BY m.student_key, m.school_year, level DESC, bit_count(m.absent) DESC, m.school DESC
 ), crossed AS (
-    INSERT INTO flag AS f (student_key, school_year, district, school, level, version, days_absent, days_enrolled,
-                           as_of, policy_version)
+    INSERT INTO flag AS f (student_key, school_year, district, school, household_key, level, version, days_absent,
+                           days_enrolled, as_of, policy_version)
     SELECT a.student_key, a.school_year, coalesce(v.district, was.district), coalesce(v.school, was.school),
-        coalesce(v.level, 0), 1, coalesce(bit_count(v.absent), 0), coalesce(bit_count(v.counted), 0),
+        coalesce(v.household_key, was.household_key), coalesce(v.level, 0), 1,
+        coalesce(bit_count(v.absent), 0), coalesce(bit_count(v.counted), 0),
         coalesce(last_day(v.counted, a.school_year), was.as_of), coalesce(v.policy_version, was.policy_version)
     FROM asked a LEFT JOIN verdict v USING (student_key, school_year)
     LEFT JOIN flag was ON was.student_key = a.student_key AND was.school_year = a.school_year
     WHERE coalesce(v.level, 0) <> coalesce(was.level, 0)
+       -- A roster may come after the marks: the request must move to the household it then names.
+       OR v.level > 0 AND v.household_key <> coalesce(was.household_key, a.student_key)
     ORDER BY a.student_key, a.school_year
     ON CONFLICT (student_key, school_year) DO UPDATE
-    SET district = excluded.district, school = excluded.school, level = excluded.level, version = f.version + 1,
+    SET district = excluded.district, school = excluded.school, household_key = excluded.household_key,
+        level = excluded.level, version = f.version + 1,
         days_absent = excluded.days_absent, days_enrolled = excluded.days_enrolled, as_of = excluded.as_of,
         policy_version = excluded.policy_version
     RETURNING new.*, coalesce(old.level, 0) AS previous_level
@@ -64,12 +68,12 @@ WITH asked AS MATERIALIZED (
                               days_enrolled, as_of, policy_version)
     SELECT student_key, school_year, version, level, previous_level, school, days_absent, days_enrolled, as_of,
            policy_version
-    FROM crossed
+    FROM crossed WHERE level <> previous_level
 )
 INSERT INTO outbox (topic, key, event_id, event_type, payload)
 SELECT 'absence-flags', c.student_key::text, event_id, event_type, json_build_object(
     'event_type', event_type, 'event_id', event_id, 'occurred_at', $3::text, 'district', c.district,
-    'school', c.school, 'student_key', c.student_key, 'household_key', v.household_key, 'grade', v.grade,
+    'school', c.school, 'student_key', c.student_key, 'household_key', c.household_key, 'grade', v.grade,
     'school_year', c.school_year, 'accumulator', coalesce(v.accumulator, 'district'),
     'level', level_name[c.level + 1], 'previous_level', level_name[c.previous_level + 1],
     'days_absent', c.days_absent, 'days_enrolled', c.days_enrolled, 'as_of', c.as_of,

@@ -165,7 +165,11 @@ WITH opened AS (
         VALUES (b.student_key, b.school_year, b.school, b.district, b.lane, b.entry_date, b.person_key,
                 b.household_key, b.grade, b.enrolled, b.assumed & b.enrolled)
     RETURNING {
-    before_and_after(days="b", arrived="old.student_key IS NULL", moved_in="old.grade IS DISTINCT FROM new.grade")
+    before_and_after(
+        days="b",
+        arrived="old.student_key IS NULL",
+        moved_in="(old.grade, old.household_key) IS DISTINCT FROM (new.grade, new.household_key)",
+    )
 }
 ), {RULE}, {TALLIES_DUE}
 {CANDIDATES}"""

@@ -83,6 +83,16 @@ async def test_a_correction_and_a_retraction_reach_the_records(stack: Stack) -> 
     await assert_all_is_well(stack)
 
 
+async def test_a_roster_that_comes_after_the_marks_still_finds_the_household(stack: Stack) -> None:
+    newcomers = range(900, 910)
+    await stack.land(EXCEPTIONS, marks(students=newcomers, days=range(12), seed=9, share_absent=0.5))
+    await stack.settled()
+    async with stack.sql("flagging") as connection:
+        assert await connection.fetchval("SELECT count(*) FROM flag WHERE level > 0 AND household_key IS NULL") > 0
+    await stack.land(EXCEPTIONS, roster(EXCEPTIONS, students=newcomers), roster=True)
+    await assert_all_is_well(stack)
+
+
 async def test_poison_is_kept_and_its_neighbours_take_effect(stack: Stack) -> None:
     poison = [b"\xff\xfe\x00", b'{"event_type":"attendance.recorded.v1"', b"[]", b'{"event_type":"no.such.v1"}']
     await stack.land(EXCEPTIONS, poison)

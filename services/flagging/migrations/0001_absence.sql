@@ -175,6 +175,7 @@ CREATE TABLE flag (
     school_year smallint NOT NULL,
     district text COLLATE "C" NOT NULL,
     school text COLLATE "C" NOT NULL,
+    household_key uuid,                                  -- as scheduling was last told
     level smallint NOT NULL CHECK (level BETWEEN 0 AND 3),
     version integer NOT NULL,
     days_absent smallint NOT NULL,                       -- as of the last crossing

@@ -50,11 +50,13 @@ async def test_the_same_facts_lead_to_the_same_records_and_flags_in_any_arrival(
 
 def _assert_events_tell_the_same_story(events: list[Event], expected: oracle.Conclusions) -> None:
     standing: dict[object, tuple[int, Level]] = {}
+    household: dict[object, object] = {}
     for event in events:
         assert isinstance(event, FlagRaised | FlagChanged | FlagCleared)
         version, level = standing.get((event.student_key, event.school_year), (0, Level.NONE))
         assert (event.version, event.previous_level) == (version + 1, level)
-        assert event.level != event.previous_level
+        assert event.level != event.previous_level or event.household_key != household[event.student_key]
+        household[event.student_key] = event.household_key
         assert isinstance(event, FlagRaised) == (event.previous_level is Level.NONE)
         assert isinstance(event, FlagCleared) == (event.level is Level.NONE)
         standing[event.student_key, event.school_year] = (event.version, event.level)
