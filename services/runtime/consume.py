@@ -45,7 +45,7 @@ SUBSCRIBER_OPTIONS: dict[str, Any] = {
     "fetch_max_bytes": 32 << 20,
 }
 # What may wait in memory: this much per partition. A pattern may match hundreds of topics, hence less for each.
-PARTITION_BYTES = 4 << 20
+PARTITION_BYTES = 2 << 20
 PARTITION_BYTES_OF_PATTERN = 1 << 20
 GRACEFUL_SECONDS = 8.0
 

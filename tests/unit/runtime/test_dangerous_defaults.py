@@ -57,7 +57,7 @@ def test_a_busy_member_is_not_taken_for_dead(consumption: Any) -> None:
 def test_batches_and_memory_are_bounded(consumption: Any) -> None:
     options = consumption._subscriber._connection_args
     assert consumption._subscriber.max_records == 5000
-    assert options["max_partition_fetch_bytes"] == PARTITION_BYTES == 4 << 20
+    assert options["max_partition_fetch_bytes"] == PARTITION_BYTES == 2 << 20
     assert options["fetch_max_bytes"] == 32 << 20
 
 
