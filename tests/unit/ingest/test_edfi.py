@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_carried_is_refused_before_its_first_record(
 
 def test_the_sample_district_lands_whole() -> None:
     if not SAMPLE.is_dir():
-        pytest.skip("the Ed-Fi sample is not on this machine")
+        pytest.skip("not proved here: the public Ed-Fi sample is not beside this checkout")
     events_file = SAMPLE / "student_school_attendance_events_2021-2022.csv"
     records = list(edfi.landing_records(events_file, SAMPLE / "sessions_2021-2022.json"))
 
