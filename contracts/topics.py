@@ -53,7 +53,7 @@ TOPICS: tuple[Topic, ...] = (
         key="every partition",
         events=(events.SchoolCalendarChanged,),
         producer="ingest",
-        consumers=("flagging",),
+        consumers=("flagging", "scheduling", "visitlog"),
         retention_ms=TWO_SCHOOL_YEARS_MS,
     ),
     Topic(
@@ -110,6 +110,9 @@ TOPICS: tuple[Topic, ...] = (
         events=(
             events.VisitRequested,
             events.VisitRequestWithdrawn,
+            events.RequestStageChanged,
+            events.RequestReopened,
+            events.ContactAttempted,
             events.FamilyAgreed,
             events.FamilyDeclined,
             events.VisitScheduled,
@@ -118,6 +121,14 @@ TOPICS: tuple[Topic, ...] = (
         ),
         producer="scheduling",
         consumers=("visitlog", "reporting"),
+    ),
+    Topic(
+        name="visitors",
+        key="visitor_id",
+        events=(events.VisitorChanged,),
+        producer="scheduling",
+        consumers=("visitlog", "reporting"),
+        compacted=True,
     ),
     Topic(
         name="visit-log",

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.events.attendance import Grade
-from contracts.events.envelope import Days, Event, School, SchoolYear
+from contracts.events.envelope import Contract, Days, Event, School, SchoolYear
 
 
 class Level(StrEnum):
@@ -28,6 +28,16 @@ class Accumulator(StrEnum):
     STATE = "state"
 
 
+class RecentDays(Contract):
+    """The last days behind a flag, counted in the student's own counted days: how it has been going lately."""
+
+    last_20_absent: int = Field(ge=0, le=20)
+    last_20_counted: int = Field(ge=0, le=20)
+    before_20_absent: int = Field(ge=0, le=20, description="of the twenty counted days before those")
+    before_20_counted: int = Field(ge=0, le=20)
+    spell: Days = Field(description="counted days missed in a row, up to the last one; 0 when the last was attended")
+
+
 class _Flag(Event):
     school: School
     student_key: UUID
@@ -42,6 +52,12 @@ class _Flag(Event):
     as_of: date = Field(description="the last counted school day behind the figures")
     policy_version: int = Field(ge=1)
     version: int = Field(ge=1, description="counts the changes of this student's flag in this school year")
+    absent_days: tuple[date, ...] = Field(default=(), description="the days behind `days_absent`, oldest first")
+    corrected_days: tuple[date, ...] = Field(
+        default=(), description="days that stood behind the former version as absent and do no longer"
+    )
+    recent: RecentDays | None = None
+    chronic_last_year: bool | None = None
 
 
 class FlagRaised(_Flag):

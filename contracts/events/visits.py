@@ -11,6 +11,7 @@ from contracts.events.absence import Level
 from contracts.events.attendance import Grade
 from contracts.events.envelope import Contract, Event, Moment, School
 
+VisitorId = Annotated[str, Field(min_length=1, max_length=64, description="a visitor's code, never a name")]
 Pair = Annotated[tuple[str, str], Field(description="two different visitors, by visitor id")]
 
 
@@ -54,6 +55,71 @@ class VisitRequestWithdrawn(_Request):
     event_type: Literal["visit-request.withdrawn.v1"]
 
 
+class Stage(StrEnum):
+    """Where a request stands between the flag and its end."""
+
+    NEW = "new"
+    CLAIMED = "claimed"
+    CONTACTING = "contacting"
+    AGREED = "agreed"
+    PAIRED = "paired"
+    CONFIRMED = "confirmed"
+    VISITED = "visited"
+    LOGGED = "logged"
+    CLOSED = "closed"
+
+
+class ClosingReason(StrEnum):
+    """Why nothing more is to be done for a request."""
+
+    DECLINED = "declined"
+    NOT_REACHED = "not_reached"
+    MOVED = "moved"
+    NO_LONGER_FLAGGED = "no_longer_flagged"
+    GOAL_MET = "goal_met"
+
+
+class RequestStageChanged(_Request):
+    """A request went from one stage to another, forwards or back."""
+
+    EVENT_TYPE: ClassVar[str] = "visit-request.stage-changed.v1"
+    event_type: Literal["visit-request.stage-changed.v1"]
+    stage: Stage
+    previous_stage: Stage
+    closed_because: ClosingReason | None = None
+
+
+class RequestReopened(_Request):
+    """A closed request waits again, because the family or a coordinator wishes it."""
+
+    EVENT_TYPE: ClassVar[str] = "visit-request.reopened.v1"
+    event_type: Literal["visit-request.reopened.v1"]
+    wished_by: Literal["family", "coordinator"]
+
+
+class ContactAttempted(_Request):
+    """Somebody tried to reach the family; what was said there stays with scheduling."""
+
+    EVENT_TYPE: ClassVar[str] = "contact.attempted.v1"
+    event_type: Literal["contact.attempted.v1"]
+    way: Literal["call", "text", "letter", "in_person"]
+    reached: bool
+
+
+class VisitorChanged(Event):
+    """A visitor's newest version: a person trained to visit, by code and never by name."""
+
+    EVENT_TYPE: ClassVar[str] = "visitor.changed.v1"
+    event_type: Literal["visitor.changed.v1"]
+    visitor_id: VisitorId
+    affiliation: Literal["school", "district", "agency"]
+    languages: tuple[str, ...] = Field(min_length=1, description="BCP 47 tags")
+    leap101_valid_from: date
+    leap101_valid_until: date
+    active: bool = True
+    version: int = Field(ge=1)
+
+
 class FamilyAgreed(_Request):
     """The family wishes a visit."""
 
@@ -74,6 +140,9 @@ class _Appointment(_Request):
     place: Place
     language: str = "en"
     pair: Pair
+    minutes: int = Field(default=60, ge=5, le=480, description="how long it is meant to be")
+    interpreter: bool = False
+    follow_up: bool = False
 
 
 class VisitScheduled(_Appointment):
@@ -114,6 +183,15 @@ class _Log(Event):
     log_id: UUID = Field(description="the client's own id of the log: a second delivery is the same log")
 
 
+class Effort(Contract):
+    """What one visitor's part in a visit took, for pay: time there, time and way on the road."""
+
+    visitor_id: VisitorId
+    minutes: int = Field(ge=0, le=1440)
+    travel_minutes: int = Field(default=0, ge=0, le=1440)
+    mileage_tenths: int = Field(default=0, ge=0, le=100_000, description="tenths of a mile")
+
+
 class VisitCompleted(_Log):
     """A visit took place: in person, both visitors present."""
 
@@ -123,6 +201,9 @@ class VisitCompleted(_Log):
     started_at: Moment
     ended_at: Moment
     pair: Pair
+    place: Place | None = None
+    language: str | None = None
+    efforts: tuple[Effort, ...] = ()
 
 
 class VisitAttempted(_Log):
@@ -135,6 +216,8 @@ class VisitAttempted(_Log):
     ]
     started_at: Moment
     pair: Pair
+    place: Place | None = None
+    efforts: tuple[Effort, ...] = ()
 
 
 class LogAmended(_Log):
@@ -161,3 +244,4 @@ class ReferralMade(_Log):
     event_type: Literal["referral.made.v1"]
     resource: str = Field(pattern=r"^[a-z_]{1,40}$", description="a code from the district's list, never free text")
     status: Literal["offered", "accepted", "handed_over", "connected", "closed"]
+    referral_id: UUID | None = Field(default=None, description="the same through all of a referral's stages")
