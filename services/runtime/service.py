@@ -10,8 +10,8 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,14 +20,18 @@ import fastapi
 import structlog
 from aiokafka.errors import KafkaError
 
-from services.runtime import faults, telemetry, web
+from services.runtime import clock, faults, telemetry, web
 from services.runtime.consume import Consumption, Subscription
+from services.runtime.context import Context
 from services.runtime.database import open_pool
+from services.runtime.measure import Measurements, standard_readings
 from services.runtime.migrate import migrate
 from services.runtime.outbox import Publisher
-from services.runtime.relay import measure_outbox, run_relay
+from services.runtime.people import People
+from services.runtime.relay import run_relay
 from services.runtime.settings import Settings, SettingsRejected
-from services.runtime.transaction import Transaction, begin
+
+__all__ = ["Context", "Running", "Service", "Timer", "run"]
 
 STOP_SECONDS = 14.0
 RETRY_SECONDS = 1.0
@@ -37,19 +41,6 @@ STALL_SECONDS = 120.0
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-
-class Context:
-    """What routes and timers work with."""
-
-    def __init__(self, settings: Settings, pool: asyncpg.Pool, publisher: Publisher) -> None:
-        self.settings = settings
-        self.pool = pool
-        self.publisher = publisher
-
-    def begin(self) -> AbstractAsyncContextManager[Transaction]:
-        """This will open a transaction with an outbox; leaving the block commits."""
-        return begin(self.pool, self.publisher)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +62,17 @@ class Service:
     timers: tuple[Timer, ...] = ()
     routes: Callable[[Context], fastapi.APIRouter] | None = None
     settings: type[Settings] = Settings
+    measure: Callable[[Context], Awaitable[None]] | None = None
+    """Sets the service's own metrics from what it keeps, when they are asked for."""
 
 
 class Running:
     """One service in this process, from start to stop."""
 
-    def __init__(self, service: Service, settings: Settings) -> None:
+    def __init__(self, service: Service, settings: Settings, people: People | None = None) -> None:
         self.service = service
         self.settings = settings
+        self.people = people
         self.stop = asyncio.Event()
         self.exit_code = 0
         self._started = False
@@ -86,6 +80,7 @@ class Running:
         self._pool: asyncpg.Pool | None = None
         self._publisher = Publisher(settings.kafka_bootstrap_servers, source=service.name)
         self._tasks: list[asyncio.Task[None]] = []
+        self._measurements = Measurements({})
 
     def give_up(self, reason: str) -> None:
         """This will stop the process with an exit code that says it failed: a new one may do better."""
@@ -120,9 +115,13 @@ class Running:
         async with pool.acquire() as connection:
             applied = await migrate(connection, self.service.migrations)
         await self._until_there(self._publisher.start)
-        context = Context(self.settings, pool, self._publisher)
+        context = Context(self.settings, pool, self._publisher, service=self.service.name, people=self.people)
+        readings = standard_readings(pool)
+        if self.service.measure is not None:
+            readings[self.service.name] = partial(self.service.measure, context)
+        self._measurements = Measurements(readings)
         if self.service.routes is not None:
-            app.include_router(self.service.routes(context))
+            web.serve(app, context, self.service.routes(context))
         self._spawn(run_relay(self.settings.database_url, self._publisher), "relay")
         for subscription in self.service.subscriptions:
             consumption = Consumption(
@@ -160,7 +159,11 @@ class Running:
         if task.cancelled() or self.stop.is_set():
             return
         error = task.exception()
-        if error is not None:
+        if isinstance(error, SettingsRejected):
+            log.error("the settings do not do", problem=str(error))
+            self.give_up("settings")
+            self.exit_code = 2
+        elif error is not None:
             log.error("a task ended", task=task.get_name(), **telemetry.where(error))
             self.give_up(f"{task.get_name()}: {type(error).__name__}")
         elif task.get_name() != "start":
@@ -215,14 +218,9 @@ class Running:
         return ""
 
     async def measure(self) -> None:
-        """This will bring the metrics of lag and outbox up to now."""
-        for each in self._consumptions:
-            each.lag.publish()
-        if self._started and self._pool is not None:
-            try:
-                await measure_outbox(self._pool)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-                log.warning("outbox not measured", error=type(error).__name__)
+        """This will bring the metrics up to now."""
+        pool = self._pool if self._started else None
+        await self._measurements.update(consumptions=self._consumptions, pool=pool)
 
 
 async def _repeat(timer: Timer, context: Context) -> None:
@@ -251,14 +249,16 @@ def run(service: Service) -> int:
     try:
         settings = service.settings.from_environment()
         faults.arm(settings.crash_at)
+        people = People.load(settings.people_file) if settings.people_file is not None else None
     except (SettingsRejected, ValueError) as error:
         sys.stderr.write(f"{service.name} can't start: {error}\n")
         return 2
     telemetry.configure_logging(settings.log_level, service.name)
+    clock.use(settings.clock_file)
 
     async def main() -> int:
         asyncio.get_running_loop().set_exception_handler(_log_unhandled)
-        return await Running(service, settings).run()
+        return await Running(service, settings, people).run()
 
     return asyncio.run(main())
 

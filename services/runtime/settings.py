@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +26,9 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kafka_metadata_max_age_ms: int = Field(default=30_000, ge=100)  # how soon a new topic of a pattern is noticed
     kafka_session_timeout_ms: int = Field(default=30_000, ge=6_000)  # how soon a dead member's partitions move on
+    people_file: Path | None = None  # who may sign in; a service with pages or APIs for people needs it
+    clock_file: Path | None = None  # simulated states only: the seconds by which the clock is moved
+    time_zone: str = "America/New_York"  # whose dates and times pages show
     crash_at: str = ""  # fault tests only: the process ends itself at this named point
 
     @classmethod

@@ -4,11 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import asyncpg
+import fastapi
 from aiokafka import ConsumerRecord, TopicPartition
 
+from services.runtime import web
 from services.runtime.batch import Outcome, apply_batch
+from services.runtime.context import Context
 from services.runtime.outbox import Message, Publisher
+from services.runtime.people import People
 from services.runtime.positions import read_positions
+from services.runtime.service import Service
 from services.runtime.subscription import Subscription
 
 
@@ -29,6 +34,29 @@ class RecordingPublisher:
     async def publish_batches(self, topic: str, messages_by_partition: Mapping[int, Sequence[Message]]) -> None:
         for partition, messages in messages_by_partition.items():
             self.published += [(topic, partition, message) for message in messages]
+
+
+def served(
+    service: Service,
+    pool: asyncpg.Pool,
+    people: People | None = None,
+    publisher: Publisher | RecordingPublisher | None = None,
+) -> fastapi.FastAPI:
+    """This will make the application that the service's process serves, on this database and without a broker."""
+
+    async def ready() -> str:
+        return ""
+
+    async def measure() -> None: ...
+
+    assert service.routes is not None
+    settings = service.settings.model_construct()
+    context = Context(
+        settings, pool, cast(Publisher, publisher or RecordingPublisher()), service=service.name, people=people
+    )
+    app = web.application(service.name, alive=lambda: "", ready=ready, measure=measure)
+    web.serve(app, context, service.routes(context))
+    return app
 
 
 async def deliver(

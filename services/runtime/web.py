@@ -3,9 +3,22 @@
 from collections.abc import Awaitable, Callable
 
 import fastapi
+import structlog
 import uvicorn
-from fastapi import Response
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute, iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from services.runtime import telemetry
+from services.runtime.context import Context
+from services.runtime.languages import N_
+from services.runtime.problems import problem_of, title_of
+from services.runtime.sign_in import signed_in
+
+log = structlog.get_logger(__name__)
 
 GRACEFUL_HTTP_SECONDS = 3
 
@@ -28,7 +41,11 @@ def application(
 
     `alive` and `ready` return what is wrong, or an empty string; `measure` brings the metrics up to now.
     """
-    app = fastapi.FastAPI(title=f"LEAP {name}", docs_url="/docs", redoc_url=None)
+    # No page of FastAPI's own: they load scripts from another site.
+    app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(Exception, _on_failure)
 
     @app.get("/livez", include_in_schema=False)
     async def livez() -> Response:
@@ -46,6 +63,30 @@ def application(
     return app
 
 
+def serve(app: fastapi.FastAPI, context: Context, routes: fastapi.APIRouter) -> None:
+    """This will add a service's own routes, and what they need to know who is asking.
+
+    Raises SettingsRejected where a route asks who that is and nobody said who may sign in.
+    """
+    app.include_router(routes)
+    if context.pages is not None or routes_by_person(app)[True]:
+        app.state.sessions = context.sessions
+    app.state.pages = context.pages
+
+
+def routes_by_person(app: fastapi.FastAPI) -> dict[bool, set[str]]:
+    """This will name the routes, as "METHOD /path", by whether they let in only people who are signed in."""
+    named: dict[bool, set[str]] = {True: set(), False: set()}
+    for route in iter_route_contexts(app.routes):
+        asks_who = isinstance(route.original_route, APIRoute) and _depends_on_a_person(route.dependant)
+        named[asks_who] |= {f"{method} {route.path}" for method in route.methods or ()}
+    return named
+
+
+def _depends_on_a_person(dependant: Dependant) -> bool:
+    return any(each.call is signed_in or _depends_on_a_person(each) for each in dependant.dependencies)
+
+
 def server(app: fastapi.FastAPI, host: str, port: int) -> Server:
     """This will make the HTTP server; its log goes where the service's goes, without a line per request."""
     return Server(
@@ -60,6 +101,33 @@ def server(app: fastapi.FastAPI, host: str, port: int) -> Server:
             server_header=False,
         )
     )
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code < 400:
+        return Response(status_code=error.status_code, headers=error.headers)
+    said = error.detail if error.detail != title_of(error.status_code) else ""
+    answer = problem_of(request, error.status_code, said)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # Where, never what: a field may hold a name.
+    fields = sorted({".".join(map(str, fault["loc"])) for fault in error.errors()})
+    return problem_of(request, 422, N_("correct the fields listed and send again"), fields=fields)
+
+
+async def _on_failure(request: Request, error: Exception) -> Response:
+    log.error("a request failed", method=request.method, route=_route_of(request), **telemetry.where(error))
+    return problem_of(request, 500, N_("nothing was changed; try again, and tell us if it stays"))
+
+
+def _route_of(request: Request) -> str:
+    # The pattern, not the address: an address may hold what somebody searched for.
+    return str(getattr(request.scope.get("route"), "path", "unknown"))
 
 
 def _plain(problem: str) -> Response:

@@ -1,0 +1,71 @@
+"""The people of every test: who they are, what they may see, and how they sign in."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from services.runtime.people import People
+
+HARTFORD, DANBURY = "hartford", "danbury"
+SECRET = "5e" * 32
+
+_HERE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ana": ("scheduler", (HARTFORD,)),
+    "ben": ("scheduler", (HARTFORD,)),
+    "bea": ("scheduler", (DANBURY,)),
+    "marisol": ("visitor", (HARTFORD,)),
+    "omar": ("visitor", (HARTFORD,)),
+    "dora": ("visitor", (DANBURY,)),
+    "carl": ("coordinator", (HARTFORD,)),
+    "dana": ("district", (HARTFORD,)),
+    "rosa": ("resc", (HARTFORD, DANBURY)),
+    "state": ("state", ("*",)),
+    "audit": ("auditor", ("*",)),
+    "ops": ("operations", ("*",)),
+}
+
+
+def key_of(name: str) -> str:
+    """The key by which the person signs in."""
+    return f"key-of-{name}-in-tests"
+
+
+def declared(name: str, role: str, scopes: tuple[str, ...], language: str = "en") -> dict[str, Any]:
+    """One person as the people file declares them."""
+    return {
+        "display_name": f"{name.capitalize()} Example",
+        "role": role,
+        "scopes": list(scopes),
+        "language": language,
+        "key_sha256": hashlib.sha256(key_of(name).encode()).hexdigest(),
+    }
+
+
+PEOPLE: dict[str, dict[str, Any]] = {name: declared(name, role, scopes) for name, (role, scopes) in _HERE.items()}
+
+
+def people_file(folder: Path, **more: dict[str, Any]) -> Path:
+    """The file to name in LEAP_PEOPLE_FILE, with `more` people as `declared` makes them."""
+    path = folder / "people.json"
+    path.write_text(json.dumps({"secret": SECRET, "people": PEOPLE | more}))
+    return path
+
+
+def people(folder: Path, **more: dict[str, Any]) -> People:
+    """The people as a service has them."""
+    return People.load(people_file(folder, **more))
+
+
+def headers(name: str) -> dict[str, str]:
+    """What a program sends that acts for the person."""
+    return {"Authorization": f"Bearer {key_of(name)}"}
+
+
+def sign_in(name: str) -> dict[str, str]:
+    """The sign-in form as the person fills it in."""
+    return {"name": name, "key": key_of(name), "next": "/"}
+
+
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+"""What a browser says when a form of our own page is sent."""
