@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.flagging import api, handlers
+from services.flagging import api, handlers, metrics
 from services.runtime.service import Service, Timer
 from services.runtime.subscription import Subscription
 
@@ -17,6 +17,7 @@ FACTS = Subscription(
 service = Service(
     name="flagging",
     migrations=Path(__file__).parent / "migrations",
+    measure=metrics.measure,
     subscriptions=(FACTS,),
     timers=(Timer(name="tallies", every_seconds=1.0, run=handlers.publish_tallies),),
     routes=api.routes,

@@ -6,7 +6,7 @@ from pathlib import Path
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
-from services.ingest import api, handlers
+from services.ingest import api, handlers, metrics
 from services.ingest.pseudonyms import Districts, load_districts
 from services.runtime.service import Context, Service
 from services.runtime.settings import Settings
@@ -41,6 +41,7 @@ def _routes(context: Context) -> APIRouter:
 service = Service(
     name="ingest",
     migrations=Path(__file__).parent / "migrations",
+    measure=metrics.measure,
     subscriptions=(
         Subscription(
             group="leap-ingest", pattern="^(attendance|roster)-in-.*", decode=_decode_landed, handle=_on_landed

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from services.reporting import metrics
 from services.reporting.api import routes
 from services.reporting.handlers import decode, on_events
 from services.runtime.service import Service
@@ -17,6 +18,7 @@ EVENTS = Subscription(
 service = Service(
     name="reporting",
     migrations=Path(__file__).parent / "migrations",
+    measure=metrics.measure,
     subscriptions=(EVENTS,),
     routes=routes,
 )

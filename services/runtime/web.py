@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from services.runtime import telemetry
 from services.runtime.context import Context
+from services.runtime.http_timing import Timed
 from services.runtime.languages import N_
 from services.runtime.problems import problem_of, title_of
 from services.runtime.sign_in import signed_in
@@ -43,6 +44,7 @@ def application(
     """
     # No page of FastAPI's own: they load scripts from another site.
     app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None)
+    app.add_middleware(Timed)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(Exception, _on_failure)

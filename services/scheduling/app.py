@@ -4,6 +4,7 @@ from pathlib import Path
 
 from services.runtime.service import Service
 from services.runtime.subscription import Subscription
+from services.scheduling import metrics
 from services.scheduling.api import routes
 from services.scheduling.handlers import decode, on_events
 
@@ -17,6 +18,7 @@ EVENTS = Subscription(
 service = Service(
     name="scheduling",
     migrations=Path(__file__).parent / "migrations",
+    measure=metrics.measure,
     subscriptions=(EVENTS,),
     routes=routes,
 )

@@ -1,0 +1,42 @@
+"""What flagging tells of itself: marks applied and unchanged, flags that stand, and which schools have reported today.
+
+Silence is judged by the calendar: a school is expected on its own school days only, and a completed roll is a report
+even where nobody was absent.
+"""
+
+from datetime import time
+from zoneinfo import ZoneInfo
+
+from services.flagging import figures
+from services.runtime import clock
+from services.runtime.context import Context
+from services.runtime.metric import gauge, snapshot
+
+DUE_AT = time(10)
+"""Local time by which a school day's roll is promised complete."""
+
+# From the counts that move with the position: exact whatever is killed when.
+MARKS = snapshot("counter", "leap_marks_total", "Marks and retractions dealt with, by effect", ["district", "effect"])
+FLAGS = snapshot("gauge", "leap_flags", "Students whose flag stands, as flagging judged", ["district"])
+# 0 on a holiday: whoever asks for silence asks for it there.
+EXPECTED = snapshot("gauge", "leap_schools_expected", "Schools whose calendar has a school day today", ["district"])
+REPORTED = snapshot("gauge", "leap_schools_reported", "Expected schools whose roll of today is complete", ["district"])
+# A school that completes rolls and has no calendar: nobody could tell its silence from a holiday.
+UNSCHEDULED = snapshot("gauge", "leap_schools_without_calendar", "Schools with rolls but no calendar", ["district"])
+# In the districts' own time, so that no rule has to know when clocks change.
+DUE = gauge("leap_rolls_due", "1 from 10:00 local time until midnight, else 0")
+
+
+async def measure(context: Context) -> None:
+    """This will read counts and flags, and hold today's rolls against today's calendars."""
+    local = clock.now().astimezone(ZoneInfo(context.settings.time_zone))
+    async with context.pool.acquire() as connection:
+        marks = await figures.marks_by_effect(connection)
+        flags = await figures.standing_flags(connection)
+        schools = await figures.schools_on(connection, local.date())
+    DUE.set(local.time() >= DUE_AT)
+    MARKS.replace({(row["district"], effect): row[effect] for row in marks for effect in ("applied", "unchanged")})
+    FLAGS.replace({(row["district"],): row["flags"] for row in flags})
+    EXPECTED.replace({(row["district"],): row["expected"] for row in schools})
+    REPORTED.replace({(row["district"],): row["reported"] for row in schools})
+    UNSCHEDULED.replace({(row["district"],): row["without_calendar"] for row in schools})

@@ -1,0 +1,27 @@
+"""What ingest tells of itself: what landed, what went back and why, and whether all of it is accounted for."""
+
+from services.ingest import figures, store
+from services.runtime.context import Context
+from services.runtime.metric import counter, snapshot
+
+# From the counts that move with the position: exact whatever is killed when.
+LANDED = snapshot("counter", "leap_landed_total", "Landed records dealt with, by what they were", ["district", "kind"])
+# Per district and closed reason: whose feed to mend, and what is wrong with it.
+REJECTED = counter("leap_rejected_total", "Landed records sent back to their district", ["district", "reason"])
+# A district may write only its own topics, so a foreign one in a record is a mistake worth a look, or an attack.
+FOREIGN = counter(
+    "leap_foreign_district_total", "Landed records that name another district than their topic's", ["district"]
+)
+# Positions moved minus records counted. Both in one transaction: anything but 0 is a record nobody accounts for.
+GAP = snapshot(
+    "gauge", "leap_landed_gap_records", "Records that left the landing log and were not accounted for", ["district"]
+)
+
+
+async def measure(context: Context) -> None:
+    """This will read the counts and hold them against the positions, in one snapshot of the database."""
+    async with context.pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        landed = await store.list_landed_counts(connection)
+        gaps = await figures.list_gaps(connection)
+    LANDED.replace({(row["district"], row["kind"]): row["records"] for row in landed})
+    GAP.replace({(row["district"],): row["gap"] for row in gaps})

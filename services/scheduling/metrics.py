@@ -1,0 +1,28 @@
+"""What scheduling tells of itself: who waits at the desk and how long, and whether it knows every flag."""
+
+from datetime import timedelta
+
+from services.runtime import clock
+from services.runtime.context import Context
+from services.runtime.metric import snapshot
+from services.scheduling.store import figures
+
+DESK = snapshot("gauge", "leap_desk_requests", "Requests that wait for somebody", ["district", "stage"])
+DESK_AGE = snapshot("gauge", "leap_desk_oldest_seconds", "Age of the oldest request that waits", ["district", "stage"])
+# To be held against flagging's: a flag that never came here is a child nobody visits.
+FLAGS = snapshot("gauge", "leap_desk_flags", "Students whose flag stands, as the desk knows", ["district"])
+# Disclosures of personal data; a jump is somebody copying an address book.
+SHOWN = snapshot("gauge", "leap_contacts_shown_last_hour", "Contact data shown to somebody in an hour", ["district"])
+
+
+async def measure(context: Context) -> None:
+    """This will count what waits at the desk."""
+    now = clock.now()
+    async with context.pool.acquire() as connection:
+        desk = await figures.desk_by_stage(connection, as_of=now)
+        flags = await figures.known_flags(connection)
+        shown = await figures.contacts_shown(connection, since=now - timedelta(hours=1))
+    DESK.replace({(row["district"], row["stage"]): row["requests"] for row in desk})
+    DESK_AGE.replace({(row["district"], row["stage"]): row["oldest_seconds"] for row in desk})
+    FLAGS.replace({(row["district"],): row["flags"] for row in flags})
+    SHOWN.replace({(row["district"],): row["shown"] for row in shown})
