@@ -2,12 +2,10 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts bench lock hooks
+.PHONY: help setup check test up down contracts bench
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -36,20 +34,14 @@ contracts: .venv/checks  ## schemas, AsyncAPI documents and examples from the ev
 bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka
 	$(BIN)/python -m tests.bench
 
-lock: .venv/checks  ## requirements*.txt from requirements*.in
-	$(LOCK) requirements.in -o requirements.txt
-	$(LOCK) requirements-dev.in -o requirements-dev.txt
-
-hooks: .venv/checks  ## the checks before each commit
-	$(BIN)/pre-commit install
-
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed (Debian: python3-venv)." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-.venv/runs: requirements.txt pyproject.toml | .venv/bin/python
+.venv/runs: requirements.txt requirements-assets.txt pyproject.toml | .venv/bin/python
 	@echo "installing what runs (hash-locked) ..."
 	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --require-hashes --no-deps -r requirements-assets.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

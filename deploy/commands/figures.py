@@ -7,7 +7,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.topics import TOPICS
-from deploy.commands import http_client
+from deploy.commands import http_client, people
 from deploy.commands.state import State
 from deploy.local import SERVICES
 from deploy.local.topics import admin, is_landing
@@ -95,10 +95,13 @@ async def measure_backlog(state: State) -> Backlog:
 async def measure(state: State) -> Figures:
     """This will gather the figures of `leap status`."""
     backlog = await measure_backlog(state)
-    landed = {each["district"]: each for each in http_client.get(state.address_of("ingest"), "/v1/counts")["districts"]}
-    flagging = http_client.get(state.address_of("flagging"), "/v1/counts")
-    applied = {each["district"]: each for each in flagging["districts"]}
-    reporting = http_client.get(state.address_of("reporting"), "/v1/counts")
+
+    def counts_of(service: str) -> dict[str, Any]:
+        return dict(http_client.get(state.address_of(service), "/v1/counts", people.acting_as("ops")))
+
+    landed = {each["district"]: each for each in counts_of("ingest")["districts"]}
+    applied = {each["district"]: each for each in counts_of("flagging")["districts"]}
+    reporting = counts_of("reporting")
 
     sent: dict[str, int] = {}
     for partition, end in backlog.log_ends.items():

@@ -10,7 +10,7 @@ from datetime import date
 
 import asyncpg
 
-from deploy.commands import districts, state
+from deploy.commands import districts, people, state
 from deploy.commands.figures import measure_backlog
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
@@ -19,6 +19,12 @@ from deploy.local.parts import Part, PartFailed
 
 POLL_SECONDS = 0.5
 NO_PROGRESS_SECONDS = 180.0
+
+_DOORS = (
+    ("Scheduling desk", "scheduling", "ana"),
+    ("Visit log", "visitlog", "marisol"),
+    ("Reports", "reporting", "state"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +43,7 @@ def up(screen: Screen, *, demonstration: Demonstration | None) -> int:
         if found.is_complete():
             screen.say("already running")
         else:
-            _start(screen, found)
+            _start(screen, found, simulated=demonstration is not None)
         if demonstration is not None and found.demo is None:
             _replay(screen, found, demonstration)
             _work_off(screen, found)
@@ -45,7 +51,7 @@ def up(screen: Screen, *, demonstration: Demonstration | None) -> int:
     return 0
 
 
-def _start(screen: Screen, found: State) -> None:
+def _start(screen: Screen, found: State, *, simulated: bool) -> None:
     began = time.monotonic()
     for name, part in found.parts().items():
         if name in found.services:
@@ -73,7 +79,11 @@ def _start(screen: Screen, found: State) -> None:
     with screen.wait(f"services: {', '.join(HTTP_PORTS)}"):
         processes = []
         for name, preferred in HTTP_PORTS.items():
-            own = {"LEAP_DISTRICTS_FILE": str(districts.districts_file())} if name == "ingest" else {}
+            own = {"LEAP_PEOPLE_FILE": str(people.people_file())}
+            if name == "ingest":
+                own["LEAP_DISTRICTS_FILE"] = str(districts.districts_file())
+            if simulated:
+                own["LEAP_CLOCK_FILE"] = str(state.folder() / "clock")  # its seconds are the simulated state's to say
             process = start_service(
                 name,
                 bootstrap=broker_part.address,
@@ -147,12 +157,20 @@ def _work_off(screen: Screen, found: State) -> None:
 def _show(screen: Screen, found: State) -> None:
     addresses = {name: found.address_of(name) for name in HTTP_PORTS}
     student = asyncio.run(_one_flagged_student(found.admin_url()))
-    screen.give({"services": addresses, "broker": found.bootstrap(), "demo": found.demo, "flagged_student": student})
+    doors = {service: {"name": name, "key": people.key_of(name)} for _, service, name in _DOORS}
+    screen.give(
+        {
+            "services": addresses,
+            "sign_in": doors,
+            "broker": found.bootstrap(),
+            "demo": found.demo,
+            "flagged_student": student,
+        }
+    )
     screen.say()
     screen.say(f"  Upload a roll       {addresses['ingest']}/v1/districts/<district>/attendance")
-    screen.say(f"  Scheduling          {addresses['scheduling']}/v1/requests?district=hartford")
-    screen.say(f"  Visit log           {addresses['visitlog']}/v1")
-    screen.say(f"  Reports             {addresses['reporting']}/v1/funnel")
+    for title, service, name in _DOORS:
+        screen.say(f"  {title:18}  {addresses[service]}   sign in as {name}, key {people.key_of(name)}")
     screen.say(f"  Kafka               {found.bootstrap()}")
     screen.say()
     screen.say("Try:  leap status                does everything add up?")

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from deploy.commands import districts, http_client, push, state
+from deploy.commands import districts, http_client, people, push, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
 
@@ -24,7 +24,9 @@ def why(screen: Screen, *, key: str) -> int:
     """This will print the days, the rule and the flag's history of the student whose key begins so."""
     found = state.load_running()
     student_key = asyncio.run(_complete(found.admin_url(), key))
-    answer = http_client.get(found.address_of("flagging"), f"/v1/students/{student_key}/absence")
+    answer = http_client.get(
+        found.address_of("flagging"), f"/v1/students/{student_key}/absence", people.acting_as("state")
+    )
     screen.give(answer)
     screen.say(f"student {student_key}")
     for name, told in answer.items():

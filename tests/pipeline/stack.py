@@ -23,6 +23,7 @@ from deploy.local import (
     start_database,
     start_service,
 )
+from tests import people
 
 DEADLINE_SECONDS = 60.0
 SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
@@ -46,6 +47,7 @@ class Stack:
         self.folder, self.broker, self.database, self.urls, self.districts = folder, broker, database, urls, districts
         self.processes: dict[str, Process] = {}
         self._log: AIOKafkaConsumer | None = None
+        self.people_file = people.people_file(folder, **_people_of(districts))
         self.districts_file = folder / "districts.json"
         self.districts_file.write_text(
             json.dumps(
@@ -64,6 +66,7 @@ class Stack:
         service = name.partition("#")[0]
         # The broker takes a killed worker's partitions away after this time: the tests wait it out after every kill.
         environment.setdefault("LEAP_KAFKA_SESSION_TIMEOUT_MS", "6000")
+        environment["LEAP_PEOPLE_FILE"] = str(self.people_file)
         if service == "ingest":
             environment["LEAP_DISTRICTS_FILE"] = str(self.districts_file)
         process = start_service(
@@ -168,6 +171,18 @@ class Stack:
             process.stop()
         self.database.stop()
         self.broker.stop()
+
+
+def _people_of(districts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    declared: dict[str, dict[str, Any]] = {}
+    for district in districts:
+        roles = {
+            f"desk-{district}": "scheduler",
+            f"visitor-{district}-1": "visitor",
+            f"visitor-{district}-2": "visitor",
+        }
+        declared |= {name: people.declared(name, role, (district,)) for name, role in roles.items()}
+    return declared
 
 
 async def _partitions(consumer: Any, topic: str) -> set[int]:

@@ -22,6 +22,7 @@ import pytest_asyncio
 
 from deploy.commands.push import upload, uploads_of
 from deploy.commands.screen import Screen
+from tests.people import headers
 from tests.pipeline.stack import Stack, eventually, start_stack
 
 SAMPLE = Path(__file__).parents[2].parent / "shared" / "data" / "edfi_sample"
@@ -30,7 +31,6 @@ ELM, OAK = "255950001", "255950002"
 NO_STUDENT_NUMBER = "9" * 65  # one digit more than a number may have: its rows come back
 DESCRIPTOR = "uri://ed-fi.org/AttendanceEventCategoryDescriptor"
 LEVELS = ("none", "at_risk", "chronically_absent", "severely_chronically_absent")
-SCHEDULER, VISITOR = {"X-Leap-Actor": "scheduler-1"}, {"X-Leap-Actor": "visitor-1"}
 
 
 class Session(NamedTuple):
@@ -255,11 +255,11 @@ class Desk:
     http: httpx.AsyncClient
 
     async def ask(
-        self, service: str, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+        self, service: str, method: str, path: str, body: object = None, *, person: str = "state"
     ) -> tuple[int, Any]:
         """This will send one request and return the status and the JSON answer."""
         address = self.stack.processes[service].address
-        answer = await self.http.request(method, f"{address}{path}", json=body, headers=headers)
+        answer = await self.http.request(method, f"{address}{path}", json=body, headers=headers(person))
         return answer.status_code, answer.json() if answer.content else None
 
     async def get(self, service: str, path: str) -> Any:
@@ -343,13 +343,13 @@ async def test_a_file_becomes_flags_and_a_flag_becomes_a_logged_visit(
 async def visit_a_family(desk: Desk, district: str, request: dict[str, Any]) -> None:
     """From the claim to the log, as a scheduler and a visitor would."""
     path, version = f"/v1/requests/{request['request_id']}", request["version"]
-    pair = [f"{district}-visitor-{n}" for n in (1, 2)]
+    scheduler, pair = f"desk-{district}", [f"visitor-{district}-{n}" for n in (1, 2)]
     now = datetime.now(UTC)
 
     async def change(what: str, **fields: object) -> dict[str, Any]:
         nonlocal version
         body = {"version": version, **fields}
-        status, answer = await desk.ask("scheduling", "POST", f"{path}/{what}", body, SCHEDULER)
+        status, answer = await desk.ask("scheduling", "POST", f"{path}/{what}", body, person=scheduler)
         assert status == 200, (what, answer)
         version = answer["version"]
         return dict(answer)
@@ -359,7 +359,7 @@ async def visit_a_family(desk: Desk, district: str, request: dict[str, Any]) -> 
     for visitor in pair:
         trained = {"leap101_valid_from": str(now.date()), "leap101_valid_until": str(now.date() + timedelta(days=365))}
         body = {"visitor_id": visitor, "district": district, **trained}
-        assert (await desk.ask("scheduling", "POST", "/v1/visitors", body, SCHEDULER))[0] == 201
+        assert (await desk.ask("scheduling", "POST", "/v1/visitors", body, person=scheduler))[0] == 201
     starts_at = (now + timedelta(days=2)).isoformat()
     appointed = await change("appointment", starts_at=starts_at, place="home", pair=pair)
     assert appointed["stage"] == "paired"
@@ -371,14 +371,14 @@ async def visit_a_family(desk: Desk, district: str, request: dict[str, Any]) -> 
     answers: list[int] = []
 
     async def visit_is_known() -> bool:
-        answers.append((await desk.ask("visitlog", "PUT", log_path, log, VISITOR))[0])
+        answers.append((await desk.ask("visitlog", "PUT", log_path, log, person=pair[0]))[0])
         return answers[-1] != 404  # until the appointment has arrived
 
     await eventually(visit_is_known, "visit log knows the appointment")
     assert answers[-1] == 201
-    assert (await desk.ask("visitlog", "PUT", log_path, log, VISITOR))[0] == 200
+    assert (await desk.ask("visitlog", "PUT", log_path, log, person=pair[0]))[0] == 200
     other_log = {**visit, "outcome": "family_not_home"}
-    assert (await desk.ask("visitlog", "PUT", log_path, other_log, VISITOR))[0] == 409
+    assert (await desk.ask("visitlog", "PUT", log_path, other_log, person=pair[0]))[0] == 409
 
     async def desk_knows() -> bool:
         return bool((await desk.get("scheduling", path))["stage"] == "visited")
