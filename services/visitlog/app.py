@@ -5,11 +5,11 @@ from pathlib import Path
 from services.runtime.service import Service
 from services.runtime.subscription import Subscription
 from services.visitlog.api import routes
-from services.visitlog.handlers import decode, on_events
+from services.visitlog.handlers.arrivals import decode, on_events
 
 EVENTS = Subscription(
     group="leap-visitlog",
-    topics=("home-visits", "household-contacts"),
+    topics=("home-visits", "household-contacts", "school-calendar", "visitors"),
     decode=decode,
     handle=on_events,
 )

@@ -1,0 +1,47 @@
+"""Who may see and write what: the two of the pair their visit, the coordinator the district's. For others: nothing."""
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.runtime.people import Person
+from services.visitlog import outcomes
+from services.visitlog.store import logs
+
+VISITOR = "visitor"
+COORDINATOR = "coordinator"
+
+
+def is_office(person: Person, district: str) -> bool:
+    """This will tell whether the person coordinates this district's visits."""
+    return person.role == COORDINATOR and person.may_see(district)
+
+
+def may_see_visit(person: Person, visit: asyncpg.Record) -> bool:
+    """This will tell whether it is the person's own visit, or one of the district they coordinate."""
+    own = person.role == VISITOR and person.may_see(visit["district"]) and person.name in visit["pair"]
+    return own or is_office(person, visit["district"])
+
+
+def may_see_log(person: Person, log: asyncpg.Record) -> bool:
+    """This will tell whether the person was to be there, was there, or coordinates those who were."""
+    there = person.name in log["agreed_pair"] or person.name in log["pair"]
+    own = person.role == VISITOR and person.may_see(log["district"]) and there
+    return own or is_office(person, log["district"])
+
+
+async def visit_of(connection: asyncpg.Connection, visit_id: UUID, person: Person, *, lock: bool = False) -> Any:
+    """This will read the visit. Raises VisitUnknown also where it is somebody else's: that it exists is knowledge."""
+    visit = await logs.find_visit(connection, visit_id, lock=lock)
+    if visit is None or not may_see_visit(person, visit):
+        raise outcomes.VisitUnknown
+    return visit
+
+
+async def log_of(connection: asyncpg.Connection, log_id: UUID, person: Person, *, lock: bool = False) -> Any:
+    """This will read the log. Raises LogUnknown also where it is somebody else's."""
+    log = await logs.find_log(connection, log_id, lock=lock)
+    if log is None or not may_see_log(person, log):
+        raise outcomes.LogUnknown
+    return log

@@ -1,0 +1,235 @@
+"""Logs, amendments and referrals, one at a time. The visit's row is the lock: two phones wait for each other."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from contracts.events import Effort
+from services.visitlog.outcomes import Training
+
+
+async def find_visit(connection: asyncpg.Connection, visit_id: UUID, *, lock: bool = False) -> asyncpg.Record | None:
+    """This will read an agreed visit, cancelled or not; with `lock`, logs of the same visit wait for each other."""
+    return await connection.fetchrow(
+        f"""
+        SELECT visit_id, household_key, district, cancelled, starts_at, place, language, minutes, interpreter,
+               follow_up, coalesce(pair, ARRAY[]::text[]) AS pair
+        FROM visit WHERE visit_id = $1 {"FOR UPDATE" if lock else ""}
+        """,
+        visit_id,
+    )
+
+
+async def logs_of_visit(connection: asyncpg.Connection, visit_id: UUID) -> list[asyncpg.Record]:
+    """This will read the logs of one visit, first to last."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        SELECT log_id, outcome, started_at, logged_by, logged_at FROM visit_log
+        WHERE visit_id = $1 ORDER BY started_at, log_id
+        """,
+        visit_id,
+    )
+    return rows
+
+
+async def find_trainings(connection: asyncpg.Connection, visitor_ids: Sequence[str]) -> list[Training]:
+    """This will read where these visitors belong and when their training holds."""
+    rows = await connection.fetch(
+        "SELECT visitor_id, district, valid_from, valid_until, active FROM visitor WHERE visitor_id = ANY ($1::text[])",
+        list(visitor_ids),
+    )
+    return [Training(**dict(row)) for row in rows]
+
+
+async def list_visitors(connection: asyncpg.Connection, district: str) -> list[str]:
+    """This will name the district's active visitors: whoever may step in."""
+    rows = await connection.fetch(
+        "SELECT visitor_id FROM visitor WHERE district = $1 AND active ORDER BY visitor_id", district
+    )
+    return [row["visitor_id"] for row in rows]
+
+
+async def insert_log(
+    connection: asyncpg.Connection,
+    *,
+    log_id: UUID,
+    visit_id: UUID,
+    outcome: str,
+    started_at: datetime,
+    ended_at: datetime | None,
+    pair: Sequence[str],
+    efforts: Sequence[Effort],
+    body: str,
+    written_at: datetime,
+    actor: str,
+    as_of: datetime,
+) -> bool:
+    """This will write the log and its efforts; False when one stands under its id, also one being written just now."""
+    inserted = await connection.fetchval(
+        """
+        INSERT INTO visit_log (log_id, visit_id, outcome, started_at, ended_at, pair, body, written_at, logged_by,
+                               logged_at)
+        VALUES ($1, $2, $3, $4, $5, $6::text[], $7, $8, $9, $10)
+        ON CONFLICT (log_id) DO NOTHING
+        RETURNING true
+        """,
+        log_id,
+        visit_id,
+        outcome,
+        started_at,
+        ended_at,
+        list(pair),
+        body,
+        written_at,
+        actor,
+        as_of,
+    )
+    if not inserted:
+        return False
+    await connection.execute(
+        """
+        INSERT INTO effort (log_id, visitor_id, minutes, travel_minutes, mileage_tenths)
+        SELECT $1, visitor_id, minutes, travel_minutes, mileage_tenths
+        FROM unnest($2::text[], $3::integer[], $4::integer[], $5::integer[])
+            AS e (visitor_id, minutes, travel_minutes, mileage_tenths)
+        """,
+        log_id,
+        [effort.visitor_id for effort in efforts],
+        [effort.minutes for effort in efforts],
+        [effort.travel_minutes for effort in efforts],
+        [effort.mileage_tenths for effort in efforts],
+    )
+    return True
+
+
+async def insert_referrals(
+    connection: asyncpg.Connection,
+    *,
+    log_id: UUID,
+    referrals: Sequence[tuple[UUID, str, str]],
+    actor: str,
+    as_of: datetime,
+) -> None:
+    """This will write a new log's referrals, each with its first step. Rows: referral_id, resource, status."""
+    if not referrals:
+        return
+    referral_ids, resources, statuses = (list(column) for column in zip(*referrals, strict=True))
+    await connection.execute(
+        """
+        INSERT INTO referral (referral_id, log_id, resource)
+        SELECT referral_id, $1, resource FROM unnest($2::uuid[], $3::text[]) AS r (referral_id, resource)
+        """,
+        log_id,
+        referral_ids,
+        resources,
+    )
+    await connection.execute(
+        """
+        INSERT INTO referral_step (referral_id, step, status, made_by, made_at)
+        SELECT referral_id, 1, status, $3, $4 FROM unnest($1::uuid[], $2::text[]) AS r (referral_id, status)
+        """,
+        referral_ids,
+        statuses,
+        actor,
+        as_of,
+    )
+
+
+async def find_log(connection: asyncpg.Connection, log_id: UUID, *, lock: bool = False) -> asyncpg.Record | None:
+    """This will read a log with its visit's household and district; with `lock`, amendments wait for each other."""
+    return await connection.fetchrow(
+        f"""
+        SELECT log_id, visit_id, household_key, district, outcome, started_at, ended_at, body, logged_by, logged_at,
+               coalesce(visit.pair, ARRAY[]::text[]) AS agreed_pair, visit_log.pair AS pair
+        FROM visit_log JOIN visit USING (visit_id) WHERE log_id = $1 {"FOR UPDATE OF visit_log" if lock else ""}
+        """,
+        log_id,
+    )
+
+
+async def append_amendment(
+    connection: asyncpg.Connection, *, log_id: UUID, amendment_id: UUID | None, note: str, actor: str, as_of: datetime
+) -> tuple[int, bool]:
+    """This will add to a locked log and return the amendment's number, from 1, and whether it is new."""
+    known = await connection.fetchval(
+        "SELECT amendment FROM amendment WHERE log_id = $1 AND amendment_id = $2", log_id, amendment_id
+    )
+    if known is not None:
+        return known, False
+    number: int = await connection.fetchval(
+        """
+        INSERT INTO amendment (log_id, amendment, amendment_id, note, made_by, made_at)
+        SELECT $1, coalesce(max(amendment), 0) + 1, $2, $3, $4, $5 FROM amendment WHERE log_id = $1
+        RETURNING amendment
+        """,
+        log_id,
+        amendment_id,
+        note,
+        actor,
+        as_of,
+    )
+    return number, True
+
+
+async def list_amendments(connection: asyncpg.Connection, log_id: UUID) -> list[asyncpg.Record]:
+    """This will read what was added to a log, first to last."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        "SELECT amendment, note, made_by, made_at FROM amendment WHERE log_id = $1 ORDER BY amendment", log_id
+    )
+    return rows
+
+
+async def list_referrals(connection: asyncpg.Connection, log_id: UUID) -> list[asyncpg.Record]:
+    """This will read a log's referrals as they stand, and since when."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        SELECT DISTINCT ON (resource, referral_id) referral_id, resource, status, made_by, made_at
+        FROM referral JOIN referral_step USING (referral_id)
+        WHERE log_id = $1 ORDER BY resource, referral_id, step DESC
+        """,
+        log_id,
+    )
+    return rows
+
+
+async def find_referral(connection: asyncpg.Connection, *, log_id: UUID, referral_id: UUID) -> asyncpg.Record | None:
+    """This will read one referral of a log that the caller has locked, with its last step."""
+    return await connection.fetchrow(
+        """
+        SELECT referral_id, resource, status, step FROM referral JOIN referral_step USING (referral_id)
+        WHERE log_id = $1 AND referral_id = $2 ORDER BY step DESC LIMIT 1
+        """,
+        log_id,
+        referral_id,
+    )
+
+
+async def append_referral_step(
+    connection: asyncpg.Connection, *, referral_id: UUID, step: int, status: str, actor: str, as_of: datetime
+) -> None:
+    """This will add the next step of a referral."""
+    await connection.execute(
+        "INSERT INTO referral_step (referral_id, step, status, made_by, made_at) VALUES ($1, $2, $3, $4, $5)",
+        referral_id,
+        step,
+        status,
+        actor,
+        as_of,
+    )
+
+
+async def last_log_of_household(
+    connection: asyncpg.Connection, *, household_key: UUID, before: datetime
+) -> asyncpg.Record | None:
+    """This will read the household's last visit that took place: what was agreed then is taken up again."""
+    return await connection.fetchrow(
+        """
+        SELECT log_id, started_at, body FROM visit_log JOIN visit USING (visit_id)
+        WHERE household_key = $1 AND outcome = 'took_place' AND started_at < $2
+        ORDER BY started_at DESC LIMIT 1
+        """,
+        household_key,
+        before,
+    )

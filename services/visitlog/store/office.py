@@ -1,0 +1,170 @@
+"""What the coordinator works with: policies, rates, payroll, and what the quiet checks read."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from services.visitlog.pay import Rate
+from services.visitlog.policy import LogPolicy
+
+
+async def list_policies(connection: asyncpg.Connection, district: str) -> list[LogPolicy]:
+    """This will read every version of the district's policy, the standing one first; the default one if none."""
+    rows = await connection.fetch("SELECT policy FROM log_policy WHERE district = $1 ORDER BY version DESC", district)
+    return [LogPolicy.model_validate_json(row["policy"]) for row in rows] or [LogPolicy()]
+
+
+async def policy_version(connection: asyncpg.Connection, district: str) -> int:
+    """This will read how often the district's policy was set; 0 means the default stands."""
+    version: int = await connection.fetchval(
+        "SELECT coalesce(max(version), 0) FROM log_policy WHERE district = $1", district
+    )
+    return version
+
+
+async def append_policy(
+    connection: asyncpg.Connection, *, district: str, version: int, policy: LogPolicy, actor: str, as_of: datetime
+) -> bool:
+    """This will add a version of the policy; False when somebody else has just added it."""
+    added = await connection.fetchval(
+        """
+        INSERT INTO log_policy (district, version, policy, set_by, set_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT DO NOTHING RETURNING true
+        """,
+        district,
+        version,
+        policy.model_dump_json(),
+        actor,
+        as_of,
+    )
+    return bool(added)
+
+
+async def log_due_days_by_district(connection: asyncpg.Connection, districts: Sequence[str] | None) -> dict[str, int]:
+    """This will read, of districts with a policy, within how many business days a visit is to be logged."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT ON (district) district, (policy ->> 'log_due_business_days')::integer AS business_days
+        FROM log_policy WHERE $1::text[] IS NULL OR district = ANY ($1) ORDER BY district, version DESC
+        """,
+        None if districts is None else list(districts),
+    )
+    return {row["district"]: row["business_days"] for row in rows}
+
+
+async def list_rates(connection: asyncpg.Connection, districts: Sequence[str] | None) -> list[Rate]:
+    """This will read every rate that was ever set, by day and revision."""
+    rows = await connection.fetch(
+        """
+        SELECT district, effective_from, revision, hourly_cents, travel_hourly_cents, mile_tenth_cents, show_up_cents
+        FROM pay_rate WHERE $1::text[] IS NULL OR district = ANY ($1) ORDER BY district, effective_from, revision
+        """,
+        None if districts is None else list(districts),
+    )
+    return [Rate(**dict(row)) for row in rows]
+
+
+async def append_rate(connection: asyncpg.Connection, *, rate: Rate, actor: str, as_of: datetime) -> bool:
+    """This will add a rate; False when somebody else has just added that revision."""
+    added = await connection.fetchval(
+        """
+        INSERT INTO pay_rate (district, effective_from, revision, hourly_cents, travel_hourly_cents, mile_tenth_cents,
+                              show_up_cents, set_by, set_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT DO NOTHING RETURNING true
+        """,
+        rate.district,
+        rate.effective_from,
+        rate.revision,
+        rate.hourly_cents,
+        rate.travel_hourly_cents,
+        rate.mile_tenth_cents,
+        rate.show_up_cents,
+        actor,
+        as_of,
+    )
+    return bool(added)
+
+
+async def list_efforts(
+    connection: asyncpg.Connection, *, districts: Sequence[str] | None, starts_from: datetime, starts_before: datetime
+) -> list[asyncpg.Record]:
+    """This will list what each logged visit took of each visitor, by visitor and start."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        SELECT district, visitor_id, visit_id, log_id, outcome, started_at, effort.minutes, travel_minutes,
+               mileage_tenths
+        FROM effort JOIN visit_log USING (log_id) JOIN visit USING (visit_id)
+        WHERE ($1::text[] IS NULL OR district = ANY ($1)) AND started_at >= $2 AND started_at < $3
+        ORDER BY district, visitor_id, started_at, log_id
+        """,
+        None if districts is None else list(districts),
+        starts_from,
+        starts_before,
+    )
+    return rows
+
+
+async def logs_to_check(
+    connection: asyncpg.Connection, *, districts: Sequence[str] | None, starts_from: datetime, starts_before: datetime
+) -> list[dict[str, Any]]:
+    """This will read what the quiet checks need of each log.
+
+    `is_school_day` asks the calendars of the household's schools, or of the district where the schools are unknown;
+    null where no calendar of that year is.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT log_id, household_key, district, outcome, started_at, ended_at, written_at, logged_by, body,
+               (SELECT json_object_agg(visitor_id, json_build_array(travel_minutes, mileage_tenths))
+                FROM effort WHERE effort.log_id = visit_log.log_id) AS travel,
+               (SELECT bool_or(day = ANY (school_days)) FROM school_calendar
+                WHERE school_calendar.district = visit.district
+                  AND school_year = extract(year FROM day - interval '6 months')
+                  AND (request.schools IS NULL OR school = ANY (request.schools))) AS is_school_day
+        FROM visit_log JOIN visit USING (visit_id) LEFT JOIN request USING (request_id)
+        CROSS JOIN LATERAL (SELECT (started_at AT TIME ZONE 'America/New_York')::date AS day) AS local
+        WHERE ($1::text[] IS NULL OR visit.district = ANY ($1)) AND started_at >= $2 AND started_at < $3
+        ORDER BY started_at, log_id
+        """,
+        None if districts is None else list(districts),
+        starts_from,
+        starts_before,
+    )
+    return [{**dict(row), "travel": json.loads(row["travel"] or "{}")} for row in rows]
+
+
+async def list_private_notes(
+    connection: asyncpg.Connection, *, districts: Sequence[str] | None, since: datetime, limit: int
+) -> list[asyncpg.Record]:
+    """This will list the notes that visitors wrote to the coordinator, the latest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        SELECT log_id, visit_id, household_key, district, started_at, logged_by,
+               body::jsonb ->> 'private_note' AS private_note
+        FROM visit_log JOIN visit USING (visit_id)
+        WHERE ($1::text[] IS NULL OR district = ANY ($1)) AND logged_at >= $2
+          AND body::jsonb ->> 'private_note' IS NOT NULL
+        ORDER BY logged_at DESC, log_id LIMIT $3
+        """,
+        None if districts is None else list(districts),
+        since,
+        limit,
+    )
+    return rows
+
+
+async def count_logs(connection: asyncpg.Connection, districts: Sequence[str] | None) -> list[asyncpg.Record]:
+    """This will count logs by district and outcome."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        SELECT district, outcome, count(*) AS logs FROM visit_log JOIN visit USING (visit_id)
+        WHERE $1::text[] IS NULL OR district = ANY ($1)
+        GROUP BY district, outcome ORDER BY district, outcome
+        """,
+        None if districts is None else list(districts),
+    )
+    return rows

@@ -1,0 +1,164 @@
+"""What other services said, a batch at a time: appointments, requests, contacts, calendars, visitors."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+
+async def keep_newest_visits(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """This will keep what was agreed last of each visit; older and repeated news changes nothing.
+
+    Rows: visit_id, request_id, household_key, district, cancelled, starts_at, place, language, minutes, interpreter,
+    follow_up, first visitor, second visitor, request_version. A cancelled visit keeps the time and pair it had.
+    """
+    if not rows:
+        return
+    await connection.execute(
+        """
+        INSERT INTO visit AS kept (visit_id, request_id, household_key, district, cancelled, starts_at, place,
+                                   language, minutes, interpreter, follow_up, pair, request_version)
+        SELECT DISTINCT ON (visit_id) visit_id, request_id, household_key, district, cancelled,
+               first_value(starts_at) OVER agreed, first_value(place) OVER agreed,
+               first_value(language) OVER agreed, coalesce(first_value(minutes) OVER agreed, 60),
+               coalesce(first_value(interpreter) OVER agreed, false),
+               coalesce(first_value(follow_up) OVER agreed, false),
+               first_value(CASE WHEN first_visitor IS NOT NULL THEN ARRAY[first_visitor, second_visitor] END)
+                   OVER agreed,
+               request_version
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::boolean[], $6::timestamptz[], $7::text[],
+                    $8::text[], $9::integer[], $10::boolean[], $11::boolean[], $12::text[], $13::text[], $14::integer[])
+            AS v (visit_id, request_id, household_key, district, cancelled, starts_at, place, language, minutes,
+                  interpreter, follow_up, first_visitor, second_visitor, request_version)
+        WINDOW agreed AS (PARTITION BY visit_id ORDER BY cancelled, request_version DESC)
+        ORDER BY visit_id, request_version DESC
+        ON CONFLICT (visit_id) DO UPDATE
+        SET cancelled = EXCLUDED.cancelled,
+            starts_at = coalesce(EXCLUDED.starts_at, kept.starts_at),
+            place = coalesce(EXCLUDED.place, kept.place),
+            language = coalesce(EXCLUDED.language, kept.language),
+            -- A cancellation brings no pair: what was agreed before it stays to be read.
+            minutes = CASE WHEN EXCLUDED.pair IS NULL THEN kept.minutes ELSE EXCLUDED.minutes END,
+            interpreter = CASE WHEN EXCLUDED.pair IS NULL THEN kept.interpreter ELSE EXCLUDED.interpreter END,
+            follow_up = CASE WHEN EXCLUDED.pair IS NULL THEN kept.follow_up ELSE EXCLUDED.follow_up END,
+            pair = coalesce(EXCLUDED.pair, kept.pair),
+            request_version = EXCLUDED.request_version
+        WHERE EXCLUDED.request_version > kept.request_version
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """This will keep each household's newest contact data.
+
+    Rows: household_key, district, contact_name, phones (JSON list), address, language, interpreter_needed,
+    students (JSON list), source_version; one row per household.
+    """
+    if not rows:
+        return
+    await connection.execute(
+        """
+        INSERT INTO household_contact AS kept (household_key, district, contact_name, phones, address, language,
+                                               interpreter_needed, students, source_version)
+        SELECT household_key, district, contact_name, ARRAY (SELECT json_array_elements_text(phones)), address,
+               language, interpreter_needed, students, source_version
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[], $5::text[], $6::text[], $7::boolean[],
+                    $8::jsonb[], $9::bigint[])
+            AS c (household_key, district, contact_name, phones, address, language, interpreter_needed, students,
+                  source_version)
+        ORDER BY household_key
+        ON CONFLICT (household_key) DO UPDATE
+        SET district = EXCLUDED.district, contact_name = EXCLUDED.contact_name, phones = EXCLUDED.phones,
+            address = EXCLUDED.address, language = EXCLUDED.language,
+            interpreter_needed = EXCLUDED.interpreter_needed, students = EXCLUDED.students,
+            source_version = EXCLUDED.source_version
+        WHERE EXCLUDED.source_version > kept.source_version
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )
+
+
+async def forget_contacts(connection: asyncpg.Connection, households: Sequence[UUID]) -> None:
+    """This will delete the contact data of these households."""
+    await connection.execute("DELETE FROM household_contact WHERE household_key = ANY ($1::uuid[])", list(households))
+
+
+async def keep_newest_requests(
+    connection: asyncpg.Connection, rows: Sequence[tuple[UUID, str, list[str], int]]
+) -> None:
+    """This will keep which schools a request's students go to. Rows: request_id, district, schools, version."""
+    if not rows:
+        return
+    request_ids, districts, schools, versions = (list(column) for column in zip(*rows, strict=True))
+    await connection.execute(
+        """
+        INSERT INTO request AS kept (request_id, district, schools, version)
+        SELECT DISTINCT ON (request_id) request_id, district, ARRAY (SELECT json_array_elements_text(schools)), version
+        FROM unnest($1::uuid[], $2::text[], $3::json[], $4::integer[]) AS r (request_id, district, schools, version)
+        ORDER BY request_id, version DESC
+        ON CONFLICT (request_id) DO UPDATE
+        SET district = EXCLUDED.district, schools = EXCLUDED.schools, version = EXCLUDED.version
+        WHERE EXCLUDED.version > kept.version
+        """,
+        request_ids,
+        districts,
+        [json.dumps(each) for each in schools],
+        versions,
+    )
+
+
+async def keep_newest_calendars(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """This will keep each school year's newest calendar; it comes on every partition, so most of it is known.
+
+    Rows: district, school, school_year, school_days, source_version; one row per calendar.
+    """
+    if not rows:
+        return
+    districts, schools, years, days, versions = (list(column) for column in zip(*rows, strict=True))
+    await connection.execute(
+        """
+        INSERT INTO school_calendar AS kept (district, school, school_year, school_days, source_version)
+        SELECT district, school, school_year, ARRAY (SELECT json_array_elements_text(days)::date), source_version
+        FROM unnest($1::text[], $2::text[], $3::integer[], $4::json[], $5::bigint[])
+            AS c (district, school, school_year, days, source_version)
+        ORDER BY district, school, school_year
+        ON CONFLICT (district, school, school_year) DO UPDATE
+        SET school_days = EXCLUDED.school_days, source_version = EXCLUDED.source_version
+        WHERE EXCLUDED.source_version > kept.source_version
+        """,
+        districts,
+        schools,
+        years,
+        [json.dumps([day.isoformat() for day in each]) for each in days],
+        versions,
+    )
+
+
+async def keep_newest_visitors(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """This will keep each visitor's newest version.
+
+    Rows: visitor_id, district, affiliation, languages (JSON list), valid_from, valid_until, active, version.
+    """
+    if not rows:
+        return
+    await connection.execute(
+        """
+        INSERT INTO visitor AS kept (visitor_id, district, affiliation, languages, valid_from, valid_until, active,
+                                     version)
+        SELECT DISTINCT ON (visitor_id) visitor_id, district, affiliation,
+               ARRAY (SELECT json_array_elements_text(languages)), valid_from, valid_until, active, version
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::date[], $6::date[], $7::boolean[],
+                    $8::integer[])
+            AS v (visitor_id, district, affiliation, languages, valid_from, valid_until, active, version)
+        ORDER BY visitor_id, version DESC
+        ON CONFLICT (visitor_id) DO UPDATE
+        SET district = EXCLUDED.district, affiliation = EXCLUDED.affiliation, languages = EXCLUDED.languages,
+            valid_from = EXCLUDED.valid_from, valid_until = EXCLUDED.valid_until, active = EXCLUDED.active,
+            version = EXCLUDED.version
+        WHERE EXCLUDED.version > kept.version
+        """,
+        *(list(column) for column in zip(*rows, strict=True)),
+    )

@@ -1,0 +1,182 @@
+"""Agreed visits and how their logs stand; how to reach a household, and who was told so."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+import asyncpg
+
+# The CASE says what outcomes.due_of says; a test holds the two together.
+_STANDING = """
+SELECT visit_id, request_id, visit.household_key, visit.district, starts_at, visit.minutes, place, visit.language,
+       visit.interpreter, follow_up, coalesce(pair, ARRAY[]::text[]) AS pair, log.log_ids,
+       CASE WHEN 'took_place' = ANY (log.outcomes) THEN 'logged'
+            WHEN log.outcomes IS NOT NULL THEN 'attempted'
+            WHEN cancelled THEN 'cancelled'
+            WHEN starts_at < coalesce(limits.overdue_before, $2) THEN 'overdue'
+            ELSE 'expected'
+       END AS due
+FROM visit
+LEFT JOIN unnest($3::text[], $4::timestamptz[]) AS limits (district, overdue_before)
+       ON limits.district = visit.district
+LEFT JOIN LATERAL (
+    SELECT array_agg(outcome) AS outcomes, array_agg(log_id ORDER BY started_at, log_id) AS log_ids
+    FROM visit_log WHERE visit_log.visit_id = visit.visit_id
+) AS log ON true
+"""
+
+
+async def list_visits(
+    connection: asyncpg.Connection,
+    *,
+    districts: Sequence[str] | None,
+    visitor_id: str | None,
+    due: Sequence[str],
+    starts_from: datetime,
+    starts_before: datetime,
+    overdue_before: datetime,
+    overdue_by_district: Mapping[str, datetime],
+    limit: int,
+    after: tuple[datetime, UUID] | None = None,
+) -> list[asyncpg.Record]:
+    """This will list agreed visits with the standing of their logs, by start. `districts` None means every district.
+
+    `after` is the start and id of the last row seen before.
+    """
+    rows: list[asyncpg.Record] = await connection.fetch(
+        f"""
+        SELECT * FROM ({_STANDING}
+            WHERE ($1::text[] IS NULL OR visit.district = ANY ($1))
+              AND ($5::text IS NULL OR pair @> ARRAY[$5])
+              AND starts_at >= $6 AND starts_at < $7
+              AND ($9::timestamptz IS NULL OR (starts_at, visit_id) > ($9, $10::uuid))
+        ) AS standing
+        WHERE due = ANY ($8::text[])
+        ORDER BY starts_at, visit_id LIMIT $11
+        """,
+        None if districts is None else list(districts),
+        overdue_before,
+        list(overdue_by_district),
+        list(overdue_by_district.values()),
+        visitor_id,
+        starts_from,
+        starts_before,
+        list(due),
+        after[0] if after else None,
+        after[1] if after else None,
+        limit,
+    )
+    return rows
+
+
+async def standing_of_visit(
+    connection: asyncpg.Connection, *, visit_id: UUID, overdue_before: datetime
+) -> asyncpg.Record | None:
+    """This will read one visit with the standing of its log."""
+    return await connection.fetchrow(f"{_STANDING} WHERE visit_id = $1", visit_id, overdue_before, [], [])
+
+
+async def contacts_of(connection: asyncpg.Connection, households: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
+    """This will read how to reach these households. Personal data: whoever shows it records the disclosure."""
+    rows = await connection.fetch(
+        """
+        SELECT household_key, district, contact_name, phones, address, language, interpreter_needed, students
+        FROM household_contact WHERE household_key = ANY ($1::uuid[])
+        """,
+        list(households),
+    )
+    return {UUID(bytes=row["household_key"].bytes): row for row in rows}
+
+
+async def record_disclosures(
+    connection: asyncpg.Connection,
+    *,
+    households: Sequence[UUID],
+    district_by_household: Mapping[UUID, str],
+    person: str,
+    purpose: str,
+    what: str,
+    seen_on: date,
+    as_of: datetime,
+) -> None:
+    """This will note that the person saw what is known of these households: once a day each, with how often."""
+    if not households:
+        return
+    ordered = sorted(set(households))
+    await connection.execute(
+        """
+        INSERT INTO disclosure AS noted (person, household_key, purpose, what, seen_on, district, first_at, last_at)
+        SELECT $3, household_key, $4, $5, $6, district, $7, $7
+        FROM unnest($1::uuid[], $2::text[]) AS seen (household_key, district)
+        ON CONFLICT (household_key, person, purpose, what, seen_on) DO UPDATE
+        SET last_at = EXCLUDED.last_at, times = noted.times + 1
+        """,
+        ordered,
+        [district_by_household[household] for household in ordered],
+        person,
+        purpose,
+        what,
+        seen_on,
+        as_of,
+    )
+
+
+async def list_disclosures(
+    connection: asyncpg.Connection, *, districts: Sequence[str] | None, household_key: UUID | None, limit: int
+) -> list[asyncpg.Record]:
+    """This will list who saw what of which household and why, the latest first."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        SELECT person, household_key, district, purpose, what, first_at, last_at, times FROM disclosure
+        WHERE ($1::text[] IS NULL OR district = ANY ($1)) AND ($2::uuid IS NULL OR household_key = $2)
+        ORDER BY last_at DESC, household_key, person LIMIT $3
+        """,
+        None if districts is None else list(districts),
+        household_key,
+        limit,
+    )
+    return rows
+
+
+async def start_safety_timer(
+    connection: asyncpg.Connection, *, visit_id: UUID, person: str, back_by: datetime, as_of: datetime
+) -> None:
+    """This will start the person's timer for this visit, or set it anew."""
+    await connection.execute(
+        """
+        INSERT INTO safety_timer (visit_id, person, started_at, back_by) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (visit_id, person) DO UPDATE
+        SET started_at = EXCLUDED.started_at, back_by = EXCLUDED.back_by, ended_at = NULL
+        """,
+        visit_id,
+        person,
+        as_of,
+        back_by,
+    )
+
+
+async def end_safety_timer(connection: asyncpg.Connection, *, visit_id: UUID, person: str, as_of: datetime) -> None:
+    """This will end the person's timer: they are out and well. One that has ended stays as it is."""
+    await connection.execute(
+        "UPDATE safety_timer SET ended_at = $3 WHERE visit_id = $1 AND person = $2 AND ended_at IS NULL",
+        visit_id,
+        person,
+        as_of,
+    )
+
+
+async def list_safety_timers(
+    connection: asyncpg.Connection, *, districts: Sequence[str] | None = None, visit_id: UUID | None = None
+) -> list[asyncpg.Record]:
+    """This will list the timers that run, the one that ends first at the top."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        SELECT visit_id, person, safety_timer.started_at, back_by, visit.place
+        FROM safety_timer JOIN visit USING (visit_id)
+        WHERE ended_at IS NULL AND ($1::text[] IS NULL OR district = ANY ($1)) AND ($2::uuid IS NULL OR visit_id = $2)
+        ORDER BY back_by, visit_id
+        """,
+        None if districts is None else list(districts),
+        visit_id,
+    )
+    return rows
