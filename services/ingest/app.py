@@ -55,4 +55,5 @@ service = Service(
     ),
     routes=_routes,
     settings=IngestSettings,
+    max_body_bytes=None,  # an upload's limit is the api's own
 )

@@ -1,5 +1,6 @@
 """What routes and timers work with."""
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -32,6 +33,8 @@ class Context:
         self.pool = pool
         self.publisher = publisher
         self.pages: Pages | None = None
+        self.on_stop: list[Callable[[], None]] = []
+        """Called when the process begins to stop: what would wait for a browser ends now."""
         self._service = service
         self._people = people
 

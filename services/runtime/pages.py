@@ -21,10 +21,10 @@ from services.runtime.context import Context
 from services.runtime.forms import read_form
 from services.runtime.languages import N_, Language, chosen_language, languages
 from services.runtime.problems import problem_json, wants_page
-from services.runtime.sign_in import inner_address, person_if_any, refuse_other_sites, signed_in
+from services.runtime.sign_in import inner_address, person_if_any, refuse_other_sites, require_role, signed_in
 from services.runtime.static_files import OWN_STATIC, StaticFiles, vendored
 
-__all__ = ["Pages", "signed_in"]
+__all__ = ["Pages", "require_role", "signed_in"]
 
 OWN_TEMPLATES = Path(__file__).parent / "templates"
 _WEEKDAY_FORM = {"en": "EEE, MMM d"}
@@ -159,6 +159,8 @@ class Pages:
             refuse_other_sites(request)
             answer = RedirectResponse("/sign-in", status_code=303)
             self.sessions.end(answer)
+            # What a page kept in the browser for times without a network goes with the session.
+            answer.headers["Clear-Site-Data"] = '"storage"'
             return answer
 
         @self.router.post("/language")

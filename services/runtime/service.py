@@ -37,6 +37,7 @@ STOP_SECONDS = 14.0
 RETRY_SECONDS = 1.0
 SAMPLE_SECONDS = 5.0
 STALL_SECONDS = 120.0
+MAX_BODY_BYTES = 256 * 1024
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +63,7 @@ class Service:
     timers: tuple[Timer, ...] = ()
     routes: Callable[[Context], fastapi.APIRouter] | None = None
     settings: type[Settings] = Settings
+    max_body_bytes: int | None = MAX_BODY_BYTES
     measure: Callable[[Context], Awaitable[None]] | None = None
     """Sets the service's own metrics from what it keeps, when they are asked for."""
 
@@ -81,6 +83,7 @@ class Running:
         self._publisher = Publisher(settings.kafka_bootstrap_servers, source=service.name)
         self._tasks: list[asyncio.Task[None]] = []
         self._measurements = Measurements({})
+        self._context: Context | None = None
 
     def give_up(self, reason: str) -> None:
         """This will stop the process with an exit code that says it failed: a new one may do better."""
@@ -105,6 +108,8 @@ class Running:
         # The last resort: what can't be stopped in time is cut off; nothing is lost by that.
         loop.call_later(STOP_SECONDS, os._exit, 1)
         starting.cancel()
+        for end in self._context.on_stop if self._context is not None else ():
+            end()
         await self._stop()
         server.should_exit = True
         await asyncio.gather(serving, starting, return_exceptions=True)
@@ -116,12 +121,13 @@ class Running:
             applied = await migrate(connection, self.service.migrations)
         await self._until_there(self._publisher.start)
         context = Context(self.settings, pool, self._publisher, service=self.service.name, people=self.people)
+        self._context = context
         readings = standard_readings(pool)
         if self.service.measure is not None:
             readings[self.service.name] = partial(self.service.measure, context)
         self._measurements = Measurements(readings)
         if self.service.routes is not None:
-            web.serve(app, context, self.service.routes(context))
+            web.serve(app, context, self.service.routes(context), max_body_bytes=self.service.max_body_bytes)
         self._spawn(run_relay(self.settings.database_url, self._publisher), "relay")
         for subscription in self.service.subscriptions:
             consumption = Consumption(

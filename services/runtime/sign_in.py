@@ -70,6 +70,12 @@ async def signed_in(request: Request) -> Person:
     return person
 
 
+def require_role(person: Person, *roles: str) -> None:
+    """This will raise 403 unless the person has one of the roles. For what lies in another scope answer 404 instead."""
+    if person.role not in roles:
+        raise HTTPException(403, N_("your role does not include this; ask whoever runs this installation"))
+
+
 def person_if_any(request: Request) -> Person | None:
     """This will name who is asking where a page does without knowing."""
     known: Person | None = getattr(request.state, "person", None)

@@ -55,7 +55,7 @@ def served(
         settings, pool, cast(Publisher, publisher or RecordingPublisher()), service=service.name, people=people
     )
     app = web.application(service.name, alive=lambda: "", ready=ready, measure=measure)
-    web.serve(app, context, service.routes(context))
+    web.serve(app, context, service.routes(context), max_body_bytes=service.max_body_bytes)
     return app
 
 

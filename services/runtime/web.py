@@ -65,12 +65,12 @@ def application(
     return app
 
 
-def serve(app: fastapi.FastAPI, context: Context, routes: fastapi.APIRouter) -> None:
-    """This will add a service's own routes, and what they need to know who is asking.
+def serve(app: fastapi.FastAPI, context: Context, routes: fastapi.APIRouter, *, max_body_bytes: int | None) -> None:
+    """This will add a service's own routes, and what they need to know who is asking. A longer body gets 413.
 
     Raises SettingsRejected where a route asks who that is and nobody said who may sign in.
     """
-    app.include_router(routes)
+    app.include_router(routes, max_body_size=max_body_bytes)
     if context.pages is not None or routes_by_person(app)[True]:
         app.state.sessions = context.sessions
     app.state.pages = context.pages
