@@ -22,18 +22,19 @@ day_due AS (
     ON CONFLICT (student_key, school_year, school) DO UPDATE SET days = t.days | excluded.days
 )"""
 
-# A student must be judged again when a record's own standing changed, or when other records of the same year weigh in.
+# A student must be judged again when a record's own standing changed, or when other records of the same year weigh in;
+# whether a record that arrived has such others, SHARE finds out.
 CANDIDATES = """
-SELECT c.student_key, c.school_year, c.arrived
+SELECT * FROM (SELECT c.student_key, c.school_year, c.arrived, c.shared OR c.moved_in
+   OR standing(c.old_counted, c.old_absent, c.grade, p.min_enrolled_days, p.early_absences, p.early_days)
+   <> standing(c.new_counted, c.new_absent, c.grade, p.min_enrolled_days, p.early_absences, p.early_days) AS crossed
 FROM changed c JOIN rule standard ON standard.district = '' LEFT JOIN rule own ON own.district = c.district
 CROSS JOIN LATERAL (
     SELECT coalesce(own.min_enrolled_days, standard.min_enrolled_days) AS min_enrolled_days,
            coalesce(own.early_absences, standard.early_absences) AS early_absences,
            coalesce(own.early_days, standard.early_days) AS early_days
 ) p
-WHERE c.arrived OR c.shared OR c.moved_in
-   OR standing(c.old_counted, c.old_absent, c.grade, p.min_enrolled_days, p.early_absences, p.early_days)
-   <> standing(c.new_counted, c.new_absent, c.grade, p.min_enrolled_days, p.early_absences, p.early_days)"""
+) candidate WHERE arrived OR crossed"""
 
 _BEFORE_AND_AFTER = """
     new.student_key, new.school_year, new.school, new.district, new.lane, new.grade, new.shared,
@@ -59,4 +60,5 @@ FROM (SELECT DISTINCT * FROM unnest($1::uuid[], $2::int[]) AS a (student_key, sc
 WHERE r.student_key = a.student_key AND r.school_year = a.school_year AND NOT r.shared
   AND EXISTS (SELECT FROM absence_record other
               WHERE other.student_key = r.student_key AND other.school_year = r.school_year
-                AND other.school <> r.school)"""
+                AND other.school <> r.school)
+RETURNING r.student_key, r.school_year"""

@@ -61,6 +61,7 @@ WITH changed AS (
                      school_year_of(school_day) AS school_year
               FROM unnest($1::int[], $2::text[], $3::text[], $4::date[]) AS k (lane, district, school, school_day)) k
         JOIN school_year y USING (lane, district, school, school_year)
+        WHERE y.assumed <> no_days()
     ) y
     WHERE r.lane = y.lane AND r.district = y.district AND r.school = y.school AND r.school_year = y.school_year
       AND y.assumed & r.enrolled & ~ r.counted <> no_days()

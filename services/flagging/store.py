@@ -34,11 +34,12 @@ class StudentYear(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A student whose days changed enough to be judged again; `arrived`: the record is new."""
+    """A student who may have to be judged again: the record is new, or its own standing crossed a line."""
 
     student_key: UUID
     school_year: int
     arrived: bool
+    crossed: bool
 
 
 async def apply_marks(connection: asyncpg.Connection, marks: Sequence[Mark], *, lane: int) -> list[Candidate]:
@@ -97,13 +98,12 @@ async def rebuild(
 
 async def judge(connection: asyncpg.Connection, candidates: Sequence[Candidate]) -> None:
     """This will bring the flags of these students up to their days, with one event for each crossing."""
-    arrived = [candidate for candidate in candidates if candidate.arrived]
+    students = [(each.student_key, each.school_year) for each in candidates if each.crossed]
+    arrived = [(each.student_key, each.school_year) for each in candidates if each.arrived]
     if arrived:
-        await connection.execute(SHARE, [each.student_key for each in arrived], [each.school_year for each in arrived])
-    if candidates:
-        await connection.execute(
-            JUDGE, [each.student_key for each in candidates], [each.school_year for each in candidates], _now()
-        )
+        students += await connection.fetch(SHARE, *_transposed(arrived, 2))
+    if students:
+        await connection.execute(JUDGE, *_transposed(students, 2), _now())
 
 
 def _now() -> str:

@@ -41,17 +41,20 @@ SELECT 'school-days', lane, district, event_id, 'school-day.tallied.v1', json_bu
 FROM (SELECT tally.*, gen_random_uuid() AS event_id, nextval('tally_version') AS version FROM tally OFFSET 0) t
 ORDER BY version"""
 
-_PUBLISH_MONTHS = """, month AS (
+# MATERIALIZED: what is due by month is made once, not again for every student it is compared with.
+_PUBLISH_MONTHS = """, month AS MATERIALIZED (
     SELECT first_day, days_between(first_day, (first_day + INTERVAL '1 month')::date - 1, school_year) AS days,
         school_year
     FROM (SELECT DISTINCT school_year FROM due) y
     CROSS JOIN generate_series(0, 11) AS n
     CROSS JOIN LATERAL (SELECT (first_day_of(school_year) + n * INTERVAL '1 month')::date AS first_day) f
+), month_due AS MATERIALIZED (
+    SELECT {due}, m.first_day, m.days
+    FROM due d JOIN month m ON m.school_year = d.school_year AND m.days & d.days <> no_days()
 ), tally AS (
     SELECT r.student_key, r.district, r.school, r.grade, m.first_day,
         bit_count(r.counted & m.days) AS days_enrolled, bit_count(r.absent & m.days) AS days_absent
-    FROM due d JOIN absence_record r USING ({keys})
-    JOIN month m ON m.school_year = d.school_year AND m.days & d.days <> no_days()
+    FROM month_due m JOIN absence_record r USING ({keys})
     WHERE {which}
 )
 INSERT INTO outbox (topic, key, event_id, event_type, payload)
@@ -63,11 +66,19 @@ FROM (SELECT tally.*, gen_random_uuid() AS event_id, nextval('tally_version') AS
 ORDER BY version"""
 
 PUBLISH_CLOSED_MONTHS = f"WITH {_SCHOOLS}" + _PUBLISH_MONTHS.format(
-    keys="lane, district, school, school_year", which="r.counted & m.days <> no_days()", now="$6"
+    keys="lane, district, school, school_year",
+    due="d.lane, d.district, d.school, d.school_year",
+    which="r.counted & m.days <> no_days()",
+    now="$6",
 )
 
 # A correction may empty a month: that is published too, since the month had been.
 PUBLISH_CORRECTED_MONTHS = """WITH due AS MATERIALIZED (
     SELECT student_key, school_year, school COLLATE "C" AS school, days::bit(366) AS days
     FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[]) AS d (student_key, school_year, school, days)
-)""" + _PUBLISH_MONTHS.format(keys="student_key, school_year, school", which="true", now="$5")
+)""" + _PUBLISH_MONTHS.format(
+    keys="student_key, school_year, school",
+    due="d.student_key, d.school_year, d.school",
+    which="true",
+    now="$5",
+)
