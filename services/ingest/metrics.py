@@ -24,4 +24,6 @@ async def measure(context: Context) -> None:
         landed = await store.list_landed_counts(connection)
         gaps = await figures.list_gaps(connection)
     LANDED.replace({(row["district"], row["kind"]): row["records"] for row in landed})
+    for row in gaps:
+        FOREIGN.labels(row["district"])  # known at 0, or the first one would not be seen as an increase
     GAP.replace({(row["district"],): row["gap"] for row in gaps})

@@ -8,6 +8,14 @@ from aiokafka import ConsumerRecord, TopicPartition
 from services.runtime import telemetry
 
 _OF_A_PARTITION = (telemetry.LAG_RECORDS, telemetry.LAG_SECONDS, telemetry.POSITION, telemetry.LOG_END)
+_OF_A_GROUP = (
+    telemetry.RECORDS_IN,
+    telemetry.RECORDS_APPLIED,
+    telemetry.RECORDS_SKIPPED,
+    telemetry.HOLES,
+    telemetry.RETRIES,
+    telemetry.REBALANCES,
+)
 
 
 class Lag:
@@ -25,6 +33,11 @@ class Lag:
         # The oldest record not applied is no older than this: the last one applied, or the last time nothing waited.
         self._waiting_since: dict[TopicPartition, float] = {}
         self._in_hand: dict[TopicPartition, float] = {}
+        # Known from the start at 0: an increase from nothing to something would not be seen as one.
+        for metric in _OF_A_GROUP:
+            metric.labels(group)
+        for reason in ("decode", "handler"):
+            telemetry.RECORDS_DEAD.labels(group, reason)
         for topic in ("*",) if by_pattern else topics:
             telemetry.RECORD_AGE.observe(group, topic, value=0.0, times=0)
 

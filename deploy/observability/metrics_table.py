@@ -1,0 +1,57 @@
+"""The list of metrics as a table for people, and the closed list of labels with what bounds them."""
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+
+from deploy.observability.prometheus import SERVICES
+from services.runtime import telemetry
+from services.runtime.metric import ENTRIES, Entry
+
+LABELS = {
+    "group": "consumer group; one per subscription",
+    "topic": "topic of the contracts, a district's landing topic, or `*` for all landing topics",
+    "partition": "of a topic; 24 at most",
+    "reason": "closed list of a service's code",
+    "district": "declared districts",
+    "kind": "mark, retraction, roll, roster, rejected",
+    "effect": "applied, unchanged",
+    "stage": "of a request at the desk",
+    "state": "used, idle, most",
+    "timer": "declared timers of a service",
+    "part": "what is measured",
+    "route": "declared HTTP routes, never an address",
+    "method": "HTTP method",
+    "status": "HTTP status",
+}
+"""Every label there may be, and what keeps it small. Never a student, a school, an event or a person."""
+
+
+def listed() -> list[Entry]:
+    """This will give every metric of every service, the runtime's first."""
+    assert telemetry.RECORDS_IN is not None  # importing it has listed the runtime's
+    for service in SERVICES:
+        name = f"services.{service}.metrics"
+        if importlib.util.find_spec(name) is not None:
+            importlib.import_module(name)
+    return list(ENTRIES)
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """This will render the list in Markdown."""
+    lines = [
+        "# Metrics",
+        "",
+        "Written by `python -m deploy.observability.generate` from `services/runtime/telemetry.py` and each service's",
+        "`metrics.py`: change it there.",
+        "",
+        "| Metric | Kind | Labels | Meaning | Buckets |",
+        "|---|---|---|---|---|",
+    ]
+    for entry in entries:
+        labels = ", ".join(entry.labels)
+        buckets = ", ".join(f"{bound:g}" for bound in entry.buckets)
+        lines.append(f"| `{entry.name}` | {entry.kind} | {labels} | {entry.meaning} | {buckets} |")
+    lines += ["", "Besides these, every process tells `process_*` and `python_*` of itself.", "", "## Labels", ""]
+    lines += [f"- `{label}`: {bound}" for label, bound in LABELS.items()]
+    return "\n".join(lines) + "\n"

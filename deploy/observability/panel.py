@@ -1,0 +1,67 @@
+"""A panel is a question: what is asked, the queries that answer it, the unit of the answer, and how to read it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["number", "bars", "lines"]
+Unit = Literal["short", "s", "percentunit", "reqps", "bytes", "cps"]
+"""Grafana's names: a count, seconds, a share of 1, per second (requests or records), bytes."""
+
+DISTRICT = "$district"
+"""Stands in a query for the district that is chosen on the board."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """PromQL, and what its answer is called; `{{label}}` is filled in."""
+
+    expr: str
+    legend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One question. `well_below`/`well_above`: the line between green and red, where there is one."""
+
+    question: str
+    reading: str
+    unit: Unit
+    queries: tuple[Query, ...]
+    kind: Kind = "lines"
+    width: int = 12
+    well_below: float | None = None
+    well_above: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """One board: a question too, asked by somebody who has a minute."""
+
+    uid: str
+    title: str
+    purpose: str
+    panels: tuple[Panel, ...]
+    by_district: bool = False
+
+
+def asks(
+    question: str,
+    *answers: tuple[str, str],
+    reading: str,
+    unit: Unit = "short",
+    kind: Kind = "lines",
+    width: int = 12,
+    well_below: float | None = None,
+    well_above: float | None = None,
+) -> Panel:
+    """This will make a panel from its question and its (legend, PromQL) pairs."""
+    return Panel(
+        question=question,
+        reading=reading,
+        unit=unit,
+        queries=tuple(Query(expr=expr, legend=legend) for legend, expr in answers),
+        kind=kind,
+        width=width,
+        well_below=well_below,
+        well_above=well_above,
+    )

@@ -1,0 +1,114 @@
+"""Recording rules: what boards and alerts share, computed once. The alerts themselves are in alerts.py."""
+
+from dataclasses import dataclass
+
+from deploy.observability.slo import PROMISES, WINDOWS
+
+CONSUMERS = {
+    "leap-ingest": "ingest",
+    "leap-ingest-receipts": "ingest",
+    "leap-flagging": "flagging",
+    "leap-scheduling": "scheduling",
+    "leap-visitlog": "visitlog",
+    "leap-reporting": "reporting",
+}
+"""Each consumer group and the service it belongs to: one that is missing is missed by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One recorded series. The comment is for whoever reads the generated file."""
+
+    name: str
+    expr: str
+    labels: dict[str, str] | None = None
+
+    def as_rule(self) -> dict[str, object]:
+        """This will give the rule as Prometheus reads it."""
+        return {"record": self.name, "expr": self.expr, **({"labels": self.labels} if self.labels else {})}
+
+
+# A worker that is frozen can't say how far behind it is. What was last known, plus the time since, is the most that
+# can be true: what is not known to be small counts as large.
+LAG_SECONDS = """max by (group) (leap_lag_seconds)
+or
+max by (group) (last_over_time(leap_lag_seconds[30m]))
+  + (time() - max by (group) (max_over_time(timestamp(leap_lag_seconds)[30m:15s])))"""
+
+_EXPECTED = "max by (district) (leap_schools_expected)"
+_REPORTED = "max by (district) (leap_schools_reported)"
+
+# Every process of a service says the same about its counts: the max, not the sum.
+_PUBLISHED_MARKS = 'sum by (district) (max by (district, kind) (leap_landed_total{kind=~"mark|retraction"} offset 5m))'
+_DEALT_WITH_MARKS = "sum by (district) (max by (district, effect) (leap_marks_total))"
+
+
+def _gap_between(hop: str, ours: str, group: str) -> str:
+    # While the next hop is behind, a difference is not a gap but a wait, which the lag shows.
+    return (
+        f'label_replace(max by (district) (leap_flags) - max by (district) ({ours}), "hop", "{hop}", "", "")'
+        f' and on () (leap:lag:seconds{{group="{group}"}} < 60)'
+    )
+
+
+CONSERVATION = "\nor\n".join(
+    (
+        'label_replace(max by (district) (leap_landed_gap_records), "hop", "landed", "", "")',
+        # A crash of ingest publishes twice, and the second time counts as unchanged: only what is missing is a gap.
+        f'label_replace(clamp_min({_PUBLISHED_MARKS} - {_DEALT_WITH_MARKS}, 0), "hop", "decided", "", "")'
+        ' and on () (leap:lag:seconds{group="leap-flagging"} < 60)',
+        _gap_between("queued", "leap_desk_flags", "leap-scheduling"),
+        _gap_between("reported", "leap_report_flags", "leap-reporting"),
+    )
+)
+
+RECORDS = (
+    Record(name="leap:lag:seconds", expr=LAG_SECONDS),
+    Record(name="leap:conservation_gap:records", expr=CONSERVATION),
+    Record(name="leap:districts_expected:count", expr=f"count({_EXPECTED} > 0) or vector(0)"),
+    Record(name="leap:districts_complete:count", expr=f"count({_REPORTED} >= ({_EXPECTED} > 0)) or vector(0)"),
+    Record(
+        name="leap:district_days_late:ratio",
+        expr=(
+            "(1 - leap:districts_complete:count / (leap:districts_expected:count > 0))"
+            " and on () (max(leap_rolls_due) == 1)"
+        ),
+    ),
+    Record(
+        name="leap:record_age:p99_seconds",
+        expr=("histogram_quantile(0.99, sum by (group, topic, le) (rate(leap_record_age_seconds_bucket[5m]))) >= 0"),
+    ),
+    Record(
+        name="leap:record_age:p50_seconds",
+        expr=("histogram_quantile(0.5, sum by (group, topic, le) (rate(leap_record_age_seconds_bucket[5m]))) >= 0"),
+    ),
+)
+
+
+def promise_records(windows: tuple[str, ...]) -> list[Record]:
+    """This will give, per promise and window, the share that broke it."""
+    return [
+        Record(
+            name=f"leap:slo_bad:ratio_rate{window}",
+            expr=promise.bad_ratio.replace("WINDOW", window),
+            labels={"slo": promise.name},
+        )
+        for promise in PROMISES
+        for window in windows
+    ]
+
+
+def recording_groups() -> list[dict[str, object]]:
+    """This will give the recording rules as Prometheus reads them; long windows are computed less often."""
+    short = tuple(window for window in WINDOWS if not window.endswith("d"))
+    return [
+        {"name": "leap figures", "rules": [each.as_rule() for each in RECORDS]},
+        {"name": "leap promises", "rules": [each.as_rule() for each in promise_records(short)]},
+        {
+            "name": "leap promises over days",
+            "interval": "2m",
+            "rules": [
+                each.as_rule() for each in promise_records(tuple(window for window in WINDOWS if window.endswith("d")))
+            ],
+        },
+    ]
