@@ -58,6 +58,7 @@ class _Flag(Event):
     )
     recent: RecentDays | None = None
     chronic_last_year: bool | None = None
+    new_to_district: bool | None = Field(default=None, description="enrolled in another district before")
 
 
 class FlagRaised(_Flag):

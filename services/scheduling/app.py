@@ -1,16 +1,18 @@
-"""Scheduling, as a table: what it reads and what it offers."""
+"""Scheduling, as a table: what it reads, what it does by itself, and what it offers."""
 
 from pathlib import Path
 
-from services.runtime.service import Service
+from services.runtime.service import Service, Timer
 from services.runtime.subscription import Subscription
 from services.scheduling import metrics
 from services.scheduling.api import routes
-from services.scheduling.handlers import decode, on_events
+from services.scheduling.handlers.events import decode, on_events
+from services.scheduling.handlers.follow_ups import open_follow_ups
+from services.scheduling.handlers.pricing import price_waiting
 
 EVENTS = Subscription(
     group="leap-scheduling",
-    topics=("absence-flags", "household-contacts", "visit-log"),
+    topics=("absence-flags", "household-contacts", "school-calendar", "visit-log"),
     decode=decode,
     handle=on_events,
 )
@@ -20,5 +22,9 @@ service = Service(
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(EVENTS,),
+    timers=(
+        Timer(name="price waiting", every_seconds=300, run=price_waiting),
+        Timer(name="open follow-ups", every_seconds=60, run=open_follow_ups),
+    ),
     routes=routes,
 )

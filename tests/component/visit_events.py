@@ -10,13 +10,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 from aiokafka import ConsumerRecord
-from fastapi import APIRouter, FastAPI
 
 from contracts import events
-from services.runtime.service import Context, Service
-from services.runtime.settings import Settings
+from services.runtime.people import People
+from services.runtime.service import Service
 from services.runtime.subscription import Subscription
-from services.runtime.testing import RecordingPublisher, deliver, record
+from services.runtime.testing import deliver, record, served
+from tests.people import headers
 
 MORNING = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 DISTRICT = "hartford"
@@ -127,18 +127,20 @@ def of_visit(model: type[events.Event], **fields: Any) -> events.Event:
 class World:
     """One service on a real database: what Kafka brings, what people ask, what is published."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", service: Service) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", service: Service, people: People | None = None, acting: str = "ana"
+    ) -> None:
         self.pool = pool
         self.subscription: Subscription = service.subscriptions[0]
         self._offsets: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)
-        assert service.routes is not None
-        settings = Settings.model_construct()
-        router: APIRouter = service.routes(Context(settings, pool, RecordingPublisher()))  # type: ignore[arg-type]
-        app = FastAPI()
-        app.include_router(router)
-        self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app), base_url="http://test", headers={"X-Leap-Actor": "ana"}
-        )
+        self._app = served(service, pool, people)
+        self.http = self.acting_as(acting)
+
+    def acting_as(self, name: str) -> httpx.AsyncClient:
+        """A program that acts for the person."""
+        # A failure that the application answers with 500 must reach the test as that answer.
+        transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers(name))
 
     def record(self, topic: str, value: events.Event | bytes | None, key: str | None = None) -> ConsumerRecord:
         payload = value.model_dump_json() if isinstance(value, events.Event) else value

@@ -1,10 +1,10 @@
-"""What events do to scheduling's tables: a batch costs a handful of statements, whatever its size.
+"""What flags and contacts do to scheduling's tables: a batch costs a handful of statements, whatever its size.
 
 Whoever touches requests locks them first and in the order of their household keys, so no two writers deadlock.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -34,10 +34,12 @@ async def lock_open_requests(
 
 
 async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> list[asyncpg.Record]:
-    """This will keep each student's newest flag and return the students whose flag rose, fell or moved house.
+    """This will keep each student's newest flag and return the students whose flag is another now.
 
     Rows: student_key, household_key, district, school, grade, level, days_absent, days_enrolled, school_year,
-    version. The newest version of the newest school year stands; older and repeated ones change nothing.
+    version, as_of, absent_days and corrected_days as text "{2026-09-01,...}", last_20_absent, last_20_counted,
+    before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district.
+    The newest version of the newest school year stands; older and repeated ones change nothing.
     """
     if not rows:
         return []
@@ -46,27 +48,36 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
         WITH newest AS (
             SELECT DISTINCT ON (student_key) *
             FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
-                        $8::integer[], $9::integer[], $10::integer[])
+                        $8::integer[], $9::integer[], $10::integer[], $11::date[], $12::text[], $13::text[],
+                        $14::integer[], $15::integer[], $16::integer[], $17::integer[], $18::integer[],
+                        $19::boolean[], $20::boolean[])
                 AS f (student_key, household_key, district, school, grade, level, days_absent, days_enrolled,
-                      school_year, version)
+                      school_year, version, as_of, absent_days, corrected_days, last_20_absent, last_20_counted,
+                      before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district)
             ORDER BY student_key, school_year DESC, version DESC
         ), kept AS (
-            INSERT INTO flagged_student AS kept (student_key, household_key, district, school, grade, level,
-                                                 days_absent, days_enrolled, school_year, version)
+            INSERT INTO flagged_student AS kept (
+                student_key, household_key, district, school, grade, level, days_absent, days_enrolled, school_year,
+                version, as_of, absent_days, corrected_days, last_20_absent, last_20_counted, before_20_absent,
+                before_20_counted, spell, chronic_last_year, new_to_district)
             SELECT student_key, household_key, district, school, grade, level, days_absent, days_enrolled,
-                   school_year, version
+                   school_year, version, as_of, absent_days::date[], corrected_days::date[], last_20_absent,
+                   last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district
             FROM newest ORDER BY student_key
             ON CONFLICT (student_key) DO UPDATE
             SET household_key = EXCLUDED.household_key, district = EXCLUDED.district, school = EXCLUDED.school,
                 grade = EXCLUDED.grade, level = EXCLUDED.level, days_absent = EXCLUDED.days_absent,
                 days_enrolled = EXCLUDED.days_enrolled, school_year = EXCLUDED.school_year,
-                version = EXCLUDED.version
+                version = EXCLUDED.version, as_of = EXCLUDED.as_of, absent_days = EXCLUDED.absent_days,
+                corrected_days = EXCLUDED.corrected_days, last_20_absent = EXCLUDED.last_20_absent,
+                last_20_counted = EXCLUDED.last_20_counted, before_20_absent = EXCLUDED.before_20_absent,
+                before_20_counted = EXCLUDED.before_20_counted, spell = EXCLUDED.spell,
+                chronic_last_year = EXCLUDED.chronic_last_year, new_to_district = EXCLUDED.new_to_district
             WHERE (EXCLUDED.school_year, EXCLUDED.version) > (kept.school_year, kept.version)
-            RETURNING new.household_key, old.household_key AS former_household_key,
+            RETURNING new.student_key, new.household_key, old.household_key AS former_household_key,
                       new.level <> 'none' AS flagged, coalesce(old.level, 'none') <> 'none' AS was_flagged
         )
-        SELECT household_key, former_household_key, flagged, was_flagged FROM kept
-        WHERE flagged <> was_flagged OR household_key <> former_household_key
+        SELECT student_key, household_key, former_household_key, flagged, was_flagged FROM kept
         """,
         *(list(column) for column in zip(*rows, strict=True)),
     )
@@ -74,35 +85,38 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
 
 
 async def open_requests(
-    connection: asyncpg.Connection, *, households: Sequence[UUID], as_of: datetime
+    connection: asyncpg.Connection, *, households: Sequence[UUID], today: date, as_of: datetime
 ) -> list[asyncpg.Record]:
-    """This will open a request for each household that has none, and return one row per student of those opened.
+    """This will open a request for each household that has none, and let the flag join where there is one.
 
-    A household with an open request keeps it: the sibling joins, and a note that no flag was left is taken off.
+    Not where a decline is respected: the family said no, whichever child is flagged next. A note that no flag was
+    left is taken off. Returns one row per flagged student of each request that changed; `is_new` for the opened.
     """
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         WITH opened AS (
-            INSERT INTO request AS standing (household_key, district, school, opened_at)
-            SELECT DISTINCT ON (household_key) household_key, district, school, $2::timestamptz
-            FROM flagged_student
+            INSERT INTO request AS standing (household_key, district, school, opened_at, tries_from, aged_from)
+            SELECT DISTINCT ON (household_key) household_key, district, school, $2::timestamptz, $2, $3::date
+            FROM flagged_student AS s
             WHERE household_key = ANY ($1::uuid[]) AND level <> 'none'
+              AND NOT EXISTS (SELECT FROM request AS d
+                              WHERE d.household_key = s.household_key AND d.respected_until > $3)
             ORDER BY household_key, student_key
             ON CONFLICT (household_key) WHERE stage <> 'closed' DO UPDATE
             SET flags_cleared_at = NULL, version = standing.version + 1
-            WHERE standing.flags_cleared_at IS NOT NULL
-            RETURNING new.request_id, new.household_key, new.district, new.school, new.version,
-                      old.request_id IS NULL AS is_new
+            RETURNING new.request_id, new.household_key, new.district, new.school, new.version, new.stage,
+                      old.request_id IS NULL AS is_new, old.flags_cleared_at IS NOT NULL AS was_cleared
         )
-        SELECT o.request_id, o.household_key, o.district, o.school AS request_school, o.version, s.student_key,
-               s.school, s.grade, s.level, s.days_absent, s.days_enrolled
+        SELECT o.request_id, o.household_key, o.district, o.school AS request_school, o.version, o.stage, o.is_new,
+               o.was_cleared, s.student_key, s.school, s.grade, s.level, s.days_absent, s.days_enrolled
         FROM opened AS o JOIN flagged_student AS s USING (household_key)
-        WHERE o.is_new AND s.level <> 'none'
+        WHERE s.level <> 'none'
           AND s.household_key = ANY ($1::uuid[])  -- said again for the index: the join alone scans every student
         ORDER BY o.household_key, s.student_key
         """,
         list(households),
         as_of,
+        today,
     )
     return rows
 
@@ -112,7 +126,8 @@ async def withdraw_or_annotate(
 ) -> list[asyncpg.Record]:
     """This will close the untouched requests of households with no flag left, and note the fact on the others.
 
-    Returns the closed ones. Untouched: nobody claimed it, or the lease lapsed without any contact.
+    Untouched: nobody claimed it, or the lease lapsed without any contact; a promise or a wish to reopen is a touch.
+    Returns each changed request with the stage it came from and, as JSON, the children whose flags went.
     """
     rows: list[asyncpg.Record] = await connection.fetch(
         """
@@ -120,13 +135,14 @@ async def withdraw_or_annotate(
             UPDATE request AS r
             SET stage = CASE WHEN untouched THEN 'closed' ELSE stage END,
                 closed_because = CASE WHEN untouched THEN 'no_longer_flagged' END,
+                closed_at = CASE WHEN untouched THEN $2::timestamptz END,
                 claimed_by = CASE WHEN NOT untouched THEN claimed_by END,
                 claimed_until = CASE WHEN NOT untouched THEN claimed_until END,
                 flags_cleared_at = $2,
                 version = version + 1
             FROM (
                 SELECT request_id AS touched_id,
-                       stage = 'new' OR (stage = 'claimed' AND claimed_until <= $2) AS untouched
+                       NOT pinned AND (stage = 'new' OR (stage = 'claimed' AND claimed_until <= $2)) AS untouched
                 FROM request WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed'
             ) AS judged
             WHERE r.request_id = judged.touched_id
@@ -134,14 +150,31 @@ async def withdraw_or_annotate(
               AND r.flags_cleared_at IS NULL
               AND NOT EXISTS (SELECT FROM flagged_student AS s
                               WHERE s.household_key = r.household_key AND s.level <> 'none')
-            RETURNING r.request_id, r.household_key, r.district, r.version, r.stage
+            RETURNING new.request_id, new.household_key, new.district, new.version, new.stage,
+                      old.stage AS from_stage
         )
-        SELECT request_id, household_key, district, version FROM unflagged WHERE stage = 'closed'
+        SELECT u.*, coalesce(gone.children, '[]') AS children
+        FROM unflagged AS u LEFT JOIN LATERAL (
+            SELECT json_agg(json_build_object(
+                       'student_key', student_key, 'days_absent', days_absent, 'days_enrolled', days_enrolled,
+                       'corrected_days', corrected_days) ORDER BY student_key) AS children
+            FROM flagged_student AS s WHERE s.household_key = u.household_key
+        ) AS gone ON true
+        ORDER BY u.household_key
         """,
         list(households),
         as_of,
     )
     return rows
+
+
+async def open_request_ids(connection: asyncpg.Connection, households: Sequence[UUID]) -> list[UUID]:
+    """This will find the open requests of these households."""
+    rows = await connection.fetch(
+        "SELECT request_id FROM request WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed'",
+        list(households),
+    )
+    return [row["request_id"] for row in rows]
 
 
 async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -178,35 +211,3 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
 async def forget_contacts(connection: asyncpg.Connection, households: Sequence[UUID]) -> None:
     """This will delete the contact data of these households."""
     await connection.execute("DELETE FROM household_contact WHERE household_key = ANY ($1::uuid[])", list(households))
-
-
-async def apply_logged_visits(connection: asyncpg.Connection, rows: Sequence[tuple[UUID, str, str]]) -> None:
-    """This will mark visits attempted or completed and move their requests on. Rows: visit_id, state, stage.
-
-    Completed wins over attempted, and a visit moves its request once: a repeated log changes nothing.
-    """
-    if not rows:
-        return
-    await connection.execute(
-        """
-        WITH logged AS (
-            SELECT DISTINCT ON (visit_id) visit_id, state, stage
-            FROM unnest($1::uuid[], $2::text[], $3::text[]) AS l (visit_id, state, stage)
-            ORDER BY visit_id, state = 'completed' DESC
-        ), moved AS (
-            UPDATE visit SET state = logged.state FROM logged
-            WHERE visit.visit_id = logged.visit_id
-              AND (visit.state IN ('scheduled', 'cancelled')
-                   OR (visit.state = 'attempted' AND logged.state = 'completed'))
-            RETURNING visit.request_id, logged.state, logged.stage
-        ), next AS (
-            SELECT DISTINCT ON (request_id) request_id, state, stage FROM moved
-            ORDER BY request_id, state = 'completed' DESC
-        )
-        UPDATE request SET stage = next.stage, version = version + 1 FROM next
-        WHERE request.request_id = next.request_id AND request.stage IN ('agreed', 'paired', 'contacting')
-          AND request.stage <> next.stage
-          AND (next.state = 'completed' OR request.stage = 'paired')
-        """,
-        *(list(column) for column in zip(*rows, strict=True)),
-    )

@@ -1,4 +1,4 @@
-"""What people do to scheduling's tables, one row at a time, and what they are shown of them."""
+"""What people do to scheduling's requests, one row at a time, and what they are shown of them."""
 
 import json
 from collections.abc import Sequence
@@ -8,41 +8,10 @@ from uuid import UUID
 
 import asyncpg
 
-from services.scheduling.visits import Answer, Request, Stage, VisitState
+from services.scheduling.store.changes import REQUEST_COLUMNS, find_request, lock_request, request_of
+from services.scheduling.visits import Answer, Request, Way
 
-REQUEST_COLUMNS = """request_id, household_key, district, school, stage, closed_because, version, claimed_by,
-    claimed_until, contact_again_on, flags_cleared_at, opened_at"""
-
-
-def _request(row: asyncpg.Record) -> Request:
-    return Request(
-        request_id=row["request_id"],
-        household_key=row["household_key"],
-        district=row["district"],
-        school=row["school"],
-        stage=Stage(row["stage"]),
-        closed_because=row["closed_because"],
-        version=row["version"],
-        claimed_by=row["claimed_by"],
-        claimed_until=row["claimed_until"],
-        contact_again_on=row["contact_again_on"],
-        flags_cleared_at=row["flags_cleared_at"],
-        opened_at=row["opened_at"],
-    )
-
-
-async def find_request(connection: asyncpg.Connection, request_id: UUID) -> Request | None:
-    """This will read one request, without a lock."""
-    row = await connection.fetchrow(f"SELECT {REQUEST_COLUMNS} FROM request WHERE request_id = $1", request_id)
-    return _request(row) if row else None
-
-
-async def lock_request(connection: asyncpg.Connection, request_id: UUID) -> Request | None:
-    """This will read one request and make other writers of it wait."""
-    row = await connection.fetchrow(
-        f"SELECT {REQUEST_COLUMNS} FROM request WHERE request_id = $1 FOR UPDATE", request_id
-    )
-    return _request(row) if row else None
+__all__ = ["REQUEST_COLUMNS", "find_request", "lock_request", "request_of"]
 
 
 async def claim(
@@ -50,234 +19,218 @@ async def claim(
     *,
     request_id: UUID,
     version: int,
+    districts: Sequence[str] | None,
     actor: str,
     claimed_until: datetime,
     as_of: datetime,
-) -> Request | None:
-    """This will take the lease in one statement, or change nothing when the request is held, stale or closed."""
+) -> tuple[Request, str] | None:
+    """This will take the lease in one statement, or change nothing when the request is held, stale, closed or foreign.
+
+    Returns the request and the stage it came from. `districts`: where it may lie; None for anywhere.
+    """
     row = await connection.fetchrow(
         f"""
-        UPDATE request
-        SET claimed_by = $3, claimed_until = $4, version = version + 1,
-            stage = CASE stage WHEN 'new' THEN 'claimed' ELSE stage END
-        WHERE request_id = $1 AND version = $2 AND stage <> 'closed'
-          AND (claimed_by IS NULL OR claimed_by = $3 OR claimed_until <= $5)
-        RETURNING {REQUEST_COLUMNS}
+        WITH claimed AS (
+            UPDATE request
+            SET claimed_by = $3, claimed_until = $4, version = version + 1,
+                stage = CASE stage WHEN 'new' THEN 'claimed' ELSE stage END
+            WHERE request_id = $1 AND version = $2 AND stage <> 'closed'
+              AND ($6::text[] IS NULL OR district = ANY ($6))
+              AND (claimed_by IS NULL OR claimed_by = $3 OR claimed_until <= $5)
+            RETURNING new.*, old.stage AS from_stage, to_jsonb(old) - 'priority' AS before
+        ), {_TOLD}
+        SELECT {REQUEST_COLUMNS}, from_stage FROM claimed
         """,
         request_id,
         version,
         actor,
         claimed_until,
         as_of,
+        None if districts is None else list(districts),
     )
-    return _request(row) if row else None
+    return (request_of(row), row["from_stage"]) if row else None
+
+
+# A claim and its row of history are one statement: nobody holds a request that does not say since when.
+_TOLD = """told AS (
+            INSERT INTO request_history (request_id, version, what, from_stage, to_stage, actor, at, before)
+            SELECT request_id, version, 'claimed', from_stage, stage, $3, $5, before FROM claimed
+        )"""
 
 
 async def claim_next(
-    connection: asyncpg.Connection, *, district: str | None, actor: str, claimed_until: datetime, as_of: datetime
-) -> Request | None:
-    """This will lease the longest waiting request that nobody holds; None when nothing waits.
+    connection: asyncpg.Connection,
+    *,
+    district: str,
+    actor: str,
+    claimed_until: datetime,
+    today: date,
+    as_of: datetime,
+) -> tuple[Request, str] | None:
+    """This will lease the request of highest priority that nobody holds; None when nothing waits.
 
     SKIP LOCKED: two schedulers at the same instant get two requests, and neither waits for the other.
+    Returns the request and the stage it came from.
     """
     row = await connection.fetchrow(
         f"""
-        UPDATE request
-        SET claimed_by = $2, claimed_until = $3, version = version + 1,
-            stage = CASE stage WHEN 'new' THEN 'claimed' ELSE stage END
-        WHERE request_id = (
-            SELECT request_id FROM request
-            WHERE stage IN ('new', 'claimed', 'contacting')
-              AND ($1::text IS NULL OR district = $1)
-              AND (claimed_until IS NULL OR claimed_until <= $4)
-              AND (contact_again_on IS NULL OR contact_again_on <= ($4 AT TIME ZONE 'America/New_York')::date)
-            ORDER BY request_id LIMIT 1 FOR UPDATE SKIP LOCKED
-        )
-        RETURNING {REQUEST_COLUMNS}
+        WITH claimed AS (
+            UPDATE request
+            SET claimed_by = $3, claimed_until = $4, version = version + 1,
+                stage = CASE stage WHEN 'new' THEN 'claimed' ELSE stage END
+            WHERE request_id = (
+                SELECT request_id FROM request
+                WHERE stage IN ('new', 'claimed', 'contacting') AND district = $1
+                  AND (claimed_until IS NULL OR claimed_until <= $5)
+                  AND (contact_again_on IS NULL OR contact_again_on <= $2)
+                ORDER BY pinned DESC, points DESC, request_id LIMIT 1 FOR UPDATE SKIP LOCKED
+            )
+            RETURNING new.*, old.stage AS from_stage, to_jsonb(old) - 'priority' AS before
+        ), {_TOLD}
+        SELECT {REQUEST_COLUMNS}, from_stage FROM claimed
         """,
         district,
+        today,
         actor,
         claimed_until,
         as_of,
     )
-    return _request(row) if row else None
-
-
-async def save_stage(
-    connection: asyncpg.Connection, *, request_id: UUID, stage: Stage, contact_again_on: date | None = None
-) -> Request:
-    """This will set the stage of a locked request, count the version up, and end the lease of a closed one."""
-    (row,) = await connection.fetch(
-        f"""
-        UPDATE request
-        SET stage = $2, contact_again_on = $3, version = version + 1,
-            closed_because = CASE WHEN $2 = 'closed' THEN 'declined' END,
-            claimed_by = CASE WHEN $2 <> 'closed' THEN claimed_by END,
-            claimed_until = CASE WHEN $2 <> 'closed' THEN claimed_until END
-        WHERE request_id = $1
-        RETURNING {REQUEST_COLUMNS}
-        """,
-        request_id,
-        stage.value,
-        contact_again_on,
-    )
-    return _request(row)
+    return (request_of(row), row["from_stage"]) if row else None
 
 
 async def record_contact_attempt(
-    connection: asyncpg.Connection, *, request: Request, answer: Answer, actor: str, as_of: datetime
-) -> None:
-    """This will append what came of one contact."""
-    await connection.execute(
-        """
-        INSERT INTO contact_attempt (request_id, request_version, answer, contact_again_on, made_by, made_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        """,
-        request.request_id,
-        request.version,
-        answer.value,
-        request.contact_again_on,
-        actor,
-        as_of,
-    )
-
-
-async def scheduled_visit(connection: asyncpg.Connection, request_id: UUID) -> UUID | None:
-    """This will find the visit that still lies ahead of a request."""
-    visit_id: UUID | None = await connection.fetchval(
-        "SELECT visit_id FROM visit WHERE request_id = $1 AND state = 'scheduled'", request_id
-    )
-    return visit_id
-
-
-async def open_visit(connection: asyncpg.Connection, request_id: UUID) -> UUID:
-    """This will add a scheduled visit to a request."""
-    visit_id: UUID = await connection.fetchval(
-        "INSERT INTO visit (request_id) VALUES ($1) RETURNING visit_id", request_id
-    )
-    return visit_id
-
-
-async def set_visit_state(connection: asyncpg.Connection, visit_id: UUID, state: VisitState) -> None:
-    """This will say what became of a visit."""
-    await connection.execute("UPDATE visit SET state = $2 WHERE visit_id = $1", visit_id, state.value)
-
-
-async def append_appointment(
     connection: asyncpg.Connection,
     *,
-    visit_id: UUID,
-    starts_at: datetime,
-    place: str,
-    language: str,
-    pair: tuple[str, str],
+    request: Request,
+    way: Way,
+    answer: Answer,
+    contact_again_on: date | None,
     actor: str,
     as_of: datetime,
 ) -> None:
-    """This will write the next revision of a visit's appointment; earlier ones stay.
-
-    Raises asyncpg's CheckViolationError, leap101_is_current, for a visitor unknown or without valid training.
-    """
+    """This will append what came of one contact, under the version it made of the request."""
     await connection.execute(
         """
-        INSERT INTO appointment (visit_id, revision, starts_at, place, language, first_visitor, second_visitor,
-                                 made_by, made_at)
-        SELECT $1, coalesce(max(revision), 0) + 1, $2, $3, $4, $5, $6, $7, $8 FROM appointment WHERE visit_id = $1
+        INSERT INTO contact_attempt (request_id, request_version, way, answer, contact_again_on, made_by, made_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         """,
-        visit_id,
-        starts_at,
-        place,
-        language,
-        pair[0],
-        pair[1],
+        request.request_id,
+        request.version,
+        way.value,
+        answer.value,
+        contact_again_on,
         actor,
         as_of,
     )
 
 
-async def household_language(connection: asyncpg.Connection, household_key: UUID) -> str:
-    """This will name the household's language; English where nothing is known."""
-    language: str | None = await connection.fetchval(
-        "SELECT language FROM household_contact WHERE household_key = $1", household_key
+async def withdraw_answer(connection: asyncpg.Connection, *, request: Request, as_of: datetime) -> None:
+    """This will note on the contact that made the request's standing version that its answer was entered wrongly."""
+    await connection.execute(
+        "UPDATE contact_attempt SET withdrawn_at = $3 WHERE request_id = $1 AND request_version = $2",
+        request.request_id,
+        request.version,
+        as_of,
     )
-    return language or "en"
 
 
-async def save_visitor(
-    connection: asyncpg.Connection,
-    *,
-    visitor_id: str,
-    district: str,
-    languages: Sequence[str],
-    valid_from: date,
-    valid_until: date,
-    version: int,
-) -> int | None:
-    """This will register a visitor (version 0) or renew one whose version is `version`; None when it is another.
-
-    Returns the visitor's new version.
-    """
-    saved: int | None = await connection.fetchval(
+async def attempts(connection: asyncpg.Connection, request_id: UUID) -> list[dict[str, Any]]:
+    """This will read every contact with the family about a request, oldest first."""
+    rows = await connection.fetch(
         """
-        INSERT INTO visitor AS kept (visitor_id, district, languages, leap101_valid_from, leap101_valid_until)
-        SELECT $1, $2, $3::text[], $4, $5
-        WHERE $6 = 0 OR EXISTS (SELECT FROM visitor WHERE visitor_id = $1)
-        ON CONFLICT (visitor_id) DO UPDATE
-        SET district = EXCLUDED.district, languages = EXCLUDED.languages,
-            leap101_valid_from = EXCLUDED.leap101_valid_from, leap101_valid_until = EXCLUDED.leap101_valid_until,
-            version = kept.version + 1
-        WHERE kept.version = $6
-        RETURNING version
+        SELECT request_version, way, answer, contact_again_on, made_by, made_at, withdrawn_at FROM contact_attempt
+        WHERE request_id = $1 ORDER BY request_version
         """,
-        visitor_id,
-        district,
-        list(languages),
-        valid_from,
-        valid_until,
-        version,
+        request_id,
     )
-    return saved
+    return [dict(row) for row in rows]
+
+
+async def tries_in_vain(connection: asyncpg.Connection, request: Request) -> list[datetime]:
+    """This will read when the family was tried in vain since it was last reached, or the request last opened."""
+    rows = await connection.fetch(
+        """
+        SELECT made_at FROM contact_attempt
+        WHERE request_id = $1 AND withdrawn_at IS NULL AND answer = 'not_reached' AND made_at >= $2
+          AND request_version > coalesce((SELECT max(request_version) FROM contact_attempt
+                                          WHERE request_id = $1 AND withdrawn_at IS NULL
+                                            AND answer <> 'not_reached'), 0)
+        ORDER BY made_at
+        """,
+        request.request_id,
+        request.tries_from,
+    )
+    return [row["made_at"] for row in rows]
+
+
+async def flags_stand(connection: asyncpg.Connection, household_key: UUID) -> bool:
+    """This will tell whether any child of the household is flagged."""
+    stand: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM flagged_student WHERE household_key = $1 AND level <> 'none')", household_key
+    )
+    return stand
+
+
+async def other_open_request(connection: asyncpg.Connection, request: Request) -> bool:
+    """This will tell whether the household has another request that is open."""
+    other: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM request
+                       WHERE household_key = $1 AND stage <> 'closed' AND request_id <> $2)
+        """,
+        request.household_key,
+        request.request_id,
+    )
+    return other
+
+
+async def students(connection: asyncpg.Connection, household_key: UUID) -> list[dict[str, Any]]:
+    """This will read a household's students with their newest flags and the days behind them."""
+    rows = await connection.fetch(
+        """
+        SELECT student_key, school, grade, level, days_absent, days_enrolled, as_of, absent_days, corrected_days,
+               last_20_absent, last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year,
+               new_to_district
+        FROM flagged_student WHERE household_key = $1 ORDER BY student_key
+        """,
+        household_key,
+    )
+    return [dict(row) for row in rows]
+
+
+async def reasons(connection: asyncpg.Connection, request_id: UUID) -> tuple[dict[str, Any] | None, int]:
+    """This will read what a request was priced by, and the school days by which its target is missed."""
+    row = await connection.fetchrow("SELECT priority, days_beyond FROM request WHERE request_id = $1", request_id)
+    if row is None or row["priority"] is None:
+        return None, 0
+    return json.loads(row["priority"]), row["days_beyond"]
 
 
 async def list_requests(
-    connection: asyncpg.Connection, *, district: str | None, stage: str | None, after: UUID | None, limit: int
+    connection: asyncpg.Connection,
+    *,
+    districts: Sequence[str] | None,
+    stage: str | None,
+    after: Request | None,
+    limit: int,
 ) -> list[Request]:
-    """This will list requests, longest waiting first; without a stage, all open ones. `after` pages on."""
+    """This will list requests, most urgent first; without a stage, all open ones. `after`: a page's last request."""
     rows = await connection.fetch(
         f"""
         SELECT {REQUEST_COLUMNS} FROM request
-        WHERE ($1::text IS NULL OR district = $1)
+        WHERE ($1::text[] IS NULL OR district = ANY ($1))
           AND (stage = $2 OR ($2::text IS NULL AND stage <> 'closed'))
-          AND ($3::uuid IS NULL OR request_id > $3)
-        ORDER BY request_id LIMIT $4
+          AND ($3::uuid IS NULL OR (NOT pinned, -points, request_id) > (NOT $4::boolean, -$5::integer, $3))
+        ORDER BY pinned DESC, points DESC, request_id LIMIT $6
         """,
-        district,
+        None if districts is None else list(districts),
         stage,
-        after,
+        after and after.request_id,
+        after and after.pinned,
+        after and after.points,
         limit,
     )
-    return [_request(row) for row in rows]
-
-
-async def students_and_visits(connection: asyncpg.Connection, request: Request) -> tuple[list[Any], list[Any]]:
-    """This will read a household's students with their newest flags, and the request's visits, newest last."""
-    students = await connection.fetch(
-        """
-        SELECT student_key, school, grade, level, days_absent, days_enrolled FROM flagged_student
-        WHERE household_key = $1 ORDER BY student_key
-        """,
-        request.household_key,
-    )
-    visits = await connection.fetch(
-        """
-        SELECT DISTINCT ON (visit_id) visit_id, state, starts_at, place, language,
-               ARRAY[first_visitor, second_visitor] AS pair, revision
-        FROM visit JOIN appointment USING (visit_id)
-        WHERE request_id = $1 ORDER BY visit_id, revision DESC
-        """,
-        request.request_id,
-    )
-    return [dict(row) for row in students], [dict(row) for row in visits]
+    return [request_of(row) for row in rows]
 
 
 async def disclose_contact(
@@ -303,9 +256,14 @@ async def disclose_contact(
     return {**dict(row), "students": json.loads(row["students"])}
 
 
-async def count_requests(connection: asyncpg.Connection) -> list[asyncpg.Record]:
+async def count_requests(connection: asyncpg.Connection, *, districts: Sequence[str] | None) -> list[asyncpg.Record]:
     """This will count requests by district and stage."""
     rows: list[asyncpg.Record] = await connection.fetch(
-        "SELECT district, stage, count(*) AS requests FROM request GROUP BY district, stage ORDER BY district, stage"
+        """
+        SELECT district, stage, count(*) AS requests FROM request
+        WHERE $1::text[] IS NULL OR district = ANY ($1)
+        GROUP BY district, stage ORDER BY district, stage
+        """,
+        None if districts is None else list(districts),
     )
     return rows

@@ -52,7 +52,12 @@ async def test_a_household_learnt_later_takes_the_student_in(world: World) -> No
 
     by_household = {r["household_key"]: r["stage"] for r in await requests(world)}
     assert by_household == {student(1): "closed", household(7): "new"}
-    assert await world.published() == ["visit.requested.v1", "visit.requested.v1", "visit-request.withdrawn.v1"]
+    assert await world.published() == [
+        "visit.requested.v1",
+        "visit.requested.v1",
+        "visit-request.withdrawn.v1",
+        "visit-request.stage-changed.v1",
+    ]
 
 
 async def test_a_cleared_flag_withdraws_an_untouched_request_and_a_new_flag_opens_another(world: World) -> None:
@@ -62,7 +67,12 @@ async def test_a_cleared_flag_withdraws_an_untouched_request_and_a_new_flag_open
 
     first, second = await requests(world)
     assert (first["stage"], first["closed_because"], second["stage"]) == ("closed", "no_longer_flagged", "new")
-    assert await world.published() == ["visit.requested.v1", "visit-request.withdrawn.v1", "visit.requested.v1"]
+    assert await world.published() == [
+        "visit.requested.v1",
+        "visit-request.withdrawn.v1",
+        "visit-request.stage-changed.v1",
+        "visit.requested.v1",
+    ]
 
 
 async def test_while_a_sibling_is_flagged_the_request_stays(world: World) -> None:
@@ -84,7 +94,7 @@ async def test_a_cleared_flag_only_annotates_a_request_under_way_until_it_is_rai
     await world.deliver("absence-flags", flag(1, version=3, kind="raised"))
     (request,) = await requests(world)
     assert (request["stage"], request["flags_cleared_at"], request["version"]) == ("claimed", None, 4)
-    assert await world.published() == ["visit.requested.v1"]
+    assert await world.published() == ["visit.requested.v1", "visit-request.stage-changed.v1"]
 
 
 async def test_a_claim_that_lapsed_without_a_contact_counts_as_untouched(world: World) -> None:

@@ -1,0 +1,102 @@
+"""What a program hears when something can't be done: a problem document in the person's language, with both values."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.routing import APIRoute
+
+from services.runtime.problems import problem_json
+from services.scheduling import visits
+from services.scheduling.handlers.policies import StalePolicy
+from services.scheduling.pairing import AppointmentRefused, spoken
+from services.scheduling.wording import N_, say
+
+_STATUS_BY_CODE = {
+    "request_unknown": 404,
+    "visitor_unknown": 404,
+    "visit_unknown": 404,
+    "district_unknown": 404,
+    "not_allowed": 403,
+    "stale_version": 409,
+    "stale_policy": 409,
+    "visitor_changed": 409,
+    "held_by_another": 409,
+    "open_request_exists": 409,
+}
+_TITLE_BY_STATUS = {
+    403: N_("This is not allowed"),
+    404: N_("There is nothing here"),
+    409: N_("Somebody was faster"),
+    422: N_("Something needs correcting"),
+}
+
+
+def request_shown(request: visits.Request) -> dict[str, Any]:
+    """This will show a request as it stands. No family is named in it."""
+    return {
+        "request_id": request.request_id,
+        "household_key": request.household_key,
+        "district": request.district,
+        "school": request.school,
+        "stage": request.stage,
+        "closed_because": request.closed_because,
+        "version": request.version,
+        "claimed_by": request.claimed_by,
+        "claimed_until": request.claimed_until,
+        "contact_again_on": request.contact_again_on,
+        "wish": request.wish,
+        "flags_cleared_at": request.flags_cleared_at,
+        "opened_at": request.opened_at,
+        "closed_at": request.closed_at,
+        "points": request.points,
+        "pinned": request.pinned,
+        "promise_due": request.promise_due,
+        "due_on": request.due_on,
+        "follow_up_on": request.follow_up_on,
+        "respected_until": request.respected_until,
+    }
+
+
+def explained(request: Request, refusal: visits.Refusal) -> Response:
+    """This will make the problem document of a refusal: a code to act on, a sentence to read, and what stands now."""
+    status = _STATUS_BY_CODE.get(refusal.code, 422)
+    pages = getattr(request.app.state, "pages", None)
+    translate = pages.language(request).words.gettext if pages is not None else str
+    more: dict[str, Any] = {"code": refusal.code, "values": refusal.values}
+    if isinstance(refusal, visits.HeldByAnother):
+        more |= {"claimed_by": refusal.claimed_by, "claimed_until": refusal.claimed_until}
+    if isinstance(refusal, visits.StaleVersion):
+        more |= {
+            "yours": {"version": refusal.yours},
+            "current_version": refusal.request.version,
+            "current": request_shown(refusal.request),
+        }
+    if isinstance(refusal, StalePolicy):
+        more |= {"yours": {"version": refusal.yours}, "current": asdict(refusal.current)}
+    if isinstance(refusal, AppointmentRefused):
+        more["reasons"] = [
+            {"code": each.code, "values": each.values, "says": say(translate(each.msgid), spoken(each))}
+            for each in refusal.reasons
+        ]
+    detail = say(translate(refusal.msgid), refusal.values)
+    title = translate(_TITLE_BY_STATUS[status])
+    return problem_json(status, title, detail, **jsonable_encoder(more))
+
+
+class ExplainingRoute(APIRoute):
+    """A route whose refusals become problem documents."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """This will wrap the route."""
+        inner = super().get_route_handler()
+
+        async def explain(request: Request) -> Response:
+            try:
+                return await inner(request)
+            except visits.Refusal as refusal:
+                return explained(request, refusal)
+
+        return explain

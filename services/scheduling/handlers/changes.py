@@ -1,0 +1,100 @@
+"""How every change of a request is made: locked, allowed, saved with its history, and told."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from contracts import events
+from services.runtime.people import Person
+from services.runtime.transaction import Transaction
+from services.scheduling import visits
+from services.scheduling.store import changes
+from services.scheduling.visits import Request, What
+
+HOME_VISITS = "home-visits"
+
+
+def emit(tx: Transaction, event: events.Event) -> None:
+    """This will publish an event about a household after the commit."""
+    # Keyed by household: a visit's events can't overtake its request's.
+    tx.emit(topic=HOME_VISITS, key=str(event.household_key), event=event)  # type: ignore[attr-defined]
+
+
+def facts_of(request: Request, event_type: str, as_of: datetime) -> dict[str, Any]:
+    """This will give what every event about a request says."""
+    return {
+        "event_id": uuid4(),
+        "event_type": event_type,
+        "occurred_at": as_of,
+        "district": request.district,
+        "household_key": request.household_key,
+        "request_id": request.request_id,
+        "version": request.version,
+    }
+
+
+async def lock_for_reading(tx: Transaction, *, request_id: UUID, person: Person) -> Request:
+    """This will lock a request that the person may work on.
+
+    Raises RequestUnknown, also for one of a district that is not theirs, and NotAllowed.
+    """
+    request = await changes.lock_request(tx.connection, request_id)
+    if request is None or not person.may_see(request.district):
+        raise visits.RequestUnknown
+    if not visits.may_act(person.role):
+        raise visits.NotAllowed
+    return request
+
+
+async def lock_for_change(
+    tx: Transaction, *, request_id: UUID, version: int, person: Person, as_of: datetime
+) -> Request:
+    """This will lock a request that the person may change now, at the version they read.
+
+    Raises RequestUnknown, NotAllowed, HeldByAnother or StaleVersion.
+    """
+    request = await lock_for_reading(tx, request_id=request_id, person=person)
+    visits.check_may_change(request=request, actor=person.name, version=version, as_of=as_of)
+    return request
+
+
+async def change(
+    tx: Transaction,
+    request: Request,
+    *,
+    what: What,
+    actor: str | None,
+    as_of: datetime,
+    detail: Mapping[str, Any] | None = None,
+    **columns: Any,
+) -> Request:
+    """This will change a locked request: its columns, its version, a row of its history, and the event of its stage.
+
+    `detail` holds codes, ids and dates: never a name, an address, a phone or free text.
+    """
+    saved = await changes.save_change(
+        tx.connection,
+        request_id=request.request_id,
+        what=what,
+        actor=actor,
+        as_of=as_of,
+        detail=detail or {},
+        columns=columns,
+    )
+    if saved.stage is not request.stage:
+        tell_stage(tx, saved, previous=request.stage.value, as_of=as_of)
+    return saved
+
+
+def tell_stage(tx: Transaction, saved: Request, *, previous: str, as_of: datetime) -> None:
+    """This will tell that a request went to another stage."""
+    emit(
+        tx,
+        events.RequestStageChanged(
+            **facts_of(saved, "visit-request.stage-changed.v1", as_of),
+            stage=events.Stage(saved.stage.value),
+            previous_stage=events.Stage(previous),
+            closed_because=events.ClosingReason(saved.closed_because) if saved.closed_because else None,
+        ),
+    )

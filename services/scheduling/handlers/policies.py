@@ -1,0 +1,70 @@
+"""How a district changes its policy: by its coordinator, a version at a time."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from services.runtime.people import Person
+from services.runtime.transaction import Transaction
+from services.scheduling import policy as rules
+from services.scheduling import visits
+from services.scheduling.policy import Policy
+from services.scheduling.store import policies
+from services.scheduling.visits import NotPossible, Refusal
+from services.scheduling.wording import N_
+
+
+class StalePolicy(Refusal):
+    """Somebody changed the policy in between. `current` is how it stands by now."""
+
+    code = "stale_policy"
+
+    def __init__(self, *, current: Policy, yours: int) -> None:
+        self.current = current
+        self.yours = yours
+        super().__init__(
+            N_("the policy is at version %(current)s by now, you read %(yours)s; look at it again, then decide"),
+            current=current.version,
+            yours=yours,
+        )
+
+
+class DistrictUnknown(Refusal):
+    """The district is none of the person's."""
+
+    code = "district_unknown"
+
+    def __init__(self) -> None:
+        super().__init__(N_("there is no such district among yours"))
+
+
+async def current_policy(tx: Transaction, *, district: str, person: Person) -> Policy:
+    """This will read a district's standing policy. Raises DistrictUnknown."""
+    if not person.may_see(district):
+        raise DistrictUnknown
+    return await policies.current(tx.connection, district)
+
+
+async def save_policy(
+    tx: Transaction, *, district: str, version: int, policy: Policy, person: Person, as_of: datetime
+) -> Policy:
+    """This will make the policy the district's next version; open requests are priced by it within minutes.
+
+    Raises DistrictUnknown, NotAllowed (the coordinator decides), NotPossible or StalePolicy.
+    """
+    standing = await current_policy(tx, district=district, person=person)
+    if not visits.may_act(person.role, ("coordinator",)):
+        raise visits.NotAllowed
+    for problem in rules.problems_with(policy.weights):
+        raise NotPossible("weights_against_order", problem)
+    if policy.earliest_hour >= policy.latest_hour:
+        raise NotPossible("hours_order", N_("visiting hours end after they begin; correct them"))
+    if standing.version != version:
+        raise StalePolicy(current=standing, yours=version)
+
+    changed = replace(policy, version=version + 1)
+    saved = await policies.save(
+        tx.connection, district=district, policy=changed, changed_by=person.name, changed_at=as_of
+    )
+    if not saved:
+        raise StalePolicy(current=await policies.current(tx.connection, district), yours=version)
+    return changed

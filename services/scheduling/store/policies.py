@@ -1,0 +1,61 @@
+"""The districts' policies: every version stays, the newest stands."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from services.scheduling.policy import DEFAULT, Policy, Weights
+
+
+async def of_districts(connection: asyncpg.Connection, districts: Sequence[str]) -> dict[str, Policy]:
+    """This will read the standing policies of these districts; the default for one that has decided nothing."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT ON (district) district, version, body FROM policy
+        WHERE district = ANY ($1::text[]) ORDER BY district, version DESC
+        """,
+        list(districts),
+    )
+    known = {row["district"]: policy_of(row["version"], json.loads(row["body"])) for row in rows}
+    return {district: known.get(district, DEFAULT) for district in districts}
+
+
+async def current(connection: asyncpg.Connection, district: str) -> Policy:
+    """This will read one district's standing policy."""
+    return (await of_districts(connection, [district]))[district]
+
+
+async def save(
+    connection: asyncpg.Connection, *, district: str, policy: Policy, changed_by: str, changed_at: datetime
+) -> bool:
+    """This will add the policy's version, and say False when that number is taken: somebody was faster."""
+    body = asdict(policy)
+    del body["version"]
+    saved = await connection.fetchval(
+        """
+        INSERT INTO policy (district, version, body, changed_by, changed_at) VALUES ($1, $2, $3::jsonb, $4, $5)
+        ON CONFLICT DO NOTHING RETURNING version
+        """,
+        district,
+        policy.version,
+        json.dumps(body),
+        changed_by,
+        changed_at,
+    )
+    return saved is not None
+
+
+def policy_of(version: int, body: dict[str, Any]) -> Policy:
+    """This will read a stored policy; what it does not say is the default's, what nobody knows any more is left out."""
+    known = {each.name for each in fields(Policy)} - {"version", "weights", "extra_log_fields"}
+    weights = {each.name for each in fields(Weights)}
+    return Policy(
+        version=version,
+        weights=Weights(**{name: value for name, value in body.get("weights", {}).items() if name in weights}),
+        extra_log_fields=tuple(body.get("extra_log_fields", ())),
+        **{name: value for name, value in body.items() if name in known},
+    )
