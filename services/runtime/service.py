@@ -96,7 +96,13 @@ class Running:
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self.stop.set)
-        app = web.application(self.service.name, alive=self.alive, ready=self.ready, measure=self.measure)
+        app = web.application(
+            self.service.name,
+            alive=self.alive,
+            ready=self.ready,
+            measure=self.measure,
+            max_body_bytes=self.service.max_body_bytes,
+        )
         server = web.server(app, self.settings.http_host, self.settings.http_port)
         serving = asyncio.create_task(server.serve(), name="http")
         serving.add_done_callback(self._ended)
@@ -127,7 +133,7 @@ class Running:
             readings[self.service.name] = partial(self.service.measure, context)
         self._measurements = Measurements(readings)
         if self.service.routes is not None:
-            web.serve(app, context, self.service.routes(context), max_body_bytes=self.service.max_body_bytes)
+            web.serve(app, context, self.service.routes(context))
         self._spawn(run_relay(self.settings.database_url, self._publisher), "relay")
         for subscription in self.service.subscriptions:
             consumption = Consumption(

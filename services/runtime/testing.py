@@ -54,8 +54,10 @@ def served(
     context = Context(
         settings, pool, cast(Publisher, publisher or RecordingPublisher()), service=service.name, people=people
     )
-    app = web.application(service.name, alive=lambda: "", ready=ready, measure=measure)
-    web.serve(app, context, service.routes(context), max_body_bytes=service.max_body_bytes)
+    app = web.application(
+        service.name, alive=lambda: "", ready=ready, measure=measure, max_body_bytes=service.max_body_bytes
+    )
+    web.serve(app, context, service.routes(context))
     return app
 
 

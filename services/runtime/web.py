@@ -10,7 +10,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.runtime import telemetry
 from services.runtime.context import Context
@@ -37,13 +39,17 @@ def application(
     alive: Callable[[], str],
     ready: Callable[[], Awaitable[str]],
     measure: Callable[[], Awaitable[None]],
+    max_body_bytes: int | None = None,
 ) -> fastapi.FastAPI:
     """This will make the application with the routes every service has.
 
-    `alive` and `ready` return what is wrong, or an empty string; `measure` brings the metrics up to now.
+    `alive` and `ready` return what is wrong, or an empty string; `measure` brings the metrics up to now. A body longer
+    than `max_body_bytes` gets 413.
     """
     # No page of FastAPI's own: they load scripts from another site.
     app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None)
+    app.state.max_body_bytes = max_body_bytes
+    app.add_middleware(_LongBodiesExplained, max_body_bytes=max_body_bytes)
     app.add_middleware(Timed)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -65,12 +71,13 @@ def application(
     return app
 
 
-def serve(app: fastapi.FastAPI, context: Context, routes: fastapi.APIRouter, *, max_body_bytes: int | None) -> None:
-    """This will add a service's own routes, and what they need to know who is asking. A longer body gets 413.
+def serve(app: fastapi.FastAPI, context: Context, routes: fastapi.APIRouter) -> None:
+    """This will add a service's own routes, and what they need to know who is asking.
 
     Raises SettingsRejected where a route asks who that is and nobody said who may sign in.
     """
-    app.include_router(routes, max_body_size=max_body_bytes)
+    # On the router and not on the application, whose own limit would come before the explanation.
+    app.include_router(routes, max_body_size=app.state.max_body_bytes)
     if context.pages is not None or routes_by_person(app)[True]:
         app.state.sessions = context.sessions
     app.state.pages = context.pages
@@ -125,6 +132,23 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 async def _on_failure(request: Request, error: Exception) -> Response:
     log.error("a request failed", method=request.method, route=_route_of(request), **telemetry.where(error))
     return problem_of(request, 500, N_("nothing was changed; try again, and tell us if it stays"))
+
+
+class _LongBodiesExplained:
+    """Refuses a body that says it is too long before any of it is read; one that doesn't say is cut off later."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int | None) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._max_body_bytes is not None:
+            said = Headers(scope=scope).get("content-length", "")
+            if said.isdecimal() and int(said) > self._max_body_bytes:
+                answer = problem_of(Request(scope), 413, N_("this is longer than any form here; send less"))
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def _route_of(request: Request) -> str:

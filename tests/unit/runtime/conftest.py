@@ -1,0 +1,40 @@
+"""A browser without a screen and a program, both at the little service."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+
+from services.runtime.testing import served
+from tests import people
+from tests.unit.runtime import little
+
+NO_DATABASE: Any = None
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> FastAPI:
+    """The little service, as its process would serve it."""
+    return served(little.service, NO_DATABASE, people.people(tmp_path))
+
+
+@pytest_asyncio.fixture
+async def program(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A program that has said nothing yet."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://leap.test") as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def browser(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser that nobody has signed in with."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://leap.test", headers=people.SAME_ORIGIN
+    ) as client:
+        yield client

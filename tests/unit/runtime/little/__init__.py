@@ -1,0 +1,65 @@
+"""A little service with a page, a form and an API: what the runtime gives to every service, seen from outside."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+
+from services.runtime.context import Context
+from services.runtime.forms import read_form
+from services.runtime.languages import N_
+from services.runtime.pages import Pages, require_role, signed_in
+from services.runtime.people import Person
+from services.runtime.service import Service
+from services.runtime.sse import Broadcast, event_stream
+
+HERE = Path(__file__).parent
+Who = Annotated[Person, Depends(signed_in)]
+
+
+def routes(context: Context) -> APIRouter:
+    """Notes that nobody keeps."""
+    pages = Pages(
+        context,
+        templates=HERE / "templates",
+        translations=HERE / "translations",
+        title=N_("Notes"),
+        static=HERE / "static",
+    )
+    broadcast = Broadcast(context)
+    router = APIRouter()
+    router.include_router(pages.router)
+
+    @router.get("/")
+    async def start(request: Request, person: Who, count: int = 0) -> Response:
+        return pages.render(request, "start.html", {"count": count, "typed": request.query_params.get("typed", "")})
+
+    @router.post("/notes")
+    async def keep(request: Request, person: Who) -> Response:
+        form = await read_form(request)
+        if not form.get("note"):
+            return pages.problem(request, 422, pages.language(request).gettext("Write something"))
+        return RedirectResponse("/", status_code=303)
+
+    @router.get("/v1/notes/{number}")
+    async def note(number: int, person: Who) -> dict[str, Any]:
+        if number == 13:
+            raise RuntimeError("a value nobody may see")
+        if not person.may_see("hartford"):
+            raise HTTPException(404)
+        return {"number": number, "for": person.name}
+
+    @router.put("/v1/notes/{number}")
+    async def write(number: int, person: Who, body: dict[str, Any]) -> dict[str, Any]:
+        require_role(person, "coordinator")
+        return {"number": number}
+
+    @router.get("/changes")
+    async def changes(request: Request, person: Who) -> Response:
+        return event_stream(request, broadcast, person.may_see, heartbeat_seconds=0.2)
+
+    return router
+
+
+service = Service(name="little", migrations=HERE, routes=routes)
