@@ -2,23 +2,42 @@
 
 from pathlib import Path
 
+import fastapi
+
 from services.reporting import metrics
-from services.reporting.api import routes
+from services.reporting.api import tables
 from services.reporting.handlers import decode, on_events
-from services.runtime.service import Service
+from services.reporting.pages import readers
+from services.reporting.reports.reading import Reading, publish_due
+from services.runtime.context import Context
+from services.runtime.service import Service, Timer
 from services.runtime.subscription import Subscription
 
 EVENTS = Subscription(
     group="leap-reporting",
-    topics=("absence-flags", "home-visits", "visit-log", "student-months", "school-days"),
+    topics=("absence-flags", "home-visits", "visit-log", "student-months", "school-days", "visitors"),
     decode=decode,
     handle=on_events,
 )
+
+# Soon enough for what is published once a month, also where a simulated month passes in two minutes.
+PUBLICATION = Timer(name="publication", every_seconds=20, run=publish_due)
+
+
+def routes(context: Context) -> fastapi.APIRouter:
+    """This will offer the pages for people and /v1 for programs."""
+    reading = Reading(context)
+    router = fastapi.APIRouter()
+    router.include_router(readers.routes(context, reading))
+    router.include_router(tables.routes(reading))
+    return router
+
 
 service = Service(
     name="reporting",
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(EVENTS,),
+    timers=(PUBLICATION,),
     routes=routes,
 )

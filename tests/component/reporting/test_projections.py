@@ -11,10 +11,14 @@ from aiokafka import ConsumerRecord
 
 from contracts import events
 from services.runtime.testing import record
-from tests.component.visit_events import DISTRICT, MORNING, World, flag, household, of_visit, student
+from tests.component.reporting.conftest import ReportingWorld as World
+from tests.component.visit_events import DISTRICT, MORNING, flag, household, of_visit, student
 
 Told = tuple[str, events.Event]
-TABLES = ("flag", "request", "visit", "student_month", "school_day")
+TABLES = (
+    "flag", "request", "visit", "visit_log", "appointment", "contact", "follow_up", "referral", "visitor",
+    "student_month", "school_day",
+)  # fmt: skip
 
 
 def month(student_number: int, *, version: int, days_absent: int) -> events.StudentMonthTallied:
@@ -57,9 +61,32 @@ def of_household(number: int, model: type[events.Event], **fields: Any) -> Told:
         "request_id": UUID(int=0x0C << 120 | number),
         "visit_id": UUID(int=0x0D << 120 | number),
     }
-    topic = "visit-log" if model in (events.VisitCompleted, events.VisitAttempted) else "home-visits"
+    logs = (events.VisitCompleted, events.VisitAttempted, events.FollowUpPromised, events.ReferralMade)
+    topic = "visit-log" if model in logs else "home-visits"
     later = MORNING + timedelta(hours=fields.get("version", 9))
     return topic, of_visit(model, **keys, occurred_at=later, **fields)
+
+
+def stage(number: int, version: int, former: str, now: str, **fields: Any) -> Told:
+    return of_household(number, events.RequestStageChanged, version=version, previous_stage=former, stage=now, **fields)
+
+
+def visitor(name: str, *, version: int, **fields: Any) -> events.VisitorChanged:
+    return events.VisitorChanged.model_validate(
+        {
+            "event_id": uuid4(),
+            "event_type": "visitor.changed.v1",
+            "occurred_at": MORNING,
+            "district": DISTRICT,
+            "visitor_id": name,
+            "affiliation": "school",
+            "languages": ["en", "es"],
+            "leap101_valid_from": date(2026, 1, 1),
+            "leap101_valid_until": date(2027, 1, 1),
+            "version": version,
+        }
+        | fields
+    )
 
 
 def a_season() -> list[Told]:
@@ -72,10 +99,25 @@ def a_season() -> list[Told]:
         of_household(3, events.VisitRequestWithdrawn, version=2),
         *(of_household(n, events.FamilyAgreed, version=3) for n in (1, 2, 4)),
         of_household(2, events.FamilyDeclined, version=4),
+        *(of_household(1, events.ContactAttempted, version=n, way="call", reached=n == 3) for n in (2, 3)),
         of_household(1, events.VisitScheduled, version=4),
+        of_household(1, events.VisitRescheduled, version=5, pair=["ana", "cleo"], interpreter=True),
+        of_household(4, events.VisitCancelled, version=6),
+        of_household(4, events.VisitScheduled, version=5),
+        *(stage(1, n, *of) for n, of in enumerate(itertools.pairwise(("new", "contacting", "agreed", "paired")), 2)),
+        stage(2, 4, "agreed", "closed", closed_because="declined"),
+        of_household(2, events.RequestReopened, version=5, wished_by="family"),
+        stage(2, 5, "closed", "new"),
         of_household(1, events.VisitAttempted),
-        of_household(1, events.VisitCompleted),
+        of_household(1, events.VisitCompleted, efforts=[{"visitor_id": "ana", "minutes": 50, "mileage_tenths": 31}]),
         of_household(4, events.VisitAttempted),
+        of_household(1, events.FollowUpPromised, due=date(2026, 10, 20), kind="visit"),
+        *(
+            of_household(1, events.ReferralMade, resource="food", status=status, referral_id=UUID(int=7))
+            for status in ("offered", "connected", "accepted")
+        ),
+        of_household(1, events.ReferralMade, resource="health", status="offered"),
+        *(("visitors", visitor("ana", version=n, active=n == 1)) for n in (1, 2)),
         ("student-months", month(1, version=1, days_absent=3)),
         ("student-months", month(1, version=2, days_absent=2)),
         ("school-days", school_day(0, version=1, absent=4)),
@@ -97,14 +139,25 @@ async def tables(world: World) -> dict[str, list[str]]:
 
 async def test_the_funnel_counts_households_at_each_step(world: World) -> None:
     await world.deliver_records([world.record(topic, event) for topic, event in a_season()])
-    funnel = (await world.http.get("/v1/funnel")).json()
+    funnel = await world.told("/v1/funnel")
 
     assert funnel["districts"] == [
-        {"district": "hartford", "flagged": 5, "requested": 4, "agreed": 3, "visited": 1, "declined": 1}
+        {
+            "district": "hartford",
+            "flagged": 5,
+            "requested": 4,
+            "contacted": 3,
+            "agreed": 3,
+            "scheduled": 2,
+            "visited": 1,
+            "logged": 1,
+            "visited_again": 0,
+            "declined": 1,
+        }
     ]
     assert funnel["unit"] == "households"
     assert funnel["as_of"] == (MORNING + timedelta(hours=9)).isoformat().replace("+00:00", "Z")
-    assert (await world.http.get("/v1/counts")).json() == {
+    assert await world.told("/v1/counts", "ops") == {
         "students_flagged_now": 5,
         "students_ever_flagged": 6,
         "requests": 4,
@@ -140,17 +193,17 @@ async def test_shuffled_repeated_and_split_events_give_the_same_projections(worl
 async def test_a_student_who_moves_house_counts_once(world: World) -> None:
     await world.deliver("absence-flags", flag(1, household_number=None))
     await world.deliver("absence-flags", flag(1, household_number=7, version=2, level="at_risk"))
-    (line,) = (await world.http.get("/v1/funnel")).json()["districts"]
+    (line,) = (await world.told("/v1/funnel"))["districts"]
     assert line["flagged"] == 1
 
 
 async def test_before_anything_happened_the_reports_are_empty(world: World) -> None:
-    funnel = (await world.http.get("/v1/funnel")).json()
+    funnel = await world.told("/v1/funnel")
     assert (funnel["districts"], funnel["as_of"]) == ([], None)
-    assert (await world.http.get("/v1/counts")).json()["student_days_counted"] == 0
+    assert (await world.told("/v1/counts", "ops"))["student_days_counted"] == 0
 
 
 async def test_poison_between_good_events_is_put_aside(world: World) -> None:
     await world.deliver("absence-flags", flag(1), b"{", flag(2, household_number=2))
-    assert (await world.http.get("/v1/counts")).json()["students_flagged_now"] == 2
+    assert (await world.told("/v1/counts", "ops"))["students_flagged_now"] == 2
     assert await world.pool.fetchval("SELECT count(*) FROM dead_letter") == 1

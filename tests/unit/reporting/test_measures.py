@@ -1,27 +1,30 @@
 """What the numbers mean."""
 
-from datetime import UTC, datetime
 from uuid import UUID
 
-from services.reporting.measures import funnel_of, household_of
+import pytest
 
-
-def test_the_total_is_the_sum_of_the_districts() -> None:
-    as_of = datetime(2026, 10, 5, 16, 0, tzinfo=UTC)
-    steps = {"flagged": 5, "requested": 4, "agreed": 3, "visited": 2, "declined": 1}
-    funnel = funnel_of([{"district": "hartford", **steps}, {"district": "windham", **steps}], as_of=as_of)
-
-    assert [line["district"] for line in funnel["districts"]] == ["hartford", "windham"]
-    assert funnel["total"] == {step: 2 * count for step, count in steps.items()}
-    assert funnel["as_of"] == as_of
-
-
-def test_before_any_event_the_funnel_is_empty_not_an_error() -> None:
-    funnel = funnel_of([], as_of=None)
-    assert funnel["districts"] == []
-    assert funnel["total"]["flagged"] == 0
+from services.reporting.measures import MEASURES, TABLES, grade_band, household_of
 
 
 def test_a_student_without_a_household_counts_as_one() -> None:
     student = UUID("0a000000-0000-4000-8000-000000000001")
     assert household_of(student_key=student, household_key=None) == student
+
+
+@pytest.mark.parametrize(
+    ("grade", "band"),
+    [("PK", None), ("K", "K-5"), ("5", "K-5"), ("6", "6-8"), ("8", "6-8"), ("9", "9-12"), ("12", "9-12"), (None, None)],
+)
+def test_pre_k_is_outside_of_chronic_absence(grade: str | None, band: str | None) -> None:
+    assert grade_band(grade) == band
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: str(table.name))
+def test_every_number_of_a_table_is_defined(table: object) -> None:
+    measures = [MEASURES[name] for name in table.measures]  # type: ignore[attr-defined]
+    assert all(each.title and each.definition.endswith((".", ",")) and each.unit for each in measures)
+
+
+def test_only_numbers_about_staff_are_outside_suppression() -> None:
+    assert {each.name for each in MEASURES.values() if not each.suppressed} == {"trained", "active", "speakers"}

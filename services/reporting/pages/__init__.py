@@ -1,0 +1,1 @@
+"""Reporting's pages: the same tables as under /v1, with charts, for people."""

@@ -1,0 +1,91 @@
+"""Published tables: made once per cut-off, then only read."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from services.reporting.figures import tables_of
+from services.reporting.measures import TABLES
+from services.reporting.reports.gather import gather, newest_event_at
+from services.reporting.spans import last_cut_off, school_year_of, span_until_cut_off
+from services.reporting.store import releases
+from services.reporting.tables import STATE, Table, as_json, from_json
+from services.runtime.database import Connection
+
+RELEASE_STATEMENT_SECONDS = 120
+
+__all__ = ["cut_offs", "publish", "published_table", "published_tables"]
+
+
+async def publish(connection: Connection, *, now: datetime, zone: ZoneInfo) -> date | None:
+    """This will publish the last cut-off's tables if they are not published yet, and name the cut-off.
+
+    Called inside a transaction. An earlier cut-off that was missed stays without a release: what was known then is not
+    known any more.
+    """
+    cut_off = last_cut_off(now.astimezone(zone).date())
+    if await releases.exists(connection, cut_off):
+        return None
+    await connection.execute(f"SET LOCAL statement_timeout = '{RELEASE_STATEMENT_SECONDS}s'")
+    span = span_until_cut_off(cut_off, zone)
+    as_of = await newest_event_at(connection, before=span.until)
+    if as_of is None:
+        return None
+    figures = await gather(connection, span, zone=zone)
+    # Off the event loop: with a thousand schools the search for exchanges takes a second or two.
+    tables = await asyncio.to_thread(
+        tables_of, figures, published=True, school_year=span.school_year, as_of=as_of, cut_off=cut_off
+    )
+    documents = {name: as_json(table)["lines"] for name, table in tables.items()}
+    kept = await releases.keep(connection, cut_off=cut_off, released_at=now, as_of=as_of, tables=documents)
+    return cut_off if kept else None
+
+
+async def published_tables(
+    connection: Connection, *, cut_off: date | None = None, districts: Iterable[str] | None = None
+) -> dict[str, Table]:
+    """This will read every table of a release, the newest where none is named; empty before the first one.
+
+    `districts` leaves only their lines and the state's.
+    """
+    release = await releases.read(connection, cut_off)
+    if release is None:
+        return {}
+    of_table: dict[str, Any] = {
+        "school_year": school_year_of(release["cut_off"]),
+        "as_of": release["as_of"],
+        "cut_off": release["cut_off"],
+    }
+    tables = {name: from_json(name, lines, **of_table) for name, lines in release["tables"].items() if name in TABLES}
+    tables["chronic-by-month"] = await _over_months(connection, of_table)
+    if districts is None:
+        return tables
+    visible = list(districts)
+    return {name: table.of_districts(visible) for name, table in tables.items()}
+
+
+async def published_table(
+    connection: Connection, name: str, *, cut_off: date | None = None, districts: Iterable[str] | None = None
+) -> Table | None:
+    """This will read one table of a release; None where it, or the release, does not exist."""
+    return (await published_tables(connection, cut_off=cut_off, districts=districts)).get(name)
+
+
+async def cut_offs(connection: Connection) -> list[date]:
+    """This will list every published cut-off, the newest first."""
+    return await releases.cut_offs(connection)
+
+
+async def _over_months(connection: Connection, of_table: dict[str, Any]) -> Table:
+    """The state's rate as each release of the school year told it: no month is ever told twice."""
+    first_day = date(of_table["school_year"], 7, 1)
+    told = await releases.lines_over_time(connection, table="chronic", since=first_day, until=of_table["cut_off"])
+    lines = [
+        {**line, "month": each["cut_off"].replace(day=1).isoformat()}
+        for each in told
+        for line in each["lines"]
+        if line["district"] == STATE
+    ]
+    return from_json("chronic-by-month", lines, **of_table)

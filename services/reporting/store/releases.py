@@ -1,0 +1,61 @@
+"""Publications, kept word for word: one per cut-off, never changed, never made twice."""
+
+from datetime import date, datetime
+from typing import Any
+
+import orjson
+
+from services.runtime.database import Connection
+
+
+async def keep(
+    connection: Connection, *, cut_off: date, released_at: datetime, as_of: datetime | None, tables: dict[str, Any]
+) -> bool:
+    """This will keep a release; False where the cut-off has one already, which stays as it is."""
+    inserted = await connection.fetchval(
+        """
+        INSERT INTO release (cut_off, released_at, as_of, tables) VALUES ($1, $2, $3, $4::jsonb)
+        ON CONFLICT (cut_off) DO NOTHING RETURNING true
+        """,
+        cut_off,
+        released_at,
+        as_of,
+        orjson.dumps(tables).decode(),
+    )
+    return bool(inserted)
+
+
+async def exists(connection: Connection, cut_off: date) -> bool:
+    """This will say whether the cut-off's numbers were published."""
+    return bool(await connection.fetchval("SELECT true FROM release WHERE cut_off = $1", cut_off))
+
+
+async def cut_offs(connection: Connection) -> list[date]:
+    """This will list every cut-off with a release, the newest first."""
+    return [row["cut_off"] for row in await connection.fetch("SELECT cut_off FROM release ORDER BY cut_off DESC")]
+
+
+async def read(connection: Connection, cut_off: date | None) -> dict[str, Any] | None:
+    """This will read a release, the newest where no cut-off is named: cut_off, as_of, released_at, tables."""
+    row = await connection.fetchrow(
+        """
+        SELECT cut_off, as_of, released_at, tables::text FROM release
+        WHERE $1::date IS NULL OR cut_off = $1 ORDER BY cut_off DESC LIMIT 1
+        """,
+        cut_off,
+    )
+    return None if row is None else {**dict(row), "tables": orjson.loads(row["tables"])}
+
+
+async def lines_over_time(connection: Connection, *, table: str, since: date, until: date) -> list[dict[str, Any]]:
+    """This will give one table's lines in every release of a span, oldest first: cut_off, lines."""
+    rows = await connection.fetch(
+        """
+        SELECT cut_off, (tables -> $1)::text AS lines FROM release
+        WHERE cut_off >= $2 AND cut_off <= $3 AND tables ? $1 ORDER BY cut_off
+        """,
+        table,
+        since,
+        until,
+    )
+    return [{"cut_off": row["cut_off"], "lines": orjson.loads(row["lines"])} for row in rows]

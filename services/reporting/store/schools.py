@@ -1,0 +1,200 @@
+"""What the reports read about students and schools, visitors and the queue."""
+
+from datetime import date, datetime
+from typing import Any
+
+from services.reporting.store.queries import Lines, lines_of
+from services.runtime.database import Connection
+
+# Cumulative in the school year, over all of a student's schools in the district (the default accumulator). The student
+# counts where the latest month was spent.
+_STUDENTS = """
+record AS (
+    SELECT student_key, district, sum(days_enrolled)::integer AS enrolled, sum(days_absent)::integer AS absent,
+           (array_agg(school ORDER BY month DESC, days_enrolled DESC, school))[1] AS school,
+           (array_agg(grade ORDER BY month DESC, days_enrolled DESC, school))[1] AS grade
+    FROM student_month
+    WHERE month >= $1 AND month <= $2 AND ($3::text IS NULL OR district = $3)
+    GROUP BY student_key, district
+)"""
+
+
+async def chronic(
+    connection: Connection, *, first_month: date, month: date, minimum_enrolled: int, district: str | None = None
+) -> Lines:
+    """This will count students by district, school and grade: students the rule speaks of, chronic among them.
+
+    Integers only: 10 * absent >= enrolled. Pre-K and students without a known grade are not counted.
+    """
+    return await lines_of(
+        connection,
+        f"""
+        WITH {_STUDENTS}
+        SELECT district, school, grade, count(*) AS students,
+               count(*) FILTER (WHERE 10 * absent >= enrolled) AS chronic
+        FROM record WHERE enrolled >= $4 AND grade IS NOT NULL AND grade <> 'PK'
+        GROUP BY district, school, grade ORDER BY district, school, grade
+        """,
+        first_month,
+        month,
+        district,
+        minimum_enrolled,
+    )
+
+
+async def newest_month(connection: Connection, *, first_month: date, before: date) -> date | None:
+    """This will find the newest month of the school year of which student months have come."""
+    newest: date | None = await connection.fetchval(
+        "SELECT max(month) FROM student_month WHERE month >= $1 AND month < $2", first_month, before
+    )
+    return newest
+
+
+async def flagged_now(connection: Connection, *, school_year: int, district: str) -> Lines:
+    """This will count a district's students flagged now, by school, grade and level."""
+    return await lines_of(
+        connection,
+        """
+        SELECT school, grade, level, count(*) AS students FROM flag
+        WHERE school_year = $1 AND district = $2 AND level <> 'none'
+        GROUP BY school, grade, level ORDER BY school, grade, level
+        """,
+        school_year,
+        district,
+    )
+
+
+async def queue(connection: Connection, *, now: datetime, district: str, school: str | None = None) -> Lines:
+    """This will show a district's open requests by stage: how many, and their median and longest days in it."""
+    return await lines_of(
+        connection,
+        """
+        SELECT coalesce(stage, 'new') AS stage, count(*) AS requests,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY days) AS median_days, max(days) AS longest_days
+        FROM (SELECT stage, extract(epoch FROM $1 - coalesce(stage_at, requested_at))::double precision / 86400 AS days
+              FROM request
+              WHERE district = $2 AND requested_at IS NOT NULL AND withdrawn_at IS NULL
+                    AND coalesce(stage, 'new') <> 'closed'
+                    AND ($3::text IS NULL OR EXISTS (
+                        SELECT FROM flag WHERE flag.household_key = request.household_key AND flag.school = $3))
+             ) AS waiting
+        GROUP BY 1
+        """,
+        now,
+        district,
+        school,
+    )
+
+
+async def visits_of_school(
+    connection: Connection, *, since: datetime, until: datetime, district: str, school: str, school_year: int
+) -> dict[str, Any]:
+    """This will count what became of the households of one school's flagged students."""
+    (line,) = await lines_of(
+        connection,
+        """
+        WITH family AS (
+            SELECT DISTINCT household_key FROM flag
+            WHERE district = $3 AND school = $4 AND school_year = $5 AND ever_flagged
+        )
+        SELECT (SELECT count(*) FROM family) AS flagged_families,
+               (SELECT count(*) FROM visit JOIN family USING (household_key)
+                WHERE completed AND started_at >= $1 AND started_at < $2) AS visits,
+               (SELECT count(DISTINCT household_key) FROM visit JOIN family USING (household_key)
+                WHERE completed AND started_at >= $1 AND started_at < $2) AS visited_families,
+               (SELECT count(DISTINCT household_key) FROM request JOIN family USING (household_key)
+                WHERE declined_at >= $1 AND declined_at < $2 AND declined_version > coalesce(agreed_version, 0))
+                   AS declined_families,
+               (SELECT count(*) FROM flag WHERE district = $3 AND school = $4 AND school_year = $5 AND ever_flagged
+                    AND level = 'none') AS students_improved
+        """,
+        since,
+        until,
+        district,
+        school,
+        school_year,
+    )
+    return line
+
+
+async def visitors(connection: Connection, *, as_of: date, since: datetime, until: datetime) -> Lines:
+    """This will count, per district, visitors whose LEAP 101 is valid that day, and those of them who visited."""
+    return await lines_of(
+        connection,
+        """
+        WITH busy AS (
+            SELECT DISTINCT unnest(pair) AS visitor_id FROM visit_log
+            WHERE outcome = 'took_place' AND started_at >= $2 AND started_at < $3
+        )
+        SELECT district, count(*) AS trained, count(busy.visitor_id) AS active
+        FROM visitor LEFT JOIN busy USING (visitor_id)
+        WHERE active AND leap101_valid_from <= $1 AND leap101_valid_until >= $1
+        GROUP BY district ORDER BY district
+        """,
+        as_of,
+        since,
+        until,
+    )
+
+
+async def languages(connection: Connection, *, as_of: date, district: str | None = None) -> Lines:
+    """This will count trained visitors by language they speak: district, language, trained."""
+    return await lines_of(
+        connection,
+        """
+        SELECT district, language, count(*) AS trained
+        FROM visitor CROSS JOIN LATERAL unnest(languages) AS language
+        WHERE active AND leap101_valid_from <= $1 AND leap101_valid_until >= $1
+              AND ($2::text IS NULL OR district = $2)
+        GROUP BY district, language ORDER BY district, trained DESC, language
+        """,
+        as_of,
+        district,
+    )
+
+
+async def load(connection: Connection, *, since: datetime, until: datetime, district: str | None = None) -> Lines:
+    """This will count visits made by each visitor, by the visitor's code."""
+    return await lines_of(
+        connection,
+        """
+        SELECT district, visitor_id AS visitor, count(DISTINCT visit_id) AS visits
+        FROM visit_log CROSS JOIN LATERAL unnest(pair) AS visitor_id
+        WHERE outcome = 'took_place' AND started_at >= $1 AND started_at < $2 AND ($3::text IS NULL OR district = $3)
+        GROUP BY district, visitor_id ORDER BY district, visits DESC, visitor_id
+        """,
+        since,
+        until,
+        district,
+    )
+
+
+async def districts(connection: Connection) -> list[str]:
+    """This will name every district of which anything is known."""
+    rows = await connection.fetch(
+        """
+        SELECT district FROM flag UNION SELECT district FROM request UNION SELECT district FROM visit
+        UNION SELECT district FROM visitor UNION SELECT DISTINCT district FROM school_day ORDER BY 1
+        """
+    )
+    return [row["district"] for row in rows]
+
+
+async def counts(connection: Connection) -> dict[str, int]:
+    """This will count what the projections hold, for reconciliation with the services that own the facts."""
+    (row,) = await connection.fetch(
+        """
+        SELECT (SELECT count(*) FROM flag WHERE level <> 'none') AS students_flagged_now,
+               (SELECT count(*) FROM flag WHERE ever_flagged) AS students_ever_flagged,
+               (SELECT count(*) FROM request WHERE requested_version IS NOT NULL) AS requests,
+               (SELECT count(*) FROM request WHERE withdrawn_version IS NOT NULL) AS requests_withdrawn,
+               (SELECT count(*) FROM visit WHERE completed) AS visits_completed,
+               (SELECT count(*) FROM visit WHERE NOT completed) AS visits_attempted,
+               (SELECT count(*) FROM student_month) AS student_months,
+               (SELECT count(*) FROM (SELECT DISTINCT district, school, school_day FROM school_day) AS days)
+                   AS school_days,
+               (SELECT coalesce(sum(students_counted), 0)::bigint FROM school_day) AS student_days_counted,
+               (SELECT coalesce(sum(students_absent), 0)::bigint FROM school_day) AS student_days_absent
+        """
+    )
+    return dict(row)

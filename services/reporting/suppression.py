@@ -1,0 +1,167 @@
+"""Which cells of published tables stay hidden: small ones, and others so that no hidden value can be solved for.
+
+A count is hidden when it is under 6, or when a published share of it has a denominator under 20; a denominator when it
+is under 20. A true zero may show. That alone hides nothing where totals are published: the reader subtracts.
+
+So every table is described by the parts it is made of (`Part`: a row and a column of the finest table, for instance a
+school's chronically absent students of one grade band), and a cell as a sum of parts, however many tables it stands in.
+For each hidden cell an *exchange* is sought: some students moved from one part to another, and back elsewhere, so that
+every cell still shown stays exactly as it is, while the hidden one may differ by at least PROTECTION. What the exchange
+does change is hidden too. The exchange is the proof: a reader who knows every shown number can't tell the true table
+from the one after it, and so can't know the hidden value more closely than that.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+SMALLEST_NUMERATOR = 6
+SMALLEST_DENOMINATOR = 20
+PROTECTION = 5
+"""A hidden count's possible values span at least this much: as much as between 1 and 6."""
+
+# How many rows beyond the cell's own group are tried as partners. The smallest that suffice come first.
+_FAR_PARTNERS = 40
+
+Part = tuple[Hashable, Hashable]
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum(Generic[K]):
+    """A published cell: how often each part counts in it, the cells it is shown as a share of, its smallest value."""
+
+    parts: Mapping[Part, int]
+    share_of: tuple[K, ...] = ()
+    smallest: int = SMALLEST_NUMERATOR
+
+
+def is_small(numerator: int, denominator: int | None = None) -> bool:
+    """This will say whether a count, or a share of `denominator`, must be hidden by itself. A true zero may show."""
+    if numerator == 0:
+        return False
+    return numerator < SMALLEST_NUMERATOR or (denominator is not None and denominator < SMALLEST_DENOMINATOR)
+
+
+def may_show(*, numerator: int, denominator: int) -> bool:
+    """This will say whether a share, a mean or a median over `denominator` may be shown."""
+    return denominator >= SMALLEST_DENOMINATOR and not is_small(numerator, denominator)
+
+
+def small_cells(parts: Mapping[Part, int], cells: Mapping[K, Sum[K]]) -> set[K]:
+    """This will find the cells hidden for what they are themselves."""
+    value_by_cell = {key: _value(cell, parts) for key, cell in cells.items()}
+    return {
+        key
+        for key, cell in cells.items()
+        if 0 < value_by_cell[key] < cell.smallest
+        or (value_by_cell[key] > 0 and any(value_by_cell[whole] < SMALLEST_DENOMINATOR for whole in cell.share_of))
+    }
+
+
+def hidden_cells(
+    parts: Mapping[Part, int], cells: Mapping[K, Sum[K]], group_by_row: Mapping[Hashable, Hashable] | None = None
+) -> frozenset[K]:
+    """This will find every cell that must be hidden, complementary ones included.
+
+    `parts` are the true values, no part missing; `group_by_row` names the rows that are tried as partners first.
+    """
+    search = _Search(parts, cells, group_by_row or {})
+    for key in sorted(small_cells(parts, cells), key=repr):
+        search.hidden.add(key)
+    for key in sorted(search.hidden, key=repr):
+        if key not in search.protected:
+            search.protect(key)
+    return frozenset(search.hidden)
+
+
+def _value(cell: Sum[K], parts: Mapping[Part, int]) -> int:
+    return sum(times * parts.get(part, 0) for part, times in cell.parts.items())
+
+
+class _Search(Generic[K]):
+    def __init__(
+        self, parts: Mapping[Part, int], cells: Mapping[K, Sum[K]], group_by_row: Mapping[Hashable, Hashable]
+    ) -> None:
+        self.parts = parts
+        self.cells = cells
+        self.group_by_row = group_by_row
+        self.value_by_cell = {key: _value(cell, parts) for key, cell in cells.items()}
+        self.hidden: set[K] = set()
+        self.protected: set[K] = set()
+        self._cells_by_part: defaultdict[Part, list[tuple[K, int]]] = defaultdict(list)
+        for key, cell in cells.items():
+            for part, times in cell.parts.items():
+                self._cells_by_part[part].append((key, times))
+        self._columns = sorted({column for _, column in parts}, key=repr)
+        self._rows = sorted({row for row, _ in parts}, key=repr)
+
+    def protect(self, key: K) -> None:
+        """This will hide what the cheapest sufficient exchange changes; one part alone always suffices."""
+        best: tuple[int, str, dict[K, int]] | None = None
+        for exchange in self._exchanges(key):
+            net = self._net(exchange)
+            if not net.get(key):
+                continue
+            cost = sum(self.value_by_cell[each] + 1 for each in net if each not in self.hidden)
+            if best is not None and cost >= best[0]:
+                continue
+            if self._room(exchange, net) >= PROTECTION:
+                best = (cost, repr(exchange), net)
+                if cost == 0:
+                    break
+        assert best is not None, "an exchange of one part with nothing has no upper end"
+        self.hidden |= best[2].keys()
+        self.protected |= best[2].keys()
+
+    def _exchanges(self, key: K) -> Iterable[dict[Part, int]]:
+        """Squares first: some more here and fewer there, and the reverse in another column, so that sums stay."""
+        for row, column in sorted(self.cells[key].parts, key=repr):
+            here = (row, column)
+            partners = self._partners(row, column)
+            for other in partners:
+                for across in self._columns:
+                    if across != column and (row, across) in self.parts and (other, across) in self.parts:
+                        yield {here: 1, (other, column): -1, (row, across): -1, (other, across): 1}
+            for other in partners:
+                yield {here: 1, (other, column): -1}
+            for across in self._columns:
+                if across != column and (row, across) in self.parts:
+                    yield {here: 1, (row, across): -1}
+            yield {here: 1}
+
+    def _partners(self, row: Hashable, column: Hashable) -> list[Hashable]:
+        group = self.group_by_row.get(row)
+        others = [other for other in self._rows if other != row and (other, column) in self.parts]
+        near = [other for other in others if group is not None and self.group_by_row.get(other) == group]
+        far = [other for other in others if group is None or self.group_by_row.get(other) != group]
+        far.sort(key=lambda other: (self.parts[other, column] <= PROTECTION, self.parts[other, column], repr(other)))
+        return near + far[:_FAR_PARTNERS]
+
+    def _net(self, exchange: Mapping[Part, int]) -> dict[K, int]:
+        """By how much each published cell changes when the exchange is made once."""
+        net: defaultdict[K, int] = defaultdict(int)
+        for part, sign in exchange.items():
+            for key, times in self._cells_by_part[part]:
+                net[key] += sign * times
+        return {key: change for key, change in net.items() if change}
+
+    def _room(self, exchange: Mapping[Part, int], net: Mapping[K, int]) -> int:
+        """How often the exchange can be made forwards and backwards.
+
+        No part may fall under zero, and no hidden cell under one: that a cell is hidden says it is no zero.
+        """
+        forwards = backwards = 10**9
+        for part, sign in exchange.items():
+            if sign < 0:
+                forwards = min(forwards, self.parts[part])
+            else:
+                backwards = min(backwards, self.parts[part])
+        for key, change in net.items():
+            above = max(0, self.value_by_cell[key] - 1) // abs(change)
+            if change < 0:
+                forwards = min(forwards, above)
+            else:
+                backwards = min(backwards, above)
+        return forwards + backwards
