@@ -81,6 +81,7 @@ def serve(app: fastapi.FastAPI, context: Context, routes: fastapi.APIRouter) -> 
     if context.pages is not None or routes_by_person(app)[True]:
         app.state.sessions = context.sessions
     app.state.pages = context.pages
+    app.state.on_stop = context.on_stop
 
 
 def routes_by_person(app: fastapi.FastAPI) -> dict[bool, set[str]]:
