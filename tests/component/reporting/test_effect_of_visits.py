@@ -1,0 +1,164 @@
+"""A simulated state whose visits have a known effect, told as events: what the projections then say it is."""
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from contracts import events
+from services.reporting.effect import NEVER, Panel, effect_by_month, month_number, still_chronically_absent
+from services.reporting.effect_tables import effect_shown, flagged_students, still_shown
+from services.reporting.reports import effect
+from services.reporting.spans import span_until_cut_off
+from services.reporting.store import effect_queries
+from services.reporting.tables import STATE
+from tests.component.visit_events import World, flag, of_visit
+from tests.unit.reporting.simulated_state import simulate
+
+ZONE = ZoneInfo("America/New_York")
+STATE_OF_SEED = simulate(3, students=2500)
+BATCH = 2000
+
+
+def day_of(month: int, day: int) -> date:
+    return date(month // 12, month % 12 + 1, day)
+
+
+def key(kind: int, number: int) -> UUID:
+    return UUID(int=kind << 120 | number)
+
+
+def told(panel: Panel) -> dict[str, list[events.Event]]:
+    """The events behind the panel, by topic: flags, months, one visit per household and another one later."""
+    flags: list[events.Event] = []
+    visit_by_household: dict[int, list[events.Event]] = {}
+    for number in range(panel.household.size):
+        household = int(panel.household[number])
+        flags.append(
+            flag(
+                1,
+                student_key=key(0x0A, number),
+                household_key=key(0x0B, household),
+                as_of=day_of(int(panel.flag_month[number]), 20),
+                school_year=2025,
+                grade="3" if number % 2 else "9",
+            )
+        )
+        if panel.visit_month[number] != NEVER:
+            # Eight in the evening of a month's last day, which is the next month already in UTC.
+            evening = datetime.combine(
+                day_of(int(panel.visit_month[number]) + 1, 1) - timedelta(days=1), datetime.min.time(), ZONE
+            ) + timedelta(hours=20)
+            visit_by_household[household] = [
+                visit(household, each, evening + timedelta(days=40 * each)) for each in (1, 0)
+            ]
+    months: list[events.Event] = [
+        month(int(student), day_of(int(number), 1), int(enrolled), int(absent))
+        for student, number, enrolled, absent in zip(
+            panel.of_student, panel.month, panel.days_enrolled, panel.days_absent, strict=True
+        )
+    ]
+    return {
+        "absence-flags": flags,
+        "student-months": months,
+        "visit-log": [each for visits in visit_by_household.values() for each in visits],
+    }
+
+
+def visit(household: int, number: int, started_at: datetime) -> events.Event:
+    return of_visit(
+        events.VisitCompleted,
+        household_key=key(0x0B, household),
+        visit_id=key(0x0D, 2 * household + number),
+        log_id=key(0x0E, 2 * household + number),
+        started_at=started_at.astimezone(UTC),
+        ended_at=started_at.astimezone(UTC) + timedelta(minutes=40),
+    )
+
+
+def month(student: int, first_day: date, enrolled: int, absent: int) -> events.StudentMonthTallied:
+    return events.StudentMonthTallied.model_validate(
+        {
+            "event_id": uuid4(),
+            "event_type": "student-month.tallied.v1",
+            "occurred_at": datetime(2026, 7, 2, tzinfo=UTC),
+            "district": "hartford",
+            "school": "H01",
+            "student_key": key(0x0A, student),
+            "month": first_day,
+            "days_enrolled": enrolled,
+            "days_absent": absent,
+            "version": 1,
+        }
+    )
+
+
+@pytest.fixture
+def panel() -> Panel:
+    return STATE_OF_SEED.panel
+
+
+async def deliver_all(world: World, panel: Panel) -> None:
+    for topic, happened in told(panel).items():
+        for start in range(0, len(happened), BATCH):
+            await world.deliver(topic, *happened[start : start + BATCH])
+
+
+async def test_the_projections_recover_the_planted_effect(world: World, panel: Panel) -> None:
+    await deliver_all(world, panel)
+    span = span_until_cut_off(date(2026, 6, 30), ZONE)
+    async with world.pool.acquire() as connection:
+        rows = await effect_queries.flagged_students(
+            connection, until=span.until, end_day=span.end_day, time_zone=ZONE.key
+        )
+        tables = await effect.effect_tables(connection, span, zone=ZONE, as_of=span.until, cut_off=None)
+
+    projected = flagged_students(rows)
+    for found, expected in zip(effect_by_month(projected.panel), effect_by_month(panel), strict=True):
+        assert (found.students, found.compared) == (expected.students, expected.compared)
+        assert (found.effect, found.standard_error, found.naive) == pytest.approx(
+            (expected.effect, expected.standard_error, expected.naive)
+        )
+    for each in effect_by_month(projected.panel)[1:5]:
+        assert each.low is not None
+        assert each.high is not None
+        assert each.naive is not None
+        assert each.low <= STATE_OF_SEED.truth[each.months_since] <= each.high < each.naive
+    assert still_chronically_absent(projected.panel) == still_chronically_absent(panel)
+    assert sorted({*projected.band.tolist()}) == ["9-12", "K-5"]
+
+    month_after = next(line for line in tables["effect"].lines if line.keys == (STATE, "1"))
+    assert month_after.numbers == tuple(effect_shown(effect_by_month(panel)[1]).values())
+    (state_line,) = (line for line in tables["still-chronic"].lines if line.keys == (STATE,))
+    assert state_line.numbers == tuple(still_shown(still_chronically_absent(panel)).values())
+
+
+async def test_up_to_a_cut_off_later_visits_and_months_are_unknown(world: World, panel: Panel) -> None:
+    await deliver_all(world, panel)
+    span = span_until_cut_off(date(2026, 1, 31), ZONE)
+    january = month_number(year=2026, month=1)
+    async with world.pool.acquire() as connection:
+        rows = await effect_queries.flagged_students(
+            connection, until=span.until, end_day=span.end_day, time_zone=ZONE.key
+        )
+    assert rows
+    assert max(row["flag_month"] for row in rows) == january
+    assert max(row["visit_month"] for row in rows if row["visit_month"] is not None) == january
+    assert {max(row["months"]) for row in rows} == {january}
+
+
+async def test_a_flag_counts_from_its_first_day_whatever_came_after(world: World) -> None:
+    levels = ((1, "at_risk", 3), (2, "none", 20), (3, "chronically_absent", 12))
+    flags = [flag(1, version=number, level=level, as_of=date(2025, 11, day)) for number, level, day in levels]
+    await world.deliver("absence-flags", *reversed(flags))
+    await world.deliver("student-months", month(1, date(2025, 10, 1), 20, 2))
+    span = span_until_cut_off(date(2025, 11, 30), ZONE)
+    async with world.pool.acquire() as connection:
+        (row,) = await effect_queries.flagged_students(
+            connection, until=span.until, end_day=span.end_day, time_zone=ZONE.key
+        )
+        cleared_only = await world.pool.fetchval("SELECT first_flagged_on FROM flag")
+    assert row["flag_month"] == month_number(year=2025, month=11)
+    assert cleared_only == date(2025, 11, 3)
+    assert (row["visit_month"], row["months"], row["days_absent"]) == (None, [24309], [2])
