@@ -76,8 +76,12 @@ async def record_rolls(connection: asyncpg.Connection, rolls: Sequence[tuple[int
 
 
 async def apply_rolls(connection: asyncpg.Connection, rolls: Sequence[tuple[int, RollCompleted]]) -> list[Candidate]:
-    """This will count completed days for the enrolled students of each roll's own lane."""
-    return [Candidate(*row) for row in await connection.fetch(APPLY_ROLLS, *_columns(rolls))]
+    """This will count completed days for the enrolled students of each roll's own lane.
+
+    On full feeds a completed roll changes no count: every student has a mark.
+    """
+    silent = [(lane, roll) for lane, roll in rolls if roll.feed == "exceptions"]
+    return [Candidate(*row) for row in await connection.fetch(APPLY_ROLLS, *_columns(silent))] if silent else []
 
 
 async def apply_enrollments(

@@ -1,5 +1,6 @@
 """Publishing school days and student months that closed or were corrected: a timer's work, off the hot path."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import asyncpg
@@ -12,7 +13,7 @@ from services.flagging.tallies_sql import (
     TAKE_STUDENTS,
 )
 
-SCHOOLS_AT_A_TIME = 400
+SCHOOLS_AT_A_TIME = 2_000
 STUDENTS_AT_A_TIME = 5_000
 NO_DAYS = "0" * 366
 
@@ -26,12 +27,20 @@ async def publish_due(connection: asyncpg.Connection) -> bool:
     students = await connection.fetch(TAKE_STUDENTS, STUDENTS_AT_A_TIME)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
-    for statement, column in ((PUBLISH_SCHOOL_DAYS, "school_days"), (PUBLISH_CLOSED_MONTHS, "closing")):
-        due = [row for row in schools if row[column] != NO_DAYS]
-        if due:
-            columns = (*(["lane", "district", "school", "school_year"]), column)
-            await connection.execute(statement, *([row[name] for row in due] for name in columns), now)
+    days = [(*row[:4], place) for row in schools for place in _places(row["school_days"])]
+    if days:
+        await connection.execute(PUBLISH_SCHOOL_DAYS, *_columns(days), now)
+    closing = [(*row[:4], row["closing"]) for row in schools if row["closing"] != NO_DAYS]
+    if closing:
+        await connection.execute(PUBLISH_CLOSED_MONTHS, *_columns(closing), now)
     if students:
-        columns = ("student_key", "school_year", "school", "days")
-        await connection.execute(PUBLISH_CORRECTED_MONTHS, *([row[name] for row in students] for name in columns), now)
+        await connection.execute(PUBLISH_CORRECTED_MONTHS, *_columns(students), now)
     return len(schools) == SCHOOLS_AT_A_TIME or len(students) == STUDENTS_AT_A_TIME
+
+
+def _places(days: str) -> Iterator[int]:
+    return (place for place, bit in enumerate(days) if bit == "1")
+
+
+def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -22,16 +22,19 @@ due AS MATERIALIZED (
         AS d (lane, district, school, school_year, days)
 )"""
 
-PUBLISH_SCHOOL_DAYS = f"""
-WITH {_SCHOOLS}, tally AS (
-    SELECT d.lane, d.district, d.school, first_day_of(d.school_year) + n AS school_day,
+PUBLISH_SCHOOL_DAYS = """
+WITH tally AS (
+    SELECT d.lane, d.district, d.school, first_day_of(d.school_year) + d.place AS school_day,
         count(r.student_key) AS students_counted,
-        count(r.student_key) FILTER (WHERE get_bit(r.absent, n) = 1) AS students_absent
-    FROM due d CROSS JOIN generate_series(0, 365) AS n
+        count(r.student_key) FILTER (WHERE get_bit(r.absent, d.place) = 1) AS students_absent
+    FROM (
+        SELECT lane, district COLLATE "C" AS district, school COLLATE "C" AS school, school_year, place
+        FROM unnest($1::int[], $2::text[], $3::text[], $4::int[], $5::int[])
+            AS d (lane, district, school, school_year, place)
+    ) d
     LEFT JOIN absence_record r ON r.lane = d.lane AND r.district = d.district AND r.school = d.school
-         AND r.school_year = d.school_year AND get_bit(r.counted, n) = 1
-    WHERE get_bit(d.days, n) = 1
-    GROUP BY d.lane, d.district, d.school, d.school_year, n
+         AND r.school_year = d.school_year AND get_bit(r.counted, d.place) = 1
+    GROUP BY d.lane, d.district, d.school, d.school_year, d.place
 )
 INSERT INTO outbox (topic, partition, key, event_id, event_type, payload)
 SELECT 'school-days', lane, district, event_id, 'school-day.tallied.v1', json_build_object(
