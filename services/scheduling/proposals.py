@@ -1,0 +1,181 @@
+"""The pairs that could make one visit, best first, each with its reasons; and why the others can't."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import combinations
+from uuid import UUID
+
+from services.scheduling import pairing
+from services.scheduling.pairing import Bookings, Meeting, Reason, Visitor, because
+from services.scheduling.policy import Policy
+
+GRID = timedelta(minutes=30)
+LONGEST_WINDOW = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedPair:
+    """Two visitors, the start that suits them best, and why they are proposed. `points` is the reasons' sum."""
+
+    pair: tuple[str, str]
+    starts_at: datetime
+    interpreter: bool
+    reasons: tuple[Reason, ...]
+    points: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hindered:
+    """A visitor who can't go at any start in the window, and the first reason at the first start."""
+
+    visitor_id: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposals:
+    """Pairs, best first; where there is none, `why_none` says why."""
+
+    pairs: tuple[ProposedPair, ...]
+    hindered: tuple[Hindered, ...]
+    why_none: Reason | None = None
+
+
+def starts_in(*, begins_at: datetime, ends_at: datetime, minutes: int) -> Iterator[datetime]:
+    """This will yield the starts to try: the window's beginning, then each half hour, as long as the visit fits."""
+    latest = ends_at - timedelta(minutes=minutes)
+    start = begins_at
+    while start <= latest:
+        yield start
+        since_midnight = timedelta(hours=start.hour, minutes=start.minute)
+        start = start.replace(second=0, microsecond=0) + GRID - since_midnight % GRID
+
+
+def hindrance_of_window(*, begins_at: datetime, ends_at: datetime, minutes: int, as_of: datetime) -> Reason | None:
+    """This will say what is wrong with a window: too long or short for the visit, over, or too far ahead."""
+    if not timedelta(minutes=minutes) <= ends_at - begins_at <= LONGEST_WINDOW:
+        return because("window")
+    if ends_at <= as_of:
+        return because("past")
+    if begins_at - as_of > pairing.FURTHEST:
+        return because("too_far", days=pairing.FURTHEST.days)
+    return None
+
+
+def propose_pairs(
+    *,
+    meeting: Meeting,
+    ends_at: datetime,
+    visitors: Sequence[Visitor],
+    bookings: Bookings,
+    visits_before: Mapping[str, int],
+    policy: Policy,
+    as_of: datetime,
+    limit: int = 5,
+    moving: UUID | None = None,
+) -> Proposals:
+    """This will rank the pairs that break no hard rule at some start between `meeting.starts_at` and `ends_at`.
+
+    `visits_before` counts each visitor's visits to this household. The same facts give the same answer, whatever the
+    visitors' order.
+    """
+    visitors = sorted(visitors, key=lambda v: v.visitor_id)
+    wrong = hindrance_of_window(begins_at=meeting.starts_at, ends_at=ends_at, minutes=meeting.minutes, as_of=as_of)
+    if wrong is not None:
+        return Proposals(pairs=(), hindered=(), why_none=wrong)
+    search = _Search(
+        meeting=meeting, visitors=visitors, bookings=bookings, visits_before=visits_before, policy=policy, moving=moving
+    )
+    for start in starts_in(begins_at=meeting.starts_at, ends_at=ends_at, minutes=meeting.minutes):
+        at_night = pairing.hindrances_of_time(starts_at=start, minutes=meeting.minutes, policy=policy, as_of=as_of)
+        if at_night:
+            search.wrong_time = search.wrong_time or at_night[0]
+        else:
+            search.try_start(start)
+
+    ranked = sorted(search.best.values(), key=lambda p: (-p.points, p.starts_at, p.pair))[:limit]
+    hindered = (
+        Hindered(visitor_id=who, reason=reason)
+        for who, reason in sorted(search.refusals.items())
+        if who not in search.ever_free
+    )
+    return Proposals(pairs=tuple(ranked), hindered=tuple(hindered), why_none=None if ranked else search.why_none())
+
+
+class _Search:
+    """What is known after each start tried: the best of every pair, and who was refused why."""
+
+    def __init__(
+        self,
+        *,
+        meeting: Meeting,
+        visitors: Sequence[Visitor],
+        bookings: Bookings,
+        visits_before: Mapping[str, int],
+        policy: Policy,
+        moving: UUID | None,
+    ) -> None:
+        self.meeting, self.visitors, self.bookings = meeting, visitors, bookings
+        self.visits_before, self.policy, self.moving = visits_before, policy, moving
+        self.scarce = pairing.scarce_languages(visitors)
+        self.best: dict[tuple[str, str], ProposedPair] = {}
+        self.refusals: dict[str, Reason] = {}
+        self.ever_free: set[str] = set()
+        self.wrong_time: Reason | None = None
+        self.tried = self.wrong_language = False
+
+    def try_start(self, start: datetime) -> None:
+        """This will keep, of every pair that is free at this start, the better of this and earlier starts."""
+        self.tried = True
+        meeting = replace(self.meeting, starts_at=start)
+        for (one, ones), (other, others) in combinations(self._free(meeting), 2):
+            heard = pairing.speaks(one, meeting.language) or pairing.speaks(other, meeting.language)
+            if meeting.interpreter is False and not heard:
+                self.wrong_language = True
+                continue
+            reasons = (
+                *pairing.merits_of_pair(pair=(one, other), meeting=meeting), *ones, *others
+            )  # fmt: skip
+            points = sum(reason.points for reason in reasons)
+            pair = (one.visitor_id, other.visitor_id)
+            if pair not in self.best or points > self.best[pair].points:
+                self.best[pair] = ProposedPair(
+                    pair=pair,
+                    starts_at=start,
+                    interpreter=pairing.needs_interpreter(pair=(one, other), meeting=meeting),
+                    reasons=reasons,
+                    points=points,
+                )
+
+    def _free(self, meeting: Meeting) -> list[tuple[Visitor, list[Reason]]]:
+        free = []
+        for visitor in self.visitors:
+            booked = self.bookings.get(visitor.visitor_id, ())
+            against = pairing.hindrances(
+                visitor=visitor, meeting=meeting, bookings=booked, policy=self.policy, moving=self.moving
+            )
+            if against:
+                self.refusals.setdefault(visitor.visitor_id, against[0])
+                continue
+            self.ever_free.add(visitor.visitor_id)
+            merits = pairing.merits(
+                visitor=visitor,
+                meeting=meeting,
+                bookings=booked,
+                visits_before=self.visits_before.get(visitor.visitor_id, 0),
+                scarce=self.scarce,
+                moving=self.moving,
+            )
+            free.append((visitor, merits))
+        return free
+
+    def why_none(self) -> Reason:
+        """This will name what must change before a pair can be proposed."""
+        if not self.tried and self.wrong_time is not None:
+            return self.wrong_time
+        if self.wrong_language:
+            return because("language", language=self.meeting.language)
+        if len(self.ever_free) == 1:
+            return because("only_one", visitor=next(iter(self.ever_free)))
+        return because("never_together") if self.ever_free else because("nobody")
