@@ -20,6 +20,11 @@ REPOSITORY = Path(__file__).parents[1]
 _database_numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--screenshots FOLDER` keeps a picture of every page that a browser test looks at."""
+    parser.addoption("--screenshots", metavar="FOLDER", help="keep pictures of the pages, at 320, 768 and 1280 px")
+
+
 @pytest.fixture(scope="session")
 def broker_part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Part]:
     """The broker as a part: for tests that stop, kill and start it."""

@@ -178,6 +178,7 @@ def _people_of(districts: Iterable[str]) -> dict[str, dict[str, Any]]:
     for district in districts:
         roles = {
             f"desk-{district}": "scheduler",
+            f"office-{district}": "district",
             f"visitor-{district}-1": "visitor",
             f"visitor-{district}-2": "visitor",
         }

@@ -262,9 +262,9 @@ class Desk:
         answer = await self.http.request(method, f"{address}{path}", json=body, headers=headers(person))
         return answer.status_code, answer.json() if answer.content else None
 
-    async def get(self, service: str, path: str) -> Any:
+    async def get(self, service: str, path: str, *, person: str = "state") -> Any:
         """This will read what must be there."""
-        status, answer = await self.ask(service, "GET", path)
+        status, answer = await self.ask(service, "GET", path, person=person)
         assert status == 200, (path, status, answer)
         return answer
 
@@ -391,9 +391,9 @@ async def assert_the_funnel_tells_it(desk: Desk, district: str) -> None:
     raised = await households_in(desk.stack, "absence-flags", district, "absence-flag.raised.v1")
     requested = await households_in(desk.stack, "home-visits", district, "visit.requested.v1")
     counted = {"flagged": len(raised), "requested": len(requested), "agreed": 1, "visited": 1, "declined": 0}
-    line = {"district": district, **counted}
+    line, office = {"district": district, **counted}, f"office-{district}"
 
     async def told() -> bool:
-        return line in (await desk.get("reporting", "/v1/funnel"))["districts"]
+        return line in (await desk.get("reporting", "/v1/funnel", person=office))["districts"]
 
     await eventually(told, f"the funnel's line {line}")

@@ -12,31 +12,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from deploy.local import free_port
 from services.runtime import web
 from services.runtime.sse import MOST_CHANGES, Change, announce, read_changes
 from services.runtime.testing import served
 from tests import people
+from tests.browser.site import serving
 from tests.unit.runtime import little
 
 PATIENCE_SECONDS = 10.0
-
-
-@asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """The application on a port of its own."""
-    port = free_port()
-    server = web.server(app, "127.0.0.1", port)
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
-        await asyncio.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        for end in app.state.on_stop:
-            end()
-        server.should_exit = True
-        await task
 
 
 class Stream:

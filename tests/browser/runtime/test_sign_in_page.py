@@ -1,0 +1,86 @@
+"""The pages every service has: signing in, and a problem told."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page
+
+from services.runtime.testing import served
+from tests import people
+from tests.browser.conftest import NewPage
+from tests.browser.looking import Screenshots, axe
+from tests.browser.site import Site, serving
+from tests.unit.runtime import little
+
+NO_DATABASE: Any = None
+
+
+@pytest_asyncio.fixture
+async def notes(tmp_path: Path) -> AsyncIterator[Site]:
+    """The little service, which keeps nothing and needs no database."""
+    async with serving(served(little.service, NO_DATABASE, people.people(tmp_path))) as address:
+        yield Site(address=address, pool=NO_DATABASE, service=little.service)
+
+
+async def test_somebody_signs_in_reads_in_spanish_and_leaves(notes: Site, either_page: Page) -> None:
+    page = either_page
+    await notes.sign_in(page, "ana", "/?count=3")
+    assert await page.locator("h1").inner_text() == "Hello, Ana Example"
+    await page.get_by_role("button", name="Español").click()
+    assert await page.locator("h1").inner_text() == "Hola, Ana Example"
+    assert page.url.endswith("/?count=3"), "the same page, in another language"
+    await page.get_by_role("button", name="Cerrar sesión").click()
+    assert await page.locator("h1").inner_text() == "Iniciar sesión"
+    await page.goto(notes.address)
+    assert "/sign-in" in page.url
+
+
+async def test_a_wrong_key_is_said_aloud_and_the_name_is_kept(notes: Site, either_page: Page) -> None:
+    page = either_page
+    await page.goto(notes.address)
+    await page.get_by_label("Your name").fill("ana")
+    await page.get_by_label("Your key").fill("wrong")
+    await page.keyboard.press("Enter")
+    assert "don't go together" in await page.get_by_role("alert").inner_text()
+    assert await page.get_by_label("Your name").input_value() == "ana"
+    assert await page.get_by_label("Your key").input_value() == ""
+
+
+@pytest.mark.parametrize("language", ["en", "es", "ar"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_nobody_is_kept_out_by_how_the_pages_look(
+    notes: Site, new_page: NewPage, screenshots: Screenshots, language: str, scheme: Any
+) -> None:
+    page = await new_page(language=language)
+    await page.emulate_media(color_scheme=scheme)
+    for path, name in (("/sign-in", "sign-in"), ("/nowhere", "problem")):
+        await page.goto(notes.address + path)
+        assert await axe(page) == []
+        await screenshots(page, f"{name}-{language}-{scheme}")
+    await notes.sign_in(page, "ana")
+    assert await axe(page) == []
+    await screenshots(page, f"start-{language}-{scheme}")
+
+
+async def test_the_keyboard_alone_goes_everywhere(notes: Site, page: Page) -> None:
+    await page.goto(f"{notes.address}/sign-in")
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.className") == "skip"
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.id") == "name"
+    await page.keyboard.type("ana")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(people.key_of("ana"))
+    await page.keyboard.press("Enter")
+    await page.get_by_role("heading", name="Hello").wait_for()
+
+
+async def test_a_session_that_ended_leads_an_htmx_page_to_sign_in(notes: Site, page: Page) -> None:
+    await notes.sign_in(page, "ana")
+    await page.context.clear_cookies()
+    await page.evaluate("htmx.ajax('GET', '/?count=1', {target: 'main'})")
+    await page.wait_for_url("**/sign-in?next=/")

@@ -1,0 +1,73 @@
+"""One service being served, and the ways to it: what Kafka brings, and signing in."""
+
+import asyncio
+import importlib
+import itertools
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import asyncpg
+from fastapi import FastAPI
+from playwright.async_api import Page
+
+from contracts.events import Event
+from contracts.topics import TOPICS
+from deploy.local import free_port
+from services.runtime import web
+from services.runtime.service import Service
+from services.runtime.testing import deliver, record
+from tests import people
+
+
+def service_named(name: str) -> Service:
+    """This will find the service as its process does."""
+    service: Service = importlib.import_module(f"services.{name}.app").service
+    return service
+
+
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[str]:
+    """This will serve the application on a free port until the block ends."""
+    port = free_port()
+    server = web.server(app, "127.0.0.1", port)
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        for end in app.state.on_stop:
+            end()
+        server.should_exit = True
+        await task
+
+
+@dataclass
+class Site:
+    """A service as the browser sees it, and its database."""
+
+    address: str
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    service: Service
+    _offsets: defaultdict[str, "itertools.count[int]"] = field(default_factory=lambda: defaultdict(itertools.count))
+
+    async def deliver(self, topic: str, *events: Event) -> None:
+        """This will bring the events to the service as one batch of the topic."""
+        (subscription,) = (each for each in self.service.subscriptions if topic in each.topics)
+        assert any(each.name == topic for each in TOPICS), f"there is no topic {topic}"
+        records = [record(topic, 0, next(self._offsets[topic]), event.model_dump_json()) for event in events]
+        await deliver(self.pool, subscription, records)
+
+    async def sign_in(self, page: Page, name: str, path: str = "/") -> None:
+        """This will sign in as the person, typing and clicking, and stand on the page asked for."""
+        await page.goto(f"{self.address}{path}")
+        await page.locator("input[name=name]").fill(name)
+        await page.locator("input[name=key]").fill(people.key_of(name))
+        await page.locator("main form button").click()
+        await page.wait_for_url(lambda url: "/sign-in" not in url)
+
+    async def published(self) -> list[str]:
+        """This will name the types of the events in the outbox, in their order."""
+        return [row["event_type"] for row in await self.pool.fetch("SELECT event_type FROM outbox ORDER BY id")]
