@@ -150,8 +150,11 @@ class _Search(Generic[K]):
     def _room(self, exchange: Mapping[Part, int], net: Mapping[K, int]) -> int:
         """How often the exchange can be made forwards and backwards.
 
-        No part may fall under zero, and no hidden cell under one: that a cell is hidden says it is no zero.
+        No part may fall under zero, and no hidden cell under one: true zeros show, so that a cell is hidden says it
+        is no zero. For the same reason a zero is never hidden for the sake of another cell.
         """
+        if any(self.value_by_cell[key] == 0 for key in net):
+            return 0
         forwards = backwards = 10**9
         for part, sign in exchange.items():
             if sign < 0:
@@ -159,7 +162,7 @@ class _Search(Generic[K]):
             else:
                 backwards = min(backwards, self.parts[part])
         for key, change in net.items():
-            above = max(0, self.value_by_cell[key] - 1) // abs(change)
+            above = (self.value_by_cell[key] - 1) // abs(change)
             if change < 0:
                 forwards = min(forwards, above)
             else:

@@ -1,0 +1,112 @@
+"""A made-up state with many small numbers: large districts, tiny ones, schools of one grade band and of all."""
+
+import random
+from datetime import UTC, date, datetime
+from typing import Any
+
+from services.reporting.figures import Figures, tables_of
+from services.reporting.measures import REFERRAL_STATUSES, STEPS
+from services.reporting.tables import Table
+
+CUT_OFF = date(2026, 10, 31)
+AS_OF = datetime(2026, 10, 31, 20, 0, tzinfo=UTC)
+
+_GRADES_BY_KIND = {
+    "elementary": ("PK", "K", "3", "5"),
+    "middle": ("6", "8"),
+    "high": ("9", "12"),
+    "all": ("1", "7", "10"),
+}
+_CONVERSION = (0.9, 0.8, 0.6, 0.8, 0.7, 0.95, 0.3)
+
+
+def figures_of(seed: int, *, districts: int = 15) -> Figures:
+    """Counts as the store would give them, drawn by seed."""
+    chance = random.Random(seed)
+    names = [f"district-{number:02}" for number in range(districts)]
+    size_by_district = {name: chance.choice((0.02, 0.1, 0.5, 1.0, 3.0)) for name in names}
+    furthest, visits, load = [], [], []
+    for name in names:
+        reached = [int(size_by_district[name] * chance.randint(40, 120))]
+        for share in _CONVERSION:
+            reached.append(_drawn(chance, reached[-1], share))
+        for step, count, further in zip(STEPS, reached, [*reached[1:], 0], strict=True):
+            if count - further:
+                furthest.append({"district": name, "furthest": step, "households": count - further})
+        made = reached[-2] + reached[-1] + _drawn(chance, reached[-1], 0.4)
+        visits.append(
+            {
+                "district": name,
+                "visits": made,
+                "minutes": made * chance.randint(60, 120),
+                "travel_minutes": made * chance.randint(10, 60),
+                "mileage_tenths": made * chance.randint(10, 90),
+            }
+        )
+        visitors = max(2, made // 6)
+        load += [{"district": name, "visitor": f"v{n}", "visits": 2 * made // visitors} for n in range(visitors)]
+    return Figures(
+        districts=names,
+        furthest=furthest,
+        ages=[{"district": name, "step": step, "days": 4.0} for name in (*names, None) for step in STEPS[1:]],
+        waits=[{"district": name, "quartiles": [4.0, 9.0, 15.0]} for name in (*names, None)],
+        endings=[
+            {"district": name, **{each: _few(chance, size) for each in ("declined", "not_reached", "withdrawn")}}
+            for name, size in size_by_district.items()
+        ],
+        visits=visits,
+        logs=[
+            {"district": name, **{each: _few(chance, size) for each in ("in_time", "late", "waiting", "overdue")}}
+            for name, size in size_by_district.items()
+        ],
+        promises=[
+            {"district": name, "promised": (due := _few(chance, 4 * size)), "kept": _drawn(chance, due, 0.7)}
+            for name, size in size_by_district.items()
+        ],
+        referrals=[
+            {"resource": resource, "furthest": at, "referrals": count}
+            for resource in ("food", "health", "housing", "transport", "clothing")
+            for at in range(len(REFERRAL_STATUSES))
+            if (count := _few(chance, chance.choice((0.1, 1.0, 3.0))))
+        ],
+        visitors=[{"district": name, "trained": chance.randint(1, 30), "active": 1} for name in names],
+        languages=[{"district": name, "language": "es", "trained": 3} for name in names],
+        load=load,
+        students=[
+            line
+            for name, size in size_by_district.items()
+            for line in _students(chance, name, schools=1 + int(4 * size))
+        ],
+    )
+
+
+def published_of(figures: Figures) -> dict[str, Table]:
+    """What the state would publish of it."""
+    return tables_of(figures, published=True, school_year=2026, as_of=AS_OF, cut_off=CUT_OFF)
+
+
+def _students(chance: random.Random, district: str, *, schools: int) -> list[dict[str, Any]]:
+    lines = []
+    for number in range(schools):
+        kind = chance.choice(("elementary", "elementary", "middle", "high", "all"))
+        for grade in _GRADES_BY_KIND[kind]:
+            students = chance.choice((4, 9, 25, 60, 90))
+            chronic = _drawn(chance, students, chance.choice((0.03, 0.12, 0.2)))
+            lines.append(
+                {
+                    "district": district,
+                    "school": f"S{number:02}",
+                    "grade": grade,
+                    "students": students,
+                    "chronic": chronic,
+                }
+            )
+    return lines
+
+
+def _drawn(chance: random.Random, of: int, share: float) -> int:
+    return sum(chance.random() < share for _ in range(of))
+
+
+def _few(chance: random.Random, size: float) -> int:
+    return int(chance.expovariate(1 / (12 * size)))

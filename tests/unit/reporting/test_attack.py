@@ -1,0 +1,98 @@
+"""Nobody can work out a hidden number, whatever they add up and subtract."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+
+from services.reporting import cubes, suppression
+from services.reporting.figures import Figures
+from services.reporting.measures import MEASURES, grade_band
+from services.reporting.suppression import PROTECTION
+from services.reporting.tables import as_json, as_rows
+from tests.unit.reporting.attacker import Attacker, attackers
+from tests.unit.reporting.small_state import figures_of, published_of
+
+SEEDS = range(6)
+TOLERANCE = 1e-6
+
+
+def documents_of(figures: Figures) -> dict[str, Any]:
+    """Every published table as a reader gets it, and what is known of the schools anyway."""
+    documents = {name: json.loads(json.dumps(as_json(t), default=str)) for name, t in published_of(figures).items()}
+    taught = {
+        (each["district"], each["school"], band) for each in figures.students if (band := grade_band(each["grade"]))
+    }
+    return {**documents, "schools": {"taught": sorted(taught)}}
+
+
+def pinned(attacker: Attacker) -> dict[str, tuple[float, float]]:
+    """The hidden cells that are known more closely than the protection promises."""
+    return {name: (low, high) for name, (low, high) in attacker.spans().items() if high - low < PROTECTION - TOLERANCE}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_attacker_with_every_published_table_pins_no_hidden_cell(seed: int) -> None:
+    documents = documents_of(figures_of(seed))
+    for counted, attacker in attackers(documents).items():
+        assert pinned(attacker) == {}, counted
+
+
+def test_each_kind_of_count_has_hidden_cells_to_attack_and_shown_ones_to_attack_with() -> None:
+    for counted, attacker in attackers(documents_of(figures_of(0))).items():
+        assert len(attacker.hidden) >= 2, counted
+        assert attacker.exact, counted
+
+
+@pytest.mark.parametrize("districts", [1, 2, 3])
+def test_the_fewer_districts_the_more_is_hidden_and_nothing_is_pinned(districts: int) -> None:
+    for seed in SEEDS:
+        for counted, attacker in attackers(documents_of(figures_of(seed, districts=districts))).items():
+            assert pinned(attacker) == {}, (counted, seed)
+
+
+@pytest.mark.parametrize("counted", ["households and visits", "requests", "logs", "referrals", "students"])
+def test_hiding_only_small_cells_is_found_out(monkeypatch: pytest.MonkeyPatch, counted: str) -> None:
+    def without_complementary(parts: Any, cells: Any, _groups: Any) -> Any:
+        return frozenset(suppression.small_cells(parts, cells))
+
+    monkeypatch.setattr(cubes, "hidden_cells", without_complementary)
+    found = [pinned(attackers(documents_of(figures_of(seed)))[counted]) for seed in SEEDS]
+    assert any(found)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_small_number_is_hidden_in_every_table(seed: int) -> None:
+    for name, document in documents_of(figures_of(seed)).items():
+        for line in document.get("lines", ()):
+            for measure in document["measures"]:
+                shown = line[measure["name"]]
+                counted = measure["unit"] in ("households", "requests", "students", "promises", "referrals")
+                if counted and MEASURES[measure["name"]].suppressed and shown != "*":
+                    assert shown == 0 or shown >= 6, (name, line)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_csv_hides_what_the_json_hides(seed: int) -> None:
+    for table in published_of(figures_of(seed)).values():
+        text = io.StringIO()
+        csv.writer(text).writerows(as_rows(table))
+        rows = list(csv.DictReader(io.StringIO(text.getvalue())))
+        for row, line in zip(rows, as_json(table)["lines"], strict=True):
+            assert {key: row[key] for key in line} == {k: "" if v is None else str(v) for k, v in line.items()}
+
+
+def test_what_follows_from_a_hidden_count_is_hidden_too() -> None:
+    documents = documents_of(figures_of(3))
+    hidden = {line["district"] for line in documents["visits"]["lines"] if line["visits"] == "*"}
+    assert hidden
+    for name, measures in (
+        ("compensation", ("visit_minutes", "travel_minutes", "miles")),
+        ("visitors", ("median_load", "largest_load")),
+        ("visits", ("share_of_state", "visits_per_100_flagged")),
+    ):
+        for line in documents[name]["lines"]:
+            if line["district"] in hidden:
+                assert all(line[measure] == "*" for measure in measures), (name, line)
