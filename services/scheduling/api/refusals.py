@@ -60,7 +60,7 @@ def request_shown(request: visits.Request) -> dict[str, Any]:
     }
 
 
-def explained(request: Request, refusal: visits.Refusal) -> Response:
+def explained(request: Request, refusal: visits.Refusal, sent: Any = None) -> Response:
     """This will make the problem document of a refusal: a code to act on, a sentence to read, and what stands now."""
     status = _STATUS_BY_CODE.get(refusal.code, 422)
     pages = getattr(request.app.state, "pages", None)
@@ -70,12 +70,12 @@ def explained(request: Request, refusal: visits.Refusal) -> Response:
         more |= {"claimed_by": refusal.claimed_by, "claimed_until": refusal.claimed_until}
     if isinstance(refusal, visits.StaleVersion):
         more |= {
-            "yours": {"version": refusal.yours},
+            "yours": sent if isinstance(sent, dict) else {"version": refusal.yours},
             "current_version": refusal.request.version,
             "current": request_shown(refusal.request),
         }
     if isinstance(refusal, StalePolicy):
-        more |= {"yours": {"version": refusal.yours}, "current": asdict(refusal.current)}
+        more |= {"yours": sent, "current": asdict(refusal.current)}
     if isinstance(refusal, AppointmentRefused):
         more["reasons"] = [
             {"code": each.code, "values": each.values, "says": say(translate(each.msgid), spoken(each))}
@@ -96,6 +96,9 @@ class ExplainingRoute(APIRoute):
         async def explain(request: Request) -> Response:
             try:
                 return await inner(request)
+            except (visits.StaleVersion, StalePolicy) as refusal:
+                # Both values: what was sent has been checked, and is given back for a second look.
+                return explained(request, refusal, await request.json())
             except visits.Refusal as refusal:
                 return explained(request, refusal)
 
