@@ -7,7 +7,7 @@ from deploy.observability.rules import CONSUMERS
 
 Labels = Mapping[str, str]
 
-HOUR = "x60"
+LONG = "x35"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class Case:
     alert: str
     story: str
     series: Mapping[str, str]
-    at: str = "60m"
+    at: str = "30m"
     fires: tuple[Labels, ...] = ()
 
 
@@ -44,7 +44,7 @@ def _records(dead_a_minute: str, length: str, reason: str = "handler") -> dict[s
     }
 
 
-def _district(name: str, *, expected: int, reported: int, length: str = HOUR) -> dict[str, str]:
+def _district(name: str, *, expected: int, reported: int, length: str = LONG) -> dict[str, str]:
     return {
         f'leap_schools_expected{{district="{name}"}}': f"{expected}{length}",
         f'leap_schools_reported{{district="{name}"}}': f"{reported}{length}",
@@ -55,11 +55,11 @@ def _lag(values: str, group: str = "leap-flagging") -> dict[str, str]:
     return {f'leap_lag_seconds{{group="{group}",topic="attendance",partition="0"}}': values}
 
 
-DUE = {"leap_rolls_due": f"1{HOUR}"}
-NIGHT = {"leap_rolls_due": f"0{HOUR}"}
+DUE = {"leap_rolls_due": f"1{LONG}"}
+NIGHT = {"leap_rolls_due": f"0{LONG}"}
 ALL_REPORT = {**_district("hartford", expected=40, reported=40), **_district("danbury", expected=20, reported=20)}
 HOLIDAY = {**_district("hartford", expected=0, reported=0), **_district("danbury", expected=0, reported=0)}
-NOT_BEHIND = {**_lag(f"0{HOUR}"), **_lag(f"0{HOUR}", "leap-scheduling"), **_lag(f"0{HOUR}", "leap-reporting")}
+NOT_BEHIND = {**_lag(f"0{LONG}"), **_lag(f"0{LONG}", "leap-scheduling"), **_lag(f"0{LONG}", "leap-reporting")}
 
 
 def burning(slo: str, *severities: str) -> tuple[Labels, ...]:
@@ -72,49 +72,49 @@ PROMISE_CASES = (
     Case(
         alert="MarksDecidedLate",
         story="half of the marks take longer than a quarter of an hour: somebody is woken",
-        series=_aged(50, HOUR),
+        series=_aged(50, LONG),
         fires=burning("fresh", "page", "ticket"),
     ),
     Case(
         alert="MarksDecidedLate",
         story="marks are decided at once, but flags reach the desk late",
-        series={**_aged(0, HOUR), **_aged(50, HOUR, "leap-scheduling", "absence-flags")},
+        series={**_aged(0, LONG), **_aged(50, LONG, "leap-scheduling", "absence-flags")},
         fires=burning("fresh", "page", "ticket"),
     ),
     Case(
         alert="MarksDecidedLate",
         story="four in a hundred are late, for hours and days: a ticket, nobody is woken",
-        series=_aged(4, HOUR),
+        series=_aged(4, LONG),
         fires=burning("fresh", "ticket"),
     ),
     Case(
         alert="MarksDecidedLate",
         story="one in two hundred is late: within the promise",
         series={
-            **_aged(0, HOUR),
-            'leap_record_age_seconds_count{group="leap-flagging",topic="attendance"}': f"0+100.5{HOUR}",
+            **_aged(0, LONG),
+            'leap_record_age_seconds_count{group="leap-flagging",topic="attendance"}': f"0+100.5{LONG}",
         },
     ),
     Case(
         alert="MarksDecidedLate",
         story="at night nothing comes, and nothing is late",
         series={
-            'leap_record_age_seconds_bucket{group="leap-flagging",topic="attendance",le="900.0"}': f"5000{HOUR}",
-            'leap_record_age_seconds_count{group="leap-flagging",topic="attendance"}': f"9000{HOUR}",
+            'leap_record_age_seconds_bucket{group="leap-flagging",topic="attendance",le="900.0"}': f"5000{LONG}",
+            'leap_record_age_seconds_count{group="leap-flagging",topic="attendance"}': f"9000{LONG}",
         },
     ),
     Case(
         alert="RecordsFailing",
         story="three in a hundred records can't be applied",
-        series=_records("300", HOUR),
+        series=_records("300", LONG),
         fires=burning("handled", "page", "ticket"),
     ),
     Case(
         alert="RecordsFailing",
         story="a district writes records too large to return: its fault, not ours",
-        series=_records("300", HOUR, "too_large"),
+        series=_records("300", LONG, "too_large"),
     ),
-    Case(alert="RecordsFailing", story="one record in ten thousand, less than promised", series=_records("1", HOUR)),
+    Case(alert="RecordsFailing", story="one record in ten thousand, less than promised", series=_records("1", LONG)),
     Case(
         alert="DistrictDaysIncomplete",
         story="after ten o'clock one of two districts has not completed its rolls",
@@ -135,10 +135,10 @@ PROMISE_CASES = (
     Case(
         alert="DeskSlow",
         story="nine of ten pages take longer than half a second",
-        series=_desk(90, HOUR),
+        series=_desk(90, LONG),
         fires=burning("desk", "page", "ticket"),
     ),
-    Case(alert="DeskSlow", story="four in a hundred are slow: within the promise", series=_desk(4, HOUR)),
+    Case(alert="DeskSlow", story="four in a hundred are slow: within the promise", series=_desk(4, LONG)),
 )
 
 
@@ -151,12 +151,12 @@ def _marks(published: str, dealt_with: str) -> dict[str, str]:
         'leap_landed_total{district="hartford",kind="mark",job="ingest",instance="a"}': published,
         'leap_landed_total{district="hartford",kind="mark",job="ingest",instance="b"}': published,
         'leap_marks_total{district="hartford",effect="applied"}': dealt_with,
-        'leap_marks_total{district="hartford",effect="unchanged"}': f"0{HOUR}",
+        'leap_marks_total{district="hartford",effect="unchanged"}': f"0{LONG}",
     }
 
 
 def _flags(desk: str) -> dict[str, str]:
-    return {'leap_flags{district="hartford"}': f"120{HOUR}", 'leap_desk_flags{district="hartford"}': desk}
+    return {'leap_flags{district="hartford"}': f"120{LONG}", 'leap_desk_flags{district="hartford"}': desk}
 
 
 def _gone(hop: str) -> tuple[Labels, ...]:
@@ -164,20 +164,20 @@ def _gone(hop: str) -> tuple[Labels, ...]:
 
 
 CONSERVATION_CASES = (
-    Case(alert="ConservationGap", story="one landed record is not accounted for", series=_gap(f"1{HOUR}"),
+    Case(alert="ConservationGap", story="one landed record is not accounted for", series=_gap(f"1{LONG}"),
          fires=_gone("landed")),
-    Case(alert="ConservationGap", story="more was counted than ever landed", series=_gap(f"-3{HOUR}"),
+    Case(alert="ConservationGap", story="more was counted than ever landed", series=_gap(f"-3{LONG}"),
          fires=_gone("landed")),
     Case(alert="ConservationGap", story="a mark was published and flagging never dealt with it",
-         series={**_marks(f"500{HOUR}", f"499{HOUR}"), **NOT_BEHIND}, fires=_gone("decided")),
+         series={**_marks(f"500{LONG}", f"499{LONG}"), **NOT_BEHIND}, fires=_gone("decided")),
     Case(alert="ConservationGap", story="a flag stands and the desk does not know it",
-         series={**_flags(f"119{HOUR}"), **NOT_BEHIND}, fires=_gone("queued")),
+         series={**_flags(f"119{LONG}"), **NOT_BEHIND}, fires=_gone("queued")),
     Case(alert="ConservationGap", story="everything adds up, also while marks flow and two processes tell of them",
-         series={**_gap(f"0{HOUR}"), **_marks(f"0+100{HOUR}", f"0+100{HOUR}"), **_flags(f"120{HOUR}"), **NOT_BEHIND}),
+         series={**_gap(f"0{LONG}"), **_marks(f"0+100{LONG}", f"0+100{LONG}"), **_flags(f"120{LONG}"), **NOT_BEHIND}),
     Case(alert="ConservationGap", story="the desk is behind: a wait, not a gap",
-         series={**_flags(f"90{HOUR}"), **_lag(f"0+60{HOUR}", "leap-scheduling")}),
+         series={**_flags(f"90{LONG}"), **_lag(f"0+60{LONG}", "leap-scheduling")}),
     Case(alert="ConservationGap", story="a flag is on its way when the figures are read",
-         series={**_flags("120x20 119 120x39"), **NOT_BEHIND}),
+         series={**_flags("120x10 119 120x39"), **NOT_BEHIND}),
 )
 
 _HOLES = 'leap_log_holes_total{group="leap-flagging"}'
@@ -192,35 +192,35 @@ LAG_CASES = (
              'leap_lag_seconds{group="leap-flagging",topic="attendance",partition="0",instance="a"}': "0x10 stale _x20",
              'leap_lag_seconds{group="leap-flagging",topic="attendance",partition="0",instance="b"}': "0x30",
          }, at="20m"),
-    Case(alert="LagGrows", story="a busy morning, a few seconds behind", series=_lag(f"8{HOUR}")),
-    Case(alert="LagGrows", story="at night nothing comes", series=_lag(f"0{HOUR}")),
-    Case(alert="ConsumerBehind", story="ten minutes behind", series=_lag(f"0+60{HOUR}"), at="15m",
+    Case(alert="LagGrows", story="a busy morning, a few seconds behind", series=_lag(f"8{LONG}")),
+    Case(alert="LagGrows", story="at night nothing comes", series=_lag(f"0{LONG}")),
+    Case(alert="ConsumerBehind", story="ten minutes behind", series=_lag(f"0+60{LONG}"), at="15m",
          fires=({"severity": "page", "group": "leap-flagging"},)),
     Case(alert="ConsumerBehind", story="frozen for a quarter of an hour", series=_lag("0x5 stale _x30"), at="20m",
          fires=({"severity": "page", "group": "leap-flagging"},)),
-    Case(alert="ConsumerBehind", story="half a minute behind is no reason to wake anybody", series=_lag(f"40{HOUR}")),
+    Case(alert="ConsumerBehind", story="half a minute behind is no reason to wake anybody", series=_lag(f"40{LONG}")),
     Case(alert="ConsumerAbsent", story="nobody consumes as visit log",
          series={key: value for group in CONSUMERS if group != "leap-visitlog"
-                 for key, value in _lag(f"0{HOUR}", group).items()},
+                 for key, value in _lag(f"0{LONG}", group).items()},
          fires=({"severity": "page", "group": "leap-visitlog", "service": "visitlog"},)),
     Case(alert="ConsumerAbsent", story="every group has its consumer",
-         series={key: value for group in CONSUMERS for key, value in _lag(f"0{HOUR}", group).items()}),
-    Case(alert="ServiceDown", story="flagging does not answer", series={'up{job="flagging",instance="a"}': f"0{HOUR}"},
+         series={key: value for group in CONSUMERS for key, value in _lag(f"0{LONG}", group).items()}),
+    Case(alert="ServiceDown", story="flagging does not answer", series={'up{job="flagging",instance="a"}': f"0{LONG}"},
          fires=({"severity": "ticket", "job": "flagging", "instance": "a"},)),
-    Case(alert="ServiceDown", story="one answer is missed", series={'up{job="flagging",instance="a"}': "1x58 0 1"}),
+    Case(alert="ServiceDown", story="one answer is missed", series={'up{job="flagging",instance="a"}': "1x28 0 1"}),
     Case(alert="TurnStalled", story="a loop hangs", series={
-        'leap_turn_age_seconds{group="leap-flagging",job="flagging",instance="a"}': f"0+60{HOUR}"}, at="5m",
+        'leap_turn_age_seconds{group="leap-flagging",job="flagging",instance="a"}': f"0+60{LONG}"}, at="5m",
         fires=({"severity": "page", "group": "leap-flagging", "job": "flagging", "instance": "a"},)),
     Case(alert="TurnStalled", story="nothing to read for an hour, and the loop turns", series={
-        'leap_turn_age_seconds{group="leap-flagging",job="flagging",instance="a"}': f"0.1{HOUR}"}),
-    Case(alert="LogHole", story="the log left a hole", series={_HOLES: "0x30 1x30"},
+        'leap_turn_age_seconds{group="leap-flagging",job="flagging",instance="a"}': f"0.1{LONG}"}),
+    Case(alert="LogHole", story="the log left a hole", series={_HOLES: "0x10 1x50"},
          fires=({"severity": "page", "group": "leap-flagging"},)),
     Case(alert="LogHole", story="the hole is of yesterday", series={_HOLES: "1x60"}),
     Case(alert="OutboxStuck", story="events wait to be published", series={
-        'leap_outbox_age_seconds{job="flagging",instance="a"}': f"0+60{HOUR}"}, at="10m",
+        'leap_outbox_age_seconds{job="flagging",instance="a"}': f"0+60{LONG}"}, at="10m",
         fires=({"severity": "page", "job": "flagging"},)),
     Case(alert="OutboxStuck", story="a burst waits for seconds", series={
-        'leap_outbox_age_seconds{job="flagging",instance="a"}': f"4{HOUR}"}),
+        'leap_outbox_age_seconds{job="flagging",instance="a"}': f"4{LONG}"}),
 )
 
 DISTRICT_CASES = (
@@ -231,34 +231,34 @@ DISTRICT_CASES = (
     Case(alert="DistrictSilent", story="at night", series={**_district("danbury", expected=20, reported=0), **NIGHT}),
     Case(alert="DistrictSilent", story="a quiet district that reported zero absences", series={**ALL_REPORT, **DUE}),
     Case(alert="CalendarMissing", story="schools without a calendar for two hours",
-         series={'leap_schools_without_calendar{district="danbury"}': "2x120"}, at="120m",
+         series={'leap_schools_without_calendar{district="danbury"}': "2x120"}, at="70m",
          fires=({"severity": "ticket", "district": "danbury"},)),
     Case(alert="CalendarMissing", story="the calendar came minutes after the first roll",
-         series={'leap_schools_without_calendar{district="danbury"}': "2x10 0x110"}, at="120m"),
+         series={'leap_schools_without_calendar{district="danbury"}': "2x10 0x110"}, at="70m"),
     Case(alert="RejectedSurge", story="half of what it sends goes back", series={
-        'leap_rejected_total{district="danbury",reason="wrong_type"}': f"0+5{HOUR}",
-        'leap_landed_total{district="danbury",kind="rejected"}': f"0+5{HOUR}",
-        'leap_landed_total{district="danbury",kind="mark"}': f"0+5{HOUR}"},
+        'leap_rejected_total{district="danbury",reason="wrong_type"}': f"0+5{LONG}",
+        'leap_landed_total{district="danbury",kind="rejected"}': f"0+5{LONG}",
+        'leap_landed_total{district="danbury",kind="mark"}': f"0+5{LONG}"},
         fires=({"severity": "ticket", "district": "danbury"},)),
     Case(alert="RejectedSurge", story="a handful among thousands", series={
-        'leap_rejected_total{district="danbury",reason="wrong_type"}': f"0+1{HOUR}",
-        'leap_landed_total{district="danbury",kind="mark"}': f"0+1000{HOUR}"}),
+        'leap_rejected_total{district="danbury",reason="wrong_type"}': f"0+1{LONG}",
+        'leap_landed_total{district="danbury",kind="mark"}': f"0+1000{LONG}"}),
     Case(alert="RequestsWaitTooLong", story="nobody took a request up for eight days",
-         series={'leap_desk_oldest_seconds{district="danbury",stage="new"}': "691200x120"}, at="120m",
+         series={'leap_desk_oldest_seconds{district="danbury",stage="new"}': "691200x120"}, at="70m",
          fires=({"severity": "ticket", "district": "danbury"},)),
     Case(alert="RequestsWaitTooLong", story="one is being worked on for eight days", series={
         'leap_desk_oldest_seconds{district="danbury",stage="contacting"}': "691200x120",
-        'leap_desk_oldest_seconds{district="danbury",stage="new"}': "3600x120"}, at="120m"),
+        'leap_desk_oldest_seconds{district="danbury",stage="new"}': "3600x120"}, at="70m"),
     Case(alert="ForeignDistrict", story="another district's child in this topic",
-         series={'leap_foreign_district_total{district="danbury"}': "0x30 1x30"},
+         series={'leap_foreign_district_total{district="danbury"}': "0x10 1x50"},
          fires=({"severity": "ticket", "district": "danbury"},)),
     Case(alert="ForeignDistrict", story="it was mended yesterday",
-         series={'leap_foreign_district_total{district="danbury"}': f"7{HOUR}"}),
+         series={'leap_foreign_district_total{district="danbury"}': f"7{LONG}"}),
     Case(alert="ContactsCopied", story="an address book is copied",
-         series={'leap_contacts_shown_last_hour{district="danbury"}': f"900{HOUR}"},
+         series={'leap_contacts_shown_last_hour{district="danbury"}': f"900{LONG}"},
          fires=({"severity": "ticket", "district": "danbury"},)),
     Case(alert="ContactsCopied", story="a busy desk",
-         series={'leap_contacts_shown_last_hour{district="danbury"}': f"45{HOUR}"}),
+         series={'leap_contacts_shown_last_hour{district="danbury"}': f"45{LONG}"}),
 )
 
 _REFUSED = 'leap_http_request_seconds_count{job="scheduling",route="/requests",method="GET",status="401"}'
@@ -269,33 +269,33 @@ _SHARED = 'leap_rebalances_total{group="leap-flagging"}'
 
 def _pool(used: int) -> dict[str, str]:
     return {
-        'leap_pool_connections{job="scheduling",instance="a",state="used"}': f"{used}{HOUR}",
-        'leap_pool_connections{job="scheduling",instance="a",state="most"}': f"10{HOUR}",
+        'leap_pool_connections{job="scheduling",instance="a",state="used"}': f"{used}{LONG}",
+        'leap_pool_connections{job="scheduling",instance="a",state="most"}': f"10{LONG}",
     }
 
 
 PROCESS_CASES = (
     Case(alert="DeadLetters", story="a record was set aside",
-         series={'leap_dead_letters{job="flagging",reason="handler"}': f"1{HOUR}"},
+         series={'leap_dead_letters{job="flagging",reason="handler"}': f"1{LONG}"},
          fires=({"severity": "ticket", "job": "flagging", "reason": "handler"},)),
     Case(alert="DeadLetters", story="all were repaired",
-         series={'leap_dead_letters{job="flagging",reason="handler"}': "3x30 0x30"}),
+         series={'leap_dead_letters{job="flagging",reason="handler"}': "3x10 0x50"}),
     Case(alert="PoolExhausted", story="every connection is used", series=_pool(10),
          fires=({"severity": "ticket", "job": "scheduling", "instance": "a"},)),
     Case(alert="PoolExhausted", story="one is free", series=_pool(9)),
-    Case(alert="Rebalancing", story="members come and go", series={_SHARED: f"0+1{HOUR}"},
+    Case(alert="Rebalancing", story="members come and go", series={_SHARED: f"0+1{LONG}"},
          fires=({"severity": "ticket", "group": "leap-flagging"},)),
-    Case(alert="Rebalancing", story="a release", series={_SHARED: "1x50 3x10"}),
-    Case(alert="TimerFails", story="tallies fail every minute", series={_FAILED: f"0+1{HOUR}"},
+    Case(alert="Rebalancing", story="a release", series={_SHARED: "1x20 3x40"}),
+    Case(alert="TimerFails", story="tallies fail every minute", series={_FAILED: f"0+1{LONG}"},
          fires=({"severity": "ticket", "job": "flagging", "timer": "tallies"},)),
-    Case(alert="TimerFails", story="the database restarted once", series={_FAILED: "0x50 2x10"}),
-    Case(alert="NotMeasured", story="the outbox can't be counted", series={_UNREAD: f"0+1{HOUR}"},
+    Case(alert="TimerFails", story="the database restarted once", series={_FAILED: "0x20 2x40"}),
+    Case(alert="NotMeasured", story="the outbox can't be counted", series={_UNREAD: f"0+1{LONG}"},
          fires=({"severity": "ticket", "job": "flagging", "part": "outbox"},)),
-    Case(alert="NotMeasured", story="one measurement took too long", series={_UNREAD: "0x50 1x10"}),
-    Case(alert="AccessRefused", story="somebody guesses keys", series={_REFUSED: f"0+30{HOUR}"},
+    Case(alert="NotMeasured", story="one measurement took too long", series={_UNREAD: "0x20 1x40"}),
+    Case(alert="AccessRefused", story="somebody guesses keys", series={_REFUSED: f"0+30{LONG}"},
          fires=({"severity": "ticket", "job": "scheduling"},)),
-    Case(alert="AccessRefused", story="somebody mistyped theirs", series={_REFUSED: f"0+1{HOUR}"}),
-    Case(alert="Watchdog", story="always", series={"up": f"1{HOUR}"}, fires=({"severity": "none"},)),
+    Case(alert="AccessRefused", story="somebody mistyped theirs", series={_REFUSED: f"0+1{LONG}"}),
+    Case(alert="Watchdog", story="always", series={"up": f"1{LONG}"}, fires=({"severity": "none"},)),
 )
 
 CASES = (*PROMISE_CASES, *CONSERVATION_CASES, *LAG_CASES, *DISTRICT_CASES, *PROCESS_CASES)
