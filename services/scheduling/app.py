@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from fastapi import APIRouter
+
+from services.runtime.context import Context
 from services.runtime.service import Service, Timer
 from services.runtime.subscription import Subscription
 from services.scheduling import metrics
@@ -9,6 +12,7 @@ from services.scheduling.api import routes
 from services.scheduling.handlers.events import decode, on_events
 from services.scheduling.handlers.follow_ups import open_follow_ups
 from services.scheduling.handlers.pricing import price_waiting
+from services.scheduling.pages import desk_pages
 
 EVENTS = Subscription(
     group="leap-scheduling",
@@ -16,6 +20,15 @@ EVENTS = Subscription(
     decode=decode,
     handle=on_events,
 )
+
+
+def offered(context: Context) -> APIRouter:
+    """This will offer the desk's pages to people and the same commands under /v1 to programs."""
+    router = APIRouter()
+    router.include_router(desk_pages(context))
+    router.include_router(routes(context))
+    return router
+
 
 service = Service(
     name="scheduling",
@@ -26,5 +39,5 @@ service = Service(
         Timer(name="price waiting", every_seconds=300, run=price_waiting),
         Timer(name="open follow-ups", every_seconds=60, run=open_follow_ups),
     ),
-    routes=routes,
+    routes=offered,
 )

@@ -1,0 +1,38 @@
+"""The scheduling desk: server-rendered pages, each action a plain form, live where scripts run."""
+
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+
+from services.runtime.context import Context
+from services.runtime.languages import N_
+from services.runtime.pages import Pages
+from services.runtime.sse import Broadcast, event_stream
+from services.scheduling.pages import actions, appointment, day, keys, policy, queue, request, visitors
+from services.scheduling.pages.desk import AtTheDesk, Desk
+
+_HERE = Path(__file__).parents[1]
+
+
+def desk_pages(context: Context) -> APIRouter:
+    """This will offer the desk. Raises SettingsRejected where nobody said who may sign in."""
+    pages = Pages(
+        context,
+        templates=_HERE / "templates",
+        translations=_HERE / "translations",
+        static=_HERE / "static",
+        title=N_("Scheduling desk"),
+    )
+    desk = Desk(context, pages)
+    broadcast = Broadcast(context)
+    router = APIRouter()
+
+    @router.get("/events", include_in_schema=False)
+    async def changes(http_request: Request, person: AtTheDesk) -> Response:
+        """This will tell which requests of the person's districts change: id and version, nothing else."""
+        return event_stream(http_request, broadcast, person.may_see)
+
+    router.include_router(pages.router)
+    for page in (queue, actions, appointment, request, day, visitors, policy, keys):
+        router.include_router(page.router(desk))
+    return router

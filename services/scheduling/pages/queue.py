@@ -1,0 +1,130 @@
+"""The queue: who waits, why, how long, and whose it is."""
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+
+from services.runtime.forms import read_form
+from services.runtime.languages import N_
+from services.runtime.people import Person
+from services.scheduling.pages import view as views
+from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute
+from services.scheduling.pages.forms import Typed
+from services.scheduling.pages.rows import Line, line_of
+from services.scheduling.store import calendars, queue
+
+MOST_ROWS_ASKED = 25
+"""More changes at once than this, and the page is told to be loaded anew instead."""
+
+
+def router(desk: Desk) -> APIRouter:
+    """This will offer the queue, its search and its live rows."""
+    routes = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+    @routes.get("/")
+    async def start(person: AtTheDesk) -> Response:
+        """This will lead to the queue."""
+        return RedirectResponse("/queue", status_code=303)
+
+    @routes.get("/queue")
+    async def show_queue(request: Request, person: AtTheDesk) -> Response:
+        """This will show one page of the view that the address names."""
+        view = views.read_view(request, desk.districts_of(person))
+        after = views.read_cursor(request.query_params.get("after", ""))
+        as_of = desk.now()
+        today = desk.today(as_of)
+        async with desk.context.begin() as tx:
+            counts = await queue.count_by_stage(tx.connection, view, today=today, as_of=as_of)
+            rows = await queue.read_queue(
+                tx.connection, view, today=today, as_of=as_of, after=after, limit=queue.PAGE_ROWS + 1
+            )
+            lines = await lines_of(desk, tx.connection, rows[: queue.PAGE_ROWS])
+            facets = await _facets(desk, tx.connection, person, view)
+        last = rows[queue.PAGE_ROWS - 1] if len(rows) > queue.PAGE_ROWS else None
+        return desk.render(
+            request,
+            "queue.html",
+            {
+                "view": view,
+                "counts": counts,
+                "lines": lines,
+                "more": views.address(view, after=views.write_cursor(_cursor_of(last))) if last else None,
+                "first_page": after is None,
+                "address": lambda **changes: views.address(view, **changes),
+                "live_rows": views.address(view, "/queue/rows"),
+                "filtered": len(views.parameters(view)) - (view.stage is not None),
+                **facets,
+            },
+        )
+
+    @routes.get("/queue/rows")
+    async def show_rows(request: Request, person: AtTheDesk) -> Response:
+        """This will show those of the asked requests that are in the view: what a live page fetches of a change."""
+        view = views.read_view(request, desk.districts_of(person))
+        asked = request.query_params.get("ids", "").split(",")
+        try:
+            ids = [UUID(text) for text in asked[: MOST_ROWS_ASKED + 1]]
+        except ValueError:
+            raise HTTPException(422, N_("These are no requests; load the queue again.")) from None
+        if len(ids) > MOST_ROWS_ASKED:
+            raise HTTPException(422, N_("Too many requests at once; load the queue again."))
+        as_of = desk.now()
+        async with desk.context.begin() as tx:
+            rows = await queue.read_queue(tx.connection, view, today=desk.today(as_of), as_of=as_of, only=ids)
+            lines = await lines_of(desk, tx.connection, rows)
+        return desk.render(request, "rows.html", {"lines": lines, "view": view})
+
+    @routes.post("/search")
+    async def search(request: Request, person: AtTheDesk) -> Response:
+        """This will find families by name. What is looked for is a name, so it is sent, and never in an address."""
+        typed = Typed(await read_form(request))
+        sought = typed.text("words", longest=80)
+        lines: list[Line] = []
+        if sought and len(sought) < 2:
+            typed.fault("words", N_("Give at least two letters."))
+        if sought and not typed.faults:
+            as_of = desk.now()
+            async with desk.context.begin() as tx:
+                rows = await queue.find_families(
+                    tx.connection,
+                    words=sought,
+                    districts=desk.districts_of(person),
+                    shown_to=person.name,
+                    as_of=as_of,
+                )
+                lines = await lines_of(desk, tx.connection, rows)
+        return desk.render(
+            request,
+            "search.html",
+            {"sought": sought, "typed": typed.kept, "faults": typed.faults, "lines": lines},
+            status=422 if typed.faults else 200,
+        )
+
+    return routes
+
+
+async def lines_of(desk: Desk, connection: Any, rows: list[queue.Row]) -> list[Line]:
+    """This will put rows into words, by the calendars of their districts."""
+    as_of = desk.now()
+    by_district = {
+        district: await calendars.of_district(connection, district) for district in {row.district for row in rows}
+    }
+    return [line_of(row, calendars=by_district, today=desk.today(as_of), as_of=as_of) for row in rows]
+
+
+def _cursor_of(row: queue.Row) -> queue.Cursor:
+    return queue.Cursor(pinned=row.pinned, points=row.points, request_id=row.request_id)
+
+
+async def _facets(desk: Desk, connection: asyncpg.Connection, person: Person, view: queue.View) -> dict[str, Any]:
+    """What the filters offer: the schools, languages and colleagues that there are."""
+    schools = await queue.schools_of(connection, view.districts)
+    languages = await queue.languages_of(connection, view.districts or ())
+    return {
+        "schools": schools if view.school is None or view.school in schools else [*schools, view.school],
+        "spoken": sorted({*languages, *([view.language] if view.language else [])}),
+        "owners": desk.colleagues(person),
+    }
