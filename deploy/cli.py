@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--seed", type=int, default=1)
     up.add_argument("--until", type=date.fromisoformat, help="the last day that is replayed (today)")
     up.add_argument("--no-demo", action="store_true", help="start empty")
+    up.add_argument("--observe", action="store_true", help="and Prometheus and Alertmanager, with all rules")
 
     down = command("down", "stop everything, keep what was stored", _down)
     down.add_argument("--purge", action="store_true", help="and remove what was stored")
@@ -90,6 +91,14 @@ def parser() -> argparse.ArgumentParser:
 
     why = command("why", "why is this student here?", _why)
     why.add_argument("key", help="a student key or how it begins")
+
+    rebuild = command(
+        "rebuild", "make a service's tables anew from the topics, compare, switch, without a stop", _rebuild
+    )
+    rebuild.add_argument("service", choices=["reporting"])
+    way = rebuild.add_mutually_exclusive_group()
+    way.add_argument("--compare", action="store_true", help="compare only; exit code 1 where a row differs")
+    way.add_argument("--back", action="store_true", help="put the former tables back, brought up to now")
     return whole
 
 
@@ -101,7 +110,7 @@ def _up(arguments: argparse.Namespace, screen: Screen) -> int:
     until = arguments.until or latest_day_worth_replaying(datetime.now().astimezone().date())
     demonstration = Demonstration(scale=arguments.scale, seed=arguments.seed, until=until)
     try:
-        return up(screen, demonstration=None if arguments.no_demo else demonstration)
+        return up(screen, demonstration=None if arguments.no_demo else demonstration, observed=arguments.observe)
     except KeyboardInterrupt:
         screen.step("interrupted: stopping what was started")
         down(screen, purge=False)
@@ -148,6 +157,12 @@ def _why(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands.why import why
 
     return why(screen, key=arguments.key)
+
+
+def _rebuild(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import rebuild
+
+    return rebuild.run(screen, name=arguments.service, compare_only=arguments.compare, back=arguments.back)
 
 
 def _scale(text: str) -> float:

@@ -33,6 +33,7 @@ class State:
     database: dict[str, Any] | None = None
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
     demo: dict[str, Any] | None = None
+    observers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def save(self) -> None:
         """This will write the state where the next command finds it; nobody else on the machine may read it."""
@@ -45,12 +46,12 @@ class State:
 
     def parts(self) -> dict[str, Part]:
         """This will find every part again, services first: the order in which they are stopped."""
-        described = {**self.services, "broker": self.broker, "database": self.database}
+        described = {**self.services, **self.observers, "broker": self.broker, "database": self.database}
         return {name: part_from(each) for name, each in described.items() if each is not None}
 
     def is_complete(self) -> bool:
-        """This will tell whether everything was started and everything still runs."""
-        parts = self.parts()
+        """This will tell whether everything was started and everything still runs; it runs unobserved as well."""
+        parts = {name: part for name, part in self.parts().items() if name not in self.observers}
         return (
             len(self.services) > 0
             and {"broker", "database"} <= parts.keys()

@@ -15,7 +15,8 @@ from deploy.commands.figures import measure_backlog
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
 from deploy.local import HTTP_PORTS, create_topics, free_port, provision, start_broker, start_database, start_service
-from deploy.local.parts import Part, PartFailed
+from deploy.local.parts import Part, PartFailed, part_from
+from deploy.observability.running import start_alertmanager, start_prometheus
 
 POLL_SECONDS = 0.5
 NO_PROGRESS_SECONDS = 180.0
@@ -36,7 +37,7 @@ class Demonstration:
     until: date
 
 
-def up(screen: Screen, *, demonstration: Demonstration | None) -> int:
+def up(screen: Screen, *, demonstration: Demonstration | None, observed: bool = False) -> int:
     """This will start what doesn't run and return when everything is ready and everything sent has been worked off."""
     with state.one_at_a_time():
         found = state.load()
@@ -44,6 +45,8 @@ def up(screen: Screen, *, demonstration: Demonstration | None) -> int:
             screen.say("already running")
         else:
             _start(screen, found, simulated=demonstration is not None)
+        if observed:
+            _observe(screen, found)
         if demonstration is not None and found.demo is None:
             _replay(screen, found, demonstration)
             _work_off(screen, found)
@@ -54,9 +57,9 @@ def up(screen: Screen, *, demonstration: Demonstration | None) -> int:
 def _start(screen: Screen, found: State, *, simulated: bool) -> None:
     began = time.monotonic()
     for name, part in found.parts().items():
-        if name in found.services:
+        if name in found.services or name in found.observers:
             part.stop()  # the survivors of a broken run know addresses that change now
-    found.services = {}
+    found.services, found.observers = {}, {}
     with screen.wait("PostgreSQL 18 and Kafka 4"), ThreadPoolExecutor(2) as both:
         parts = found.parts()
         database = both.submit(_running_or, parts.get("database"), lambda: start_database(state.folder() / "database"))
@@ -98,6 +101,20 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
         for process in processes:
             process.wait_ready()
     screen.step(f"ready after {time.monotonic() - began:.0f} s")
+
+
+def _observe(screen: Screen, found: State) -> None:
+    if found.observers and all(part_from(each).is_running() for each in found.observers.values()):
+        return
+    folder = state.folder() / "observers"
+    with screen.wait("Prometheus and Alertmanager"):
+        alertmanager = start_alertmanager(folder)
+        found.observers["alertmanager"] = alertmanager.describe()
+        found.save()
+        services = {name: found.address_of(name) for name in found.services}
+        prometheus = start_prometheus(folder, services=services, alertmanager_address=alertmanager.address)
+        found.observers["prometheus"] = prometheus.describe()
+        found.save()
 
 
 def _running_or(part: Part | None, start: Callable[[], Part]) -> Part:
@@ -163,6 +180,7 @@ def _show(screen: Screen, found: State) -> None:
             "services": addresses,
             "sign_in": doors,
             "broker": found.bootstrap(),
+            "observers": {name: each["address"] for name, each in found.observers.items()},
             "demo": found.demo,
             "flagged_student": student,
         }
@@ -171,6 +189,8 @@ def _show(screen: Screen, found: State) -> None:
     screen.say(f"  Upload a roll       {addresses['ingest']}/v1/districts/<district>/attendance")
     for title, service, name in _DOORS:
         screen.say(f"  {title:18}  {addresses[service]}   sign in as {name}, key {people.key_of(name)}")
+    for name, each in found.observers.items():
+        screen.say(f"  {name.title():18}  {each['address']}")
     screen.say(f"  Kafka               {found.bootstrap()}")
     screen.say()
     screen.say("Try:  leap status                does everything add up?")

@@ -9,9 +9,12 @@ DEAD_MAN = "http://pager:9099/dead-man"
 
 
 def configuration(
-    *, pager: str = PAGER, tickets: str = TICKETS, dead_man: str = DEAD_MAN, at_once: bool = False
+    *, pager: str | None = PAGER, tickets: str | None = TICKETS, dead_man: str | None = DEAD_MAN, at_once: bool = False
 ) -> dict[str, object]:
-    """This will give the configuration. `at_once` tells without gathering first: for proofs, not for people's sleep."""
+    """This will give the configuration; None sends nothing and only shows.
+
+    `at_once` tells without gathering first: for proofs, not for people's sleep.
+    """
     return {
         "route": {
             "receiver": "tickets",
@@ -51,8 +54,12 @@ def configuration(
             },
         ],
         "receivers": [
-            {"name": "pager", "webhook_configs": [{"url": pager, "send_resolved": True}]},
-            {"name": "tickets", "webhook_configs": [{"url": tickets, "send_resolved": True}]},
-            {"name": "dead man's switch", "webhook_configs": [{"url": dead_man, "send_resolved": False}]},
+            _receiver("pager", pager),
+            _receiver("tickets", tickets),
+            _receiver("dead man's switch", dead_man, resolved=False),
         ],
     }
+
+
+def _receiver(name: str, url: str | None, *, resolved: bool = True) -> dict[str, object]:
+    return {"name": name, **({"webhook_configs": [{"url": url, "send_resolved": resolved}]} if url else {})}
