@@ -17,7 +17,7 @@ from services.runtime.pages import signed_in
 from services.runtime.people import Person
 from services.runtime.problems import problem_of
 from services.visitlog import outcomes
-from services.visitlog.form import Day, Log, LongText, ReferralStatus
+from services.visitlog.form import AmendmentText, Day, Log, ReferralStatus
 from services.visitlog.handlers import access, logs, office
 from services.visitlog.outcomes import LOCAL, Due
 from services.visitlog.pay import Rate
@@ -82,7 +82,7 @@ class Command(BaseModel):
 class AmendmentCommand(Command):
     """What is added to a log; with an id of the client's own it is added once, however often it is sent."""
 
-    note: LongText
+    note: AmendmentText
     amendment_id: UUID | None = None
 
 

@@ -2,10 +2,17 @@
 
 from pathlib import Path
 
+from fastapi import APIRouter
+
+from services.runtime.context import Context
+from services.runtime.pages import Pages
 from services.runtime.service import Service
 from services.runtime.subscription import Subscription
-from services.visitlog.api import routes
+from services.visitlog import api
 from services.visitlog.handlers.arrivals import decode, on_events
+from services.visitlog.pages import office, phone, visits
+
+FOLDER = Path(__file__).parent
 
 EVENTS = Subscription(
     group="leap-visitlog",
@@ -14,9 +21,28 @@ EVENTS = Subscription(
     handle=on_events,
 )
 
+
+def routes(context: Context) -> APIRouter:
+    """This will offer the log to programs, to visitors' phones and to the coordinator."""
+    pages = Pages(
+        context,
+        templates=FOLDER / "templates",
+        translations=FOLDER / "translations",
+        title=phone.TITLE,
+        static=FOLDER / "static",
+    )
+    router = APIRouter()
+    router.include_router(pages.router)
+    router.include_router(api.routes(context))
+    router.include_router(visits.routes(context, pages))
+    router.include_router(office.routes(context, pages))
+    router.include_router(phone.routes(pages))
+    return router
+
+
 service = Service(
     name="visitlog",
-    migrations=Path(__file__).parent / "migrations",
+    migrations=FOLDER / "migrations",
     subscriptions=(EVENTS,),
     routes=routes,
 )

@@ -14,6 +14,8 @@ from contracts.events import Effort, Outcome, Place
 
 LONG_TEXT = 4000
 SHORT_TEXT = 500
+AMENDMENT_TEXT = 20_000
+"""Room for a whole log that came second."""
 MOST_PROMISES = 10
 MOST_REFERRALS = 20
 MOST_EXTRAS = 20
@@ -53,6 +55,9 @@ LongText = Annotated[
 ]
 ShortText = Annotated[
     str, BeforeValidator(_typed), AfterValidator(_without_control), Field(min_length=1, max_length=SHORT_TEXT)
+]
+AmendmentText = Annotated[
+    str, BeforeValidator(_typed), AfterValidator(_without_control), Field(min_length=1, max_length=AMENDMENT_TEXT)
 ]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_our_time)]
 Day = Annotated[date, AfterValidator(_some_day)]

@@ -102,9 +102,9 @@ def _same(standing: asyncpg.Record | None, body: str, person: Person) -> bool:
 
 def readable_body(log: asyncpg.Record, person: Person) -> dict[str, Any]:
     """This will read a log's body; the private note is for whoever wrote it and for the coordinator."""
-    body: dict[str, Any] = json.loads(log["body"])
+    body = Log.model_validate_json(log["body"]).model_dump(mode="json", exclude={"written_at"})
     if person.name != log["logged_by"] and not access.is_office(person, log["district"]):
-        body.pop("private_note", None)
+        body["private_note"] = None
     return body
 
 

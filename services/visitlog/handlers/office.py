@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from services.runtime.languages import N_
 from services.runtime.people import Person
 from services.runtime.transaction import Transaction
 from services.visitlog import integrity, outcomes, pay
@@ -29,14 +30,14 @@ class NotYours(outcomes.Refusal):
     """The district is not this person's to coordinate; for them it does not exist."""
 
     def __init__(self) -> None:
-        super().__init__("There is nothing here for you.")
+        super().__init__(N_("There is nothing here for you."))
 
 
 class ChangedMeanwhile(outcomes.Refusal):
     """Somebody else set the same thing just now."""
 
     def __init__(self) -> None:
-        super().__init__("Somebody else has just set this. Read it again, then decide anew.")
+        super().__init__(N_("Somebody else has just set this. Read it again, then decide anew."))
 
 
 def districts_of(person: Person) -> list[str] | None:

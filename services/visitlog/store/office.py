@@ -118,7 +118,7 @@ async def logs_to_check(
     """
     rows = await connection.fetch(
         """
-        SELECT log_id, household_key, district, outcome, started_at, ended_at, written_at, logged_by, body,
+        SELECT log_id, household_key, visit.district, outcome, started_at, ended_at, written_at, logged_by, body,
                (SELECT json_object_agg(visitor_id, json_build_array(travel_minutes, mileage_tenths))
                 FROM effort WHERE effort.log_id = visit_log.log_id) AS travel,
                (SELECT bool_or(day = ANY (school_days)) FROM school_calendar

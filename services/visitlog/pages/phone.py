@@ -1,0 +1,54 @@
+"""What makes the pages an application on a phone: a manifest, and a worker that keeps them readable offline."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from services.runtime.languages import N_
+from services.runtime.pages import Pages
+
+_WORKER = Path(__file__).parents[1] / "static" / "service-worker.js"
+_SHELL = ("leap.css", "leap.svg", "log.css", "log.js", "kept.js", "outbox.js", "writing.js")
+TITLE = N_("Visit log")
+
+
+def routes(pages: Pages) -> APIRouter:
+    """This will offer the manifest, the worker and the page that is shown without a connection."""
+    router = APIRouter(include_in_schema=False)
+    shell = ["/offline", *(pages.static.address(name) for name in _SHELL)]
+    version = hashlib.sha256(json.dumps(shell).encode()).hexdigest()[:12]
+    worker = f"const SHELL = {json.dumps(shell)};\nconst VERSION = {json.dumps(version)};\n" + _WORKER.read_text()
+
+    @router.get("/service-worker.js")
+    async def service_worker() -> Response:
+        """This will serve the worker from the root, so that it may look after every page of this service."""
+        headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        return Response(worker, media_type="text/javascript", headers=headers)
+
+    @router.get("/manifest.webmanifest")
+    async def manifest(request: Request) -> Response:
+        """This will describe the application to a phone that is asked to install it."""
+        language = pages.language(request)
+        described = {
+            "name": f"LEAP · {language.gettext(TITLE)}",
+            "short_name": language.gettext(TITLE),
+            "lang": language.code,
+            "dir": language.direction,
+            "start_url": "/",
+            "scope": "/",
+            "display": "standalone",
+            "background_color": "#f6f5f1",
+            "theme_color": "#0b5f63",
+            "icons": [{"src": pages.static.address("leap.svg"), "sizes": "any", "type": "image/svg+xml"}],
+        }
+        return JSONResponse(described, media_type="application/manifest+json")
+
+    @router.get("/offline")
+    async def offline(request: Request) -> Response:
+        """This will say that there is no connection; it names nobody, so a phone may keep it."""
+        return pages.render(request, "offline.html", {"person": None})
+
+    return router

@@ -1,0 +1,188 @@
+"""What pages show of visits: the appointment, and how to reach the family as far as the reader needs it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.runtime.pages import Pages
+from services.runtime.people import Person
+from services.visitlog import outcomes
+from services.visitlog.handlers import access, office
+from services.visitlog.outcomes import LOCAL, Due
+from services.visitlog.store import logs, visits
+
+_TO_BE_LOGGED = {Due.EXPECTED, Due.OVERDUE}
+LOOK_BACK = timedelta(days=60)
+LOOK_AHEAD = timedelta(days=28)
+DONE_FOR = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """How to reach a household."""
+
+    name: str
+    phones: Sequence[str]
+    address: str | None
+    language: str
+    interpreter_needed: bool
+    students: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One visit as a page shows it. `contact` is None where the reader does not need it any more."""
+
+    visit_id: UUID
+    starts_at: datetime
+    minutes: int
+    place: str
+    language: str
+    interpreter: bool
+    follow_up: bool
+    pair: Sequence[str]
+    partners: Sequence[str]
+    due: Due
+    log_ids: Sequence[UUID]
+    contact: Contact | None
+
+    @property
+    def may_be_logged(self) -> bool:
+        """This will tell whether a log can be written: one visit takes place once, attempts may repeat."""
+        return self.due is not Due.LOGGED
+
+
+@dataclass(slots=True)
+class Board:
+    """A visitor's visits by what they ask for."""
+
+    waiting: list[Card] = field(default_factory=list)
+    today: list[Card] = field(default_factory=list)
+    coming: list[Card] = field(default_factory=list)
+    done: list[Card] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """This will tell whether there is nothing to show."""
+        return not (self.waiting or self.today or self.coming or self.done)
+
+
+def display_name(pages: Pages, name: str) -> str:
+    """This will give a visitor's name as colleagues know it; the code where they never sign in here."""
+    person = pages.sessions.people.named(name)
+    return person.display_name if person is not None else name
+
+
+async def board_of(connection: asyncpg.Connection, pages: Pages, person: Person, as_of: datetime) -> Board:
+    """This will gather a visitor's visits, and note that the families' names were shown."""
+    rows = await office.list_expected(
+        connection,
+        districts=office.districts_of(person),
+        visitor_id=person.name,
+        due=list(Due),
+        starts_from=as_of - LOOK_BACK,
+        starts_before=as_of + LOOK_AHEAD,
+        as_of=as_of,
+        limit=300,
+    )
+    contacts = await _disclosed(connection, rows, person, as_of, what="name")
+    today = as_of.astimezone(LOCAL).date()
+    board = Board()
+    for row in rows:
+        card = _card(pages, row, person, contacts.get(row["household_key"]))
+        visited_on = card.starts_at.astimezone(LOCAL).date()
+        if card.due in _TO_BE_LOGGED and visited_on < today:
+            board.waiting.append(card)
+        elif visited_on == today:
+            board.today.append(card)
+        elif visited_on > today and card.due in _TO_BE_LOGGED:
+            board.coming.append(card)
+        elif card.starts_at > as_of - DONE_FOR:
+            board.done.append(card)
+    board.done.reverse()
+    return board
+
+
+async def card_of(
+    connection: asyncpg.Connection, pages: Pages, visit_id: UUID, person: Person, as_of: datetime
+) -> Card:
+    """This will show one visit with how to reach the family, and note that it was shown. Raises VisitUnknown."""
+    visit = await access.visit_of(connection, visit_id, person)
+    _, by_district = await office.overdue_limits(connection, districts=[visit["district"]], as_of=as_of)
+    limit = by_district.get(
+        visit["district"],
+        outcomes.overdue_before(as_of=as_of, business_days=outcomes.LOG_DUE_BUSINESS_DAYS),
+    )
+    row = await visits.standing_of_visit(connection, visit_id=visit_id, overdue_before=limit)
+    if row is None or row["starts_at"] is None:
+        raise outcomes.VisitUnknown
+    contacts = await _disclosed(connection, [row], person, as_of, what="name_phone_address")
+    return _card(pages, row, person, contacts.get(row["household_key"]))
+
+
+async def last_time(connection: asyncpg.Connection, visit: Mapping[str, Any], as_of: datetime) -> dict[str, Any] | None:
+    """This will recall what was agreed and promised when the household was last visited."""
+    row = await logs.last_log_of_household(connection, household_key=visit["household_key"], before=as_of)
+    if row is None:
+        return None
+    body = json.loads(row["body"])
+    return {
+        "started_at": row["started_at"],
+        "small_step": body.get("small_step"),
+        "promises": body.get("promises") or [],
+        "hopes": (body.get("voice") or {}).get("hopes"),
+    }
+
+
+async def _disclosed(
+    connection: asyncpg.Connection, rows: Sequence[asyncpg.Record], person: Person, as_of: datetime, *, what: str
+) -> dict[UUID, asyncpg.Record]:
+    is_office = person.role == access.COORDINATOR
+    # A visitor needs the family until the visit is told; after that the district's own records do.
+    needed = [row for row in rows if is_office or Due(row["due"]) in _TO_BE_LOGGED]
+    contacts = await visits.contacts_of(connection, [row["household_key"] for row in needed])
+    await visits.record_disclosures(
+        connection,
+        households=list(contacts),
+        district_by_household={row["household_key"]: row["district"] for row in needed},
+        person=person.name,
+        purpose="coordination" if is_office else "own_visit",
+        what=what,
+        seen_on=as_of.astimezone(LOCAL).date(),
+        as_of=as_of,
+    )
+    return contacts
+
+
+def _card(pages: Pages, row: asyncpg.Record, person: Person, contact: asyncpg.Record | None) -> Card:
+    return Card(
+        visit_id=row["visit_id"],
+        starts_at=row["starts_at"],
+        minutes=row["minutes"],
+        place=row["place"] or "home",
+        language=row["language"] or "en",
+        interpreter=row["interpreter"],
+        follow_up=row["follow_up"],
+        pair=[display_name(pages, name) for name in row["pair"]],
+        partners=[display_name(pages, name) for name in row["pair"] if name != person.name],
+        due=Due(row["due"]),
+        log_ids=row["log_ids"] or [],
+        contact=None if contact is None else _contact(contact),
+    )
+
+
+def _contact(row: asyncpg.Record) -> Contact:
+    students = json.loads(row["students"])
+    return Contact(
+        name=row["contact_name"],
+        phones=list(row["phones"]),
+        address=row["address"],
+        language=row["language"],
+        interpreter_needed=row["interpreter_needed"],
+        students=[f"{student['given_name']} {student['family_name']}" for student in students],
+    )

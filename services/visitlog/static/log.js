@@ -1,0 +1,72 @@
+// The pages as an application: readable offline, logs kept and sent, nothing left behind after sign-out.
+
+import { draftsOf, dropDraft, dropWaiting, forgetEverything, waitingOf } from "./kept.js";
+import { send, show } from "./outbox.js";
+import { write } from "./writing.js";
+
+const words = document.getElementById("words").dataset;
+const person = document.body.dataset.person;
+
+async function start() {
+  if (!person || !("indexedDB" in window) || !("locks" in navigator)) return;
+  const worker = navigator.serviceWorker?.register("/service-worker.js").catch(() => undefined);
+  watchSignOut();
+  await settle();
+
+  const form = document.getElementById("log-form");
+  if (form) await write(form);
+  const bar = document.getElementById("outbox");
+  if (bar) {
+    await markDrafts();
+    await show(bar, document.getElementById("outbox-said"));
+    if (await worker) await keepForTheRoad();
+  }
+}
+
+// A log that was written by a plain form, or added to another one: nothing of it waits any more.
+async function settle() {
+  const client = document.querySelector("[data-settled]")?.dataset.settled;
+  if (!client) return;
+  for (const entry of await waitingOf(person)) if (entry.client === client) await dropWaiting(client);
+  for (const draft of await draftsOf(person)) if (draft.client === client) await dropDraft(draft.visit);
+}
+
+async function markDrafts() {
+  for (const draft of await draftsOf(person)) {
+    const card = document.querySelector(`[data-visit="${CSS.escape(draft.visit)}"]`);
+    const badge = card?.querySelector(".on-phone");
+    if (!badge) continue;
+    badge.textContent = words.begun;
+    badge.hidden = false;
+    const link = card.querySelector(".write-log");
+    if (link) link.textContent = words.goOn;
+  }
+}
+
+// The pages of the visits on the list are fetched once more, for a cellar without a connection.
+async function keepForTheRoad() {
+  const registration = await navigator.serviceWorker.ready;
+  const pages = new Set([...document.querySelectorAll('a[href^="/visits/"]')].map((link) => link.pathname));
+  for (const page of [...pages]) if (!page.endsWith("/log")) pages.add(`${page}/log`);
+  registration.active?.postMessage({ keep: ["/", ...pages] });
+}
+
+function watchSignOut() {
+  const form = document.querySelector('form[action="/sign-out"]');
+  form?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    let unsent = 0;
+    try {
+      await send();
+      unsent = (await waitingOf(person)).length + (await draftsOf(person)).length;
+    } catch {
+      // What can't be read can't be kept either.
+    }
+    const question = unsent === 1 ? words.unsentOne : words.unsentMany.replace("%s", unsent);
+    if (unsent && !confirm(question)) return;
+    await forgetEverything();
+    form.submit();
+  });
+}
+
+start();

@@ -1,0 +1,84 @@
+// Keeps the shell, and the pages of one's own visits, readable without a connection. SHELL and VERSION stand above.
+
+const SHELL_CACHE = `leap-shell-${VERSION}`;
+const PAGES_CACHE = "leap-pages";
+const MS_TO_ANSWER = 5000;
+
+self.addEventListener("install", (event) => {
+  event.waitUntil((async () => {
+    const cache = await caches.open(SHELL_CACHE);
+    await cache.addAll(SHELL.map((address) => new Request(address, { cache: "reload" })));
+    await self.skipWaiting();
+  })());
+});
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil((async () => {
+    for (const name of await caches.keys()) if (name.startsWith("leap-shell-") && name !== SHELL_CACHE) await caches.delete(name);
+    await self.clients.claim();
+  })());
+});
+
+self.addEventListener("message", (event) => {
+  if (event.data?.keep) event.waitUntil(keep(event.data.keep));
+});
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const { origin, pathname } = new URL(request.url);
+  if (origin !== location.origin) return;
+  if (request.method === "POST" && pathname === "/sign-out") event.waitUntil(forget());
+  if (request.method !== "GET") return;
+  if (pathname.startsWith("/static/")) event.respondWith(shellFirst(request));
+  else if (request.mode === "navigate" && !pathname.startsWith("/v1/")) event.respondWith(networkFirst(event));
+});
+
+const isOwnPage = (pathname) => pathname === "/" || /^\/visits\/[0-9a-f-]{36}(\/log)?$/.test(pathname);
+
+async function shellFirst(request) {
+  const cache = await caches.open(SHELL_CACHE);
+  const exact = await cache.match(request);
+  if (exact) return exact;
+  try {
+    return await fetch(request);
+  } catch {
+    // A module asks for its neighbour without a version.
+    return (await cache.match(request, { ignoreSearch: true })) ?? Response.error();
+  }
+}
+
+async function networkFirst(event) {
+  const { request } = event;
+  const { pathname } = new URL(request.url);
+  const kept = isOwnPage(pathname) ? await (await caches.open(PAGES_CACHE)).match(pathname) : undefined;
+  // A connection that hangs is none: what is on the phone comes first then.
+  const patience = kept ? AbortSignal.timeout(MS_TO_ANSWER) : undefined;
+  try {
+    const answer = await fetch(request, patience ? { signal: patience } : {});
+    event.waitUntil(remember(pathname, answer.clone()));
+    return answer;
+  } catch {
+    return kept ?? (await caches.match("/offline")) ?? Response.error();
+  }
+}
+
+async function remember(pathname, answer) {
+  // A navigation's redirect is followed by the browser; fetched pages show where they ended.
+  if (answer.type === "opaqueredirect") return;
+  if (new URL(answer.url || location.href).pathname === "/sign-in") return void (await forget());
+  if (answer.ok && !answer.redirected && isOwnPage(pathname)) await (await caches.open(PAGES_CACHE)).put(pathname, answer);
+}
+
+async function keep(pathnames) {
+  for (const pathname of pathnames.filter(isOwnPage)) {
+    try {
+      await remember(pathname, await fetch(pathname, { headers: { Accept: "text/html" } }));
+    } catch {
+      return;
+    }
+  }
+}
+
+async function forget() {
+  await caches.delete(PAGES_CACHE);
+}
