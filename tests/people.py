@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,12 @@ def people_file(folder: Path, **more: dict[str, Any]) -> Path:
 def people(folder: Path, **more: dict[str, Any]) -> People:
     """The people as a service has them."""
     return People.load(people_file(folder, **more))
+
+
+def everybody() -> People:
+    """The people as a service has them, where a test has no folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return people(Path(folder))
 
 
 def headers(name: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ def why(screen: Screen, *, key: str) -> int:
     found = state.load_running()
     student_key = asyncio.run(_complete(found.admin_url(), key))
     answer = http_client.get(
-        found.address_of("flagging"), f"/v1/students/{student_key}/absence", people.acting_as("state")
+        found.address_of("flagging"), f"/v1/students/{student_key}/absence", people.acting_as("audit")
     )
     screen.give(answer)
     screen.say(f"student {student_key}")

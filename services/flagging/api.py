@@ -1,15 +1,20 @@
 """HTTP: why a student is flagged, and how much has been dealt with."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException
 
 from services.flagging import absence, reads
 from services.flagging.absence import Level, Policy
 from services.flagging.reads import Part
+from services.runtime.people import Person
 from services.runtime.service import Context
+from services.runtime.sign_in import require_role, signed_in
+
+Who = Annotated[Person, Depends(signed_in)]
+_WORK_WITH_STUDENTS = ("scheduler", "visitor", "coordinator", "district", "auditor")
 
 
 def routes(context: Context) -> APIRouter:
@@ -17,13 +22,15 @@ def routes(context: Context) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.get("/students/{student_key}/absence")
-    async def absence_of(student_key: UUID, school_year: int | None = None) -> dict[str, Any]:
+    async def absence_of(student_key: UUID, person: Who, school_year: int | None = None) -> dict[str, Any]:
         """One student's year: the days, the three accumulators, the rule with its numbers, the flag's history."""
+        require_role(person, *_WORK_WITH_STUDENTS)
         async with context.pool.acquire() as connection:
             year = school_year or await reads.newest_school_year(connection, student_key)
             parts = await reads.parts_of(connection, student_key, year) if year else []
             own = [part for part in parts if part.student_key == student_key]
-            if year is None or not own:
+            # Another district's student is answered like one that nobody knows.
+            if year is None or not own or not person.may_see(own[-1].district):
                 raise HTTPException(404, "no attendance is known of this student in this school year")
             last_year = await reads.parts_of(connection, student_key, year - 1)
             policy = await reads.policy_of(connection, own[-1].district)
@@ -32,8 +39,9 @@ def routes(context: Context) -> APIRouter:
         return _explained(student_key, year, own, parts, policy, chronic_last_year, history)
 
     @router.get("/counts")
-    async def counts() -> dict[str, Any]:
+    async def counts(person: Who) -> dict[str, Any]:
         """Marks, students and standing flags, per district."""
+        require_role(person, "operations")
         async with context.pool.acquire() as connection:
             return {"districts": await reads.counts(connection)}
 

@@ -9,7 +9,7 @@ from typing import IO, Annotated, Literal
 from uuid import UUID, uuid4
 
 from aiokafka.errors import KafkaError
-from fastapi import APIRouter, Header, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from pydantic import BaseModel, Field
 
 from contracts.topics import ATTENDANCE_IN, ROSTER_IN
@@ -19,7 +19,9 @@ from services.ingest.formats.own import MAX_ROW_BYTES
 from services.ingest.handlers import COLUMNS_HEADER, RECEIPT_HEADER, ROW_HEADER
 from services.ingest.pseudonyms import Districts
 from services.runtime.outbox import Message
+from services.runtime.people import Person
 from services.runtime.service import Context
+from services.runtime.sign_in import require_role, signed_in
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 BURST_UPLOADS = 60
@@ -32,6 +34,7 @@ NDJSON_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl
 CSV_TYPE = "text/csv"
 
 Authorization = Annotated[str | None, Header()]
+Who = Annotated[Person, Depends(signed_in)]
 
 
 class IssuedReceipt(BaseModel):
@@ -156,8 +159,9 @@ def routes(context: Context, districts: Districts) -> APIRouter:
         )
 
     @router.get("/counts")
-    async def read_counts() -> Counts:
+    async def read_counts(person: Who) -> Counts:
         """Tell, per district, how many records landed and what became of them. No personal data."""
+        require_role(person, "operations")
         async with context.pool.acquire() as connection:
             counted = await store.list_landed_counts(connection)
         records_by_district: dict[str, dict[str, int]] = {}

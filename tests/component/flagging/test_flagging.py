@@ -1,14 +1,12 @@
 """From marks to flags on a real PostgreSQL: the story, the boundaries, the trouble."""
 
 from datetime import date
-from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from contracts.events import (
     Event,
@@ -20,10 +18,10 @@ from contracts.events import (
     SchoolDayTallied,
     StudentMonthTallied,
 )
-from services.flagging import api, tallies
-from services.flagging.app import FACTS
-from services.runtime.service import Context
-from services.runtime.testing import deliver, record
+from services.flagging import tallies
+from services.flagging.app import FACTS, service
+from services.runtime.testing import deliver, record, served
+from tests import people
 from tests.component.flagging.builders import (
     FIRST_DAY,
     Feeder,
@@ -207,6 +205,17 @@ async def test_the_state_counts_a_mover_across_districts(service_database: Servi
     assert answer["accumulators"][-1] == {"accumulator": "state", "days_enrolled": 21, "days_absent": 1}
 
 
+async def test_another_district_s_student_is_answered_like_an_unknown_one(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    await Feeder(pool).feed(a_year(school_days(20), ANNA))
+    answers = []
+    for person, whose in (("bea", ANNA), ("bea", uuid4()), ("state", ANNA), ("dana", ANNA)):
+        async with client(pool, person) as http:
+            answers.append(await http.get(f"/v1/students/{whose}/absence"))
+    assert [answer.status_code for answer in answers] == [404, 404, 403, 200]
+    assert answers[0].content == answers[1].content
+
+
 async def test_an_unknown_student_is_not_found(service_database: ServiceDatabase) -> None:
     pool = await service_database("flagging")
     async with client(pool) as http:
@@ -221,7 +230,7 @@ async def test_counts_tell_applied_from_duplicate(service_database: ServiceDatab
     first = [mark(ANNA, day) for day in days]
     await feeder.feed([*first, first[0]])
     await feeder.feed([*first, mark(BEN, days[0], district="windham")])
-    counts = {each["district"]: each for each in (await ask(pool, "/v1/counts"))["districts"]}
+    counts = {each["district"]: each for each in (await ask(pool, "/v1/counts", "ops"))["districts"]}
     assert (counts["hartford"]["applied"], counts["hartford"]["duplicate"]) == (5, 6)
     assert (counts["windham"]["applied"], counts["windham"]["duplicate"]) == (1, 0)
     assert (counts["hartford"]["students"], counts["hartford"]["at_risk"]) == (1, 1)
@@ -315,14 +324,13 @@ async def school_day(pool: "Pool[asyncpg.Record]", day: date) -> tuple[int, int]
     )
 
 
-def client(pool: "Pool[asyncpg.Record]") -> httpx.AsyncClient:
-    app = FastAPI()
-    app.include_router(api.routes(cast(Context, SimpleNamespace(pool=pool))))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://flagging")
+def client(pool: "Pool[asyncpg.Record]", person: str = "dana") -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=served(service, pool, people.everybody()))
+    return httpx.AsyncClient(transport=transport, base_url="http://flagging", headers=people.headers(person))
 
 
-async def ask(pool: "Pool[asyncpg.Record]", path: str) -> Any:
-    async with client(pool) as http:
+async def ask(pool: "Pool[asyncpg.Record]", path: str, person: str = "dana") -> Any:
+    async with client(pool, person) as http:
         response = await http.get(path)
     assert response.status_code == 200, response.text
     return response.json()
