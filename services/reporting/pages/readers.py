@@ -1,22 +1,53 @@
-"""One page per reader: the state, a RESC, a district, a school."""
+"""One page per reader: the state, a RESC, a district, a school. Which tables each sees first, and where they lead."""
 
-from pathlib import Path
-from typing import Annotated
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path as File
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
+from services.reporting.access import OWN_ROLES, REGIONAL_ROLES
+from services.reporting.pages import charts
+from services.reporting.pages.sections import Place, Section, figure, section
+from services.reporting.pages.words import Words
 from services.reporting.reports.reading import Reading
+from services.reporting.spans import RELEASE_AFTER_DAYS
+from services.reporting.tables import STATE, Table
 from services.runtime.context import Context
 from services.runtime.languages import N_
 from services.runtime.pages import Pages, signed_in
 from services.runtime.people import Person
 
-HERE = Path(__file__).parent
+HERE = File(__file__).parent
 Who = Annotated[Person, Depends(signed_in)]
+District = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
+School = Annotated[str, Path(min_length=1, max_length=40)]
+Name = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
+CutOff = Annotated[date | None, Query()]
+
+_STATE = (
+    "visits", "funnel", "chronic", "chronic-by-month", "chronic-by-band", "first-visit", "visitors", "logs",
+    "follow-ups", "endings", "referrals", "languages", "compensation",
+)  # fmt: skip
+_RESC = ("visits", "funnel", "first-visit", "visitors", "logs", "follow-ups", "chronic", "endings", "compensation")
+_DISTRICT = (
+    "queue", "funnel", "conversions", "visits-by-month", "visits", "first-visit", "logs", "follow-ups", "endings",
+    "chronic-by-month", "chronic-by-band", "chronic-by-school", "flagged-by-grade", "visitors", "load", "languages",
+    "referrals", "compensation",
+)  # fmt: skip
+_SCHOOL = ("school", "flagged-by-grade", "queue", "chronic-by-month")
+
+_STATE_FIGURES = (("visits", "visits"), ("funnel", "flagged"), ("funnel", "logged"), ("visitors", "trained"),
+                  ("chronic", "chronic_rate"))  # fmt: skip
+_DISTRICT_FIGURES = (("funnel", "flagged"), ("funnel", "agreed"), ("visits", "visits"), ("logs", "overdue"),
+                     ("visitors", "trained"), ("chronic", "chronic_rate"))  # fmt: skip
 
 
 def routes(context: Context, reading: Reading) -> APIRouter:
-    """This will offer the pages."""
+    """This will offer the pages and their charts."""
     pages = Pages(
         context,
         templates=HERE.parent / "templates",
@@ -26,4 +57,171 @@ def routes(context: Context, reading: Reading) -> APIRouter:
     )
     router = APIRouter(include_in_schema=False)
     router.include_router(pages.router)
+
+    def words_of(request: Request) -> Words:
+        return Words(pages.language(request), reading.zone)
+
+    @router.get("/")
+    async def home(person: Who) -> Response:
+        """This will lead each reader to their own page."""
+        if person.role in OWN_ROLES:
+            districts = await reading.own_districts(person)
+            if len(districts) == 1:
+                return RedirectResponse(f"/districts/{districts[0]}", status_code=303)
+            return RedirectResponse("/districts", status_code=303)
+        return RedirectResponse("/resc" if person.role in REGIONAL_ROLES else "/state", status_code=303)
+
+    @router.get("/districts")
+    async def districts(request: Request, person: Who) -> Response:
+        """This will list the districts whose own reports the person may open."""
+        words = words_of(request)
+        links = [(f"/districts/{each}", words.place(each)) for each in await reading.own_districts(person)]
+        return pages.render(request, "districts.html", {"links": links, "nav": _nav(person, words, "")})
+
+    @router.get("/state")
+    async def state(request: Request, person: Who, cut_off: CutOff = None) -> Response:
+        """This will show the published report of the state."""
+        return await _published_page(request, person, cut_off, _STATE, N_("The state"), "/state")
+
+    @router.get("/resc")
+    async def resc(request: Request, person: Who, cut_off: CutOff = None) -> Response:
+        """This will show the RESC's districts side by side, as published."""
+        return await _published_page(request, person, cut_off, _RESC, N_("Districts side by side"), "/resc")
+
+    @router.get("/charts/published/{name}.svg")
+    async def published_chart(request: Request, person: Who, name: Name, cut_off: CutOff = None) -> Response:
+        """This will draw a published table."""
+        return await _svg(request, (await reading.published(person, cut_off)).get(name))
+
+    @router.get("/districts/{district}")
+    async def district(request: Request, person: Who, district: District) -> Response:
+        """This will show a district its own work, of this moment."""
+        words = words_of(request)
+        tables = await reading.own(person, district)
+        if not tables:
+            raise HTTPException(404)
+        base = f"/districts/{district}"
+        place = Place(charts=f"/charts{base}", downloads=f"/v1{base}", parameters={}, schools=f"{base}/schools")
+        return pages.render(
+            request,
+            "report.html",
+            {
+                "heading": words.place(district),
+                "lead": words.say(N_("Your district's own numbers, of this moment. They are not for publication.")),
+                "nav": _nav(person, words, base),
+                "figures": [figure(tables, *each, words) for each in _DISTRICT_FIGURES],
+                "sections": _sections(tables, _DISTRICT, words, place, without_keys=("district",)),
+                **_moments(tables, words),
+            },
+        )
+
+    @router.get("/districts/{district}/schools/{school}")
+    async def school(request: Request, person: Who, district: District, school: School) -> Response:
+        """This will show a principal one school."""
+        words = words_of(request)
+        tables = await reading.school(person, district, school)
+        if not tables:
+            raise HTTPException(404)
+        base = request.url.path
+        return pages.render(
+            request,
+            "report.html",
+            {
+                "heading": words.say(N_("School %(school)s, %(district)s"), school=school,
+                                     district=words.place(district)),
+                "lead": words.say(N_("Your school's own numbers, of this moment. They are not for publication.")),
+                "nav": _nav(person, words, f"/districts/{district}"),
+                "figures": [],
+                "sections": _sections(
+                    tables, _SCHOOL, words, Place(charts=f"/charts{base}", downloads=f"/v1{base}", parameters={})
+                ),
+                **_moments(tables, words),
+            },
+        )  # fmt: skip
+
+    @router.get("/charts/districts/{district}/{name}.svg")
+    async def own_chart(request: Request, person: Who, district: District, name: Name) -> Response:
+        """This will draw a district's own table."""
+        return await _svg(request, (await reading.own(person, district)).get(name))
+
+    @router.get("/charts/districts/{district}/schools/{school}/{name}.svg")
+    async def school_chart(request: Request, person: Who, district: District, school: School, name: Name) -> Response:
+        """This will draw a school's own table."""
+        return await _svg(request, (await reading.school(person, district, school)).get(name))
+
+    async def _published_page(
+        request: Request, person: Person, cut_off: date | None, names: Iterable[str], heading: str, here: str
+    ) -> Response:
+        words = words_of(request)
+        tables = await reading.published(person, cut_off)
+        if not tables and cut_off is not None:
+            raise HTTPException(404, N_("nothing was published for this day; choose one of the list"))
+        parameters = {"cut_off": cut_off.isoformat()} if cut_off else {}
+        place = Place(charts="/charts/published", downloads="/v1/published", parameters=parameters)
+        return pages.render(
+            request,
+            "report.html",
+            {
+                "heading": words.say(heading),
+                "lead": "",
+                "nav": _nav(person, words, here),
+                "figures": [figure(tables, *each, words, of=STATE) for each in _STATE_FIGURES] if tables else [],
+                "sections": _sections(_for_reading(tables), names, words, place),
+                "effect": {name: table for name, table in tables.items() if name.startswith("effect")},
+                "cut_offs": await reading.cut_offs(),
+                "release_after_days": RELEASE_AFTER_DAYS,
+                "published": True,
+                **_moments(tables, words),
+            },
+        )
+
+    async def _svg(request: Request, table: Table | None) -> Response:
+        width = charts.NARROW if request.query_params.get("width") == "narrow" else charts.WIDE
+        if table is None or not charts.has_chart(table):
+            raise HTTPException(404)
+        # In a thread: the first drawing of a picture takes a tenth of a second, the very first in a process two.
+        picture = await asyncio.to_thread(charts.drawn, table, words_of(request), width=width)
+        return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "private, no-cache"})
+
     return router
+
+
+def _nav(person: Person, words: Words, here: str) -> list[dict[str, Any]]:
+    links = [("/state", N_("The state"))]
+    if person.role in REGIONAL_ROLES:
+        links.insert(0, ("/resc", N_("Districts side by side")))
+    own = [(f"/districts/{scope}", words.place(scope)) for scope in sorted(person.scopes) if scope != "*"]
+    if person.role in OWN_ROLES:
+        links = [*(own or [("/districts", words.say(N_("Districts")))]), *links]
+    return [{"address": address, "title": words.say(title), "current": address == here} for address, title in links]
+
+
+def _sections(
+    tables: Mapping[str, Table],
+    names: Iterable[str],
+    words: Words,
+    place: Place,
+    *,
+    without_keys: Iterable[str] = (),
+) -> list[Section]:
+    return [
+        section(tables[name], words, place, without_keys=without_keys)
+        for name in names
+        if name in tables and tables[name].lines
+    ]
+
+
+def _for_reading(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """On the state's page the grade bands of the state; those of every district are in the files."""
+    bands = tables.get("chronic-by-band")
+    return {**tables, **({"chronic-by-band": bands.where("district", STATE)} if bands is not None else {})}
+
+
+def _moments(tables: Mapping[str, Table], words: Words) -> dict[str, Any]:
+    some = next(iter(tables.values()), None)
+    return {
+        "as_of": some.as_of if some is not None else None,
+        "cut_off": some.cut_off if some is not None else None,
+        "school_year": f"{some.school_year}-{(some.school_year + 1) % 100:02}" if some is not None else "",
+        "words": words,
+    }

@@ -1,0 +1,132 @@
+"""What a page shows of a table: words and formatted numbers, the chart's address, where to download it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from services.reporting.measures import MEASURES
+from services.reporting.pages import charts
+from services.reporting.pages.words import Words
+from services.reporting.tables import STATE, Line, Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """One number as it is written."""
+
+    heading: str
+    text: str
+    hidden: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line as it is written; `address` leads on to what it is about; `total` is the state's line."""
+
+    labels: tuple[str, ...]
+    numbers: tuple[Number, ...]
+    address: str | None
+    total: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One table with its chart, if it has one."""
+
+    name: str
+    title: str
+    headings: tuple[str, ...]
+    measures: tuple[str, ...]
+    rows: tuple[Row, ...]
+    definitions: tuple[tuple[str, str], ...]
+    chart: str | None
+    described: str
+    csv: str
+    json: str
+    has_hidden: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a page's tables are: the path of its charts, of its downloads, and the parameters both take."""
+
+    charts: str
+    downloads: str
+    parameters: Mapping[str, str]
+    schools: str | None = None
+
+    def chart(self, table: Table, words: Words) -> str:
+        """This will address a chart. As-of time and language are part of it: another of either is another picture."""
+        moment = table.as_of.isoformat() if table.as_of else ""
+        return f"{self.charts}/{table.name}.svg?" + urlencode(
+            {**self.parameters, "language": words.language.code, "as_of": moment}
+        )
+
+    def download(self, table: Table, form: str) -> str:
+        """This will address the table's file, `.csv` or nothing for JSON."""
+        return f"{self.downloads}/{table.name}{form}" + (f"?{urlencode(self.parameters)}" if self.parameters else "")
+
+
+def section(table: Table, words: Words, place: Place, *, without_keys: Iterable[str] = ()) -> Section:
+    """This will write the table out. `without_keys` leaves out columns that say the same in every line."""
+    kind = table.kind
+    keys = [key for key in kind.keys if key not in without_keys]
+    defined = {words.title(name): words.say(MEASURES[name].definition) for name in kind.measures}
+    return Section(
+        name=table.name,
+        title=words.say(kind.title),
+        headings=tuple(words.heading(key) for key in keys),
+        measures=tuple(words.title(name) for name in kind.measures),
+        rows=tuple(_row(table, line, keys, words, place) for line in table.lines),
+        definitions=tuple(defined.items()),
+        chart=place.chart(table, words) if charts.has_chart(table) else None,
+        described=charts.described(table, words),
+        csv=place.download(table, ".csv"),
+        json=place.download(table, ""),
+        has_hidden=any(line.hidden for line in table.lines),
+    )
+
+
+def _row(table: Table, line: Line, keys: list[str], words: Words, place: Place) -> Row:
+    code_by_key = dict(zip(table.kind.keys, line.keys, strict=True))
+    to_school = place.schools if "school" in code_by_key else None
+    return Row(
+        labels=tuple(words.label(key, code_by_key[key]) for key in keys),
+        numbers=tuple(
+            Number(
+                heading=words.title(measure),
+                text=words.number(number, measure, hidden=measure in line.hidden),
+                hidden=measure in line.hidden,
+            )
+            for measure, number in zip(table.kind.measures, line.numbers, strict=True)
+        ),
+        address=f"{to_school}/{quote(code_by_key['school'], safe='')}" if to_school else None,
+        total=STATE in line.keys,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One large number at the top of a page."""
+
+    title: str
+    text: str
+    definition: str
+
+
+def figure(tables: Mapping[str, Table], name: str, measure: str, words: Words, *, of: str | None = None) -> Figure:
+    """This will write one number large: the first line's, or that of the line whose first key is `of`."""
+    text = words.number(None, measure)
+    table = tables.get(name)
+    for line in table.lines if table is not None else ():
+        if of is None or line.keys[0] == of:
+            at = line_at(table, measure)
+            text = words.number(line.numbers[at], measure, hidden=measure in line.hidden)
+            break
+    return Figure(title=words.title(measure), text=text, definition=words.say(MEASURES[measure].definition))
+
+
+def line_at(table: Table | None, measure: str) -> int:
+    """This will find the measure's place in a line."""
+    assert table is not None
+    return table.kind.measures.index(measure)
