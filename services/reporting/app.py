@@ -20,6 +20,9 @@ EVENTS = Subscription(
     handle=on_events,
 )
 
+# What was published stays word for word: no event could bring it back, and a rebuild takes it over as it is.
+NOT_FROM_EVENTS = ("release",)
+
 # Soon enough for what is published once a month, also where a simulated month passes in two minutes.
 PUBLICATION = Timer(name="publication", every_seconds=20, run=publish_due)
 

@@ -1,0 +1,250 @@
+"""Reporting's projections made anew while events go on: row for row the same, and the switch is not noticed."""
+
+import asyncio
+import urllib.request
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+
+from contracts import events
+from deploy.commands.rebuild import services
+from services.runtime.outbox import partition_of
+from services.runtime.rebuild import Outcome, Rebuild, go_back, rebuild
+from tests.component.visit_events import MORNING, flag, of_visit
+from tests.pipeline.stack import Stack, start_stack
+
+Told = tuple[str, str, events.Event]
+TOPICS = ("absence-flags", "home-visits", "visit-log", "student-months", "school-days", "visitors")
+
+
+def key(kind: int, number: int) -> UUID:
+    return UUID(bytes=number.to_bytes(4) + kind.to_bytes(4) + bytes(8))  # the first digits decide the partition
+
+
+def one_family(number: int) -> list[Told]:
+    """What is told of a household from the flag to the log, a month's attendance with its correction among it."""
+    student, household = key(1, number), key(2, number)
+    keys = {"household_key": household, "request_id": key(3, number), "visit_id": key(4, number)}
+
+    def month(version: int) -> events.Event:
+        return events.StudentMonthTallied.model_validate(
+            {
+                "event_id": uuid4(),
+                "event_type": "student-month.tallied.v1",
+                "occurred_at": MORNING,
+                "district": "hartford",
+                "school": "H01",
+                "student_key": student,
+                "grade": "3",
+                "month": date(2026, 9, 1),
+                "days_enrolled": 20,
+                "days_absent": 2 + version,
+                "version": version,
+            }
+        )
+
+    def of_household(model: type[events.Event], **fields: object) -> events.Event:
+        return of_visit(model, **keys, log_id=key(5, number), **fields)
+
+    flags = [
+        flag(1, student_key=student, household_key=household, version=version, level=level, as_of=day)
+        for version, level, day in (
+            (1, "at_risk", date(2026, 9, 20)),
+            (2, "chronically_absent", date(2026, 10, 2)),
+            (3, "none", date(2026, 10, 9)),
+        )
+    ]
+    asked = [
+        of_household(events.VisitRequested, version=1),
+        of_household(events.FamilyAgreed, version=2),
+        of_household(events.VisitScheduled, version=3),
+    ]
+    logged = of_household(events.VisitCompleted, started_at=MORNING + timedelta(days=number % 30))
+    return [
+        *(("absence-flags", str(student), each) for each in flags),
+        *(("student-months", str(student), month(version)) for version in (1, 2)),
+        *(("home-visits", str(household), each) for each in asked),
+        ("visit-log", str(household), logged),
+        ("visit-log", str(household), logged),  # told twice: at least once is the promise
+    ]
+
+
+class Telling:
+    """Events about more and more families, written as the services write them."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self.families = 0
+        self._producer = producer
+
+    async def tell(self, families: int) -> None:
+        """This will tell everything about that many further families."""
+        told = [each for number in range(self.families, self.families + families) for each in one_family(number)]
+        self.families += families
+        partitions = {topic: len(await self._producer.partitions_for(topic)) for topic in TOPICS}
+        sent = [
+            await self._producer.send(
+                topic,
+                event.model_dump_json().encode(),
+                key=name.encode(),
+                partition=partition_of(name, partitions[topic]),
+            )
+            for topic, name, event in told
+        ]
+        await asyncio.gather(*sent)
+
+    @asynccontextmanager
+    async def going_on(self) -> AsyncIterator[None]:
+        """While the block runs, families keep coming."""
+        going = True
+
+        async def go_on() -> None:
+            while going:
+                await self.tell(10)
+
+        running = asyncio.create_task(go_on())
+        try:
+            yield
+        finally:
+            going = False
+            await running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """Reporting alone, on a broker and a database of its own."""
+    running = await start_stack(tmp_path_factory.mktemp("rebuild"), (), ("reporting",))
+    yield running
+    await running.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def telling(stack: Stack) -> AsyncIterator[Telling]:
+    """Events, with a past of 500 families."""
+    producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address, acks="all", enable_idempotence=True)
+    await producer.start()
+    telling = Telling(producer)
+    await telling.tell(500)
+    yield telling
+    await producer.stop()
+
+
+def wanted(stack: Stack) -> Rebuild:
+    service, kept = services()["reporting"]
+    return Rebuild(
+        service=service,
+        bootstrap_servers=stack.broker.address,
+        database_url=stack.urls["reporting"],
+        admin_url=stack.database.address,
+        kept=kept,
+    )
+
+
+async def rebuilt_while_it_answers(stack: Stack, telling: Telling) -> tuple[Outcome, Sequence[int]]:
+    """This will rebuild while events come and somebody keeps asking whether the service is ready."""
+    answers: list[int] = []
+    done = asyncio.Event()
+
+    def ask() -> int:
+        with urllib.request.urlopen(f"{stack.processes['reporting'].address}/readyz", timeout=5) as answer:
+            return int(answer.status)
+
+    async def keep_asking() -> None:
+        while not done.is_set():
+            answers.append(await asyncio.to_thread(ask))
+
+    asking = asyncio.create_task(keep_asking())
+    try:
+        async with telling.going_on():
+            outcome = await rebuild(wanted(stack))
+    finally:
+        done.set()
+        await asking
+    return outcome, answers
+
+
+async def assert_all_is_told(stack: Stack, telling: Telling) -> None:
+    await stack.drained("reporting", TOPICS)
+    async with stack.sql("reporting") as connection:
+        held = await connection.fetchrow(
+            """
+            SELECT (SELECT count(*) FROM flag WHERE level = 'none' AND ever_flagged AND version = 3) AS flags,
+                   (SELECT count(*) FROM student_month WHERE version = 2 AND days_absent = 4) AS months,
+                   (SELECT count(*) FROM visit WHERE completed) AS visits,
+                   (SELECT count(*) FROM request WHERE agreed_version = 2) AS requests,
+                   (SELECT count(*) FROM dead_letter) AS dead
+            """
+        )
+    families = telling.families
+    assert held is not None
+    assert dict(held) == {"flags": families, "months": families, "visits": families, "requests": families, "dead": 0}
+
+
+async def test_rebuilt_projections_equal_the_running_ones_row_for_row(stack: Stack, telling: Telling) -> None:
+    running = stack.processes["reporting"].pid
+    outcome, answers = await rebuilt_while_it_answers(stack, telling)
+    assert (outcome.switched, outcome.differences) == (True, [])
+    assert {"flag", "request", "visit", "student_month"} <= outcome.rows.keys()
+    assert min(outcome.rows[table] for table in ("flag", "request", "visit", "student_month")) >= 500
+    assert {*answers} == {200}
+    assert outcome.standstill_seconds < 5
+
+    await telling.tell(20)
+    await assert_all_is_told(stack, telling)
+    assert stack.processes["reporting"].is_running()
+    assert stack.processes["reporting"].pid == running
+
+
+async def test_a_tampered_row_is_told_and_mended(stack: Stack, telling: Telling) -> None:
+    await assert_all_is_told(stack, telling)
+    async with stack.sql("reporting") as connection:
+        await connection.execute("UPDATE flag SET level = 'at_risk' WHERE student_key = $1", key(1, 7))
+        await connection.execute("DELETE FROM visit WHERE visit_id = $1", key(4, 9))
+        await connection.execute("INSERT INTO release VALUES ('2026-09-30', now(), now(), '{}')")
+    outcome, _ = await rebuilt_while_it_answers(stack, telling)
+
+    found = {each.table: each for each in outcome.differences}
+    assert found.keys() == {"flag", "visit"}
+    assert (found["flag"].only_in_first, found["flag"].only_in_second) == (1, 1)
+    assert (found["visit"].only_in_first, found["visit"].only_in_second) == (0, 1)
+    assert found["flag"].examples == [{"student_key": str(key(1, 7)), "school_year": 2026}]
+    assert found["visit"].examples == [{"visit_id": str(key(4, 9))}]
+    await assert_all_is_told(stack, telling)
+    async with stack.sql("reporting") as connection:
+        assert await connection.fetchval("SELECT count(*) FROM release WHERE cut_off = '2026-09-30'") == 1
+
+
+async def test_the_way_back_is_as_quiet(stack: Stack, telling: Telling) -> None:
+    async with telling.going_on():
+        outcome = await go_back(wanted(stack))
+    assert {each.table for each in outcome.differences} == {"flag", "visit"}  # the former ones hold the tampered rows
+
+    async with telling.going_on():
+        await go_back(wanted(stack))
+    await assert_all_is_told(stack, telling)
+
+
+async def test_a_worker_that_comes_later_goes_on_where_the_new_projections_stand(
+    stack: Stack, telling: Telling
+) -> None:
+    stack.processes["reporting"].kill()
+    outcome = await rebuild(wanted(stack))
+    assert (outcome.switched, outcome.differences) == (True, [])
+    await telling.tell(20)
+    await stack.start("reporting")
+    await assert_all_is_told(stack, telling)
+
+
+async def test_a_rebuild_that_dies_leaves_the_running_one_as_it_was(stack: Stack, telling: Telling) -> None:
+    async with telling.going_on():
+        begun = asyncio.Event()
+        dying = asyncio.create_task(rebuild(wanted(stack), applied=lambda done, total: begun.set()))
+        await asyncio.wait_for(begun.wait(), 60)
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
+    await assert_all_is_told(stack, telling)
+    assert (await rebuild(wanted(stack))).differences == []
