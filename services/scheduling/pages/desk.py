@@ -103,8 +103,10 @@ class Desk:
         language = self.pages.language(request)
         text = language.gettext(msgid)
         if not values:
-            return text.replace("%%", "%")
-        return text % {name: self._said(name, value, language) for name, value in values.items()}
+            said = text.replace("%%", "%")
+        else:
+            said = text % {name: self._said(name, value, language) for name, value in values.items()}
+        return said[:1].upper() + said[1:]
 
     def _said(self, name: str, value: Any, language: Language) -> Any:
         if name in ("visitor", "claimed_by"):

@@ -121,7 +121,8 @@ class Letter:
     title: str
     dear: str
     opening: str
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, str, tuple[str, ...]], ...]
+    """Name, what stands between values, values: each of them keeps its own direction."""
     closing: tuple[str, ...]
 
 
@@ -136,7 +137,7 @@ def letter_in(language: str, *, visit: SheetVisit, zone: tzinfo, name_of: Callab
     address = (visit.contact or {}).get("address")
     where = words.at_home if visit.place == "home" else words.in_community
     detail = address if visit.place == "home" else visit.place_text
-    spoken = locale.languages.get(visit.language.split("-")[0], visit.language)
+    spoken = str(locale.languages.get(visit.language.split("-")[0], visit.language))
     return Letter(
         language=code,
         direction="rtl" if locale.character_order == "right-to-left" else "ltr",
@@ -144,10 +145,10 @@ def letter_in(language: str, *, visit: SheetVisit, zone: tzinfo, name_of: Callab
         dear=words.dear.format(name=(visit.contact or {}).get("contact_name", "")),
         opening=words.opening,
         facts=(
-            (words.when, when),
-            (words.where, f"{where}: {detail}" if detail else where),
-            (words.who, ", ".join(map(name_of, visit.pair))),
-            (words.language, f"{spoken}, {words.interpreter}" if visit.interpreter else str(spoken)),
+            (words.when, "", (when,)),
+            (words.where, ": ", (where, detail) if detail else (where,)),
+            (words.who, " · ", tuple(map(name_of, visit.pair))),
+            (words.language, " · ", (spoken, words.interpreter) if visit.interpreter else (spoken,)),
         ),
         closing=(words.what, words.free, words.thanks),
     )
