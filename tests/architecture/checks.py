@@ -217,7 +217,7 @@ def texts_of_the_tree(root: Path) -> list[tuple[str, str]]:
 _REGISTRIES = (
     "pypi" + r"\.org", "python" + "hosted", "npm" + r"js\.(org|com)", r"repo1?\." + "maven", "maven-" + "central",
     "docker" + r"\.io", "ghcr" + r"\.io", "quay" + r"\.io", "crates" + r"\.io", "proxy\\." + "golang",
-    "arti" + "factory", r"nexus\.", "jit" + "pack", "index" + "-url[= ]+http", "registry" + r"\.",
+    "arti" + "factory", r"nexus\.", "jit" + "pack", "index" + "-url[= ]+http", "registry" + r"\.[a-z0-9-]+\.[a-z]",
 )  # fmt: skip
 _FOREIGN = re.compile("|".join(_REGISTRIES), re.IGNORECASE)
 
