@@ -45,7 +45,12 @@ def rendered(board: Board) -> str:
             x, y = 0, y + _HEIGHT
         built = built.with_panel(_built(panel).id(number).grid_pos(models.GridPos(h=_HEIGHT, w=panel.width, x=x, y=y)))
         x += panel.width
-    return json.dumps(json.loads(JSONEncoder(sort_keys=True).encode(built.build())), indent=1, sort_keys=True) + "\n"
+    content = json.loads(JSONEncoder(sort_keys=True).encode(built.build()))
+    for variable in content.get("templating", {}).get("list", []):
+        # The generator gives every variable what only an interval has; Grafana's own types refuse it.
+        for name in ("auto", "auto_count", "auto_min"):
+            variable.pop(name, None)
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
 def _built(panel: Panel) -> Any:

@@ -1,0 +1,82 @@
+"""What the live proofs need: a place where alerts arrive, a steady load, and somebody who looks at pages."""
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+
+from tests import people
+from tests.pipeline.stack import Stack
+
+
+class Webhook:
+    """Takes what Alertmanager posts, as a pager would."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.told += [(self.path.strip("/"), alert) for alert in body["alerts"]]
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Nobody reads it."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def heard(self, alert: str, status: str, **labels: str) -> bool:
+        """This will tell whether the alert came with that status (firing or resolved) and those labels."""
+        return any(
+            each["status"] == status and {"alertname": alert, **labels}.items() <= each["labels"].items()
+            for _, each in self.told
+        )
+
+    def stop(self) -> None:
+        """This will close the door."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@asynccontextmanager
+async def steady_load(stack: Stack, *, district: str, day: str) -> AsyncIterator[None]:
+    """Marks keep coming, a bad one among them, and people keep looking, until the block ends."""
+
+    async def load() -> None:
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+            for turn in range(1_000_000):
+                marks: list[dict[str, Any] | bytes] = [
+                    {
+                        "type": "mark", "student": f"steady-{number}", "school": "STEADY", "date": day,
+                        "category": "unexcused_absence", "version": turn,
+                    }
+                    for number in range(20)
+                ]  # fmt: skip
+                await stack.land(district, [*marks, {"type": "mark", "student": "steady-0"}])
+                for name, process in stack.processes.items():
+                    with contextlib.suppress(httpx.HTTPError):
+                        await client.get(f"{process.address}/v1/counts", headers=people.headers("ops"))
+                        if name == "scheduling":
+                            await client.get(f"{process.address}/v1/requests?district={district}",
+                                             headers=people.headers("ana"))  # fmt: skip
+                await asyncio.sleep(0.5)  # a load, not a wait for something
+
+    task = asyncio.create_task(load())
+    try:
+        yield
+        assert not task.done(), "the load ended by itself"
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
