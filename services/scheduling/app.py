@@ -19,6 +19,8 @@ EVENTS = Subscription(
     topics=("absence-flags", "household-contacts", "school-calendar", "visit-log"),
     decode=decode,
     handle=on_events,
+    # Requests stay locked while their batch runs, and people wait for them: short batches.
+    max_records=1000,
 )
 
 
