@@ -5,12 +5,12 @@ students by school and grade band. A cell's key is (what, where); the state's li
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from services.reporting.measures import BANDS, REFERRAL_STATUSES, STEPS, grade_band
-from services.reporting.suppression import SMALLEST_DENOMINATOR, Part, Sum, hidden_cells
+from services.reporting.suppression import SMALLEST_DENOMINATOR, SMALLEST_NUMERATOR, Part, Sum, hidden_cells
 from services.reporting.tables import HIDDEN_MARK, STATE, Number
 
 Cell = tuple[str, tuple[str, ...]]
@@ -25,7 +25,9 @@ class Cube:
     coefficients: dict[Cell, dict[Part, int]] = field(default_factory=dict)
     share_of: dict[Cell, tuple[Cell, ...]] = field(default_factory=dict)
     smallest: dict[Cell, int] = field(default_factory=dict)
+    worth: dict[Cell, int] = field(default_factory=dict)
     group_by_row: dict[Any, Any] = field(default_factory=dict)
+    moves: tuple[Mapping[Hashable, int], ...] = ()
     hidden: frozenset[Cell] = frozenset()
 
     def add(self, part: Part, value: int) -> None:
@@ -39,15 +41,18 @@ class Cube:
     def cells(self) -> dict[Cell, Sum[Cell]]:
         """This will describe the published cells to the rule on small cells."""
         return {
-            cell: Sum(parts, self.share_of.get(cell, ()), self.smallest[cell])
-            if cell in self.smallest
-            else Sum(parts, self.share_of.get(cell, ()))
+            cell: Sum(
+                parts,
+                self.share_of.get(cell, ()),
+                self.smallest.get(cell, SMALLEST_NUMERATOR),
+                self.worth.get(cell, 1),
+            )
             for cell, parts in self.coefficients.items()
         }
 
     def suppress(self) -> None:
         """This will decide which cells are hidden."""
-        self.hidden = hidden_cells(self.parts, self.cells(), self.group_by_row)
+        self.hidden = hidden_cells(self.parts, self.cells(), self.group_by_row, self.moves)
 
     def value(self, what: str, *where: str) -> int:
         """This will give a cell's true value; only for deciding whether something derived from it may show."""
@@ -60,7 +65,9 @@ class Cube:
 
 def funnel_cube(furthest: Lines, visits: Lines, districts: Iterable[str]) -> Cube:
     """This will count households by furthest step, and visits: one, two, or more of a household."""
-    cube = Cube()
+    # Visits and logged households together tell the few that were visited again. Rather than the visits, the numbers
+    # of households are hidden then: two of them visited once are as many visits as one visited twice.
+    cube = Cube(moves=tuple({"visited_again": 1, "logged": -2, step: 1} for step in STEPS[:-2]))
     districts = list(districts)
     visits_by_district = {each["district"]: int(each["visits"]) for each in visits}
     households = {(each["district"], each["furthest"]): int(each["households"]) for each in furthest}
@@ -78,6 +85,7 @@ def funnel_cube(furthest: Lines, visits: Lines, districts: Iterable[str]) -> Cub
     for where in (*districts, STATE):
         for former, step in itertools.pairwise(STEPS):
             cube.share_of[step, (where,)] = ((former, (where,)),)
+        cube.worth["visits", (where,)] = 10
         cube.share_of["visits", (where,)] = (("flagged", (where,)), ("visits", (STATE,)))
     return cube
 

@@ -12,7 +12,7 @@ from the one after it, and so can't know the hidden value more closely than that
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -30,11 +30,15 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Sum(Generic[K]):
-    """A published cell: how often each part counts in it, the cells it is shown as a share of, its smallest value."""
+    """A published cell: how often each part counts in it, the cells it is shown as a share of, its smallest value.
+
+    `worth` is how much more it would be missed than another of its size: cells worth less are hidden for its sake.
+    """
 
     parts: Mapping[Part, int]
     share_of: tuple[K, ...] = ()
     smallest: int = SMALLEST_NUMERATOR
+    worth: int = 1
 
 
 def is_small(numerator: int, denominator: int | None = None) -> bool:
@@ -61,18 +65,24 @@ def small_cells(parts: Mapping[Part, int], cells: Mapping[K, Sum[K]]) -> set[K]:
 
 
 def hidden_cells(
-    parts: Mapping[Part, int], cells: Mapping[K, Sum[K]], group_by_row: Mapping[Hashable, Hashable] | None = None
+    parts: Mapping[Part, int],
+    cells: Mapping[K, Sum[K]],
+    group_by_row: Mapping[Hashable, Hashable] | None = None,
+    moves: Sequence[Mapping[Hashable, int]] = (),
 ) -> frozenset[K]:
     """This will find every cell that must be hidden, complementary ones included.
 
     `parts` are the true values, no part missing; `group_by_row` names the rows that are tried as partners first.
+    `moves` are changes within a row, by column, worth trying beside moving one from a column to another.
     """
-    search = _Search(parts, cells, group_by_row or {})
-    for key in sorted(small_cells(parts, cells), key=repr):
-        search.hidden.add(key)
-    for key in sorted(search.hidden, key=repr):
-        if key not in search.protected:
+    search = _Search(parts, cells, group_by_row or {}, moves)
+    small = small_cells(parts, cells)
+    search.hidden |= small
+    for key in sorted(small, key=repr):
+        if key not in search.proof:
             search.protect(key)
+    for key in sorted(search.hidden - small, key=lambda key: (-search.worth(key), repr(key))):
+        search.show_again(key)
     return frozenset(search.hidden)
 
 
@@ -82,14 +92,19 @@ def _value(cell: Sum[K], parts: Mapping[Part, int]) -> int:
 
 class _Search(Generic[K]):
     def __init__(
-        self, parts: Mapping[Part, int], cells: Mapping[K, Sum[K]], group_by_row: Mapping[Hashable, Hashable]
+        self,
+        parts: Mapping[Part, int],
+        cells: Mapping[K, Sum[K]],
+        group_by_row: Mapping[Hashable, Hashable],
+        moves: Sequence[Mapping[Hashable, int]],
     ) -> None:
+        self.moves = moves
         self.parts = parts
         self.cells = cells
         self.group_by_row = group_by_row
         self.value_by_cell = {key: _value(cell, parts) for key, cell in cells.items()}
         self.hidden: set[K] = set()
-        self.protected: set[K] = set()
+        self.proof: dict[K, frozenset[K]] = {}
         self._cells_by_part: defaultdict[Part, list[tuple[K, int]]] = defaultdict(list)
         for key, cell in cells.items():
             for part, times in cell.parts.items():
@@ -99,21 +114,41 @@ class _Search(Generic[K]):
 
     def protect(self, key: K) -> None:
         """This will hide what the cheapest sufficient exchange changes; one part alone always suffices."""
-        best: tuple[int, str, dict[K, int]] | None = None
+        changed = self._cheapest(key)
+        assert changed is not None, "an exchange of one part with nothing has no upper end"
+        self.hidden |= changed
+        for each in changed:
+            self.proof.setdefault(each, changed)
+
+    def show_again(self, key: K) -> None:
+        """This will show a cell that was hidden for others' sake, if each of them has another proof without it."""
+        self.hidden.discard(key)
+        found: dict[K, frozenset[K]] = {}
+        for each in sorted(self.hidden, key=repr):
+            if key in self.proof[each]:
+                changed = self._cheapest(each, hide_more=False)
+                if changed is None:
+                    self.hidden.add(key)
+                    return
+                found[each] = changed
+        del self.proof[key]
+        self.proof |= found
+
+    def _cheapest(self, key: K, *, hide_more: bool = True) -> frozenset[K] | None:
+        """The cells that the cheapest sufficient exchange changes; None if there is none within what is hidden."""
+        best: tuple[int, frozenset[K]] | None = None
         for exchange in self._exchanges(key):
             net = self._net(exchange)
-            if not net.get(key):
+            if key not in net:
                 continue
-            cost = sum(self.value_by_cell[each] + 1 for each in net if each not in self.hidden)
-            if best is not None and cost >= best[0]:
+            cost = sum(self.worth(each) for each in net if each not in self.hidden)
+            if (cost and not hide_more) or (best is not None and cost >= best[0]):
                 continue
             if self._room(exchange, net) >= PROTECTION:
-                best = (cost, repr(exchange), net)
+                best = (cost, frozenset(net))
                 if cost == 0:
                     break
-        assert best is not None, "an exchange of one part with nothing has no upper end"
-        self.hidden |= best[2].keys()
-        self.protected |= best[2].keys()
+        return best[1] if best is not None else None
 
     def _exchanges(self, key: K) -> Iterable[dict[Part, int]]:
         """Squares first: some more here and fewer there, and the reverse in another column, so that sums stay."""
@@ -124,12 +159,21 @@ class _Search(Generic[K]):
                 for across in self._columns:
                     if across != column and (row, across) in self.parts and (other, across) in self.parts:
                         yield {here: 1, (other, column): -1, (row, across): -1, (other, across): 1}
+                for move in self.moves:
+                    if column in move and all((one, each) in self.parts for one in (row, other) for each in move):
+                        yield {(row, each): times for each, times in move.items()} | {
+                            (other, each): -times for each, times in move.items()
+                        }
             for other in partners:
                 yield {here: 1, (other, column): -1}
             for across in self._columns:
                 if across != column and (row, across) in self.parts:
                     yield {here: 1, (row, across): -1}
             yield {here: 1}
+
+    def worth(self, key: K) -> int:
+        """This will weigh what is lost by hiding the cell."""
+        return (self.value_by_cell[key] + 1) * self.cells[key].worth
 
     def _partners(self, row: Hashable, column: Hashable) -> list[Hashable]:
         group = self.group_by_row.get(row)
@@ -142,9 +186,9 @@ class _Search(Generic[K]):
     def _net(self, exchange: Mapping[Part, int]) -> dict[K, int]:
         """By how much each published cell changes when the exchange is made once."""
         net: defaultdict[K, int] = defaultdict(int)
-        for part, sign in exchange.items():
+        for part, moved in exchange.items():
             for key, times in self._cells_by_part[part]:
-                net[key] += sign * times
+                net[key] += moved * times
         return {key: change for key, change in net.items() if change}
 
     def _room(self, exchange: Mapping[Part, int], net: Mapping[K, int]) -> int:
@@ -156,11 +200,11 @@ class _Search(Generic[K]):
         if any(self.value_by_cell[key] == 0 for key in net):
             return 0
         forwards = backwards = 10**9
-        for part, sign in exchange.items():
-            if sign < 0:
-                forwards = min(forwards, self.parts[part])
+        for part, moved in exchange.items():
+            if moved < 0:
+                forwards = min(forwards, self.parts[part] // -moved)
             else:
-                backwards = min(backwards, self.parts[part])
+                backwards = min(backwards, self.parts[part] // moved)
         for key, change in net.items():
             above = (self.value_by_cell[key] - 1) // abs(change)
             if change < 0:

@@ -14,12 +14,13 @@ import orjson
 import vl_convert
 
 from services.reporting.measures import STEPS
+from services.reporting.pages.effect_chart import of_effect
 from services.reporting.pages.words import Words
 from services.reporting.tables import STATE, Table
 from services.runtime.languages import N_
 
 WIDE, NARROW = 640, 320
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+_FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
 _ACCENT, _INK, _SOFT, _LINE = "#0b5f63", "#1d2226", "#545c63", "#d9d7ce"
 _LOG_COLOURS = ["#1c6433", "#8a5a00", "#7d96bf", "#a11d2c"]
 _ROW = 26
@@ -43,11 +44,8 @@ def has_chart(table: Table) -> bool:
 def described(table: Table, words: Words) -> str:
     """This will tell the chart in a sentence: which measures, of what, the highest and the lowest shown."""
     measure = MEASURE_DRAWN.get(table.name, table.kind.measures[0])
-    shown = [
-        (number, keys)
-        for keys, number, hidden in table.column(measure)
-        if number is not None and not hidden and STATE not in keys
-    ]
+    told = [(number, keys) for keys, number, hidden in table.column(measure) if number is not None and not hidden]
+    shown = [each for each in told if STATE not in each[1]] or told
     if not shown:
         return words.say(N_("%(measure)s: no number can be shown."), measure=words.title(measure))
     (low, lowest), (high, highest) = min(shown), max(shown)
@@ -78,7 +76,7 @@ def _with_title(svg: str, title: str, description: str) -> str:
 
 def _configured(chart: Chart) -> Chart:
     configured: Chart = (
-        chart.configure(background="#ffffff", font=_FONT, padding={"left": 4, "top": 6, "right": 10, "bottom": 4})
+        chart.configure(background="#ffffff", font=_FONT, padding={"left": 12, "top": 6, "right": 10, "bottom": 4})
         .configure_axis(
             labelColor=_INK, titleColor=_SOFT, labelFontSize=12, titleFontSize=12, gridColor=_LINE, domainColor=_LINE,
             tickColor=_LINE, titleFontWeight="normal", labelLimit=170,
@@ -237,7 +235,8 @@ def _waits(table: Table, words: Words, width: int) -> Chart:
 
 
 MEASURE_DRAWN = {"chronic": "chronic_rate", "chronic-by-band": "chronic_rate", "chronic-by-month": "chronic_rate",
-                 "first-visit": "half_waited", "logs": "in_time_share"}  # fmt: skip
+                 "first-visit": "half_waited", "logs": "in_time_share", "effect": "effect",
+                 "effect-by-band": "effect", "still-chronic": "still_chronic_share"}  # fmt: skip
 
 CHARTS: dict[str, Callable[[Table, Words, int], Chart]] = {
     "funnel": _steps,
@@ -248,6 +247,9 @@ CHARTS: dict[str, Callable[[Table, Words, int], Chart]] = {
     "chronic-by-month": _over_months("chronic_rate"),
     "first-visit": _waits,
     "logs": _logs,
+    "effect": of_effect,
+    "effect-by-band": of_effect,
+    "still-chronic": _by_district("still_chronic_share"),
     "queue": _in_order("open_requests", "stage"),
     "visits-by-month": _over_months("visits"),
     "load": _in_order("visits_of_visitor", "visitor"),
