@@ -5,7 +5,7 @@ from pathlib import Path
 import fastapi
 
 from services.reporting import metrics
-from services.reporting.api import tables
+from services.reporting.api import effect, tables
 from services.reporting.handlers import decode, on_events
 from services.reporting.pages import readers
 from services.reporting.reports.reading import Reading, publish_due
@@ -33,6 +33,7 @@ def routes(context: Context) -> fastapi.APIRouter:
     router = fastapi.APIRouter()
     router.include_router(readers.routes(context, reading))
     router.include_router(tables.routes(reading))
+    router.include_router(effect.routes(reading))
     return router
 
 

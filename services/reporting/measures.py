@@ -101,7 +101,7 @@ _ALL = (
     _measure("students", N_("Students"), STUDENTS,
              N_("Students in grades K to 12 enrolled in the district for at least 10 days this school year.")),
     _measure("chronic", N_("Chronically absent"), STUDENTS,
-             N_("Of these, students absent on at least 10 % of the days enrolled so far, for any reason.")),
+             N_("Students in grades K to 12 absent on at least 10 % of the days enrolled so far, for any reason.")),
     _measure("chronic_rate", N_("Chronic absence rate"), PERCENT,
              N_("Chronically absent students per 100 students. Pre-K is not counted.")),
     _measure("quarter_waited", N_("A quarter waited at most"), DAYS,
@@ -112,15 +112,15 @@ _ALL = (
              N_("Days from the first flag to the first visit: three households in four waited no longer.")),
     _measure("due", N_("Logs due"), VISITS, N_("Appointments whose time has passed and that were not cancelled.")),
     _measure("in_time", N_("Logged in time"), VISITS,
-             N_("Of these, logged within 5 business days (Monday to Friday).")),
-    _measure("late", N_("Logged late"), VISITS, N_("Of these, logged after more than 5 business days.")),
+             N_("Past appointments logged within 5 business days (Monday to Friday).")),
+    _measure("late", N_("Logged late"), VISITS, N_("Past appointments logged after more than 5 business days.")),
     _measure("waiting", N_("Not logged yet"), VISITS,
-             N_("Of these, without a log, and 5 business days have not passed.")),
+             N_("Past appointments without a log, while 5 business days have not passed.")),
     _measure("overdue", N_("Log overdue"), VISITS,
-             N_("Of these, without a log after 5 business days: nobody knows whether the visit took place.")),
+             N_("Past appointments without a log after 5 business days: nobody knows whether the visit took place.")),
     _measure("in_time_share", N_("In time"), PERCENT, N_("Logs in time per 100 logs due.")),
     _measure("promised", N_("Promised"), PROMISES, N_("Next visits and calls that a log promised and that were due.")),
-    _measure("kept", N_("Kept"), PROMISES, N_("Of these, kept within a week of the promised day.")),
+    _measure("kept", N_("Kept"), PROMISES, N_("Promised visits and calls kept within a week of the promised day.")),
     _measure("kept_share", N_("Kept"), PERCENT, N_("Promises kept per 100 promised.")),
     _measure("referrals", N_("Referrals"), REFERRALS, N_("Connections to a resource that were offered.")),
     *(
@@ -142,7 +142,7 @@ _ALL = (
     _measure("visits_of_visitor", N_("Visits"), VISITS, N_("Visits the visitor made this school year.")),
     _measure("flagged_students", N_("Students flagged now"), STUDENTS,
              N_("Students whose flag stands now, at any level.")),
-    _measure("severe", N_("Severely"), STUDENTS, N_("Of these, absent on at least 20 % of the days enrolled.")),
+    _measure("severe", N_("Severely"), STUDENTS, N_("Students flagged now who were absent on at least 20 % of the days enrolled.")),
     _measure("effect_students", N_("Students visited"), STUDENTS,
              N_("Students visited after they were flagged, with somebody to compare with; in tens.")),
     _measure("effect_compared", N_("Students compared with"), STUDENTS,
@@ -187,6 +187,8 @@ def _kind(name: str, title: str, keys: tuple[str, ...], measures: tuple[str, ...
 _CHRONIC = ("students", "chronic", "chronic_rate")
 _EFFECT = ("effect_students", "effect_compared", "effect", "effect_low", "effect_high", "naive")
 _STILL = ("chronic_before", "still_chronic_share")
+
+EFFECT_TABLES = ("effect", "effect-by-band", "still-chronic", "still-chronic-by-band")
 
 TABLES = {
     kind.name: kind

@@ -19,6 +19,7 @@ from tests.component.visit_events import MORNING, flag, of_visit
 from tests.pipeline.stack import Stack, start_stack
 
 Told = tuple[str, str, events.Event]
+PACE_SECONDS = 0.05  # how fast events come and questions are asked; nothing is synchronised by it
 TOPICS = ("absence-flags", "home-visits", "visit-log", "student-months", "school-days", "visitors")
 
 
@@ -105,6 +106,7 @@ class Telling:
         async def go_on() -> None:
             while going:
                 await self.tell(10)
+                await asyncio.sleep(PACE_SECONDS)
 
         running = asyncio.create_task(go_on())
         try:
@@ -156,6 +158,7 @@ async def rebuilt_while_it_answers(stack: Stack, telling: Telling) -> tuple[Outc
     async def keep_asking() -> None:
         while not done.is_set():
             answers.append(await asyncio.to_thread(ask))
+            await asyncio.sleep(PACE_SECONDS)
 
     asking = asyncio.create_task(keep_asking())
     try:

@@ -57,7 +57,7 @@ def routes(reading: Reading) -> APIRouter:
     @router.get("/published/{name}.csv")
     async def published_csv(person: Who, name: Name, cut_off: Day = None) -> Response:
         """This will give a published table as CSV."""
-        return _csv(await _published(person, name, cut_off))
+        return csv_answer(await _published(person, name, cut_off))
 
     @router.get("/published/{name}")
     async def published(person: Who, name: Name, cut_off: Day = None) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def routes(reading: Reading) -> APIRouter:
     @router.get("/districts/{district}/{name}.csv")
     async def own_csv(person: Who, district: District, name: Name) -> Response:
         """This will give a district's own table as CSV."""
-        return _csv(_one(await reading.own(person, district), name))
+        return csv_answer(_one(await reading.own(person, district), name))
 
     @router.get("/districts/{district}/{name}")
     async def own(person: Who, district: District, name: Name) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def routes(reading: Reading) -> APIRouter:
     @router.get("/districts/{district}/schools/{school}/{name}.csv")
     async def of_school_csv(person: Who, district: District, school: School, name: Name) -> Response:
         """This will give one school's own table as CSV."""
-        return _csv(_one(await reading.school(person, district, school), name))
+        return csv_answer(_one(await reading.school(person, district, school), name))
 
     @router.get("/districts/{district}/schools/{school}/{name}")
     async def of_school(person: Who, district: District, school: School, name: Name) -> dict[str, Any]:
@@ -115,7 +115,8 @@ def _one(tables: dict[str, Table], name: str) -> Table:
     return table
 
 
-def _csv(table: Table) -> Response:
+def csv_answer(table: Table) -> Response:
+    """This will answer with the table as a file."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(as_rows(table))
     headers = {"Content-Disposition": f'attachment; filename="{table.name}.csv"', "Cache-Control": "no-store"}

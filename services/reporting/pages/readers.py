@@ -29,10 +29,14 @@ Name = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
 CutOff = Annotated[date | None, Query()]
 
 _STATE = (
-    "visits", "funnel", "chronic", "chronic-by-month", "chronic-by-band", "first-visit", "visitors", "logs",
-    "follow-ups", "endings", "referrals", "languages", "compensation",
+    "visits", "funnel", "chronic", "chronic-by-month", "chronic-by-band", "first-visit", "effect",
+    "effect-by-band", "still-chronic", "still-chronic-by-band", "visitors", "logs", "follow-ups", "endings",
+    "referrals", "languages", "compensation",
 )  # fmt: skip
-_RESC = ("visits", "funnel", "first-visit", "visitors", "logs", "follow-ups", "chronic", "endings", "compensation")
+_RESC = (
+    "visits", "funnel", "first-visit", "effect", "still-chronic", "visitors", "logs", "follow-ups", "chronic",
+    "endings", "compensation",
+)  # fmt: skip
 _DISTRICT = (
     "queue", "funnel", "conversions", "visits-by-month", "visits", "first-visit", "logs", "follow-ups", "endings",
     "chronic-by-month", "chronic-by-band", "chronic-by-school", "flagged-by-grade", "visitors", "load", "languages",
@@ -166,8 +170,7 @@ def routes(context: Context, reading: Reading) -> APIRouter:
                 "lead": "",
                 "nav": _nav(person, words, here),
                 "figures": [figure(tables, *each, words, of=STATE) for each in _STATE_FIGURES] if tables else [],
-                "sections": _sections(_for_reading(tables), names, words, place),
-                "effect": {name: table for name, table in tables.items() if name.startswith("effect")},
+                "sections": _sections(_for_reading(tables, here), names, words, place),
                 "cut_offs": await reading.cut_offs(),
                 "release_after_days": RELEASE_AFTER_DAYS,
                 "published": True,
@@ -211,10 +214,10 @@ def _sections(
     ]
 
 
-def _for_reading(tables: Mapping[str, Table]) -> dict[str, Table]:
-    """On the state's page the grade bands of the state; those of every district are in the files."""
-    bands = tables.get("chronic-by-band")
-    return {**tables, **({"chronic-by-band": bands.where("district", STATE)} if bands is not None else {})}
+def _for_reading(tables: Mapping[str, Table], here: str) -> dict[str, Table]:
+    """On a page stand the state's own grade bands and months; those of every district are in the files."""
+    shortened = ("chronic-by-band", "effect") if here == "/state" else ("chronic-by-band",)
+    return {**tables, **{name: tables[name].where("district", STATE) for name in shortened if name in tables}}
 
 
 def _moments(tables: Mapping[str, Table], words: Words) -> dict[str, Any]:

@@ -71,13 +71,16 @@ def section(table: Table, words: Words, place: Place, *, without_keys: Iterable[
     """This will write the table out. `without_keys` leaves out columns that say the same in every line."""
     kind = table.kind
     keys = [key for key in kind.keys if key not in without_keys]
-    defined = {words.title(name): words.say(MEASURES[name].definition) for name in kind.measures}
+    measures = [
+        name for name in kind.measures if any(number is not None or hidden for _, number, hidden in table.column(name))
+    ]
+    defined = {words.title(name): words.say(MEASURES[name].definition) for name in measures}
     return Section(
         name=table.name,
         title=words.say(kind.title),
         headings=tuple(words.heading(key) for key in keys),
-        measures=tuple(words.title(name) for name in kind.measures),
-        rows=tuple(_row(table, line, keys, words, place) for line in table.lines),
+        measures=tuple(words.title(name) for name in measures),
+        rows=tuple(_row(table, line, keys, measures, words, place) for line in table.lines),
         definitions=tuple(defined.items()),
         chart=place.chart(table, words) if charts.has_chart(table) else None,
         described=charts.described(table, words),
@@ -87,7 +90,7 @@ def section(table: Table, words: Words, place: Place, *, without_keys: Iterable[
     )
 
 
-def _row(table: Table, line: Line, keys: list[str], words: Words, place: Place) -> Row:
+def _row(table: Table, line: Line, keys: list[str], measures: list[str], words: Words, place: Place) -> Row:
     code_by_key = dict(zip(table.kind.keys, line.keys, strict=True))
     to_school = place.schools if "school" in code_by_key else None
     return Row(
@@ -99,6 +102,7 @@ def _row(table: Table, line: Line, keys: list[str], words: Words, place: Place) 
                 hidden=measure in line.hidden,
             )
             for measure, number in zip(table.kind.measures, line.numbers, strict=True)
+            if measure in measures
         ),
         address=f"{to_school}/{quote(code_by_key['school'], safe='')}" if to_school else None,
         total=STATE in line.keys,

@@ -51,6 +51,7 @@ _KEYS = {
     "visitor": N_("Visitor"),
     "grade": N_("Grade"),
     "what": N_("Counted"),
+    "months_since": N_("Months since the visit"),
 }
 # As districts write themselves where capitals alone do not do.
 _NAMES = {"crec": "CREC"}
@@ -93,6 +94,8 @@ class Words:
             return self._language(code)
         if key == "resource":
             return self.say(_RESOURCES[code]) if code in _RESOURCES else code.replace("_", " ").capitalize()
+        if key == "months_since" and code == "0":
+            return self.say(N_("Month of the visit"))
         if key == "grade" and code == "?":
             return self.say(N_("Not known"))
         if key in ("stage", "what"):

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from services.reporting.figures import tables_of
 from services.reporting.measures import TABLES
+from services.reporting.reports.effect import effect_tables
 from services.reporting.reports.gather import gather, newest_event_at
 from services.reporting.spans import last_cut_off, school_year_of, span_until_cut_off
 from services.reporting.store import releases
@@ -38,6 +39,7 @@ async def publish(connection: Connection, *, now: datetime, zone: ZoneInfo) -> d
     tables = await asyncio.to_thread(
         tables_of, figures, published=True, school_year=span.school_year, as_of=as_of, cut_off=cut_off
     )
+    tables |= await effect_tables(connection, span, zone=zone, as_of=as_of, cut_off=cut_off)
     documents = {name: as_json(table)["lines"] for name, table in tables.items()}
     kept = await releases.keep(connection, cut_off=cut_off, released_at=now, as_of=as_of, tables=documents)
     return cut_off if kept else None

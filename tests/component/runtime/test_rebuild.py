@@ -66,6 +66,7 @@ class Counting:
         async def feed() -> None:
             while going:
                 await self.count(30)
+                await asyncio.sleep(0.01)  # a pace; nothing is synchronised by it
 
         feeding = asyncio.create_task(feed())
         try:
