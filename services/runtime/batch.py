@@ -34,6 +34,13 @@ class Hole(NamedTuple):
     found: int
 
 
+class Decoded(NamedTuple):
+    """What a batch was read as, in its order, and what of it can't be read."""
+
+    deliveries: list[Delivery]
+    dead: list[DeadLetter]
+
+
 class HoleFound(Exception):
     """A batch starts beyond its position. Read again from the position: if the hole is still there, it is the log's."""
 
@@ -82,8 +89,11 @@ async def apply_batch(
     subscription: Subscription,
     records: Sequence[ConsumerRecord],
     accepted_holes: Collection[Hole] = (),
+    decoded: Decoded | None = None,
 ) -> Outcome:
     """This will apply the records (each partition's together, in order), each exactly once over any number of calls.
+
+    `decoded` is what `decode_all` made of the same records, for a caller who had the time to do that before.
 
     Poison is searched by halves, each committed for itself, and set aside alone. Raises HoleFound, PoisonBurst, or
     a transient error; what halves before it did stays done, and the same records may be given again.
@@ -95,7 +105,8 @@ async def apply_batch(
     while pending:
         part = pending.pop()
         try:
-            outcome.add(await _apply(pool, publisher, subscription, part, accepted_holes, begun))
+            known = decoded if part is records else None
+            outcome.add(await _apply(pool, publisher, subscription, part, accepted_holes, begun, decoded=known))
             continue
         except HoleFound:
             raise
@@ -115,7 +126,7 @@ async def apply_batch(
             continue
         poison += 1
         await _refuse_burst(pool, poison)
-        outcome.add(await _apply(pool, publisher, subscription, part, accepted_holes, begun, failure))
+        outcome.add(await _apply(pool, publisher, subscription, part, accepted_holes, begun, handler_failure=failure))
     return outcome
 
 
@@ -137,7 +148,9 @@ async def _apply(
     records: Sequence[ConsumerRecord],
     accepted_holes: Collection[Hole],
     begun: set[TopicPartition],
+    *,
     handler_failure: str = "",
+    decoded: Decoded | None = None,
 ) -> Outcome:
     by_partition = _by_partition(records)
     async with begin(pool, publisher) as transaction:
@@ -155,6 +168,8 @@ async def _apply(
         deliveries: list[Delivery] = []
         if handler_failure:
             dead = [DeadLetter(each, HANDLER, handler_failure) for each in fresh]
+        elif decoded is not None and len(fresh) == len(records):
+            deliveries, dead = decoded
         else:
             deliveries, dead = decode_all(subscription, fresh)
         if deliveries:
@@ -179,14 +194,12 @@ async def _finish(
     crash_point("before_commit")
 
 
-def decode_all(
-    subscription: Subscription, records: Sequence[ConsumerRecord]
-) -> tuple[list[Delivery], list[DeadLetter]]:
+def decode_all(subscription: Subscription, records: Sequence[ConsumerRecord]) -> Decoded:
     """This will decode each record by itself, so that a bad one takes no other with it."""
     decode = subscription.decode
     try:
         # tuple.__new__ rather than Delivery: a third of the time, and this is done for every record there is.
-        return list(map(tuple.__new__, repeat(Delivery), zip(records, map(decode, records), strict=True))), []
+        return Decoded(list(map(tuple.__new__, repeat(Delivery), zip(records, map(decode, records), strict=True))), [])
     except Exception:  # noqa: S110 - once more, one by one, to find out which
         pass
 
@@ -199,7 +212,7 @@ def decode_all(
             dead.append(DeadLetter(record, error.reason, error.detail))
         except Exception as error:
             dead.append(DeadLetter(record, "decode", type(error).__name__))
-    return deliveries, dead
+    return Decoded(deliveries, dead)
 
 
 def _by_partition(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, list[ConsumerRecord]]:

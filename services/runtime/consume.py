@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from faststream.kafka.annotations import KafkaMessage
 from faststream.kafka.message import KafkaAckableMessage
 
 from services.runtime import telemetry
-from services.runtime.batch import Hole, HoleFound, Outcome, PoisonBurst, apply_batch, is_transient
+from services.runtime.batch import Decoded, Hole, HoleFound, Outcome, PoisonBurst, apply_batch, decode_all, is_transient
 from services.runtime.faults import crash_point
 from services.runtime.lag import Lag
 from services.runtime.lenient import read_leniently
@@ -75,6 +75,8 @@ class Consumption:
         self._give_up = give_up
         self._backoff_seconds = FIRST_BACKOFF_SECONDS
         self._holes: set[Hole] = set()
+        self._applying: asyncio.Task[bool] | None = None
+        self._rewound: dict[TopicPartition, int] = {}  # where the batch being applied began
         self._broker = KafkaBroker(
             settings.kafka_bootstrap_servers,
             metadata_max_age_ms=settings.kafka_metadata_max_age_ms,
@@ -113,7 +115,12 @@ class Consumption:
     async def stop(self) -> None:
         """This will finish the batch in hand, or give it back after a few seconds, and leave the group."""
         self.stopping.set()
+        began = time.monotonic()
         await self._broker.stop()
+        if self._applying is not None:
+            left = GRACEFUL_SECONDS - (time.monotonic() - began)
+            await asyncio.wait({self._applying}, timeout=max(1.0, left))
+            self._applying.cancel()
 
     def coordinates(self) -> bool:
         """This will tell whether the task that keeps the membership lives; once dead it never comes back by itself."""
@@ -145,31 +152,56 @@ class Consumption:
             self._give_up(f"{self.subscription.group}: {type(error).__name__}")
 
     async def _take(self, records: tuple[ConsumerRecord, ...]) -> None:
-        group = self.subscription.group
         crash_point("after_poll")
-        telemetry.RECORDS_IN.labels(group).inc(len(records))
-        self.lag.take(records)
+        telemetry.RECORDS_IN.labels(self.subscription.group).inc(len(records))
+        # While PostgreSQL works on the batch before, this one is read; never are two applied at once.
+        decoded = decode_all(self.subscription, records)
+        if self._applying is not None and not await self._applying:
+            # The batch before was not applied and will be read again: so must this one, behind it.
+            self._seek_all(_starts(records) | self._rewound)
+            self._applying = None
+        elif not self.stopping.is_set():
+            self.lag.take(records)
+            self._applying = asyncio.create_task(self._apply(records, decoded), name=f"apply {self.subscription.group}")
+
+    async def _apply(self, records: tuple[ConsumerRecord, ...], decoded: Decoded) -> bool:
+        try:
+            return await self._applied(records, decoded)
+        except Exception as error:
+            log.error("batch ended in an unforeseen way", group=self.subscription.group, **telemetry.where(error))
+            self._give_up(f"{self.subscription.group}: {type(error).__name__}")
+            return False
+
+    async def _applied(self, records: tuple[ConsumerRecord, ...], decoded: Decoded) -> bool:
+        """Whether the records took effect; if not, the consumer stands again where they began."""
+        group = self.subscription.group
+        self._rewound = _starts(records)
         started = time.perf_counter()
         try:
-            outcome = await apply_batch(self._pool, self._publisher, self.subscription, records, self._holes)
+            outcome = await apply_batch(self._pool, self._publisher, self.subscription, records, self._holes, decoded)
         except HoleFound as found:
-            self._read_again(found)
+            # Accepted when the second read starts at the same record.
+            self._holes.update(found.holes)
+            self._rewound |= {hole.partition: hole.expected for hole in found.holes}
+            self._seek_all(self._rewound)
         except PoisonBurst as burst:
-            self._rewind(records)
+            self._seek_all(self._rewound)
             log.error("too many records can't be applied", group=group, reason=str(burst))
             self._give_up(str(burst))
             await self.stopping.wait()
         except Exception as error:
             if not is_transient(error):
                 raise
-            self._rewind(records)
+            self._seek_all(self._rewound)
             await self._back_off(error)
         else:
             self._backoff_seconds = FIRST_BACKOFF_SECONDS
             self._note(outcome, len(records), time.perf_counter() - started)
             await self._hint(outcome)
+            return True
         finally:
             self.attempted_at = time.monotonic()
+        return False
 
     def _note(self, outcome: Outcome, records: int, seconds: float) -> None:
         group = self.subscription.group
@@ -208,17 +240,9 @@ class Consumption:
             except (KafkaError, IllegalStateError) as error:
                 log.debug("offsets not committed", group=self.subscription.group, error=type(error).__name__)
 
-    def _read_again(self, found: HoleFound) -> None:
-        for hole in found.holes:
-            self._holes.add(hole)  # accepted when the second read starts at the same record
-            self._seek(hole.partition, hole.expected)
-
-    def _rewind(self, records: tuple[ConsumerRecord, ...]) -> None:
-        first: dict[TopicPartition, int] = {}
-        for record in records:
-            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
-        for each, offset in first.items():
-            self._seek(each, offset)
+    def _seek_all(self, offsets: Mapping[TopicPartition, int]) -> None:
+        for partition, offset in offsets.items():
+            self._seek(partition, offset)
 
     def _seek(self, partition: TopicPartition, offset: int) -> None:
         consumer = self.consumer
@@ -252,8 +276,7 @@ class Consumption:
             async with asyncio.timeout(ASSIGNMENT_SECONDS):
                 positions, ends = await self._positions_and_ends(consumer, partitions)
             refuse_beyond_log(positions, ends)
-            for partition, next_offset in positions.items():
-                self._seek(partition, next_offset)
+            self._seek_all(positions)
             mine = consumer.assignment()
             consumer.resume(*(each for each in partitions if each in mine))
             self._holes.clear()
@@ -279,8 +302,7 @@ class Consumption:
 
     def rewind_to_positions(self) -> None:
         """This will read every partition again from what was last applied."""
-        for partition, next_offset in self.lag.next_offsets.items():
-            self._seek(partition, next_offset)
+        self._seek_all(self.lag.next_offsets)
 
 
 class _FromStoredPositions(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -316,6 +338,16 @@ class _Consumer(AIOKafkaConsumer):  # type: ignore[misc]
             self._consumption.rewind_to_positions()
             return {}
         return records
+
+
+def _starts(records: Iterable[ConsumerRecord]) -> dict[TopicPartition, int]:
+    starts: dict[TopicPartition, int] = {}
+    seen = ("", -1)
+    for record in records:
+        if (record.topic, record.partition) != seen:
+            seen = (record.topic, record.partition)
+            starts.setdefault(TopicPartition(*seen), record.offset)
+    return starts
 
 
 async def _do_not_decode(_message: Any) -> None:

@@ -19,6 +19,8 @@ from services.runtime.transaction import Transaction
 MIGRATIONS = Path(__file__).parent / "migrations"
 GROUP = os.environ.get("COUNTING_GROUP", "counting")
 COUNTED = os.environ.get("COUNTED_TOPIC", "counted")
+MAX_RECORDS = int(os.environ.get("COUNTING_MAX_RECORDS", "5000"))
+_stumbled: list[bool] = []
 _NAMESPACE = UUID("6f0c2a1e-7a35-4c1c-9d35-0e2a6b6ad001")
 
 
@@ -47,15 +49,18 @@ def decode(record: ConsumerRecord) -> Any:
         value = orjson.loads(record.value or b"")
     except orjson.JSONDecodeError:
         raise Undecodable("not_json", f"{len(record.value or b'')} bytes") from None
-    if value["name"] == "freeze" and "COUNTING_FREEZES" in os.environ:
-        # Inside the transaction, with the position locked: the worst moment to be suspended.
-        os.kill(os.getpid(), signal.SIGSTOP)
     return value["name"], value["by"]
 
 
 async def count(transaction: Transaction, deliveries: list[Delivery]) -> None:
     """This will add up, deliberately so that doing it twice counts twice."""
+    if deliveries[0].event[0] == "stumble" and not _stumbled:
+        _stumbled.append(True)
+        raise ConnectionResetError
     for record, (name, by) in deliveries:
+        if name == "freeze" and "COUNTING_FREEZES" in os.environ:
+            # Inside the transaction, with the position locked: the worst moment to be suspended.
+            os.kill(os.getpid(), signal.SIGSTOP)
         await transaction.connection.execute(
             "INSERT INTO tally AS t VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET total = t.total + $2", name, by
         )
@@ -68,7 +73,15 @@ async def count(transaction: Transaction, deliveries: list[Delivery]) -> None:
 def subscription(*topics: str, pattern: str | None = None, **changes: Any) -> Subscription:
     """This will make the subscription of the counting service."""
     return Subscription(
-        **{"group": GROUP, "decode": decode, "handle": count, "topics": topics, "pattern": pattern, **changes}
+        **{
+            "group": GROUP,
+            "decode": decode,
+            "handle": count,
+            "max_records": MAX_RECORDS,
+            "topics": topics,
+            "pattern": pattern,
+            **changes,
+        }
     )
 
 

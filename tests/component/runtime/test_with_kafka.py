@@ -186,6 +186,21 @@ async def test_a_process_stops_in_time_even_while_the_database_is_away(
     await admin.close()
 
 
+async def test_batches_read_ahead_of_a_failed_one_wait_behind_it(
+    broker: str, counting_url: str, pool: asyncpg.Pool
+) -> None:
+    topics = await create_topics(broker, numbers=2, counted=1)
+    # Every other batch begins with the name that fails once: what was read meanwhile must not overtake it.
+    await send(broker, topics["numbers"], [*ones("a", 10), *ones("stumble", 10), *ones("b", 80)])
+    names = {"COUNTED_TOPIC": topics["counted"], "COUNTING_MAX_RECORDS": "10"}
+    async with worker(broker, counting_url, topics["numbers"], **names) as running:
+        await counts(pool, 80, "b")
+        await counts(pool, 10, "stumble")
+        await counts(pool, 10, "a")
+        assert await asyncio.to_thread(running.metric, "leap_batch_retries_total") == 1
+        assert await asyncio.to_thread(running.metric, "leap_log_holes_total{") == 0
+
+
 async def test_records_lost_to_retention_are_reported_not_waited_for(
     broker: str, counting_url: str, pool: asyncpg.Pool
 ) -> None:
