@@ -22,6 +22,7 @@ from deploy.observability.panel import DISTRICT, Board, Panel, Query, Unit
 
 POINTS = 240
 WIDTH, HEIGHT = 520, 170
+NOTHING = "none"
 MOST_SERIES = 10
 """More than these can't be told apart: the page shows those with the largest last value and says so."""
 
@@ -47,6 +48,11 @@ class Answers:
         self._step = max(1.0, 60 * minutes / POINTS)
         self._district = district
 
+    @property
+    def window(self) -> tuple[float, float]:
+        """This will give the first and the last moment asked about, in seconds."""
+        return self._start, self._end
+
     def over_time(self, query: Query) -> list[Series]:
         """This will give the query's series, points that are not numbers left out."""
         answer = self._get(
@@ -70,7 +76,9 @@ class Answers:
     def of(self, panel: Panel) -> list[Series]:
         """This will give everything a panel shows."""
         ask = self.over_time if panel.kind == "lines" else self.at_the_end
-        return [series for query in panel.queries for series in ask(query)]
+        answered = [series for query in panel.queries for series in ask(query)]
+        # The 0 of "or vector(0)" stands for nothing: beside something it only confuses.
+        return [each for each in answered if each.name != NOTHING] or answered
 
     def _get(self, what: str, **asked: object) -> list[Any]:
         with build_opener(ProxyHandler({})).open(
@@ -87,21 +95,21 @@ def page(answers: Answers, *, about: str) -> str:
 
 
 def _section(board: Board, answers: Answers) -> str:
-    figures = "\n".join(_figure(panel, answers.of(panel)) for panel in board.panels)
+    figures = "\n".join(_figure(panel, answers.of(panel), answers.window) for panel in board.panels)
     return (
         f'<section><h2>{html.escape(board.title)}</h2><p class="purpose">{html.escape(board.purpose)}</p>'
         f'<div class="panels">{figures}</div></section>'
     )
 
 
-def _figure(panel: Panel, series: list[Series]) -> str:
+def _figure(panel: Panel, series: list[Series], window: tuple[float, float]) -> str:
     if not series:
         drawn = '<p class="none">nothing yet</p>'
     elif panel.kind == "number":
         drawn = "".join(_number(panel, each) for each in series)
         drawn = f'<p class="numbers">{drawn}</p>'
     else:
-        drawn = _drawn(panel, series)
+        drawn = _drawn(panel, series, window)
     return (
         f'<figure><figcaption>{html.escape(panel.question)}</figcaption>{drawn}<p class="reading">'
         f"{html.escape(panel.reading)}</p></figure>"
@@ -118,27 +126,39 @@ def _number(panel: Panel, series: Series) -> str:
     return f"<span{mark}><b>{told(value, panel.unit)}{' !' if ill else ''}</b> {html.escape(series.name)}</span>"
 
 
-def _drawn(panel: Panel, series: list[Series]) -> str:
+def _drawn(panel: Panel, series: list[Series], window: tuple[float, float]) -> str:
     shown = sorted(series, key=lambda each: each.points[-1][1], reverse=True)[:MOST_SERIES]
-    chart = _lines(panel, shown) if panel.kind == "lines" else _bars(panel, shown)
+    chart = _lines(panel, shown, window) if panel.kind == "lines" else _bars(panel, shown)
     drawn: str = vl_convert.vegalite_to_svg(chart.configure_view(stroke=None).configure(font="sans-serif").to_json())
     left_out = len(series) - len(shown)
     return drawn + (f'<p class="reading">{left_out} more with smaller values are not drawn.</p>' if left_out else "")
 
 
-def _lines(panel: Panel, series: list[Series]) -> Any:
+def _lines(panel: Panel, series: list[Series], window: tuple[float, float]) -> Any:
     rows = [
         {"at": round(moment * 1000), "value": value, "of": each.name}
         for each in series
         for moment, value in each.points
     ]
     names = [each.name for each in series]
+    top = max(value for each in series for _, value in each.points)
+    least = min(0.0, *(value for each in series for _, value in each.points))
     return (
         altair.Chart(_values(rows), width=WIDTH, height=HEIGHT)
-        .mark_line(strokeWidth=2, interpolate="step-after")
+        .mark_line(strokeWidth=2, interpolate="step-after", point={"size": 12})
         .encode(
-            x=altair.X("at:T", title=None, axis=altair.Axis(format="%H:%M", grid=False, tickCount=6)),
-            y=altair.Y("value:Q", title=_AXES[panel.unit], axis=altair.Axis(format=_FORMATS[panel.unit], tickCount=5)),
+            x=altair.X(
+                "at:T",
+                title=None,
+                scale=altair.Scale(domain=[round(1000 * moment) for moment in window]),
+                axis=altair.Axis(format="%H:%M", grid=False, tickCount=6),
+            ),
+            y=altair.Y(
+                "value:Q",
+                title=_AXES[panel.unit],
+                scale=altair.Scale(domain=[least, 1.1 * top if top > 0 else 1], nice=False),
+                axis=altair.Axis(format=_FORMATS[panel.unit], tickCount=5),
+            ),
             color=altair.Color(
                 "of:N",
                 title=None,
@@ -155,20 +175,20 @@ def _values(rows: list[dict[str, Any]]) -> altair.Data:
 
 
 def _bars(panel: Panel, series: list[Series]) -> Any:
-    rows = [{"value": each.points[-1][1], "of": each.name} for each in series]
-    return (
-        altair.Chart(_values(rows), width=WIDTH - 90, height=max(60, 20 * len(rows)))
-        .mark_bar(color=COLOURS[0], height=12)
-        .encode(
-            x=altair.X(
-                "value:Q",
-                title=_AXES[panel.unit],
-                scale=altair.Scale(domainMin=0, domainMax=max(1.0, series[0].points[-1][1])),
-                axis=altair.Axis(format=_FORMATS[panel.unit], tickCount=5, tickMinStep=1),
-            ),
-            y=altair.Y("of:N", title=None, sort="-x", axis=altair.Axis(labelLimit=220)),
-        )
+    rows = [
+        {"value": each.points[-1][1], "of": each.name, "told": told(each.points[-1][1], panel.unit)} for each in series
+    ]
+    bars = altair.Chart(_values(rows), width=WIDTH - 90, height=max(60, 22 * len(rows))).encode(
+        x=altair.X(
+            "value:Q",
+            title=_AXES[panel.unit],
+            scale=altair.Scale(domainMin=0, domainMax=1.15 * max(1.0, series[0].points[-1][1])),
+            axis=None,
+        ),
+        y=altair.Y("of:N", title=None, sort="-x", axis=altair.Axis(labelLimit=220, ticks=False)),
     )
+    # The value beside the bar: nobody has to measure.
+    return bars.mark_bar(color=COLOURS[0], height=12) + bars.mark_text(align="left", dx=4).encode(text="told:N")
 
 
 _AXES: dict[Unit, str] = {
@@ -202,11 +222,11 @@ def _named(legend: str, labels: dict[str, str]) -> str:
     name = legend
     for label, value in labels.items():
         name = name.replace("{{" + label + "}}", value)
-    # A label the answer does not have (the 0 of "or vector(0)") leaves nothing but "none".
+    # A label the answer does not have (the 0 of "or vector(0)") leaves no name.
     while "{{" in name:
         before, _, rest = name.partition("{{")
         name = before + rest.partition("}}")[2]
-    return " ".join(name.split()) or "none"
+    return " ".join(name.split()) or NOTHING
 
 
 def _numbers(points: list[list[Any]]) -> tuple[tuple[float, float], ...]:

@@ -12,12 +12,11 @@ from uuid import UUID
 
 import msgspec
 from aiokafka import ConsumerRecord
-from prometheus_client import Counter as Metric
 from pydantic import ValidationError
 
 from contracts.events import ReceiptProgressed, RejectionReason
 from contracts.topics import ATTENDANCE_IN, PARTITIONS, ROSTER_IN
-from services.ingest import attendance, landing, store
+from services.ingest import attendance, landing, metrics, store
 from services.ingest.formats import csv_rows, own
 from services.ingest.landing import Calendar, CompletedRoll, Enrollment, Household, Mark, Rejection, Retraction
 from services.ingest.pseudonyms import Districts, Pseudonyms
@@ -32,11 +31,6 @@ COLUMNS_HEADER = "leap-columns"
 
 MAX_RETURNABLE_BYTES = 512 * 1024
 """A bigger record can't travel back: in base64 it would outgrow the broker's limit. It becomes a dead letter."""
-
-# A district may write only its own topics, so a foreign district in a record is a mistake worth a look, or an attack.
-foreign_district_records = Metric(
-    "leap_ingest_foreign_district", "Landed records that name another district than their topic's", ["district"]
-)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -89,9 +83,11 @@ async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, dis
         batch.land(delivery.record)
 
     for topic, messages_by_partition in batch.outgoing.items():
-        await transaction.publisher.publish_batches(topic, {**messages_by_partition})
+        await transaction.publisher.publish_batches(topic, {**messages_by_partition}, caused_at_ms=batch.landed_at_ms)
     for district, records in batch.foreign.items():
-        foreign_district_records.labels(district).inc(records)
+        metrics.FOREIGN.labels(district).inc(records)
+    for (district, reason), records in batch.rejected.items():
+        metrics.REJECTED.labels(district, reason).inc(records)
 
     await store.add_landed_counts(transaction.connection, batch.counts())
     if batch.accepted:
@@ -113,6 +109,8 @@ class Batch:
         self.accepted: Counter[tuple[str, str]] = Counter()
         self.rejected_rows: list[store.RejectedRow] = []
         self.foreign: Counter[str] = Counter()
+        self.rejected: Counter[tuple[str, str]] = Counter()
+        self.landed_at_ms: int | None = None
         self._districts = districts
         self._places: dict[tuple[str, int], Place] = {}
         self._attendance = self.outgoing["attendance"] = defaultdict(list, {p: [] for p in range(PARTITIONS)})
@@ -164,6 +162,9 @@ class Batch:
 
     def _place(self, record: ConsumerRecord) -> Place:
         district = district_of_topic(record.topic)
+        # Once per topic and batch: its first record is its oldest.
+        if self.landed_at_ms is None or record.timestamp < self.landed_at_ms:
+            self.landed_at_ms = record.timestamp
         head = blake2b(f"{record.topic}/{record.partition}".encode()).hexdigest()
         place = self._places[record.topic, record.partition] = Place(
             district=district,
@@ -244,6 +245,7 @@ class Batch:
             (key.encode(), _encode(event), headers)
         )
         self._counts[place.district, "rejected"] += 1
+        self.rejected[place.district, rejection.reason.value] += 1
         if upload.receipt is not None and upload.row is not None:
             self.rejected_rows.append(
                 store.RejectedRow(

@@ -85,13 +85,17 @@ class Publisher:
         producer = await self._connected()
         return len(await producer.partitions_for(topic))
 
-    async def publish_batches(self, topic: str, messages_by_partition: Mapping[int, Sequence[Message]]) -> None:
+    async def publish_batches(
+        self, topic: str, messages_by_partition: Mapping[int, Sequence[Message]], *, caused_at_ms: int | None = None
+    ) -> None:
         """This will publish, each partition's messages in their order, and return after the last acknowledgement.
 
+        `caused_at_ms` becomes the records' timestamp: when what they follow from began, so that the last hop can tell
+        how long the whole way took. Without it they begin now.
         When it raises (KafkaError), any part may have been published: publish all of it again.
         """
         producer = await self._connected()
-        timestamp_ms = time.time_ns() // 1_000_000
+        timestamp_ms = time.time_ns() // 1_000_000 if caused_at_ms is None else caused_at_ms
         sending = [
             self._publish(producer, topic, partition, messages, timestamp_ms)
             for partition, messages in messages_by_partition.items()

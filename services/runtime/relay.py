@@ -21,7 +21,10 @@ RELAY_BACKOFF_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || '.outbox', 0))"
-_NEXT = "SELECT id, topic, partition, key, event_id, event_type, payload FROM outbox ORDER BY id LIMIT $1"
+_NEXT = """
+SELECT id, topic, partition, key, event_id, event_type, payload, (extract(epoch FROM caused_at) * 1000)::bigint
+FROM outbox ORDER BY id LIMIT $1
+"""
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 _WAITING = """
 SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS waiting) AS depth,
@@ -67,8 +70,12 @@ async def relay_once(connection: Connection, publisher: Publisher) -> int:
         return 0
 
     batches = await _batches(rows, publisher)
+    # The oldest cause stands for all that go out together: ages come out too large rather than too small.
+    caused_at_ms = min(row[-1] for row in rows)
     # Topics one after the other would be as right and slower: no order holds between topics.
-    await asyncio.gather(*(publisher.publish_batches(topic, batch) for topic, batch in batches.items()))
+    await asyncio.gather(
+        *(publisher.publish_batches(topic, batch, caused_at_ms=caused_at_ms) for topic, batch in batches.items())
+    )
     crash_point("relay_sent")
 
     await connection.execute(_DELETE, [row["id"] for row in rows])
@@ -80,7 +87,7 @@ async def relay_once(connection: Connection, publisher: Publisher) -> int:
 async def _batches(rows: Iterable[asyncpg.Record], publisher: Publisher) -> dict[str, dict[int, list[Message]]]:
     batches: dict[str, dict[int, list[Message]]] = {}
     partitions: dict[str, int] = {}
-    for _, topic, partition, key, event_id, event_type, payload in rows:
+    for _, topic, partition, key, event_id, event_type, payload, _caused_at_ms in rows:
         if topic not in batches:
             batches[topic] = {}
             partitions[topic] = await publisher.partitions(topic)

@@ -156,7 +156,9 @@ class _Nobody:
     async def partitions(self, topic: str) -> int:
         raise CopyRefused(f"a handler asked to publish to {topic}: a copy would say everything twice")
 
-    async def publish_batches(self, topic: str, messages_by_partition: Mapping[int, Any]) -> None:
+    async def publish_batches(
+        self, topic: str, messages_by_partition: Mapping[int, Any], *, caused_at_ms: int | None = None
+    ) -> None:
         raise CopyRefused(f"a handler published to {topic}: a copy would say everything twice")
 
 

@@ -31,7 +31,9 @@ class RecordingPublisher:
     async def partitions(self, topic: str) -> int:
         return 24
 
-    async def publish_batches(self, topic: str, messages_by_partition: Mapping[int, Sequence[Message]]) -> None:
+    async def publish_batches(
+        self, topic: str, messages_by_partition: Mapping[int, Sequence[Message]], *, caused_at_ms: int | None = None
+    ) -> None:
         for partition, messages in messages_by_partition.items():
             self.published += [(topic, partition, message) for message in messages]
 

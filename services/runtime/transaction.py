@@ -19,6 +19,9 @@ ORDER BY position
 """
 
 
+_TELL_CAUSE = "SELECT set_config('leap.caused_at', $1, true)"
+
+
 class EventLike(Protocol):
     """Whatever has an identity, a type and a JSON form can be emitted."""
 
@@ -42,6 +45,10 @@ class Transaction:
     def emit(self, *, topic: str, key: str, event: EventLike, partition: int | None = None) -> None:
         """This will publish the event after the commit, in order per key, at least once."""
         self._emitted.append((topic, partition, key, event.event_id, event.event_type, event.model_dump_json()))
+
+    async def caused_at(self, timestamp_ms: int) -> None:
+        """This will give everything the transaction publishes this cause's time, also what SQL writes by itself."""
+        await self.connection.execute(_TELL_CAUSE, str(timestamp_ms / 1000))
 
     async def flush(self) -> None:
         """This will write what was emitted into the outbox, in one statement."""

@@ -22,7 +22,14 @@ BACKLOG = Board(
         ),
         asks(
             "Do positions reach the log's end?",
-            ("{{group}} {{topic}}", "sum by (group, topic) (leap_log_end_offset - leap_position_offset)"),
+            (
+                "{{group}} {{topic}}",
+                'sum by (group, topic) (leap_log_end_offset{group!="leap-ingest"} - leap_position_offset)',
+            ),
+            (
+                "{{group}} landing topics",
+                'sum by (group) (leap_log_end_offset{group="leap-ingest"} - leap_position_offset)',
+            ),
             reading="Per topic. A distance that never shrinks is a partition that nobody consumes.",
         ),
         asks(

@@ -92,7 +92,7 @@ async def test_the_relay_sends_in_order_and_keeps_what_was_not_acknowledged(pool
     publisher: Any = RecordingPublisher()
 
     class Away(RecordingPublisher):
-        async def publish_batches(self, *_: Any) -> None:
+        async def publish_batches(self, *_: Any, **__: Any) -> None:
             raise KafkaConnectionError
 
     async with pool.acquire() as connection:

@@ -207,7 +207,7 @@ async def test_what_a_handler_publishes_directly_is_out_before_the_position_move
     seen: list[int] = []
 
     class Watching(RecordingPublisher):
-        async def publish_batches(self, *_: Any) -> None:
+        async def publish_batches(self, *_: Any, **__: Any) -> None:
             seen.append(await next_offset(pool))
 
     async def publish(transaction: Transaction, _deliveries: list[Delivery]) -> None:
