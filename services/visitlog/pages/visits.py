@@ -47,6 +47,16 @@ def common(pages: Pages, person: Person, current: str) -> dict[str, Any]:
     return {"words": words.ALL, "of_code": words.of_code, "role": person.role, "current": current}
 
 
+def _language_names(pages: Pages, request: Request, *more: str | None) -> dict[str, str]:
+    """This will name the languages that families here speak, in the reader's own, and `more`."""
+    locale = pages.language(request).locale
+    codes = {*words.LANGUAGES, *(code for code in more if code)}
+    names = {
+        code: locale.languages.get(code.replace("-", "_")) or locale.languages.get(code[:2]) or code for code in codes
+    }
+    return dict(sorted(names.items(), key=lambda named: named[1].casefold()))
+
+
 def routes(context: Context, pages: Pages) -> APIRouter:
     """This will offer the visitor's pages."""
     router = APIRouter(route_class=ExplainingRoute, include_in_schema=False)
@@ -73,7 +83,13 @@ def routes(context: Context, pages: Pages) -> APIRouter:
             before = await view.last_time(tx.connection, row, as_of)
             timers = await stored_visits.list_safety_timers(tx.connection, visit_id=visit_id)
         timer = next((each for each in timers if each["person"] == person.name), None)
-        shown = {"card": card, "before": before, "timer": timer, "as_of": as_of, "safety_minutes": SAFETY_MINUTES}
+        shown = {
+            "card": card,
+            "before": before,
+            "timer": timer,
+            "safety_minutes": SAFETY_MINUTES,
+            "language_names": _language_names(pages, request, card.language),
+        }
         return pages.render(request, "visit.html", {**common(pages, person, "visits"), **shown})
 
     @router.post("/visits/{visit}/safety")
@@ -136,6 +152,7 @@ async def _form_page(
         "referral_rows": fields.REFERRAL_ROWS,
         "promise_rows": fields.PROMISE_ROWS,
         "today": as_of.astimezone(LOCAL).date(),
+        "language_names": _language_names(pages, request, visit["language"]),
     }
     return pages.render(request, "form.html", {**common(pages, person, "visits"), **values}, status)
 
@@ -257,6 +274,7 @@ def _offer_log(router: APIRouter, context: Context, pages: Pages) -> None:
                 "note": "",
                 "error": "",
                 "settled": "",
+                "language_names": _language_names(pages, request),
             }
         return pages.render(request, "log.html", {**common(pages, person, "visits"), **values, **more}, status)
 

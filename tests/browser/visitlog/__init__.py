@@ -1,0 +1,1 @@
+"""The visit log in a real browser."""
