@@ -98,7 +98,7 @@ function order(line) {
 function announce() {
   const button = document.getElementById("fresh");
   if (!fresh.size) return;
-  button.textContent = fresh.size === 1 ? live.dataset.saidOne : live.dataset.saidMany.replace("%s", fresh.size);
+  button.textContent = fresh.size === 1 ? live.dataset.saidOne : live.dataset.saidMany.replace("#", fresh.size);
   button.hidden = false;
 }
 
@@ -110,6 +110,9 @@ if (live && queue) {
 
 // One request: say that somebody changed it, leave what is being typed alone.
 const watched = document.getElementById("watched");
+for (const stream of [live, watched]) {
+  stream?.addEventListener("ready", () => (stream.dataset.ready = "yes"));
+}
 watched?.addEventListener("missed", async () => {
   const answer = await fetch(`/requests/${watched.dataset.id}/version`);
   if (answer.ok && Number(await answer.text()) > Number(watched.dataset.version)) {
