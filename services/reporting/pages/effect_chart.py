@@ -9,6 +9,7 @@ from services.reporting.tables import STATE, Table
 from services.runtime.languages import N_
 
 MOST_PANELS = 4
+_COMPARED = N_("Compared with students flagged in the same month and not yet visited")
 _ACCENT, _BAND, _GREY, _INK = "#0b5f63", "#9cc7c5", "#6d747a", "#1d2226"
 
 
@@ -18,13 +19,17 @@ def of_effect(table: Table, words: Words, width: int) -> alt.Chart | alt.LayerCh
     if len(places) > MOST_PANELS and STATE in places:
         places = [STATE]
     rows = [row for row in _rows(table, words) if row["place"] in places]
-    lines = [words.title("effect"), words.title("naive")]
+    lines = [words.say(_COMPARED), words.title("naive")]
 
     base = alt.Chart(alt.Data(values=rows)).encode(  # type: ignore[no-untyped-call]
         x=alt.X("month:O", title=words.heading("months_since"), axis=alt.Axis(labelAngle=0)),
     )
-    interval = base.mark_area(color=_BAND, opacity=0.6).encode(
-        y=alt.Y("low:Q", title=words.say(N_("Points of days attended")), axis=alt.Axis(tickCount=5)), y2="high:Q"
+    interval = (
+        base.mark_area(color=_BAND, opacity=0.6)
+        .encode(
+            y=alt.Y("low:Q", title=words.say(N_("Points of days attended")), axis=alt.Axis(tickCount=5)), y2="high:Q"
+        )
+        .transform_filter("isValid(datum.low)")  # the naive figure has no interval, and would tear the band apart
     )
     colours = alt.Scale(domain=lines, range=[_ACCENT, _GREY])
     drawn = base.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=45)).encode(
@@ -58,7 +63,7 @@ def _rows(table: Table, words: Words) -> list[dict[str, Any]]:
         }
         if (effect := line.numbers[at["effect"]]) is not None:
             interval = {"low": line.numbers[at["effect_low"]], "high": line.numbers[at["effect_high"]]}
-            rows.append({**where, **interval, "value": effect, "line": words.title("effect")})
+            rows.append({**where, **interval, "value": effect, "line": words.say(_COMPARED)})
         if (naive := line.numbers[at["naive"]]) is not None:
             rows.append({**where, "value": naive, "line": words.title("naive")})
     return rows

@@ -9,11 +9,12 @@ import pytest
 from contracts import events
 from services.reporting.effect import NEVER, Panel, effect_by_month, month_number, still_chronically_absent
 from services.reporting.effect_tables import effect_shown, flagged_students, still_shown
-from services.reporting.reports import effect
+from services.reporting.reports import effect, published
 from services.reporting.spans import span_until_cut_off
 from services.reporting.store import effect_queries
 from services.reporting.tables import STATE
-from tests.component.visit_events import World, flag, of_visit
+from tests.component.reporting.conftest import ReportingWorld
+from tests.component.visit_events import flag, of_visit
 from tests.unit.reporting.simulated_state import simulate
 
 ZONE = ZoneInfo("America/New_York")
@@ -99,13 +100,13 @@ def panel() -> Panel:
     return STATE_OF_SEED.panel
 
 
-async def deliver_all(world: World, panel: Panel) -> None:
+async def deliver_all(world: ReportingWorld, panel: Panel) -> None:
     for topic, happened in told(panel).items():
         for start in range(0, len(happened), BATCH):
             await world.deliver(topic, *happened[start : start + BATCH])
 
 
-async def test_the_projections_recover_the_planted_effect(world: World, panel: Panel) -> None:
+async def test_the_projections_recover_the_planted_effect(world: ReportingWorld, panel: Panel) -> None:
     await deliver_all(world, panel)
     span = span_until_cut_off(date(2026, 6, 30), ZONE)
     async with world.pool.acquire() as connection:
@@ -134,7 +135,7 @@ async def test_the_projections_recover_the_planted_effect(world: World, panel: P
     assert state_line.numbers == tuple(still_shown(still_chronically_absent(panel)).values())
 
 
-async def test_up_to_a_cut_off_later_visits_and_months_are_unknown(world: World, panel: Panel) -> None:
+async def test_up_to_a_cut_off_later_visits_and_months_are_unknown(world: ReportingWorld, panel: Panel) -> None:
     await deliver_all(world, panel)
     span = span_until_cut_off(date(2026, 1, 31), ZONE)
     january = month_number(year=2026, month=1)
@@ -148,7 +149,7 @@ async def test_up_to_a_cut_off_later_visits_and_months_are_unknown(world: World,
     assert {max(row["months"]) for row in rows} == {january}
 
 
-async def test_a_flag_counts_from_its_first_day_whatever_came_after(world: World) -> None:
+async def test_a_flag_counts_from_its_first_day_whatever_came_after(world: ReportingWorld) -> None:
     levels = ((1, "at_risk", 3), (2, "none", 20), (3, "chronically_absent", 12))
     flags = [flag(1, version=number, level=level, as_of=date(2025, 11, day)) for number, level, day in levels]
     await world.deliver("absence-flags", *reversed(flags))
@@ -162,3 +163,40 @@ async def test_a_flag_counts_from_its_first_day_whatever_came_after(world: World
     assert row["flag_month"] == month_number(year=2025, month=11)
     assert cleared_only == date(2025, 11, 3)
     assert (row["visit_month"], row["months"], row["days_absent"]) == (None, [24309], [2])
+
+
+async def test_the_effect_is_published_once_and_read_as_json_csv_page_and_chart(
+    world: ReportingWorld, panel: Panel
+) -> None:
+    assert (await world.ask("/v1/effect", "state")).status_code == 404
+    await deliver_all(world, panel)
+    async with world.pool.acquire() as connection, connection.transaction():
+        assert await published.publish(connection, now=datetime(2026, 7, 10, tzinfo=UTC), zone=ZONE)
+
+    told_to_state = await world.told("/v1/effect", "state")
+    assert [*told_to_state] == ["effect", "effect-by-band", "still-chronic", "still-chronic-by-band"]
+    assert told_to_state["effect"]["cut_off"] == "2026-06-30"
+    naive = next(each for each in told_to_state["effect"]["measures"] if each["name"] == "naive")
+    assert "includes natural recovery" in naive["title"]
+    month_after = next(each for each in told_to_state["effect"]["lines"] if each["months_since"] == "1")
+    assert month_after["effect_low"] < month_after["effect"] < month_after["effect_high"] < month_after["naive"]
+    assert {each["band"] for each in told_to_state["effect-by-band"]["lines"]} == {"K-5", "9-12"}
+
+    csv = (await world.ask("/v1/effect.csv?cut_off=2026-06-30", "state")).text.splitlines()
+    assert csv[0].startswith(
+        "district,months_since,effect_students,effect_compared,effect,effect_low,effect_high,naive"
+    )
+    assert len(csv) == 1 + len(told_to_state["effect"]["lines"])
+
+    page = (await world.ask("/state", "state")).text
+    assert page.index('id="effect"') < page.index('id="effect-method"') < page.index('id="still-chronic"')
+    for name in ("effect", "effect-by-band", "still-chronic"):
+        chart = await world.ask(f"/charts/published/{name}.svg", "state")
+        assert (chart.status_code, chart.headers["content-type"]) == (200, "image/svg+xml")
+    assert "natural recovery" in (await world.ask("/charts/published/effect.svg?width=narrow", "state")).text
+
+
+@pytest.mark.parametrize("path", ["/v1/effect", "/v1/effect.csv"])
+async def test_the_effect_is_for_those_who_signed_in(world: ReportingWorld, path: str) -> None:
+    assert (await world.http.get(path)).status_code == 401
+    assert (await world.ask(f"{path}?cut_off=yesterday", "state")).status_code == 422
