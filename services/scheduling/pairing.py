@@ -49,6 +49,9 @@ SENTENCES = {
     "nobody": N_("no visitor is free at any time of the window"),
     "only_one": N_("only %(visitor)s is free in the window; visits need two"),
     "never_together": N_("no two visitors are free at the same time in the window"),
+    "no_times": N_("the family has offered no time in this week; ask when it could"),
+    "no_speaker": N_("no visitor who speaks %(language)s is free with another from %(begins)s to %(ends)s"),
+    "taken": N_("whoever is free from %(begins)s to %(ends)s is proposed for other visits; ask for another time"),
     # Soft: why these two.
     "knows_family": N_("%(visitor)s has visited this family before (%(visits)s)"),
     "from_school": N_("%(visitor)s is from %(school)s"),

@@ -1,0 +1,99 @@
+"""Made-up weeks for the planner: drawn by a seed, so that a failing one can be drawn again."""
+
+import random
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+
+from services.scheduling.pairing import Booking, Visitor, Window
+from services.scheduling.policy import Policy
+from services.scheduling.visits import HERE
+from services.scheduling.week import Wanted, Week
+from tests.unit.scheduling.who_goes import visitor
+
+MONDAY = date(2026, 10, 5)
+SUNDAY_EVENING = datetime(2026, 10, 4, 18, 0, tzinfo=HERE)
+POLICY = Policy(min_notice_hours=0)
+
+
+def moment(day: int, hour: float) -> datetime:
+    """A time of the week on the local clock."""
+    return datetime.combine(MONDAY + timedelta(days=day), time(int(hour), int(hour % 1 * 60)), HERE)
+
+
+def wanted(number: int, *times: tuple[datetime, datetime], **fields: object) -> Wanted:
+    """An hour's visit to an English-speaking family of H01."""
+    ordinary: dict[str, object] = {
+        "request_id": UUID(int=0x0C << 120 | number),
+        "household_key": UUID(int=0x0B << 120 | number),
+        "schools": frozenset({"H01"}),
+        "language": "en",
+        "minutes": 60,
+        "times": times,
+    }
+    return Wanted(**{**ordinary, **fields})  # type: ignore[arg-type]
+
+
+def week(visitors: list[Visitor], wishes: list[Wanted], bookings: dict[str, list[Booking]] | None = None) -> Week:
+    """These visitors and these wishes, seen from the evening before."""
+    return Week(
+        monday=MONDAY,
+        district="hartford",
+        visitors=tuple(visitors),
+        wanted=tuple(wishes),
+        bookings=bookings or {},
+        as_of=SUNDAY_EVENING,
+    )
+
+
+def drawn_week(seed: int, *, visitors: int, requests: int, days: int = 5) -> Week:
+    """Evenings and a few afternoons, three schools, three languages, too few people for all of it."""
+    chance = random.Random(seed)
+    people = [
+        visitor(
+            f"v{number:02}",
+            affiliation=chance.choice(["school", "district", "agency"]),
+            school=chance.choice(["H01", "H02", "H03"]),
+            languages=("en", *chance.choice([(), (), ("es",), ("pt",)])),
+            windows=tuple(
+                Window(weekday=day, begins=time(chance.choice([8, 12, 15])), ends=time(20))
+                for day in chance.sample(range(1, days + 1), chance.randint(min(2, days), days))
+            ),
+            weekly_cap=chance.choice([2, 3, 4]),
+        )
+        for number in range(visitors)
+    ]
+    bookings: dict[str, list[Booking]] = {}
+    for number, person in enumerate(people[::3]):
+        starts_at = moment(chance.randrange(days), chance.choice([9, 16]))
+        ends_at = starts_at + timedelta(minutes=60)
+        bookings[person.visitor_id] = [
+            Booking(
+                visit_id=UUID(int=0x0D << 120 | number),
+                visitor_id=person.visitor_id,
+                household_key=UUID(int=0x0B << 120 | 9000 + number),
+                school="H02",
+                starts_at=starts_at,
+                ends_at=ends_at,
+                free_at=ends_at + timedelta(minutes=30),
+            )
+        ]
+    wishes = []
+    for number in range(requests):
+        times = []
+        for day in chance.sample(range(days), chance.randint(1, min(2, days))):
+            begins = chance.choice([10, 15, 16, 16.5, 17])
+            times.append((moment(day, begins), moment(day, begins + chance.choice([1, 1.5, 2, 3]))))
+        wishes.append(
+            wanted(
+                number,
+                *times,
+                schools=frozenset({chance.choice(["H01", "H02", "H03"])}),
+                language=chance.choice(["en", "en", "es", "pt"]),
+                interpreter=chance.choice([None, None, False]),
+                minutes=chance.choice([45, 60, 60]),
+                points=chance.randint(0, 400),
+                pinned=chance.random() < 0.1,
+                visits_before={chance.choice(people).visitor_id: 1} if chance.random() < 0.3 else {},
+            )
+        )
+    return week(people, wishes, bookings)
