@@ -16,6 +16,7 @@ from services.scheduling.policy import DEFAULT, Policy, Weights
 Who = Annotated[Person, Depends(signed_in)]
 District = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
 Weight = Annotated[int, Field(ge=0, le=1000)]
+Words = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
@@ -40,9 +41,9 @@ class LogField(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     code: Code
-    label: Annotated[str, Field(min_length=1, max_length=120)]
+    label: Words
     kind: Literal["text", "choice", "number", "yes_no"]
-    choices: Annotated[list[Annotated[str, Field(min_length=1, max_length=80)]], Field(max_length=30)] = []
+    choices: Annotated[list[Words], Field(max_length=30)] = []
     required: bool = False
 
 

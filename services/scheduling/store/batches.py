@@ -142,7 +142,8 @@ async def withdraw_or_annotate(
                 version = version + 1
             FROM (
                 SELECT request_id AS touched_id,
-                       NOT pinned AND (stage = 'new' OR (stage = 'claimed' AND claimed_until <= $2)) AS untouched
+                       NOT pinned AND contacted_at IS NULL
+                           AND (stage = 'new' OR (stage = 'claimed' AND claimed_until <= $2)) AS untouched
                 FROM request WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed'
             ) AS judged
             WHERE r.request_id = judged.touched_id

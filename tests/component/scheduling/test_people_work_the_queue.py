@@ -201,6 +201,11 @@ async def test_a_claim_an_answer_and_a_close_can_be_undone_and_the_contact_stays
     (contacted,) = (await show(world, undone))["contacts"]
     assert contacted["withdrawn_at"] is not None
     assert (await world.published())[-1] == "visit-request.stage-changed.v1"
+    # Somebody spoke with the family: a cleared flag does not take the request away from under them.
+    await lapse(world)
+    await world.deliver("absence-flags", flag(1, version=2, level="none"))
+    await world.deliver("absence-flags", flag(1, version=3, kind="raised"))
+    undone = await done(world, await show(world, undone), "claim")
 
     closed = await done(world, undone, "closing", because="goal_met")
     assert (await done(world, closed, "undo"))["stage"] == "claimed"

@@ -191,6 +191,7 @@ async def test_a_policy_that_breaks_the_order_or_the_programmes_rules_is_refused
         {"earliest_hour": 20, "latest_hour": 8},
         {"unknown": 1},
         {"extra_log_fields": [{"code": "<script>", "label": "x", "kind": "text"}]},
+        {"extra_log_fields": [{"code": "nul", "label": "script\x00", "kind": "text"}]},
     ):
         refused = await world.http.put("/v1/policies/hartford", json={"version": 0, **wrong}, headers=headers("carl"))
         assert refused.status_code == 422, wrong
