@@ -9,6 +9,7 @@ import asyncpg
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
 
+from services.runtime import tracing
 from services.runtime.dead_letter import HANDLER, DeadLetter, bury, recent_handler_failures
 from services.runtime.faults import crash_point
 from services.runtime.outbox import Publisher
@@ -106,7 +107,8 @@ async def apply_batch(
         part = pending.pop()
         try:
             known = decoded if part is records else None
-            outcome.add(await _apply(pool, publisher, subscription, part, accepted_holes, begun, decoded=known))
+            with tracing.consuming(subscription.group, part):
+                outcome.add(await _apply(pool, publisher, subscription, part, accepted_holes, begun, decoded=known))
             continue
         except HoleFound:
             raise
@@ -156,6 +158,7 @@ async def _apply(
     async with begin(pool, publisher) as transaction:
         positions = await lock_positions(transaction.connection, subscription.group, by_partition)
         _refuse_holes(by_partition, positions, accepted_holes, begun)
+        await transaction.caused_at(min(run[0].timestamp for run in by_partition.values()))
         fresh: list[ConsumerRecord] = []
         next_offsets: dict[TopicPartition, int] = {}
         for partition, run in by_partition.items():

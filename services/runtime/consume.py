@@ -67,7 +67,7 @@ class Consumption:
         give_up: Callable[[str], None],
     ) -> None:
         self.subscription = subscription
-        self.lag = Lag(subscription.group)
+        self.lag = Lag(subscription.group, topics=subscription.topics, by_pattern=bool(subscription.pattern))
         self.stopping = asyncio.Event()
         self.polled_at = self.attempted_at = time.monotonic()
         self._pool = pool

@@ -4,7 +4,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.runtime import telemetry
+from services.runtime import telemetry, tracing
 
 _OPERATORS_OWN = frozenset({"/metrics", "/livez", "/readyz"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -21,17 +21,22 @@ class Timed:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        given = next((value for name, value in scope["headers"] if name == b"traceparent"), b"").decode(
+            "ascii", "replace"
+        )
+        # Both labels are closed: a route is one that was declared, a method one of a few.
+        method = scope["method"] if scope["method"] in _METHODS else "other"
 
         async def timed(message: Message) -> None:
             if message["type"] == "http.response.start" and not _is_stream(message):
-                # Both labels are closed: a route is one that was declared, a method one of a few.
                 route = getattr(scope.get("route"), "path", "other")
-                method = scope["method"] if scope["method"] in _METHODS else "other"
                 seconds = time.perf_counter() - started
+                tracing.name_request(route, message["status"])
                 telemetry.HTTP_SECONDS.labels(route, method, str(message["status"])).observe(seconds)
             await send(message)
 
-        await self._app(scope, receive, timed)
+        with tracing.serving(method, given):
+            await self._app(scope, receive, timed)
 
 
 def _is_stream(message: Message) -> bool:

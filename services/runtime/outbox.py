@@ -10,6 +10,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, RecordTooLargeError
 
+from services.runtime import tracing
+
 Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
 """Key, value, headers."""
 
@@ -95,6 +97,12 @@ class Publisher:
         When it raises (KafkaError), any part may have been published: publish all of it again.
         """
         producer = await self._connected()
+        if (trace := tracing.traceparent()) is not None:
+            mark = (tracing.HEADER, trace.encode())
+            messages_by_partition = {
+                partition: [(key, value, [*headers, mark]) for key, value, headers in messages]
+                for partition, messages in messages_by_partition.items()
+            }
         timestamp_ms = time.time_ns() // 1_000_000 if caused_at_ms is None else caused_at_ms
         sending = [
             self._publish(producer, topic, partition, messages, timestamp_ms)

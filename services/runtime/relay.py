@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 
-from services.runtime import telemetry
+from services.runtime import telemetry, tracing
 from services.runtime.database import Connection
 from services.runtime.faults import crash_point
 from services.runtime.outbox import Message, Publisher, cloud_event_headers, partition_of
@@ -22,7 +22,8 @@ log = structlog.get_logger(__name__)
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || '.outbox', 0))"
 _NEXT = """
-SELECT id, topic, partition, key, event_id, event_type, payload, (extract(epoch FROM caused_at) * 1000)::bigint
+SELECT id, topic, partition, key, event_id, event_type, payload, traceparent,
+    (extract(epoch FROM caused_at) * 1000)::bigint AS caused_at_ms
 FROM outbox ORDER BY id LIMIT $1
 """
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
@@ -71,7 +72,7 @@ async def relay_once(connection: Connection, publisher: Publisher) -> int:
 
     batches = await _batches(rows, publisher)
     # The oldest cause stands for all that go out together: ages come out too large rather than too small.
-    caused_at_ms = min(row[-1] for row in rows)
+    caused_at_ms = min(row["caused_at_ms"] for row in rows)
     # Topics one after the other would be as right and slower: no order holds between topics.
     await asyncio.gather(
         *(publisher.publish_batches(topic, batch, caused_at_ms=caused_at_ms) for topic, batch in batches.items())
@@ -87,13 +88,15 @@ async def relay_once(connection: Connection, publisher: Publisher) -> int:
 async def _batches(rows: Iterable[asyncpg.Record], publisher: Publisher) -> dict[str, dict[int, list[Message]]]:
     batches: dict[str, dict[int, list[Message]]] = {}
     partitions: dict[str, int] = {}
-    for _, topic, partition, key, event_id, event_type, payload, _caused_at_ms in rows:
+    for _, topic, partition, key, event_id, event_type, payload, traceparent, _ in rows:
         if topic not in batches:
             batches[topic] = {}
             partitions[topic] = await publisher.partitions(topic)
         if partition is None:
             partition = partition_of(key, partitions[topic])
         headers = cloud_event_headers(event_id=str(event_id), event_type=event_type, source=publisher.source)
+        if traceparent is not None:
+            headers.append((tracing.HEADER, traceparent.encode()))
         batches[topic].setdefault(partition, []).append((key.encode(), payload.encode(), headers))
     return batches
 

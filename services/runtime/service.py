@@ -21,7 +21,7 @@ import fastapi
 import structlog
 from aiokafka.errors import KafkaError
 
-from services.runtime import clock, faults, telemetry, web
+from services.runtime import clock, faults, telemetry, tracing, web
 from services.runtime.consume import Consumption, Subscription
 from services.runtime.context import Context
 from services.runtime.database import open_pool
@@ -277,12 +277,16 @@ def run(service: Service) -> int:
     telemetry.configure_logging(settings.log_level, service.name)
     gc.set_threshold(*COLLECT_CYCLES)
     clock.use(settings.clock_file)
+    tracing.configure(settings.otlp_endpoint, service.name)
 
     async def main() -> int:
         asyncio.get_running_loop().set_exception_handler(_log_unhandled)
         return await Running(service, settings, people).run()
 
-    return asyncio.run(main())
+    try:
+        return asyncio.run(main())
+    finally:
+        tracing.stop()
 
 
 def _log_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

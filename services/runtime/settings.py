@@ -29,6 +29,7 @@ class Settings(BaseModel):
     people_file: Path | None = None  # who may sign in; a service with pages or APIs for people needs it
     clock_file: Path | None = None  # simulated states only: the seconds by which the clock is moved
     time_zone: str = "America/New_York"  # whose dates and times pages show
+    otlp_endpoint: str | None = None  # where traces are sent (OTLP over HTTP, .../v1/traces); unset, none are made
     crash_at: str = ""  # fault tests only: the process ends itself at this named point
 
     @classmethod

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.runtime import tracing
 from services.runtime.outbox import Publisher
 
 # ORDER BY: the identity column numbers the rows in the order they were emitted, and the relay sends by that number.
@@ -19,7 +20,9 @@ ORDER BY position
 """
 
 
+# Until the end of the transaction: the outbox's columns take these as their defaults.
 _TELL_CAUSE = "SELECT set_config('leap.caused_at', $1, true)"
+_TELL_TRACE = "SELECT set_config('leap.traceparent', $1, true)"
 
 
 class EventLike(Protocol):
@@ -62,5 +65,7 @@ async def begin(pool: asyncpg.Pool, publisher: Publisher) -> AsyncIterator[Trans
     """This will open a transaction, write its outbox and commit; an exception rolls all of it back."""
     async with pool.acquire() as connection, connection.transaction():
         transaction = Transaction(cast(asyncpg.Connection, connection), publisher)
+        if (trace := tracing.traceparent()) is not None:
+            await transaction.connection.execute(_TELL_TRACE, trace)
         yield transaction
         await transaction.flush()
