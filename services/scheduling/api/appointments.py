@@ -1,5 +1,6 @@
 """The HTTP of visits: proposed pairs, the appointment and what becomes of it, the day sheet, the confirmation."""
 
+import asyncio
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from contracts.events import Place
 from services.runtime import clock
 from services.runtime.context import Context
+from services.scheduling import week
 from services.scheduling.api.refusals import request_shown as shown
 from services.scheduling.api.visitors import DISTRICT, LANGUAGE, VISITOR, VersionCommand, VisitorId, Who, reason_shown
 from services.scheduling.handlers import appointments as commands
@@ -17,6 +19,7 @@ from services.scheduling.handlers import pairs
 from services.scheduling.handlers.appointments import Agreed
 from services.scheduling.store.day_sheet import SheetVisit
 
+Day = Annotated[date, Query(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
 Minutes = Annotated[int, Field(ge=1, le=1440)]
 Language = Annotated[str, Field(pattern=LANGUAGE)]
 # No control characters: it is printed, and PostgreSQL can't hold all of them.
@@ -172,11 +175,43 @@ def add_routes(router: APIRouter, context: Context) -> None:
             "why_none": found.why_none and reason_shown(found.why_none),
         }
 
+    @router.get("/proposals")
+    async def propose_week(
+        who: Who,
+        district: Annotated[str, Query(pattern=DISTRICT)],
+        day: Day,
+        seed: Annotated[int, Query(ge=0, lt=2**31)] = 1,
+        iterations: Annotated[int, Query(ge=0, le=2000)] = 300,
+    ) -> dict[str, Any]:
+        """This will propose visits for the week of the day, around what is agreed; nothing is booked by it."""
+        async with context.begin() as tx:
+            asked, policy = await pairs.find_week(tx, district=district, day=day, person=who, as_of=clock.now())
+        # In a thread: others are answered while it searches.
+        found = await asyncio.to_thread(week.propose, asked, policy, week.Budget(iterations=iterations, seed=seed))
+        return {
+            "monday": asked.monday,
+            "value": found.value,
+            "planned": [
+                {
+                    "request_id": each.request_id,
+                    "starts_at": each.starts_at,
+                    "ends_at": each.ends_at,
+                    "pair": each.pair,
+                    "interpreter": each.interpreter,
+                    "reasons": [reason_shown(reason) for reason in each.reasons],
+                }
+                for each in found.planned
+            ],
+            "unscheduled": [
+                {"request_id": each.request_id, "reason": reason_shown(each.reason)} for each in found.unscheduled
+            ],
+        }
+
     @router.get("/day-sheet")
     async def day_sheet(
         who: Who,
         district: Annotated[str, Query(pattern=DISTRICT)],
-        day: Annotated[date, Query(ge=date(2000, 1, 1), le=date(2199, 12, 31))],
+        day: Day,
         visitor: Annotated[str | None, Query(pattern=VISITOR)] = None,
     ) -> dict[str, Any]:
         """This will show the visits of a local day with how to reach the families; the look is recorded."""

@@ -7,10 +7,12 @@ from services.runtime.people import Person
 from services.runtime.transaction import Transaction
 from services.scheduling import pairing, proposals
 from services.scheduling.pairing import Meeting
+from services.scheduling.policy import Policy
 from services.scheduling.proposals import Proposals
-from services.scheduling.store import appointments, changes, day_sheet, policies, visitors
+from services.scheduling.store import appointments, changes, day_sheet, policies, visitors, weeks
 from services.scheduling.store.day_sheet import SheetVisit
 from services.scheduling.visits import HERE, NotAllowed, RequestUnknown, may_act
+from services.scheduling.week import Week
 
 
 async def propose_pairs(
@@ -68,6 +70,41 @@ async def propose_pairs(
         limit=limit,
         moving=await appointments.scheduled_visit(connection, request_id),
     )
+
+
+async def find_week(
+    tx: Transaction, *, district: str, day: date, person: Person, as_of: datetime
+) -> tuple[Week, Policy]:
+    """This will read what the week of `day` is planned from, for week.propose: it takes seconds and no transaction.
+
+    Raises RequestUnknown for a foreign district, or NotAllowed.
+    """
+    if not person.may_see(district):
+        raise RequestUnknown
+    if not may_act(person.role):
+        raise NotAllowed
+    policy = await policies.current(tx.connection, district)
+    monday = day - timedelta(days=day.weekday())
+    begins_at, ends_at = pairing.week_around(datetime.combine(monday, time(), HERE))
+    wanted = await weeks.wanted_visits(
+        tx.connection, district=district, begins_at=begins_at, ends_at=ends_at, minutes=policy.visit_minutes
+    )
+    candidates = await visitors.list_visitors(tx.connection, district=district, active_only=True)
+    bookings = await visitors.bookings_between(
+        tx.connection,
+        visitor_ids=[visitor.visitor_id for visitor in candidates],
+        begins_at=begins_at - timedelta(days=1),
+        ends_at=ends_at + timedelta(days=1),
+    )
+    week = Week(
+        monday=monday,
+        district=district,
+        visitors=tuple(candidates),
+        wanted=tuple(wanted),
+        bookings=bookings,
+        as_of=as_of,
+    )
+    return week, policy
 
 
 async def find_day_sheet(

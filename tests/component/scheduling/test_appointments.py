@@ -309,6 +309,35 @@ async def test_times_the_family_offered_are_kept_and_replaced(world: World) -> N
     assert codes(await offer(second.json()["version"], (14, 12))) == ["offered"]
 
 
+async def test_the_week_is_proposed_around_what_is_agreed_and_each_proposal_can_be_appointed(world: World) -> None:
+    await register(world, "marisol", "omar")
+    first, second, third, silent = [await agreed(world, number) for number in range(1, 5)]
+    await appoint(world, first)
+    for request, begins in ((second, 15), (third, 9)):
+        times = [{"begins_at": ahead(begins).isoformat(), "ends_at": ahead(begins + 3).isoformat()}]
+        path = f"/v1/requests/{request['request_id']}/offered-times"
+        offered = await world.http.put(path, json={"version": request["version"], "times": times})
+        request["version"] = offered.json()["version"]
+
+    async def proposals(who: str, **params: str) -> Any:
+        query = {"district": "hartford", "day": str(ahead(days=9).date()), "iterations": "50", **params}
+        return await world.http.get("/v1/proposals", params=query, headers=headers(who))
+
+    plan = (await proposals("ana")).json()
+    assert plan["monday"] == str(ahead().date())
+    (morning,) = plan["planned"]
+    assert (morning["request_id"], morning["pair"]) == (third["request_id"], ["marisol", "omar"])
+    reasons = {each["request_id"]: each["reason"]["code"] for each in plan["unscheduled"]}
+    # From three to six, with an agreed visit at four and the way to it and from it, nothing else fits.
+    assert reasons == {second["request_id"]: "nobody", silent["request_id"]: "no_times"}
+    taken = await appoint(world, third, starts_at=morning["starts_at"], pair=morning["pair"])
+    assert taken.status_code == 200, taken.text
+    for who, status in (("marisol", 403), ("bea", 404), ("dana", 403)):
+        assert (await proposals(who)).status_code == status
+    assert (await proposals("ana", iterations="1000000")).status_code == 422
+    assert (await proposals("ana", day="0001-01-01")).status_code == 422
+
+
 async def test_the_day_sheet_names_the_family_to_those_who_go_and_records_it(world: World) -> None:
     await world.deliver("household-contacts", contact())
     await register(world, "marisol", "omar", "pia", "quin")
