@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts bench
+.PHONY: help setup check test up down contracts bench observe
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ contracts: .venv/checks  ## schemas, AsyncAPI documents and examples from the ev
 
 bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka
 	$(BIN)/python -m tests.bench
+
+observe: .venv/checks  ## metrics, boards and alerts, proved with a real Prometheus on the running stack
+	$(BIN)/python -m deploy.observability.prove
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed (Debian: python3-venv)." >&2; exit 1; }
