@@ -18,7 +18,7 @@ from services.runtime.sign_in import require_role
 Who = Annotated[Person, Depends(signed_in)]
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
 District = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
-School = Annotated[str, Path(min_length=1, max_length=40)]
+School = Annotated[str, Path(pattern=r"^[^\x00-\x1f]{1,40}$")]
 Day = date | None
 
 

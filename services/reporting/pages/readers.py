@@ -24,7 +24,7 @@ from services.runtime.people import Person
 HERE = File(__file__).parent
 Who = Annotated[Person, Depends(signed_in)]
 District = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
-School = Annotated[str, Path(min_length=1, max_length=40)]
+School = Annotated[str, Path(pattern=r"^[^\x00-\x1f]{1,40}$")]
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
 CutOff = Annotated[date | None, Query()]
 

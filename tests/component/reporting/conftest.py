@@ -11,7 +11,9 @@ import httpx
 import pytest_asyncio
 
 from services.reporting.app import service
-from services.runtime.testing import served
+from services.runtime.context import Context
+from services.runtime.settings import Settings
+from services.runtime.testing import RecordingPublisher, served
 from tests import people
 from tests.component.visit_events import World
 
@@ -24,12 +26,17 @@ class ReportingWorld(World):
         self.subscription = service.subscriptions[0]
         self._offsets = defaultdict(itertools.count)
         everyone = people.people(folder, dan=people.declared("dan", "district", ("*",)))
+        self.context = Context(Settings.model_construct(), pool, RecordingPublisher(), people=everyone)  # type: ignore[arg-type]
         self.app = served(service, pool, everyone)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://test")
 
     async def ask(self, path: str, who: str = "dana") -> httpx.Response:
         """A program's question."""
         return await self.http.get(path, headers=people.headers(who))
+
+    async def page(self, path: str, who: str = "dana") -> httpx.Response:
+        """A page as a browser gets it."""
+        return await self.http.get(path, headers={**people.headers(who), "Accept": "text/html"})
 
     async def told(self, path: str, who: str = "dana") -> Any:
         """Its answer, which must be one."""

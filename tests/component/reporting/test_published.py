@@ -1,0 +1,206 @@
+"""What is published: frozen at a month's end, the same by every way, and nobody else's district live."""
+
+import csv
+import io
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from services.reporting.reports.published import publish
+from services.runtime.testing import record
+from tests.component.reporting.conftest import ReportingWorld
+from tests.hartford_spring import HARTFORD_TRAINED, HARTFORD_VISITS, STATE_VISITS, Happened, hartford_spring
+
+HERE = ZoneInfo("America/New_York")
+AFTER_JUNE = datetime(2021, 7, 6, 12, 0, tzinfo=UTC)
+
+
+async def deliver(world: ReportingWorld, happened: list[Happened]) -> None:
+    await world.deliver_records(
+        [
+            record(each.topic, 0, offset, each.event.model_dump_json(), key=each.key)
+            for offset, each in numbered(happened)
+        ]
+    )
+
+
+def numbered(happened: list[Happened]) -> list[tuple[int, Happened]]:
+    counted: dict[str, int] = {}
+    numbers = []
+    for each in happened:
+        counted[each.topic] = counted.get(each.topic, -1) + 1
+        numbers.append((counted[each.topic], each))
+    return numbers
+
+
+async def released(world: ReportingWorld, now: datetime) -> date | None:
+    async with world.pool.acquire() as connection, connection.transaction():
+        return await publish(connection, now=now, zone=HERE)
+
+
+def line_of(document: dict[str, Any], **keys: str) -> dict[str, Any]:
+    (line,) = [each for each in document["lines"] if all(each[key] == value for key, value in keys.items())]
+    assert isinstance(line, dict)
+    return line
+
+
+async def test_hartfords_first_spring_is_half_of_the_states_visits(world: ReportingWorld) -> None:
+    await deliver(world, hartford_spring())
+    assert await released(world, AFTER_JUNE) == date(2021, 6, 30)
+
+    visits = await world.told("/v1/published/visits", "state")
+    assert line_of(visits, district="hartford")["visits"] == HARTFORD_VISITS == 210
+    assert line_of(visits, district="hartford")["share_of_state"] == 50.0
+    assert line_of(visits, district="state")["visits"] == STATE_VISITS == 420
+    trained = (await world.told("/v1/published/visitors", "state"))["lines"]
+    assert line_of({"lines": trained}, district="hartford")["trained"] == HARTFORD_TRAINED == 30
+    assert max(line["trained"] for line in trained if line["district"] != "state") == 30
+    assert (visits["cut_off"], visits["school_year"]) == ("2021-06-30", 2020)
+    assert visits["as_of"] < "2021-07-01"
+    paid = line_of(await world.told("/v1/published/compensation", "state"), district="hartford")
+    assert paid == {"district": "hartford", "visit_minutes": 18_900, "travel_minutes": 10_500, "miles": 2604.0}
+
+
+async def test_the_page_of_the_state_tells_hartfords_spring(world: ReportingWorld) -> None:
+    await deliver(world, hartford_spring())
+    await released(world, AFTER_JUNE)
+    page = await world.page("/state", "state")
+    assert page.status_code == 200
+    assert '<td class="number">210</td>' in page.text
+    assert "50.0 %" in page.text
+    assert "June 30, 2021" in page.text
+
+
+async def test_a_release_is_made_once_and_stays_as_it_is(world: ReportingWorld) -> None:
+    spring = hartford_spring()
+    middle = len(spring) * 2 // 3
+    await deliver(world, spring[:middle])
+    assert await released(world, datetime(2021, 6, 6, 12, 0, tzinfo=UTC)) == date(2021, 5, 31)
+    first = await world.told("/v1/published/visits", "state")
+
+    # What comes late, or again, changes nothing that was published; two versions would tell what each of them hides.
+    await deliver(world, spring)
+    assert await released(world, datetime(2021, 6, 20, 12, 0, tzinfo=UTC)) is None
+    assert await world.told("/v1/published/visits", "state") == first
+
+    assert await released(world, AFTER_JUNE) == date(2021, 6, 30)
+    assert (await world.told("/v1/published/visits", "state"))["cut_off"] == "2021-06-30"
+    assert await world.told("/v1/published/visits?cut_off=2021-05-31", "state") == first
+    assert (await world.told("/v1/published", "state"))["cut_offs"] == ["2021-06-30", "2021-05-31"]
+
+
+async def test_a_release_waits_five_days_and_counts_nothing_behind_its_cut_off(world: ReportingWorld) -> None:
+    await deliver(world, hartford_spring())
+    assert await released(world, datetime(2021, 6, 4, 12, 0, tzinfo=UTC)) == date(2021, 4, 30)
+    april = line_of(await world.told("/v1/published/visits", "state"), district="state")["visits"]
+    until = datetime(2021, 5, 1, 4, 0, tzinfo=UTC)
+    logged = [each.event for each in hartford_spring() if each.topic == "visit-log"]
+    assert april == sum(each.occurred_at < until for each in logged) > 0
+
+
+async def test_before_the_first_release_nothing_is_published(world: ReportingWorld) -> None:
+    assert (await world.told("/v1/published", "state"))["cut_offs"] == []
+    assert (await world.ask("/v1/published/visits", "state")).status_code == 404
+    page = await world.page("/state", "state")
+    assert page.status_code == 200
+    assert "Nothing is published yet" in page.text
+    assert await released(world, AFTER_JUNE) is None
+
+
+async def test_json_csv_page_and_chart_hide_the_same_numbers(world: ReportingWorld) -> None:
+    await deliver(world, hartford_spring())
+    await released(world, AFTER_JUNE)
+    document = await world.told("/v1/published/visits", "state")
+    hidden = {line["district"] for line in document["lines"] if line["visits"] == "*"}
+    assert hidden
+    rows = csv.DictReader(io.StringIO((await world.ask("/v1/published/visits.csv", "state")).text))
+    assert {row["district"] for row in rows if row["visits"] == "*"} == hidden
+    page = (await world.page("/state", "state")).text
+    section = page[page.index('id="visits"') : page.index('id="funnel"')]
+    assert section.count('<td class="number suppressed">') >= len(hidden)
+    chart = (await world.ask("/charts/published/visits.svg", "state")).text
+    assert chart.count(">hidden<") == len(hidden)
+    assert chart.count("<title") == chart.count("<desc") == 1
+
+
+async def test_a_resc_sees_its_districts_side_by_side_and_the_state(world: ReportingWorld) -> None:
+    await deliver(world, hartford_spring())
+    await released(world, AFTER_JUNE)
+    for name in ("visits", "funnel", "visitors"):
+        lines = (await world.told(f"/v1/published/{name}", "rosa"))["lines"]
+        assert [line["district"] for line in lines] == ["danbury", "hartford", "state"]
+    page = await world.page("/resc", "rosa")
+    assert "Danbury" in page.text
+    assert "Windham" not in page.text
+
+
+OF_HARTFORD = (
+    "/v1/districts/hartford/visits",
+    "/v1/districts/hartford/visits.csv",
+    "/v1/districts/hartford/schools/HAR01/school",
+    "/districts/hartford",
+    "/districts/hartford/schools/HAR01",
+    "/charts/districts/hartford/funnel.svg",
+)
+
+
+async def test_live_numbers_of_a_district_are_its_own_alone(world: ReportingWorld) -> None:
+    await deliver(world, hartford_spring()[:200])
+    for who in ("state", "audit", "rosa", "ops", "ana", "marisol"):
+        for path in OF_HARTFORD:
+            assert (await world.ask(path, who)).status_code == 404, (who, path)
+        assert (await world.told("/v1/funnel", who))["districts"] == []
+
+
+async def test_another_district_does_not_exist_for_a_coordinator(world: ReportingWorld) -> None:
+    await deliver(world, hartford_spring())
+    assert (await world.ask("/v1/districts/hartford/visits", "carl")).status_code == 200
+    unknown = await world.ask("/v1/districts/nowhere/visits", "carl")
+    foreign = await world.ask("/v1/districts/danbury/visits", "carl")
+    assert (foreign.status_code, foreign.json()) == (unknown.status_code, unknown.json())
+    assert foreign.status_code == 404
+
+
+async def test_only_operations_counts_what_the_projections_hold(world: ReportingWorld) -> None:
+    assert (await world.ask("/v1/counts", "dana")).status_code == 403
+    assert (await world.ask("/v1/counts", "ops")).status_code == 200
+    assert (await world.http.get("/v1/published")).status_code == 401
+
+
+HOSTILE = (
+    "/v1/published/<script>alert(1)</script>",
+    "/v1/published/visits%27%3B%20DROP%20TABLE%20release",
+    "/v1/published/visits?cut_off=2021-02-30",
+    "/v1/published/visits?cut_off=%00",
+    "/v1/published/visits?cut_off=1999-12-31",
+    "/v1/published/queue",
+    "/v1/districts/HARTFORD/visits",
+    "/v1/districts/hartford/" + "x" * 5000,
+    "/v1/districts/hartford/schools/%00/school",
+    "/v1/districts/hartford/schools/nowhere/school",
+    "/districts/hartford/schools/%3Cscript%3E",
+    "/state?cut_off=yesterday",
+    "/charts/published/queue.svg",
+    "/charts/published/nothing.svg",
+)
+
+
+async def test_hostile_and_mistaken_addresses_get_a_clear_refusal(world: ReportingWorld) -> None:
+    await deliver(world, hartford_spring()[:200])
+    await released(world, AFTER_JUNE)
+    for path in HOSTILE:
+        for answer in (await world.ask(path, "dana"), await world.page(path, "dana")):
+            assert answer.status_code in (404, 422), (path, answer.text)
+            assert "<script>" not in answer.text
+    assert (await world.told("/v1/published/visits"))["lines"]
+
+
+async def test_the_timer_publishes_by_the_services_own_clock(world: ReportingWorld) -> None:
+    from services.reporting.app import PUBLICATION
+    from services.runtime import clock
+
+    await deliver(world, hartford_spring())
+    await PUBLICATION.run(world.context)
+    (cut_off,) = (await world.told("/v1/published", "state"))["cut_offs"]
+    today = clock.now().astimezone(HERE).date()
+    assert date.fromisoformat(cut_off) == (today - timedelta(days=5)).replace(day=1) - timedelta(days=1)
