@@ -12,6 +12,8 @@ from uuid import UUID
 
 import asyncpg
 
+from services.runtime.database import Connection
+
 PAGE_ROWS = 50
 MOST_CLOSED_COUNTED = 1000
 MOST_FOUND = 30
@@ -194,7 +196,7 @@ def _of_view(view: View, *, today: date, as_of: datetime) -> _Conditions:
     return conditions
 
 
-async def count_by_stage(connection: asyncpg.Connection, view: View, *, today: date, as_of: datetime) -> Counts:
+async def count_by_stage(connection: Connection, view: View, *, today: date, as_of: datetime) -> Counts:
     """This will count what each tab holds; closed ones no further than people care."""
     conditions = _of_view(view, today=today, as_of=as_of)
     rows = await connection.fetch(
@@ -211,7 +213,7 @@ async def count_by_stage(connection: asyncpg.Connection, view: View, *, today: d
 
 
 async def read_queue(
-    connection: asyncpg.Connection,
+    connection: Connection,
     view: View,
     *,
     today: date,
@@ -249,7 +251,7 @@ async def read_queue(
     return [_row(row) for row in rows]
 
 
-async def read_row(connection: asyncpg.Connection, *, request_id: UUID, districts: Sequence[str] | None) -> Row | None:
+async def read_row(connection: Connection, *, request_id: UUID, districts: Sequence[str] | None) -> Row | None:
     """This will read one request as a line of the queue, whatever its stage."""
     conditions = _Conditions()
     conditions.add("r.request_id = {}", request_id)
@@ -262,7 +264,7 @@ async def read_row(connection: asyncpg.Connection, *, request_id: UUID, district
 
 
 async def find_families(
-    connection: asyncpg.Connection, *, words: str, districts: Sequence[str] | None, shown_to: str, as_of: datetime
+    connection: Connection, *, words: str, districts: Sequence[str] | None, shown_to: str, as_of: datetime
 ) -> list[Row]:
     """This will find requests by a family's name however it is spelled, its phone number or the reference.
 
@@ -308,7 +310,7 @@ async def find_families(
     return [_row(record) for record in records]
 
 
-async def schools_of(connection: asyncpg.Connection, districts: Sequence[str] | None) -> list[str]:
+async def schools_of(connection: Connection, districts: Sequence[str] | None) -> list[str]:
     """This will list the schools to filter by."""
     rows = await connection.fetch(
         "SELECT DISTINCT school FROM school_calendar WHERE $1::text[] IS NULL OR district = ANY ($1) ORDER BY school",
@@ -317,7 +319,7 @@ async def schools_of(connection: asyncpg.Connection, districts: Sequence[str] | 
     return [row["school"] for row in rows]
 
 
-async def languages_of(connection: asyncpg.Connection, districts: Sequence[str]) -> list[str]:
+async def languages_of(connection: Connection, districts: Sequence[str]) -> list[str]:
     """This will list the languages that families speak, from the index, one step per language."""
     rows = await connection.fetch(
         """
@@ -339,7 +341,7 @@ async def languages_of(connection: asyncpg.Connection, districts: Sequence[str])
     return [row["language"] for row in rows]
 
 
-async def students_of(connection: asyncpg.Connection, household_key: UUID) -> list[dict[str, Any]]:
+async def students_of(connection: Connection, household_key: UUID) -> list[dict[str, Any]]:
     """This will read a household's students with the days behind their flags and their school's days of that year."""
     rows = await connection.fetch(
         """
@@ -354,9 +356,7 @@ async def students_of(connection: asyncpg.Connection, household_key: UUID) -> li
     return [dict(row) for row in rows]
 
 
-async def version_of(
-    connection: asyncpg.Connection, *, request_id: UUID, districts: Sequence[str] | None
-) -> int | None:
+async def version_of(connection: Connection, *, request_id: UUID, districts: Sequence[str] | None) -> int | None:
     """This will read at which version a request stands."""
     version: int | None = await connection.fetchval(
         "SELECT version FROM request WHERE request_id = $1 AND ($2::text[] IS NULL OR district = ANY ($2))",

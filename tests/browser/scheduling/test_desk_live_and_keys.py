@@ -21,6 +21,7 @@ async def ben_claims(desk: Site, household_number: int) -> None:
     row = await desk.pool.fetchrow(
         "SELECT request_id, version FROM request WHERE household_key = $1", household(household_number)
     )
+    assert row is not None
     async with begin(desk.pool, RecordingPublisher()) as tx:  # type: ignore[arg-type]
         await commands.claim(tx, request_id=row["request_id"], version=row["version"], person=BEN, as_of=clock.now())
 
