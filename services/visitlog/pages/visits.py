@@ -1,7 +1,7 @@
 """A visitor's pages: my visits, one visit, its form, its log. Every one works as a plain form without JavaScript."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -44,7 +44,13 @@ def there(text: str) -> UUID:
 
 def common(pages: Pages, person: Person, current: str) -> dict[str, Any]:
     """This will give what every page of ours knows."""
-    return {"words": words.ALL, "of_code": words.of_code, "role": person.role, "current": current}
+    return {
+        "words": words.ALL,
+        "of_code": words.of_code,
+        "as_date": date.fromisoformat,
+        "role": person.role,
+        "current": current,
+    }
 
 
 def _language_names(pages: Pages, request: Request, *more: str | None) -> dict[str, str]:

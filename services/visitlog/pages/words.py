@@ -80,8 +80,8 @@ CHECKS = {
     "repeated_text": N_("The same words for different households"),
 }
 LANGUAGES = (
-    "am", "ar", "bn", "en", "es", "fa", "fr", "gu", "hi", "ht", "pl", "ps", "pt", "ru", "so", "sq", "sw", "uk", "ur", "vi",
-    "zh",
+    "am", "ar", "bn", "en", "es", "fa", "fr", "gu", "hi", "ht", "pl", "ps", "pt", "ru", "so", "sq", "sw", "uk", "ur",
+    "vi", "zh",
 )  # fmt: skip
 """The languages most spoken by families in Connecticut's schools; an appointment may name any other."""
 ALL = {

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from playwright._impl._api_structures import SetCookieParam
 
 from tests.browser.conftest import NewPage, Serve
 from tests.browser.looking import Screenshots, axe
@@ -35,7 +36,7 @@ async def test_every_page_is_accessible_and_fits(
         assert await axe(page) == [], name
         await screenshots(page, f"{name}-{language}")
 
-    in_language = {"name": "language", "value": language, "url": site.address}
+    in_language: SetCookieParam = {"name": "language", "value": language, "url": site.address}
     await page.context.add_cookies([in_language])
     await look("/", "log-list")
     await look(f"/visits/{visit_id(1)}", "log-visit")
