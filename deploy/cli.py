@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--scale", type=_scale, default=0.05, help="share of the real number of students (0.05)")
     up.add_argument("--seed", type=int, default=1)
     up.add_argument("--until", type=date.fromisoformat, help="the last day that is replayed (today)")
+    up.add_argument("--still", action="store_true", help="the simulated state ends at its last replayed day")
     up.add_argument("--no-demo", action="store_true", help="start empty")
     up.add_argument("--observe", action="store_true", help="and Prometheus and Alertmanager, with all rules")
 
@@ -108,7 +109,7 @@ def _up(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.demo.calendars import latest_day_worth_replaying
 
     until = arguments.until or latest_day_worth_replaying(datetime.now().astimezone().date())
-    demonstration = Demonstration(scale=arguments.scale, seed=arguments.seed, until=until)
+    demonstration = Demonstration(scale=arguments.scale, seed=arguments.seed, until=until, goes_on=not arguments.still)
     try:
         return up(screen, demonstration=None if arguments.no_demo else demonstration, observed=arguments.observe)
     except KeyboardInterrupt:

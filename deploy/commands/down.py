@@ -17,7 +17,7 @@ def down(screen: Screen, *, purge: bool) -> int:
     with state.one_at_a_time():
         found = state.load()
         parts = found.parts()
-        services = [part for name, part in parts.items() if name not in ("broker", "database")]
+        services = [part for name, part in parts.items() if name not in ("broker", "database")]  # and who acts on them
         if not any(part.is_running() for part in parts.values()):
             screen.step("nothing was running")
         else:

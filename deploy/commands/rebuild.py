@@ -45,10 +45,10 @@ def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
 
 
 def _rebuild(screen: Screen, wanted: Rebuild, *, switch: bool) -> Outcome:
-    with screen.bar(f"{wanted.schema} read again", total=1, unit="records") as bar:
+    with screen.bar(f"{wanted.schema} read again", total=100, unit="%") as bar:
 
         def applied(done: int, total: int) -> None:
-            bar.advance_to(done / max(1, total), f"{done:,} of {total:,} records")
+            bar.advance_to(100 * done // max(1, total), f"%  {done:,} of {total:,} records")
 
         return asyncio.run(rebuild(wanted, switch=switch, applied=applied))
 

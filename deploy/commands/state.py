@@ -34,6 +34,7 @@ class State:
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
     demo: dict[str, Any] | None = None
     observers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    life: dict[str, Any] | None = None
 
     def save(self) -> None:
         """This will write the state where the next command finds it; nobody else on the machine may read it."""
@@ -45,13 +46,19 @@ class State:
         arriving.rename(_file())
 
     def parts(self) -> dict[str, Part]:
-        """This will find every part again, services first: the order in which they are stopped."""
-        described = {**self.services, **self.observers, "broker": self.broker, "database": self.database}
+        """This will find every part again, in the order in which they are stopped: who sends, services, the rest."""
+        described = {
+            "life": self.life,
+            **self.services,
+            **self.observers,
+            "broker": self.broker,
+            "database": self.database,
+        }
         return {name: part_from(each) for name, each in described.items() if each is not None}
 
     def is_complete(self) -> bool:
-        """This will tell whether everything was started and everything still runs; it runs unobserved as well."""
-        parts = {name: part for name, part in self.parts().items() if name not in self.observers}
+        """This will tell whether everything that serves was started and still runs, watched and lived in or not."""
+        parts = {name: part for name, part in self.parts().items() if name not in self.observers and name != "life"}
         return (
             len(self.services) > 0
             and {"broker", "database"} <= parts.keys()

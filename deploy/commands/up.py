@@ -7,11 +7,11 @@ from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import asyncpg
 
-from deploy.commands import districts, people, state
-from deploy.commands.figures import measure_backlog
+from deploy.commands import districts, life, people, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
 from deploy.local import HTTP_PORTS, create_topics, free_port, provision, start_broker, start_database, start_service
@@ -19,7 +19,6 @@ from deploy.local.parts import Part, PartFailed, part_from
 from deploy.observability.running import start_alertmanager, start_prometheus
 
 POLL_SECONDS = 0.5
-NO_PROGRESS_SECONDS = 180.0
 
 _DOORS = (
     ("Scheduling desk", "scheduling", "ana"),
@@ -30,11 +29,12 @@ _DOORS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demonstration:
-    """What the simulated state replays: the share of the real number of students, the seed, the last day."""
+    """What the simulated state replays: share of the students, seed, last day; and whether it goes on."""
 
     scale: float
     seed: int
     until: date
+    goes_on: bool = True
 
 
 def up(screen: Screen, *, demonstration: Demonstration | None, observed: bool = False) -> int:
@@ -48,8 +48,7 @@ def up(screen: Screen, *, demonstration: Demonstration | None, observed: bool = 
         if observed:
             _observe(screen, found)
         if demonstration is not None and found.demo is None:
-            _replay(screen, found, demonstration)
-            _work_off(screen, found)
+            _live(screen, found, demonstration)
     _show(screen, found)
     return 0
 
@@ -86,7 +85,7 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
             if name == "ingest":
                 own["LEAP_DISTRICTS_FILE"] = str(districts.districts_file())
             if simulated:
-                own["LEAP_CLOCK_FILE"] = str(state.folder() / "clock")  # its seconds are the simulated state's to say
+                own["LEAP_CLOCK_FILE"] = str(life.clock_file())  # its seconds are the simulated state's to say
             process = start_service(
                 name,
                 bootstrap=broker_part.address,
@@ -126,49 +125,35 @@ async def _lay_out(admin_url: str, bootstrap: str) -> dict[str, str]:
     return await provision(admin_url, HTTP_PORTS)
 
 
-def _replay(screen: Screen, found: State, demonstration: Demonstration) -> None:
-    from deploy.demo.replay import Progress, replay
-
-    with screen.bar("the school year is replayed", total=100, unit="%") as bar:
-
-        def moved(progress: Progress) -> None:
-            bar.advance_to(
-                100 * progress.days_done // progress.days_total, f"%  {progress.day:%b %d}  {progress.marks:,} marks"
-            )
-
-        sent = asyncio.run(
-            replay(
-                bootstrap=found.bootstrap(),
-                scale=demonstration.scale,
-                seed=demonstration.seed,
-                until=demonstration.until,
-                districts_file=districts.districts_file(),
-                progress=moved,
-                report=state.folder() / "sent.json",
-            )
-        )
+def _live(screen: Screen, found: State, demonstration: Demonstration) -> None:
+    """Begin the simulated state; return when its last replayed day has come and all of it is worked off."""
+    process = life.start_life(
+        scale=demonstration.scale,
+        seed=demonstration.seed,
+        until=demonstration.until,
+        seconds_per_day=life.SECONDS_PER_DAY if demonstration.goes_on else 0,
+    )
+    found.life = process.describe()
     found.demo = {"scale": demonstration.scale, "seed": demonstration.seed, "until": demonstration.until.isoformat()}
     found.save()
-    screen.step(f"{len(sent.by_district)} districts sent {sent.total:,} records, until {sent.until}")
-
-
-def _work_off(screen: Screen, found: State) -> None:
-    first = asyncio.run(measure_backlog(found)).records
-    least, moved_at, zeros = first, time.monotonic(), 0
-    with screen.bar("records worked off", total=first, unit="records") as bar:
-        # Twice nothing: between two looks an event may have travelled from one service's outbox to the next.
-        while zeros < 2:
-            waiting = asyncio.run(measure_backlog(found)).records
-            zeros = zeros + 1 if waiting == 0 else 0
-            bar.advance_to(max(0, first - waiting))
-            if waiting != least:
-                least, moved_at = waiting, time.monotonic()
-            if zeros == 0 and time.monotonic() - moved_at > NO_PROGRESS_SECONDS:
-                raise PartFailed(
-                    f"{waiting:,} records wait and nothing moved for {NO_PROGRESS_SECONDS:.0f} s; see `leap logs`"
-                )
+    told: dict[str, Any] = {}
+    with screen.bar("the school year is replayed", total=100, unit="%") as bar:
+        while told.get("phase", "replaying") == "replaying":
             time.sleep(POLL_SECONDS)
-    screen.step("lag 0")
+            told = life.chronicle()
+            if told.get("day"):
+                bar.advance_to(
+                    100 * told["days_done"] // told["days_total"],
+                    f"%  {date.fromisoformat(told['day']):%b %d}  {told['marks']:,} marks · {told['visits']:,} visits",
+                )
+            elif not process.is_running():
+                break
+            if not process.is_running() and told.get("phase", "replaying") == "replaying":
+                raise PartFailed(f"the simulated state ended early: see {process.log}")
+    screen.step(
+        f"replayed until {told.get('day')}: {told.get('contacts', 0):,} contacts with families,"
+        f" {told.get('appointments', 0):,} appointments, {told.get('visits', 0):,} visits; lag 0"
+    )
 
 
 def _show(screen: Screen, found: State) -> None:
@@ -193,6 +178,9 @@ def _show(screen: Screen, found: State) -> None:
         screen.say(f"  {name.title():18}  {each['address']}")
     screen.say(f"  Kafka               {found.bootstrap()}")
     screen.say()
+    if found.life is not None and part_from(found.life).is_running():
+        screen.say(f"  The state lives on: a school day every {life.SECONDS_PER_DAY:.0f} s, see the desk move.")
+        screen.say()
     screen.say("Try:  leap status                does everything add up?")
     if student is not None:
         screen.say(f"      leap why {student[:8]}          why is this student here?")

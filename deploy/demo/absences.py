@@ -14,6 +14,8 @@ SELDOM_MEAN, SELDOM_K = (0.055, 0.065), 45.0
 SPELL = 0.3
 """Correlation of one school day's absence with the day before: illness comes in spells."""
 FRIDAY_POINTS = 0.015
+VISITED = 0.65
+"""The planted effect: from the day after the first visit on a child of the household is absent this much as often."""
 _TYPICAL_RATE = 0.06
 _DAYS = 180
 TAKEN_BACK = 0.015

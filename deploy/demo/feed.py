@@ -6,7 +6,7 @@ the beginning of a replay until June.
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -42,26 +42,39 @@ class DistrictDay:
     attendance: tuple[Sent, ...]
 
 
-def plan(*, scale: float, seed: int, until: date, districts: frozenset[str] | None = None) -> Iterator[DistrictDay]:
+Visited = Mapping[tuple[str, str], date]
+"""When a visit first took place, by district and household code."""
+
+
+def plan(
+    *, scale: float, seed: int, until: date, districts: frozenset[str] | None = None, visited: Visited | None = None
+) -> Iterator[DistrictDay]:
     """This will give the school year that contains `until` up to that day, in order of time; nothing is sent.
 
-    `scale` is the share of the real number of students (0.01 to 1.0); `districts` keeps only those named.
+    `scale` is the share of the real number of students (0.01 to 1.0); `districts` keeps only those named. A day is
+    drawn when it is asked for, so what is added to `visited` meanwhile changes the days after it.
     """
+    for _, sent in days(scale=scale, seed=seed, until=until, districts=districts, visited=visited):
+        yield from sent
+
+
+def days(
+    *, scale: float, seed: int, until: date, districts: frozenset[str] | None = None, visited: Visited | None = None
+) -> Iterator[tuple[date, list[DistrictDay]]]:
+    """This will give the same, a whole day of all districts at a time; days on which nobody sends are left out."""
     school_year = school_year_of(until)
     towns = settle(seed=seed, scale=scale, school_year=school_year)
     chosen = [
-        _Reporter(town, seed=seed, school_year=school_year)
+        _Reporter(town, seed=seed, school_year=school_year, visited=visited or {})
         for code, town in towns.items()
         if districts is None or code in districts
     ]
 
     day = first_school_day(school_year) - timedelta(days=_ROSTER_DAYS_AHEAD)
-    for reporter in chosen:
-        yield reporter.open_the_year(day)
+    yield day, [reporter.open_the_year(day) for reporter in chosen]
     while day <= min(until, last_possible_day(school_year)):
-        for reporter in chosen:
-            if sent := reporter.report(day):
-                yield sent
+        if sent := [each for reporter in chosen if (each := reporter.report(day))]:
+            yield day, sent
         day += timedelta(days=1)
 
 
@@ -74,8 +87,9 @@ class _Outbound:
 class _Reporter:
     """One district's software in one school year. It remembers only what it still has to send."""
 
-    def __init__(self, town: Town, *, seed: int, school_year: int) -> None:
+    def __init__(self, town: Town, *, seed: int, school_year: int, visited: Visited) -> None:
         self._town = town
+        self._visited = visited
         self._district = town.district
         self._seed = seed
         self._school_year = school_year
@@ -196,7 +210,11 @@ class _Reporter:
         everybody = self._district.feed == "full"
         rows: list[Sent] = []
         for student in school.students:
-            absent = draw() < student.chances[student.absent_last_day + friday]
+            chance = student.chances[student.absent_last_day + friday]
+            first_visit = self._visited.get((self._district.code, student.household))
+            if first_visit is not None and first_visit < day:
+                chance *= absences.VISITED
+            absent = draw() < chance
             student.absent_last_day = absent
             if absent:
                 mark = self._absence(student, school.code, local_day, rng)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from contracts.topics import landing_topics
 from deploy.demo.calendars import first_school_day, last_possible_day, school_year_of
-from deploy.demo.feed import DistrictDay, plan
+from deploy.demo.feed import DistrictDay, Visited, days
 from deploy.demo.records import Sent as SentRecord
 
 _BATCH_BYTES = 512 * 1024
@@ -88,10 +88,15 @@ async def replay(
     districts_file: Path,
     progress: Callable[[Progress], None] = ignore,
     report: Path | None = None,
+    visited: Visited | None = None,
+    before_day: Callable[[date], Awaitable[None]] | None = None,
+    after_day: Callable[[date], Awaitable[None]] | None = None,
 ) -> Sent:
     """This will send the school year that contains `until`, up to it, for the districts named in `districts_file`.
 
-    It returns when the broker has acknowledged every record. The topics must exist.
+    It returns when the broker has acknowledged every record. The topics must exist. `after_day` is awaited when a day
+    has been acknowledged, and before the next one is drawn with what was added to `visited`; `before_day` before its
+    first record is sent.
     """
     named = districts_named_in(districts_file)
     first = first_school_day(school_year_of(until))
@@ -105,25 +110,28 @@ async def replay(
     await producer.start()
     try:
         lane = _Lane(producer)
-        reached = first
-        for day in plan(scale=scale, seed=seed, until=until, districts=named):
-            attendance_in, roster_in = landing_topics(day.district)
-            await lane.send(roster_in, day.roster)
-            await lane.send(attendance_in, day.attendance)
-            sent.add(day)
-            records += len(day.roster) + len(day.attendance)
-            marks += sum(record.kind == "marks" for record in day.attendance)
-            if day.day != reached:
-                reached = day.day
-                progress(
-                    Progress(
-                        day=reached,
-                        days_done=max(0, (reached - first).days),
-                        days_total=days_total,
-                        records=records,
-                        marks=marks,
-                    )
+        for day, sent_by_district in days(scale=scale, seed=seed, until=until, districts=named, visited=visited):
+            if before_day is not None:
+                await before_day(day)
+            for each in sent_by_district:
+                attendance_in, roster_in = landing_topics(each.district)
+                await lane.send(roster_in, each.roster)
+                await lane.send(attendance_in, each.attendance)
+                sent.add(each)
+                records += len(each.roster) + len(each.attendance)
+                marks += sum(record.kind == "marks" for record in each.attendance)
+            progress(
+                Progress(
+                    day=day,
+                    days_done=max(0, (day - first).days),
+                    days_total=days_total,
+                    records=records,
+                    marks=marks,
                 )
+            )
+            if after_day is not None:
+                await lane.settle()
+                await after_day(day)
         await lane.settle()
     finally:
         await producer.stop()
