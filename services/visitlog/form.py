@@ -21,8 +21,9 @@ MOST_REFERRALS = 20
 MOST_EXTRAS = 20
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-# Line feeds and tabs are typed by people; other control characters are not, and a database takes no NUL.
-_UNTYPED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# Line feeds and tabs are typed by people; other control characters are not, and a database takes neither NUL nor half
+# of a surrogate pair.
+_UNTYPED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def _typed(text: Any) -> Any:
