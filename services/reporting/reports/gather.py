@@ -14,10 +14,11 @@ async def gather(connection: Connection, span: Span, *, zone: ZoneInfo, district
     """This will count everything over the span, of one district or of all."""
     within = {"since": span.since, "until": span.until}
     last_day = last_day_of(span, zone)
-    month = await schools.newest_month(connection, first_month=span.first_day, before=span.end_day)
+    districts = [district] if district else await schools.districts(connection)
+    month = await schools.newest_month(connection, first_month=span.first_day, before=span.end_day, districts=districts)
     visitors = await schools.visitors(connection, as_of=last_day, **within)
     return Figures(
-        districts=[district] if district else await schools.districts(connection),
+        districts=districts,
         furthest=await queries.furthest_steps(connection, **within, district=district),
         ages=await queries.step_ages(connection, **within, district=district),
         waits=await queries.days_to_first_visit(connection, **within, district=district),

@@ -85,7 +85,9 @@ async def _chronic_by_month(
     connection: Connection, span: Span, district: str, *, school: str | None = None
 ) -> list[Line]:
     lines = []
-    newest = await schools.newest_month(connection, first_month=span.first_day, before=span.end_day)
+    newest = await schools.newest_month(
+        connection, first_month=span.first_day, before=span.end_day, districts=[district]
+    )
     month = span.first_day
     while newest is not None and month <= newest:
         cube = chronic_cube(await students_of_month(connection, span, month, district=district))

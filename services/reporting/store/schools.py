@@ -1,5 +1,6 @@
 """What the reports read about students and schools, visitors and the queue."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -42,10 +43,19 @@ async def chronic(
     )
 
 
-async def newest_month(connection: Connection, *, first_month: date, before: date) -> date | None:
-    """This will find the newest month of the school year of which student months have come."""
+async def newest_month(
+    connection: Connection, *, first_month: date, before: date, districts: Sequence[str]
+) -> date | None:
+    """This will find the newest month of the school year of which the districts' student months have come."""
     newest: date | None = await connection.fetchval(
-        "SELECT max(month) FROM student_month WHERE month >= $1 AND month < $2", first_month, before
+        """
+        SELECT max(newest) FROM unnest($3::text[]) AS d (district) CROSS JOIN LATERAL (
+            SELECT max(month) AS newest FROM student_month AS m
+            WHERE m.district = d.district AND month >= $1 AND month < $2) AS of_district
+        """,
+        first_month,
+        before,
+        districts,
     )
     return newest
 
@@ -171,10 +181,22 @@ async def load(connection: Connection, *, since: datetime, until: datetime, dist
 
 async def districts(connection: Connection) -> list[str]:
     """This will name every district of which anything is known."""
+    # From one name to the next along the index: these two tables have millions of rows and few districts.
+    skip = """
+        SELECT min(district) AS district FROM {table}
+        UNION ALL
+        SELECT (SELECT min(district) FROM {table} AS t WHERE t.district > known.district)
+        FROM known WHERE known.district IS NOT NULL
+    """
     rows = await connection.fetch(
-        """
-        SELECT district FROM flag UNION SELECT district FROM request UNION SELECT district FROM visit
-        UNION SELECT district FROM visitor UNION SELECT DISTINCT district FROM school_day ORDER BY 1
+        f"""
+        WITH RECURSIVE of_months AS ({skip.format(table="student_month").replace("known", "of_months")}),
+        of_days AS ({skip.format(table="school_day").replace("known", "of_days")})
+        SELECT district FROM of_months WHERE district IS NOT NULL
+        UNION SELECT district FROM of_days WHERE district IS NOT NULL
+        UNION SELECT district FROM flag UNION SELECT district FROM request UNION SELECT district FROM visit
+        UNION SELECT district FROM visitor
+        ORDER BY 1
         """
     )
     return [row["district"] for row in rows]

@@ -71,7 +71,7 @@ class Attacker:
                     method="highs",
                 )
                 assert solved.status in (0, 3), (name, solved.message)
-                ends.append(sign * solved.fun if solved.status == 0 else float("inf"))
+                ends.append(sign * float(solved.fun or 0.0) if solved.status == 0 else float("inf"))
             found[name] = (ends[0], ends[1])
         return found
 
