@@ -3,7 +3,7 @@
 Every rule answers in reasons, a code with its values, so that a page can say it in the reader's language.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
@@ -203,6 +203,11 @@ def speaks(visitor: Visitor, language: str) -> bool:
     return any(spoken.partition("-")[0] == wanted for spoken in visitor.languages)
 
 
+def is_from_school(visitor: Visitor, schools: Container[str]) -> bool:
+    """This will say whether the visitor is a member of one of the schools."""
+    return visitor.affiliation == "school" and visitor.school is not None and visitor.school in schools
+
+
 def ends_at(meeting: Meeting) -> datetime:
     """This will name the end of a meeting."""
     return meeting.starts_at + timedelta(minutes=meeting.minutes)
@@ -374,7 +379,7 @@ def merits_of_pair(*, pair: Sequence[Visitor], meeting: Meeting) -> list[Reason]
     else:
         found.append(because("interpreter", language=meeting.language))
     for visitor in pair:
-        if visitor.affiliation == "school" and visitor.school is not None and visitor.school in meeting.schools:
+        if visitor.school is not None and is_from_school(visitor, meeting.schools):
             found.append(worth(POINTS.from_school, "from_school", visitor=visitor.visitor_id, school=visitor.school))
             break
     return found

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import combinations
+from typing import NamedTuple
 from uuid import UUID
 
 from services.scheduling import pairing
-from services.scheduling.pairing import Bookings, Meeting, Reason, Visitor, because
+from services.scheduling.pairing import POINTS, Bookings, Meeting, Reason, Visitor, because
 from services.scheduling.policy import Policy
 
 GRID = timedelta(minutes=30)
@@ -94,13 +95,37 @@ def propose_pairs(
         else:
             search.try_start(start)
 
-    ranked = sorted(search.best.values(), key=lambda p: (-p.points, p.starts_at, p.pair))[:limit]
+    ranked = [search.proposed(found) for found in search.best_first()[:limit]]
     hindered = (
         Hindered(visitor_id=who, reason=reason)
         for who, reason in sorted(search.refusals.items())
         if who not in search.ever_free
     )
     return Proposals(pairs=tuple(ranked), hindered=tuple(hindered), why_none=None if ranked else search.why_none())
+
+
+class _Candidate(NamedTuple):
+    """Somebody who is free at a start, with what speaks for them alone."""
+
+    visitor: Visitor
+    merits: list[Reason]
+    points: int
+    speaks: bool
+    from_school: bool
+
+
+class _Found(NamedTuple):
+    """A pair at the start that suits it best so far; its reasons are put together only if it is proposed."""
+
+    points: int
+    meeting: Meeting
+    one: _Candidate
+    other: _Candidate
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The two, by their ids."""
+        return self.one.visitor.visitor_id, self.other.visitor.visitor_id
 
 
 class _Search:
@@ -119,7 +144,7 @@ class _Search:
         self.meeting, self.visitors, self.bookings = meeting, visitors, bookings
         self.visits_before, self.policy, self.moving = visits_before, policy, moving
         self.scarce = pairing.scarce_languages(visitors)
-        self.best: dict[tuple[str, str], ProposedPair] = {}
+        self.best: dict[tuple[str, str], _Found] = {}
         self.refusals: dict[str, Reason] = {}
         self.ever_free: set[str] = set()
         self.wrong_time: Reason | None = None
@@ -129,26 +154,35 @@ class _Search:
         """This will keep, of every pair that is free at this start, the better of this and earlier starts."""
         self.tried = True
         meeting = replace(self.meeting, starts_at=start)
-        for (one, ones), (other, others) in combinations(self._free(meeting), 2):
-            heard = pairing.speaks(one, meeting.language) or pairing.speaks(other, meeting.language)
+        for one, other in combinations(self._free(meeting), 2):
+            heard = one.speaks or other.speaks
             if meeting.interpreter is False and not heard:
                 self.wrong_language = True
                 continue
-            reasons = (
-                *pairing.merits_of_pair(pair=(one, other), meeting=meeting), *ones, *others
-            )  # fmt: skip
-            points = sum(reason.points for reason in reasons)
-            pair = (one.visitor_id, other.visitor_id)
-            if pair not in self.best or points > self.best[pair].points:
-                self.best[pair] = ProposedPair(
-                    pair=pair,
-                    starts_at=start,
-                    interpreter=pairing.needs_interpreter(pair=(one, other), meeting=meeting),
-                    reasons=reasons,
-                    points=points,
-                )
+            points = one.points + other.points
+            points += POINTS.speaks * heard + POINTS.from_school * (one.from_school or other.from_school)
+            found = _Found(points, meeting, one, other)
+            standing = self.best.get(found.pair)
+            if standing is None or points > standing.points:
+                self.best[found.pair] = found
 
-    def _free(self, meeting: Meeting) -> list[tuple[Visitor, list[Reason]]]:
+    def best_first(self) -> list[_Found]:
+        """This will rank the pairs; of equals the earlier, and then the order of their ids."""
+        return sorted(self.best.values(), key=lambda found: (-found.points, found.meeting.starts_at, found.pair))
+
+    def proposed(self, found: _Found) -> ProposedPair:
+        """This will put a pair's reasons together."""
+        pair = (found.one.visitor, found.other.visitor)
+        of_both = pairing.merits_of_pair(pair=pair, meeting=found.meeting)
+        return ProposedPair(
+            pair=found.pair,
+            starts_at=found.meeting.starts_at,
+            interpreter=pairing.needs_interpreter(pair=pair, meeting=found.meeting),
+            reasons=(*of_both, *found.one.merits, *found.other.merits),
+            points=found.points,
+        )
+
+    def _free(self, meeting: Meeting) -> list[_Candidate]:
         free = []
         for visitor in self.visitors:
             booked = self.bookings.get(visitor.visitor_id, ())
@@ -167,7 +201,9 @@ class _Search:
                 scarce=self.scarce,
                 moving=self.moving,
             )
-            free.append((visitor, merits))
+            points = sum(reason.points for reason in merits)
+            heard = pairing.speaks(visitor, meeting.language)
+            free.append(_Candidate(visitor, merits, points, heard, pairing.is_from_school(visitor, meeting.schools)))
         return free
 
     def why_none(self) -> Reason:

@@ -279,7 +279,7 @@ class _Search:
                 scarce=self.scarce,
             )
             merit = sum(reason.points for reason in merits if reason.code != "load")
-            from_school = visitor.affiliation == "school" and visitor.school in wanted.schools
+            from_school = pairing.is_from_school(visitor, wanted.schools)
             free.append(_Free(index, merit, pairing.speaks(visitor, wanted.language) + 2 * from_school))
         return tuple(free)
 

@@ -10,7 +10,9 @@ from fastapi.routing import APIRoute
 
 from services.runtime.problems import problem_json
 from services.scheduling import visits
+from services.scheduling.api.visitors import visitor_shown
 from services.scheduling.handlers.policies import StalePolicy
+from services.scheduling.handlers.visitors import VisitorChanged
 from services.scheduling.pairing import AppointmentRefused, spoken
 from services.scheduling.wording import N_, say
 
@@ -76,6 +78,11 @@ def explained(request: Request, refusal: visits.Refusal, sent: Any = None) -> Re
         }
     if isinstance(refusal, StalePolicy):
         more |= {"yours": sent, "current": asdict(refusal.current)}
+    if isinstance(refusal, VisitorChanged):
+        more |= {
+            "yours": {"version": refusal.yours},
+            "current": refusal.visitor and visitor_shown(refusal.visitor),
+        }
     if isinstance(refusal, AppointmentRefused):
         more["reasons"] = [
             {"code": each.code, "values": each.values, "says": say(translate(each.msgid), spoken(each))}

@@ -60,6 +60,7 @@ async def test_a_change_needs_the_version_it_replaces(world: World) -> None:
         await save(world, visitor_id="x", version=1),
     )
     assert (again.status_code, stale.status_code, unknown.status_code) == (409, 409, 404)
+    assert (stale.json()["yours"], stale.json()["current"]["version"]) == ({"version": 2}, 1)
     answers = await asyncio.gather(*(save(world, version=1, weekly_cap=cap) for cap in range(8)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
     assert [event.version for _, _, event in await told(world)] == [1, 2]
