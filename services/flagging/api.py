@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, Depends, HTTPException, Query
 
 from services.flagging import absence, reads
 from services.flagging.absence import Level, Policy
@@ -22,7 +22,9 @@ def routes(context: Context) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.get("/students/{student_key}/absence")
-    async def absence_of(student_key: UUID, person: Who, school_year: int | None = None) -> dict[str, Any]:
+    async def absence_of(
+        student_key: UUID, person: Who, school_year: Annotated[int | None, Query(ge=1900, le=2199)] = None
+    ) -> dict[str, Any]:
         """One student's year: the days, the three accumulators, the rule with its numbers, the flag's history."""
         require_role(person, *_WORK_WITH_STUDENTS)
         async with context.pool.acquire() as connection:
