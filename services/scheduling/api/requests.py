@@ -1,11 +1,11 @@
 """The HTTP of requests: the queue, the claim, the family's answer, and the way back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.runtime import clock
@@ -19,7 +19,7 @@ from services.scheduling.priority import Clause
 from services.scheduling.store import appointments, calendars, changes, desk, logs, policies
 from services.scheduling.store.appointments import Appointment
 from services.scheduling.visits import Answer, ClosingReason, Stage, TakeOverReason, Way
-from services.scheduling.wording import N_
+from services.scheduling.wording import N_, say
 
 DISTRICT = r"^[a-z0-9][a-z0-9-]{0,47}$"
 District = Annotated[str | None, Query(pattern=DISTRICT)]
@@ -75,11 +75,11 @@ def at_the_desk(person: Person) -> None:
         raise visits.NotAllowed
 
 
-def clause_shown(clause: Clause) -> dict[str, Any]:
-    """This will show one part of the sentence with the days it speaks of."""
+def clause_shown(clause: Clause, translate: Callable[[str], str]) -> dict[str, Any]:
+    """This will show one part of the sentence, in the reader's language, with the days it speaks of."""
     return {
         "code": clause.code,
-        "says": str(clause),
+        "says": say(translate(clause.msgid), clause.params),
         "days": clause.days,
         "student_key": clause.student_key,
         "points": clause.points,
@@ -116,7 +116,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
         }
 
     @router.get("/requests/{request_id}")
-    async def show_request(request_id: UUID, who: Who) -> dict[str, Any]:
+    async def show_request(request_id: UUID, who: Who, asked: Request) -> dict[str, Any]:
         """This will show a request: why it is here, its students, visits, contacts and history."""
         at_the_desk(who)
         as_of = clock.now()
@@ -136,9 +136,11 @@ def add_routes(router: APIRouter, context: Context) -> None:
             }
         inputs = None if priced is None else priority.from_json(priced, days_beyond_target=days_beyond)
         shown["priority"] = priced
-        shown["why"] = [] if inputs is None else [clause_shown(each) for each in priority.why(inputs, policy.weights)]
+        translate = context.pages.language(asked).words.gettext if context.pages is not None else str
+        why_here = [] if inputs is None else priority.why(inputs, policy.weights)
+        shown["why"] = [clause_shown(each, translate) for each in why_here]
         gone = priority.corrections_of(shown["students"]) if request.flags_cleared_at else []
-        shown["why_gone"] = [clause_shown(each) for each in priority.why_gone(gone)]
+        shown["why_gone"] = [clause_shown(each, translate) for each in priority.why_gone(gone)]
         assert request.aged_from is not None
         shown["age_school_days"] = ageing.age(
             since=request.aged_from,

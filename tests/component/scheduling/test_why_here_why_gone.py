@@ -219,3 +219,13 @@ async def test_the_index_serves_the_next_request_of_thousands(world: World) -> N
     )
     assert any("request_next" in row[0] or "Index Scan" in row[0] for row in plan)
     assert not any("Sort" in row[0] for row in plan)
+
+
+async def test_the_sentence_and_a_refusal_are_said_in_the_readers_language(world: World) -> None:
+    await world.deliver("absence-flags", flag(1, days_absent=21, days_enrolled=130))
+    path = f"/v1/requests/{(await the_request(world))['request_id']}"
+    world.http.cookies.set("language", "es")
+    (clause,) = (await world.http.get(path)).json()["why"]
+    assert (clause["code"], "21" in clause["says"], "Missed" in clause["says"]) == ("rate", True, False)
+    refused = (await world.http.post(f"{path}/undo", json={"version": 1})).json()
+    assert (refused["code"], "not yours to undo" in refused["detail"]) == ("nothing_to_undo", False)
