@@ -83,6 +83,7 @@ async def rebuild(
         await admin.execute(f"CREATE SCHEMA {wanted.next_schema} AUTHORIZATION {_role(wanted)}")
         try:
             async with _shadow(wanted, wanted.next_schema) as shadow:
+                await _refuse_cut_logs(shadow, await positions_in(admin, wanted.schema))
                 outcome = await _compared(wanted, admin, shadow, applied)
                 if switch:
                     async with _standstill(wanted, admin, shadow, (*_KEPT_BY_THE_RUNTIME, *wanted.kept)) as pause:
@@ -140,6 +141,13 @@ def _role(wanted: Rebuild) -> str:
     if not role:
         raise RebuildFailed("the service's database URL names no role that the new schema could belong to")
     return role
+
+
+async def _refuse_cut_logs(shadow: Shadow, running: Positions) -> None:
+    starts = await shadow.log_starts(running)
+    cut = sorted({each.topic for offsets in starts.values() for each, start in offsets.items() if start > 0})
+    if cut:
+        raise RebuildFailed(f"the beginning of {', '.join(cut)} is gone: what it told would be missing from the copy")
 
 
 async def _compared(wanted: Rebuild, admin: Connection, shadow: Shadow, applied: Callable[[int, int], None]) -> Outcome:

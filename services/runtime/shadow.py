@@ -98,13 +98,14 @@ class Shadow:
             # A partition that has arrived would only bring what is beyond the target.
             self._consumer.pause(*(each for each in targets if each not in behind))
             records = await self._read(behind, targets, subscription.max_records, positions)
-            try:
-                outcome = await apply_batch(self.pool, _NOBODY, subscription, records, holes)
-            except HoleFound as found:
-                holes.update(found.holes)  # accepted when the second reading starts at the same record
-                self._seek({hole.partition: hole.expected for hole in found.holes})
-                continue
-            positions.update(outcome.next_offsets)
+            if records:
+                try:
+                    outcome = await apply_batch(self.pool, _NOBODY, subscription, records, holes)
+                except HoleFound as found:
+                    holes.update(found.holes)  # accepted when the second reading starts at the same record
+                    self._seek({hole.partition: hole.expected for hole in found.holes})
+                    continue
+                positions.update(outcome.next_offsets)
             await self._pass_over_what_is_gone(subscription, behind, targets, positions)
             applied(len(records))
 

@@ -1,6 +1,7 @@
 """Reporting's projections made anew while events go on: row for row the same, and the switch is not noticed."""
 
 import asyncio
+import json
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from contracts import events
+from deploy import cli
+from deploy.commands import state
 from deploy.commands.rebuild import services
 from services.runtime.outbox import partition_of
 from services.runtime.rebuild import Outcome, Rebuild, go_back, rebuild
@@ -228,6 +231,34 @@ async def test_the_way_back_is_as_quiet(stack: Stack, telling: Telling) -> None:
 
     async with telling.going_on():
         await go_back(wanted(stack))
+    await assert_all_is_told(stack, telling)
+
+
+async def test_the_command_says_what_differs_in_words_json_and_exit_code(
+    stack: Stack, telling: Telling, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(state, "checkout", lambda: stack.folder)
+    parts = {"broker": stack.broker.describe(), "database": stack.database.describe()}
+    state.State(services={"reporting": stack.processes["reporting"].describe()}, **parts).save()
+
+    async def leap(*words: str) -> tuple[int, str]:
+        code = await asyncio.to_thread(cli.run, ["rebuild", "reporting", *words])
+        return code, capsys.readouterr().out
+
+    assert (await leap("--compare"))[0] == 0
+    async with stack.sql("reporting") as connection:
+        await connection.execute("UPDATE student_month SET days_absent = 20 WHERE student_key = $1", key(1, 3))
+    code, said = await leap("--compare")
+    assert code == 1
+    assert "student_month: 1 rows only running, 1 rows only rebuilt, for instance" in said
+    assert str(key(1, 3)) in said
+
+    code, said = await leap("--json")
+    assert (code, json.loads(said)["differences"][0]["table"]) == (0, "student_month")
+    code, said = await leap()
+    assert code == 0
+    assert "every row is the same" in said
+    assert (await leap("--back"))[0] == 0
     await assert_all_is_told(stack, telling)
 
 

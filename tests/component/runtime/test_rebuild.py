@@ -8,6 +8,8 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from services.runtime import rebuild as runtime_rebuild
 from services.runtime.database import Connection
@@ -92,7 +94,7 @@ async def quiet(
 
 async def test_the_copy_takes_over_while_records_keep_coming(quiet: tuple[Counting, Worker]) -> None:
     service, running = quiet
-    for _ in range(3):
+    for _ in range(2):
         async with service.counting_on():
             outcome = await rebuild(service.rebuild)
         assert (outcome.switched, outcome.differences) == (True, [])
@@ -177,6 +179,18 @@ async def test_what_no_record_brings_back_is_kept(quiet: tuple[Counting, Worker]
     await service.pool.execute("INSERT INTO inbox VALUES ('door', gen_random_uuid())")
     await rebuild(service.rebuild)
     assert await service.pool.fetchval("SELECT count(*) FROM inbox") == 1
+
+
+async def test_without_the_beginning_of_the_log_nothing_is_switched(quiet: tuple[Counting, Worker]) -> None:
+    service, _ = quiet
+    admin = AIOKafkaAdminClient(bootstrap_servers=service.broker)
+    await admin.start()
+    await admin.delete_records({TopicPartition(service.topic, 1): RecordsToDelete(before_offset=10)})
+    await admin.close()
+    with pytest.raises(RebuildFailed, match="is gone"):
+        await rebuild(service.rebuild)
+    await service.counted()
+    assert await service.schemas() == {"counting"}
 
 
 async def test_two_rebuilds_at_once_are_refused(quiet: tuple[Counting, Worker]) -> None:
