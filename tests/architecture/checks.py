@@ -13,8 +13,8 @@ from contracts.topics import Topic
 ROOT = Path(__file__).parents[2]
 SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 
-# A file imports only what stands to its right: app > api > handlers > store > everything else (rules, parts).
-_RANK = {"app": 4, "api": 3, "pages": 3, "handlers": 2, "store": 1}
+# A file imports only what stands to its right: app > api, pages > handlers, reports > metrics > store > the rest.
+_RANK = {"app": 5, "api": 4, "pages": 4, "handlers": 3, "reports": 3, "metrics": 2, "store": 1}
 _RULES = {
     "absence", "ageing", "attendance", "effect", "form", "integrity", "measures", "outcomes", "pairing", "pay",
     "policy", "priority", "visits", "wording",
