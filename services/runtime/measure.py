@@ -21,7 +21,7 @@ SELECT reason, count(*) AS records, extract(epoch FROM clock_timestamp() - min(r
 FROM (SELECT reason, recorded_at FROM dead_letter LIMIT 100000) AS kept
 GROUP BY reason
 """
-_SLOW = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_SLOW = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 Reading = Callable[[], Awaitable[None]]
 

@@ -34,6 +34,12 @@ SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS waiting) AS de
 """
 
 
+# An InternalClientError is a connection that was cut in the middle of an answer: the next one does better.
+_PASSES = (
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, KafkaError, OSError, TimeoutError,
+)  # fmt: skip
+
+
 async def run_relay(database_url: str, publisher: Publisher) -> None:
     """This will publish the outbox until cancelled. Whatever fails is tried again; nothing is deleted unsent."""
     while True:
@@ -44,7 +50,7 @@ async def run_relay(database_url: str, publisher: Publisher) -> None:
             finally:
                 # Closing gives the lock back, also when the wish to stop came in the middle of a statement.
                 connection.terminate()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, OSError, TimeoutError) as error:
+        except _PASSES as error:
             log.warning("outbox not relayed", **telemetry.where(error))
             await asyncio.sleep(RELAY_BACKOFF_SECONDS)
 
