@@ -12,6 +12,7 @@ from services.runtime.transaction import Transaction
 from services.scheduling import pairing
 from services.scheduling.handlers import changes
 from services.scheduling.pairing import AppointmentRefused, Meeting, because
+from services.scheduling.policy import Policy
 from services.scheduling.store import appointments, policies, visitors
 from services.scheduling.store.appointments import Appointment
 from services.scheduling.visits import Request, Stage, What
@@ -233,34 +234,11 @@ async def _agree(
     tx: Transaction, request: Request, wish: _Wish, *, standing: Appointment | None, person: Person, as_of: datetime
 ) -> Agreed:
     policy = await policies.current(tx.connection, request.district)
-    meeting = Meeting(
-        household_key=request.household_key,
-        district=request.district,
-        schools=await appointments.schools_of(tx.connection, request.household_key) | {request.school},
-        starts_at=wish.starts_at,
-        minutes=wish.minutes,
-        language=wish.language,
-        interpreter=wish.interpreter,
-    )
     _check(request, wish)
-    if hindrances := pairing.hindrances_of_time(
-        starts_at=wish.starts_at, minutes=wish.minutes, policy=policy, as_of=as_of
-    ):
-        raise AppointmentRefused(hindrances)
-    # From here on nobody else books or changes these two: what is read now holds until the commit.
-    known = await visitors.lock_visitors(tx.connection, wish.pair)
-    begins_at, ends_at = pairing.week_around(wish.starts_at)
-    bookings = await visitors.bookings_between(
-        tx.connection, visitor_ids=wish.pair, begins_at=begins_at - DAY, ends_at=ends_at + DAY
-    )
     moving = standing.visit_id if standing else None
-    if hindrances := pairing.hindrances_of_pair(
-        pair=wish.pair, visitors=known, meeting=meeting, bookings=bookings, policy=policy, moving=moving
-    ):
-        raise AppointmentRefused(hindrances)
+    interpreter = await _check_pair(tx, request, wish, policy=policy, moving=moving, as_of=as_of)
 
     visit_id = moving or await appointments.open_visit(tx.connection, request.request_id)
-    interpreter = pairing.needs_interpreter(pair=known.values(), meeting=meeting)
     follow_up = await appointments.visited_before(tx.connection, request.household_key)
     revision = await appointments.append_appointment(
         tx.connection,
@@ -286,30 +264,68 @@ async def _agree(
         stage=Stage.PAIRED,
         detail={"visit_id": str(visit_id), "revision": revision},
     )
+    agreed = Agreed(
+        request=saved,
+        visit_id=visit_id,
+        revision=revision,
+        starts_at=wish.starts_at,
+        ends_at=wish.starts_at + timedelta(minutes=wish.minutes),
+        language=wish.language,
+        interpreter=interpreter,
+        pair=wish.pair,
+    )
+    _tell(tx, agreed, wish, follow_up=follow_up, moved=standing is not None, as_of=as_of)
+    return agreed
+
+
+async def _check_pair(
+    tx: Transaction, request: Request, wish: _Wish, *, policy: Policy, moving: UUID | None, as_of: datetime
+) -> bool:
+    """This will lock the pair and ask every hard rule of it. Returns whether an interpreter comes along."""
+    if hindrances := pairing.hindrances_of_time(
+        starts_at=wish.starts_at, minutes=wish.minutes, policy=policy, as_of=as_of
+    ):
+        raise AppointmentRefused(hindrances)
+    meeting = Meeting(
+        household_key=request.household_key,
+        district=request.district,
+        schools=await appointments.schools_of(tx.connection, request.household_key) | {request.school},
+        starts_at=wish.starts_at,
+        minutes=wish.minutes,
+        language=wish.language,
+        interpreter=wish.interpreter,
+    )
+    # From here on nobody else books or changes these two: what is read now holds until the commit.
+    known = await visitors.lock_visitors(tx.connection, wish.pair)
+    begins_at, ends_at = pairing.week_around(wish.starts_at)
+    bookings = await visitors.bookings_between(
+        tx.connection, visitor_ids=wish.pair, begins_at=begins_at - DAY, ends_at=ends_at + DAY
+    )
+    if hindrances := pairing.hindrances_of_pair(
+        pair=wish.pair, visitors=known, meeting=meeting, bookings=bookings, policy=policy, moving=moving
+    ):
+        raise AppointmentRefused(hindrances)
+    return pairing.needs_interpreter(pair=known.values(), meeting=meeting)
+
+
+def _tell(tx: Transaction, agreed: Agreed, wish: _Wish, *, follow_up: bool, moved: bool, as_of: datetime) -> None:
+    # Without the place's text: where a family is met stays with those who go.
     told: dict[str, Any] = {
-        "visit_id": visit_id,
+        "visit_id": agreed.visit_id,
         "starts_at": wish.starts_at,
         "place": wish.place,
         "language": wish.language,
         "pair": wish.pair,
         "minutes": wish.minutes,
-        "interpreter": interpreter,
+        "interpreter": agreed.interpreter,
         "follow_up": follow_up,
     }
-    if standing is None:
-        changes.emit(tx, events.VisitScheduled(**changes.facts_of(saved, "visit.scheduled.v1", as_of), **told))
+    if moved:
+        facts = changes.facts_of(agreed.request, "visit.rescheduled.v1", as_of)
+        changes.emit(tx, events.VisitRescheduled(**facts, **told))
     else:
-        changes.emit(tx, events.VisitRescheduled(**changes.facts_of(saved, "visit.rescheduled.v1", as_of), **told))
-    return Agreed(
-        request=saved,
-        visit_id=visit_id,
-        revision=revision,
-        starts_at=wish.starts_at,
-        ends_at=pairing.ends_at(meeting),
-        language=wish.language,
-        interpreter=interpreter,
-        pair=wish.pair,
-    )
+        facts = changes.facts_of(agreed.request, "visit.scheduled.v1", as_of)
+        changes.emit(tx, events.VisitScheduled(**facts, **told))
 
 
 def _check(request: Request, wish: _Wish) -> None:
