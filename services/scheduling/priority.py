@@ -96,11 +96,16 @@ def in_transition(child: Child) -> bool:
 
 
 def base_points(children: Iterable[Child], weights: Weights) -> int:
-    """This will give a household's points for its flags: of the child with the most, and for each further one.
+    """This will give a household's points for the flags of its children."""
+    return household_points([points_of(child, weights) for child in children], weights)
+
+
+def household_points(points_by_child: Iterable[Mapping[str, int]], weights: Weights) -> int:
+    """This will give a household's points: those of the child with the most, and the sibling's for each further one.
 
     The most, not the sum: a large family is not more urgent than its most absent child and the flagged siblings.
     """
-    totals = [sum(points_of(child, weights).values()) for child in children]
+    totals = [sum(points.values()) for points in points_by_child]
     return max(totals) + weights.sibling * (len(totals) - 1) if totals else 0
 
 

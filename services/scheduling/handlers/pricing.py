@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -51,27 +50,23 @@ def _price(row: asyncpg.Record, today: date, calendar: Calendar, policy: Policy)
         promise_due=row["promise_due"] if row["pinned"] else None,
         promise_kind=row["promise_kind"] if row["pinned"] else None,
     )
-    base = priority.base_points(inputs.children, policy.weights)
+    points_by_child = {str(child.student_key): priority.points_of(child, policy.weights) for child in inputs.children}
+    base = priority.household_points(points_by_child.values(), policy.weights)
     return Price(
         request_id=row["request_id"],
         base_points=base,
         waiting_points=priority.waiting_points(days_beyond, policy.weights),
         days_beyond=days_beyond,
         due_on=due_on,
-        priority=_stored(inputs, base, policy, today),
+        priority={
+            **priority.to_json(inputs),
+            "points": {"base": base, "by_child": points_by_child},
+            "policy_version": policy.version,
+            "priced_on": today.isoformat(),
+        },
         rule_version=priority.RULE_VERSION,
         policy_version=policy.version,
     )
-
-
-def _stored(inputs: priority.Inputs, base: int, policy: Policy, today: date) -> dict[str, Any]:
-    points = {str(child.student_key): priority.points_of(child, policy.weights) for child in inputs.children}
-    return {
-        **priority.to_json(inputs),
-        "points": {"base": base, "by_child": points},
-        "policy_version": policy.version,
-        "priced_on": today.isoformat(),
-    }
 
 
 def _waited(

@@ -3,12 +3,17 @@
 import asyncio
 import json
 import random
+import socket
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import httpx
+import uvicorn
+from fastapi import FastAPI
 
 from services.runtime import clock
 from services.runtime.testing import served
@@ -16,11 +21,23 @@ from services.scheduling.app import service
 from services.scheduling.visits import CLAIM_LEASE, local_day
 from tests.component.scheduling.conftest import FIFTY
 from tests.component.visit_events import World, flag
-from tests.hostile import behind_a_socket
 from tests.people import headers, people
 
 REQUESTS = 200
 ROUNDS = 12
+
+
+@asynccontextmanager
+async def behind_a_socket(app: FastAPI) -> AsyncIterator[str]:
+    """The application's address while it is served."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
 
 
 async def flags_go_on(world: World, luck: random.Random) -> None:
