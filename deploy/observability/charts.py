@@ -131,7 +131,7 @@ def _drawn(panel: Panel, series: list[Series], window: tuple[float, float]) -> s
     chart = _lines(panel, shown, window) if panel.kind == "lines" else _bars(panel, shown)
     drawn: str = vl_convert.vegalite_to_svg(chart.configure_view(stroke=None).configure(font="sans-serif").to_json())
     left_out = len(series) - len(shown)
-    return drawn + (f'<p class="reading">{left_out} more with smaller values are not drawn.</p>' if left_out else "")
+    return drawn + (f'<p class="reading">{left_out} more, none larger, are not drawn.</p>' if left_out else "")
 
 
 def _lines(panel: Panel, series: list[Series], window: tuple[float, float]) -> Any:
@@ -157,7 +157,7 @@ def _lines(panel: Panel, series: list[Series], window: tuple[float, float]) -> A
                 "value:Q",
                 title=_AXES[panel.unit],
                 scale=altair.Scale(domain=[least, 1.1 * top if top > 0 else 1], nice=False),
-                axis=altair.Axis(format=_FORMATS[panel.unit], tickCount=5),
+                axis=altair.Axis(labelExpr=_LABELS[panel.unit], tickCount=5),
             ),
             color=altair.Color(
                 "of:N",
@@ -199,9 +199,10 @@ _AXES: dict[Unit, str] = {
     "bytes": "bytes",
     "cps": "records / s",
 }
-_FORMATS: dict[Unit, str] = {
-    "short": "~s", "s": "~g", "percentunit": ".0%", "reqps": "~g", "bytes": "~s", "cps": "~s",
-}  # fmt: skip
+# Whole and small numbers as they are, large ones as 5k or 170M.
+_PLAIN = "abs(datum.value) < 1000 ? format(datum.value, ',.3~r') : format(datum.value, '.3~s')"
+_SHARE = "format(datum.value, '.2~%')"
+_LABELS: dict[Unit, str] = dict.fromkeys(_AXES, _PLAIN) | {"percentunit": _SHARE}
 
 
 def told(value: float, unit: Unit) -> str:

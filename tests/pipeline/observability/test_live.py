@@ -40,6 +40,7 @@ pytestmark = [
 
 DISTRICTS = ("hartford", "windham", "torrington")
 SCRAPE_SECONDS = 2
+WAY = 'leap:record_age:p50_seconds{group="leap-scheduling",topic="absence-flags"}'
 PAGE = checkout() / ".leap" / "boards.html"
 
 
@@ -90,7 +91,7 @@ async def observed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ob
             progress=lambda _: None,
         )
         await stack.settled()
-        async with steady_load(stack, district="hartford", day=until.isoformat()):
+        async with steady_load(stack, district="hartford", until=until):
             yield Observed(stack=stack, prometheus=prometheus, webhook=webhook, day=until)
     finally:
         for watcher in reversed(watchers):
@@ -150,6 +151,17 @@ async def test_under_load_every_record_is_accounted_for_at_every_hop(observed: O
     await eventually(told_of_every_hop, "the sums of all four hops", deadline_seconds=180)
     assert gaps["landed"] == gaps["decided"] == 0
     assert not observed.webhook.heard("ConservationGap", "firing")
+
+
+async def test_from_landing_to_the_desk_takes_less_than_the_promise(observed: Observed) -> None:
+    async def told() -> bool:
+        return await observed.value(WAY) is not None
+
+    await eventually(told, "ages of flags at the desk")
+    age = await observed.value(WAY)
+    assert age is not None
+    # More than the desk's own batch takes: it counts from landing, over ingest, flagging and its outbox.
+    assert 0 < age < 60
 
 
 async def test_the_dead_mans_switch_is_told_all_the_time(observed: Observed) -> None:

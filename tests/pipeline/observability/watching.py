@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -50,26 +51,26 @@ class Webhook:
 
 
 @asynccontextmanager
-async def steady_load(stack: Stack, *, district: str, day: str) -> AsyncIterator[None]:
+async def steady_load(stack: Stack, *, district: str, until: date) -> AsyncIterator[None]:
     """Marks keep coming, a bad one among them, and people keep looking, until the block ends."""
+    day, day_before = until.isoformat(), (until - timedelta(days=1)).isoformat()
 
     async def load() -> None:
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             for turn in range(1_000_000):
                 marks: list[dict[str, Any] | bytes] = [
-                    {
-                        "type": "mark", "student": f"steady-{number}", "school": "STEADY", "date": day,
-                        "category": "unexcused_absence", "version": turn,
-                    }
-                    for number in range(20)
-                ]  # fmt: skip
+                    _absence(f"steady-{number}", day, version=turn) for number in range(20)
+                ]
+                # Somebody new each time who has begun to miss school: a flag, and a request at the desk.
+                marks += [_absence(f"new-{turn}", each, version=0) for each in (day, day_before)]
                 await stack.land(district, [*marks, {"type": "mark", "student": "steady-0"}])
                 for name, process in stack.processes.items():
-                    with contextlib.suppress(httpx.HTTPError):
-                        await client.get(f"{process.address}/v1/counts", headers=people.headers("ops"))
-                        if name == "scheduling":
-                            await client.get(f"{process.address}/v1/requests?district={district}",
-                                             headers=people.headers("ana"))  # fmt: skip
+                    asked = [("/v1/counts", "ops"), ("/v1/no-such-thing", "ops"), ("/v1/counts", "nobody")]
+                    if name == "scheduling":
+                        asked.append((f"/v1/requests?district={district}", "ana"))
+                    for path, person in asked:
+                        with contextlib.suppress(httpx.HTTPError):
+                            await client.get(f"{process.address}{path}", headers=people.headers(person))
                 await asyncio.sleep(0.5)  # a load, not a wait for something
 
     task = asyncio.create_task(load())
@@ -80,3 +81,14 @@ async def steady_load(stack: Stack, *, district: str, day: str) -> AsyncIterator
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def _absence(student: str, day: str, *, version: int) -> dict[str, Any]:
+    return {
+        "type": "mark",
+        "student": student,
+        "school": "STEADY",
+        "date": day,
+        "category": "unexcused_absence",
+        "version": version,
+    }
