@@ -121,7 +121,7 @@ _ALL = (
     _measure("in_time_share", N_("In time"), PERCENT, N_("Logs in time per 100 logs due.")),
     _measure("promised", N_("Promised"), PROMISES, N_("Next visits and calls that a log promised and that were due.")),
     _measure("kept", N_("Kept"), PROMISES, N_("Promised visits and calls kept within a week of the promised day.")),
-    _measure("kept_share", N_("Kept"), PERCENT, N_("Promises kept per 100 promised.")),
+    _measure("kept_share", N_("Share kept"), PERCENT, N_("Promises kept per 100 promised.")),
     _measure("referrals", N_("Referrals"), REFERRALS, N_("Connections to a resource that were offered.")),
     *(
         _measure(f"referral_{status}", title, REFERRALS, N_("Referrals by how far they have come."))
@@ -198,7 +198,7 @@ TABLES = {
         _kind("conversions", N_("Conversions"), ("district", "step"), ("share_of_former", "days_since_former")),
         _kind("endings", N_("Requests that ended without a visit"), ("district",),
               ("declined", "not_reached", "withdrawn")),
-        _kind("visits", N_("Visits by district"), ("district",),
+        _kind("visits", N_("Visits"), ("district",),
               ("visits", "share_of_state", "visits_per_100_flagged", "repeat_share")),
         _kind("first-visit", N_("Days to the first visit"), ("district",),
               ("quarter_waited", "half_waited", "three_quarters_waited")),

@@ -25,6 +25,9 @@ _ACCENT, _INK, _SOFT, _LINE = "#0b5f63", "#1d2226", "#545c63", "#d9d7ce"
 _LOG_COLOURS = ["#1c6433", "#8a5a00", "#7d96bf", "#a11d2c"]
 _ROW = 26
 
+# One line alone compares with nothing: the number itself says more than a single bar.
+_COMPARES = frozenset({"visits", "visitors", "chronic", "first-visit", "languages"})
+
 Rows = list[dict[str, Any]]
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
@@ -38,7 +41,7 @@ def drawn(table: Table, words: Words, *, width: int) -> str:
 
 def has_chart(table: Table) -> bool:
     """This will say whether there is a chart of the table."""
-    return table.name in CHARTS and bool(table.lines)
+    return table.name in CHARTS and len(table.lines) > (1 if table.name in _COMPARES else 0)
 
 
 def described(table: Table, words: Words) -> str:
