@@ -28,7 +28,9 @@ def run(words: list[str]) -> int:
     from deploy.commands.logs import LogMissing
     from deploy.commands.push import FileRefused
     from deploy.commands.state import NotRunning
+    from deploy.commands.story import StoryStuck
     from deploy.commands.why import NobodyFound
+    from deploy.demo.staff import DoorClosed
     from deploy.local.parts import PartFailed, PartMissing
 
     # aiokafka warns of every retry while fresh topics elect their leaders; what matters reaches the screen anyway.
@@ -42,7 +44,16 @@ def run(words: list[str]) -> int:
         return _complain(error, NOT_RUNNING)
     except PartMissing as error:
         return _complain(error, MISSING)
-    except (PartFailed, Refused, DistrictUnknown, FileRefused, NobodyFound, LogMissing) as error:
+    except (
+        PartFailed,
+        Refused,
+        DistrictUnknown,
+        FileRefused,
+        NobodyFound,
+        LogMissing,
+        StoryStuck,
+        DoorClosed,
+    ) as error:
         return _complain(error, NOT_WELL)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -92,6 +103,9 @@ def parser() -> argparse.ArgumentParser:
 
     why = command("why", "why is this student here?", _why)
     why.add_argument("key", help="a student key or how it begins")
+
+    told = command("story", "two guided minutes: from three absences to a line in the report", _story)
+    told.add_argument("--pace", type=float, default=8.0, help="seconds to read each step (8)")
 
     rebuild = command(
         "rebuild", "make a service's tables anew from the topics, compare, switch, without a stop", _rebuild
@@ -158,6 +172,12 @@ def _why(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands.why import why
 
     return why(screen, key=arguments.key)
+
+
+def _story(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.story import story
+
+    return story(screen, pace_seconds=arguments.pace)
 
 
 def _rebuild(arguments: argparse.Namespace, screen: Screen) -> int:

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from deploy.commands import districts, people, state
 from deploy.commands.figures import measure_backlog
 from deploy.commands.state import State
 from deploy.demo.calendars import school_year_of
-from deploy.demo.families import Families
+from deploy.demo.families import LOCAL, Families
 from deploy.demo.living import Chronicle, Clock, Life
-from deploy.demo.population import settle
+from deploy.demo.population import Town, settle
 from deploy.demo.replay import districts_named_in
 from deploy.demo.staff import Door, Staff
 from deploy.local.machine import checkout
@@ -31,6 +31,17 @@ SECONDS_PER_DAY = 20.0
 def clock_file() -> Path:
     """This will give the file by which the services' clock is moved."""
     return state.folder() / "clock"
+
+
+def now() -> datetime:
+    """This will give the services' time of day: the real one, or where the simulated state has come to."""
+    moved = clock_file()
+    return datetime.now(LOCAL) + timedelta(seconds=float(moved.read_text()) if moved.exists() else 0.0)
+
+
+def today() -> date:
+    """This will give the services' local date."""
+    return now().date()
 
 
 def _chronicle_file() -> Path:
@@ -75,7 +86,7 @@ async def settled(found: State) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-def staffs_of(found: State, named: frozenset[str], *, seed: int) -> list[Staff]:
+def staffs_of(found: State, towns: Mapping[str, Town], *, seed: int) -> list[Staff]:
     """This will give each district's people, with connections of their own."""
     families = Families(seed)
     keys: dict[str, Mapping[str, str]] = {}
@@ -91,12 +102,12 @@ def staffs_of(found: State, named: frozenset[str], *, seed: int) -> list[Staff]:
             scheduler=f"desk-{code}",
             coordinator=f"coordinator-{code}",
             visitors=people.visitors_of(code),
+            schools=sorted(town.schools),
             desk=Door(found.address_of("scheduling"), headers_of),
             phone=Door(found.address_of("visitlog"), headers_of),
             families=families,
         )
-        for code in sorted(named)
-        if code != districts.SANDBOX
+        for code, town in sorted(towns.items())
     ]
 
 
@@ -107,10 +118,11 @@ def main() -> None:
     found = state.load_running()
     districts_file = districts.districts_file()
     named = districts_named_in(districts_file)
-    towns = settle(seed=arguments.seed, scale=arguments.scale, school_year=school_year_of(arguments.until))
+    settled_in = settle(seed=arguments.seed, scale=arguments.scale, school_year=school_year_of(arguments.until))
+    towns = {code: town for code, town in settled_in.items() if code in named}
     life = Life(
-        staffs=staffs_of(found, named & towns.keys(), seed=arguments.seed),
-        towns={code: town for code, town in towns.items() if code in named},
+        staffs=staffs_of(found, towns, seed=arguments.seed),
+        towns=towns,
         clock=Clock(clock_file()),
         chronicle=Chronicle(file=_chronicle_file()),
         districts_file=districts_file,

@@ -181,7 +181,8 @@ def _show(screen: Screen, found: State) -> None:
     if found.life is not None and part_from(found.life).is_running():
         screen.say(f"  The state lives on: a school day every {life.SECONDS_PER_DAY:.0f} s, see the desk move.")
         screen.say()
-    screen.say("Try:  leap status                does everything add up?")
+    screen.say("Try:  leap story                 two guided minutes, from three absences to a line in the report")
+    screen.say("      leap status                does everything add up?")
     if student is not None:
         screen.say(f"      leap why {student[:8]}          why is this student here?")
         screen.say("      leap absent hartford 3     mark three students absent and see who is flagged")

@@ -78,6 +78,7 @@ class Staff:
     scheduler: str
     coordinator: str
     visitors: list[str]
+    schools: list[str]
     desk: Door
     phone: Door
     families: Families
@@ -86,12 +87,16 @@ class Staff:
     def register_visitors(self, *, trained_on: date) -> None:
         """This will enter the visitors with their training, languages and weekly hours; once is enough."""
         for nth, visitor in enumerate(self.visitors):
+            affiliation = _AFFILIATIONS[nth % 3]
             facts = {
-                "visitor_id": visitor, "district": self.district, "affiliation": _AFFILIATIONS[nth % 3],
+                "visitor_id": visitor, "district": self.district, "affiliation": affiliation,
+                "school": self.schools[nth % len(self.schools)] if affiliation == "school" else None,
                 "languages": _LANGUAGES[nth % len(_LANGUAGES)], "leap101_valid_from": trained_on.isoformat(),
                 "leap101_valid_until": (trained_on + timedelta(days=730)).isoformat(), "weekly_cap": 4,
             }  # fmt: skip
-            self.desk.ask(self.coordinator, "POST", "/v1/visitors", facts)
+            status, answer = self.desk.ask(self.coordinator, "POST", "/v1/visitors", facts)
+            if status not in (201, 409):  # 409: registered already
+                raise DoorClosed(f"POST /v1/visitors: {status} {answer.get('code')}")
 
     def work(self, now: datetime, *, contacts: int) -> Done:
         """This will do one stretch of work: logs of visits that were, then the most urgent of the queue."""
@@ -111,7 +116,7 @@ class Staff:
             ):
                 contacts -= 1
                 done.contacts += 1
-                self._contact(request, today)
+                done.appointments += self._contact(request, today)
         return done
 
     def _change(self, request: dict[str, Any], what: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -120,21 +125,21 @@ class Staff:
         status, answer = self.desk.ask(self.scheduler, "POST", path, {"version": request["version"], **body})
         return None if status in _CONFLICTS else answer
 
-    def _contact(self, request: dict[str, Any], today: date) -> None:
+    def _contact(self, request: dict[str, Any], today: date) -> bool:
+        """One contact with the family; True where a visit was agreed and appointed with it."""
         claimed = self._change(request, "claim", {})
         if claimed is None:
-            return
+            return False
         attempt = self.families.attempt(claimed["household_key"], claimed["version"], today=today)
         body: dict[str, Any] = {"way": attempt.way, "answer": attempt.answer}
         if attempt.contact_again_on is not None:
             body["contact_again_on"] = attempt.contact_again_on.isoformat()
         answered = self._change(claimed, "answer", body)
         if answered is None:
-            return
+            return False
         if attempt.answer == "not_reached":
             self._change(answered, "closing", {"because": "not_reached"})  # refused until three varied tries were made
-        elif answered["stage"] == "agreed":
-            self._appoint(answered, today)
+        return answered["stage"] == "agreed" and self._appoint(answered, today)
 
     def _appoint(self, request: dict[str, Any], today: date) -> bool:
         for begins, ends in self.families.times(request["household_key"], request["version"], today=today):
