@@ -126,7 +126,7 @@ async def find_day_sheet(
         ends_at=datetime.combine(day + timedelta(days=1), time(), HERE),
     )
 
-    await _record(tx, sheet, person, as_of)
+    await _record(tx, sheet, person, why="day_sheet", as_of=as_of)
     return sheet
 
 
@@ -141,10 +141,10 @@ async def find_confirmation(tx: Transaction, *, visit_id: UUID, person: Person, 
     if not may_act(person.role) and not (person.role == "visitor" and person.name in visit.pair):
         raise NotAllowed
 
-    await _record(tx, [visit], person, as_of)
+    await _record(tx, [visit], person, why="confirmation", as_of=as_of)
     return visit
 
 
-async def _record(tx: Transaction, visits: list[SheetVisit], person: Person, as_of: datetime) -> None:
+async def _record(tx: Transaction, visits: list[SheetVisit], person: Person, *, why: str, as_of: datetime) -> None:
     shown = [visit.request_id for visit in visits if visit.contact is not None]
-    await day_sheet.record_disclosures(tx.connection, request_ids=shown, shown_to=person.name, as_of=as_of)
+    await day_sheet.record_disclosures(tx.connection, request_ids=shown, shown_to=person.name, why=why, as_of=as_of)

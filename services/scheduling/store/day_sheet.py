@@ -81,12 +81,13 @@ async def find_visit(connection: asyncpg.Connection, visit_id: UUID) -> SheetVis
 
 
 async def record_disclosures(
-    connection: asyncpg.Connection, *, request_ids: Sequence[UUID], shown_to: str, as_of: datetime
+    connection: asyncpg.Connection, *, request_ids: Sequence[UUID], shown_to: str, why: str, as_of: datetime
 ) -> None:
-    """This will record that the families of these requests were shown to somebody, with how to reach them."""
+    """This will record that the families of these requests were shown to somebody, with how to reach them, and why."""
     await connection.execute(
-        "INSERT INTO contact_disclosure (request_id, shown_to, shown_at) SELECT unnest($1::uuid[]), $2, $3",
+        "INSERT INTO contact_disclosure (request_id, shown_to, why, shown_at) SELECT unnest($1::uuid[]), $2, $3, $4",
         list(request_ids),
         shown_to,
+        why,
         as_of,
     )

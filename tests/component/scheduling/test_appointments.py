@@ -354,8 +354,8 @@ async def test_the_day_sheet_names_the_family_to_those_who_go_and_records_it(wor
     assert visits[1]["contact"]["contact_name"] == "Rosa Example"
     own = (await sheet("marisol", visitor="marisol")).json()["visits"]
     assert [visit["visit_id"] for visit in own] == [first["visit_id"]]
-    shown_to = await world.pool.fetch("SELECT shown_to FROM contact_disclosure ORDER BY shown_at")
-    assert [row["shown_to"] for row in shown_to] == ["ana", "marisol"]
+    shown_to = await world.pool.fetch("SELECT shown_to, why FROM contact_disclosure ORDER BY shown_at")
+    assert [tuple(row) for row in shown_to] == [("ana", "day_sheet"), ("marisol", "day_sheet")]
     for who, params, status in (
         ("marisol", {}, 403),
         ("marisol", {"visitor": "omar"}, 403),
