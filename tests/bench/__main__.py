@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: every contestant on the same marks, in turn; then a state's day, landing to report."""
+"""`python -m tests.bench`: every contestant on the same marks, in turn; then a state's day; then a full desk."""
 
 import argparse
 import asyncio
@@ -17,13 +17,14 @@ from deploy.demo.districts import DISTRICTS
 from deploy.local import create_topics
 from deploy.local.machine import checkout
 from services.runtime.outbox import Publisher
-from tests.bench import contests, load, pipeline, verdict
+from tests.bench import contests, desk, load, pipeline, verdict
 from tests.bench.contests import PeerMissing, Run
 from tests.bench.machine import Ground
 
 MARKS, SHORT_MARKS = 300_000, 20_000
 PER_MESSAGE_MARKS, SHORT_PER_MESSAGE_MARKS = 2_000, 200
 ROUNDS, SHORT_ROUNDS = 3, 1
+PARTS = ("contests", "pipeline", "desk")
 _DISTRICTS = tuple(district.code for district in DISTRICTS)
 
 
@@ -56,6 +57,8 @@ async def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any
         await _contests(arguments, folder / "contests", found)
     if "pipeline" in arguments.parts:
         await _pipeline(arguments, folder / "pipeline", found)
+    if "desk" in arguments.parts:
+        await _desk(arguments, folder / "desk", found)
     return found
 
 
@@ -128,6 +131,19 @@ async def _pipeline(arguments: argparse.Namespace, folder: Path, found: dict[str
     found["claims"] += claims
 
 
+async def _desk(arguments: argparse.Namespace, folder: Path, found: dict[str, Any]) -> None:
+    ground = Ground(folder)
+    try:
+        await create_topics(ground.broker.address, ())
+        found["desk"] = await desk.measure(ground, desk.SHORT if arguments.short else desk.FULL)
+    finally:
+        ground.stop()
+    desk.print_pages(found["desk"])
+    claims = desk.judge(found["desk"])
+    verdict.print_claims(claims)
+    found["claims"] += claims
+
+
 async def _fill(ground: Ground, fill: Callable[[Publisher], Awaitable[None]]) -> None:
     publisher = Publisher(ground.broker.address, source="bench")
     await publisher.start()
@@ -142,7 +158,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="a smoke run: few marks, one round, no verdict")
     parser.add_argument("--marks", type=int, help="marks per contestant")
     parser.add_argument("--rounds", type=int, help="how often each contestant has its turn")
-    parser.add_argument("--parts", nargs="+", choices=("contests", "pipeline"), default=("contests", "pipeline"))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--keep", action="store_true", help="leave the parts' folder with its logs")
     parser.add_argument("--json", type=Path, default=checkout() / ".leap" / "bench" / "result.json")
     return parser.parse_args(arguments)

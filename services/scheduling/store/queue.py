@@ -17,6 +17,9 @@ from services.runtime.database import Connection
 PAGE_ROWS = 50
 MOST_CLOSED_COUNTED = 1000
 MOST_FOUND = 30
+MOST_NEAR = 400
+"""Households with a name like the one sought that are looked at: not every one of them has a request."""
+ENOUGH_FOUND = 3
 
 GRADES_BY_BAND = {
     "pk-2": ("PK", "K", "1", "2"),
@@ -271,39 +274,60 @@ async def find_families(
     Each household has its newest request in the answer. Who was shown the names is recorded in the same statement.
     """
     digits = "".join(letter for letter in words if letter.isdigit())
-    conditions = _Conditions()
+    shown = (None if districts is None else list(districts), shown_to, as_of)
     if len(words) == 6 and all(letter in "0123456789abcdef" for letter in words.lower()):
-        conditions.add("right(r.request_id::text, 6) = {}", words.lower())
-        rank = "1.0"
-    elif len(digits) >= 4 and not any(letter.isalpha() for letter in words):
-        conditions.add("c.words LIKE '%' || {} || '%'", digits)
-        rank = "1.0"
-    else:
-        await connection.execute("SET LOCAL pg_trgm.word_similarity_threshold = 0.42")
-        conditions.add("c.words %> lower(unaccent({}))", words)
-        rank = "word_similarity(lower(unaccent($1)), c.words)"
-    _of_districts(conditions, districts)
+        return await _requests_of(connection, _OF_REFERENCE, words, *shown)
+    if len(digits) >= 4 and not any(letter.isalpha() for letter in words):
+        return await _requests_of(connection, _OF_DIGITS, digits, *shown)
+    found: list[Row] = []
+    # As it is spelled first: only where hardly anybody is called so is it worth looking for those called alike.
+    for likeness in (0.75, 0.42):
+        await connection.execute(f"SET LOCAL pg_trgm.word_similarity_threshold = {likeness}")
+        found = await _requests_of(connection, _OF_NAMES, words, *shown)
+        if len(found) >= ENOUGH_FOUND:
+            break
+    return found
+
+
+_OF_REFERENCE = "SELECT household_key, 1.0 AS nearness FROM request WHERE right(request_id::text, 6) = lower($1)"
+_OF_DIGITS = """
+    SELECT household_key, 1.0 AS nearness FROM household_contact
+    WHERE ($2::text[] IS NULL OR district = ANY ($2)) AND words LIKE '%' || $1 || '%'
+"""
+_OF_NAMES = f"""
+    SELECT household_key, word_similarity(lower(unaccent($1)), words) AS nearness FROM household_contact
+    WHERE ($2::text[] IS NULL OR district = ANY ($2)) AND words %> lower(unaccent($1))
+    ORDER BY nearness DESC LIMIT {MOST_NEAR}
+"""
+
+
+async def _requests_of(
+    connection: Connection, near: str, sought: str, districts: list[str] | None, shown_to: str, as_of: datetime
+) -> list[Row]:
     records = await connection.fetch(
         f"""
-        WITH found AS (
-            SELECT DISTINCT ON (r.household_key) r.request_id, {rank} AS rank
-            FROM request AS r LEFT JOIN household_contact AS c USING (household_key)
-            WHERE {conditions}
+        WITH near AS (
+            {near}
+        ), found AS (
+            SELECT DISTINCT ON (r.household_key) r.request_id, nearness
+            FROM near JOIN request AS r USING (household_key)
+            WHERE $2::text[] IS NULL OR r.district = ANY ($2)
             ORDER BY r.household_key, r.stage = 'closed', r.opened_at DESC
         ), best AS (
-            SELECT request_id, rank FROM found ORDER BY rank DESC, request_id LIMIT {MOST_FOUND}
+            SELECT request_id, nearness FROM found ORDER BY nearness DESC, request_id LIMIT {MOST_FOUND}
         ), disclosed AS (
-            INSERT INTO contact_disclosure (request_id, shown_to, shown_at)
-            SELECT request_id, ${len(conditions.values) + 1}, ${len(conditions.values) + 2} FROM best
+            INSERT INTO contact_disclosure (request_id, shown_to, shown_at, why)
+            SELECT request_id, $3, $4, 'search' FROM best
         )
         SELECT {_ROW},
             array_remove(c.contact_name || ARRAY (
                 SELECT concat_ws(' ', child->>'given_name', child->>'family_name')
                 FROM jsonb_array_elements(c.students) AS child), NULL) AS names
         FROM best JOIN request AS r USING (request_id) LEFT JOIN household_contact AS c USING (household_key)
-        ORDER BY rank DESC, request_id
+        ORDER BY nearness DESC, request_id
         """,
-        *conditions.values,
+        sought,
+        districts,
         shown_to,
         as_of,
     )
