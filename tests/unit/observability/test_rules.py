@@ -29,6 +29,13 @@ def test_the_rules_pass_every_lint() -> None:
 
 
 @needs_promtool
+def test_prometheus_takes_its_configuration() -> None:
+    # The rules lie where the containers mount them, not here: the syntax is what can be told.
+    finished = promtool("check", "config", "--syntax-only", str(HERE / "generated" / "prometheus.yml"))
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+@needs_promtool
 def test_every_alert_fires_when_it_must_and_only_then(tmp_path: Path) -> None:
     finished = run_cases(CASES, tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
