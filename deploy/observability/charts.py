@@ -143,9 +143,10 @@ def _lines(panel: Panel, series: list[Series], window: tuple[float, float]) -> A
     names = [each.name for each in series]
     top = max(value for each in series for _, value in each.points)
     least = min(0.0, *(value for each in series for _, value in each.points))
+    lonely = any(len(each.points) == 1 for each in series)  # a line of one point can't be seen
     return (
         altair.Chart(_values(rows), width=WIDTH, height=HEIGHT)
-        .mark_line(strokeWidth=2, interpolate="step-after", point={"size": 12})
+        .mark_line(strokeWidth=2, interpolate="step-after", point=lonely)
         .encode(
             x=altair.X(
                 "at:T",
