@@ -144,6 +144,20 @@ def level(*, counted: int, absent: int, chronic_last_year: bool, policy: Policy)
     return Level.at_risk if begun else Level.none
 
 
+def recent_days(*, counted: int, absent: int) -> dict[str, int]:
+    """This will say how it has been going lately: the last 20 counted days, the 20 before, and days missed in a row."""
+    latest_first = [bool(absent >> place & 1) for place in range(365, -1, -1) if counted >> place & 1]
+    spell = next((place for place, missed in enumerate(latest_first) if not missed), len(latest_first))
+    last, before = latest_first[:20], latest_first[20:40]
+    return {
+        "last_20_absent": sum(last),
+        "last_20_counted": len(last),
+        "before_20_absent": sum(before),
+        "before_20_counted": len(before),
+        "spell": spell,
+    }
+
+
 def why(*, level: Level, days_absent: int, days_enrolled: int, policy: Policy) -> str:
     """This will say in one plain sentence what the figures mean."""
     share = f"Absent on {days_absent} of {days_enrolled} enrolled days"

@@ -38,7 +38,8 @@ WITH asked AS MATERIALIZED (
     FROM days
 ), verdict AS MATERIALIZED (
     SELECT DISTINCT ON (m.student_key, m.school_year) m.*,
-        CASE m.standing WHEN -1 THEN (l.chronic IS TRUE)::int ELSE m.standing END AS level
+        CASE m.standing WHEN -1 THEN (l.chronic IS TRUE)::int ELSE m.standing END AS level,
+        l.chronic AS chronic_last_year
     FROM measured m LEFT JOIN (
         SELECT student_key, school_year + 1 AS school_year, bool_or(standing >= 2) AS chronic
         FROM measured GROUP BY 1, 2
@@ -46,11 +47,12 @@ WITH asked AS MATERIALIZED (
     ORDER BY m.student_key, m.school_year, level DESC, bit_count(m.absent) DESC, m.school DESC
 ), crossed AS (
     INSERT INTO flag AS f (student_key, school_year, district, school, household_key, level, version, days_absent,
-                           days_enrolled, as_of, policy_version)
+                           days_enrolled, as_of, policy_version, absent)
     SELECT a.student_key, a.school_year, coalesce(v.district, was.district), coalesce(v.school, was.school),
         coalesce(v.household_key, was.household_key), coalesce(v.level, 0), 1,
         coalesce(bit_count(v.absent), 0), coalesce(bit_count(v.counted), 0),
-        coalesce(last_day(v.counted, a.school_year), was.as_of), coalesce(v.policy_version, was.policy_version)
+        coalesce(last_day(v.counted, a.school_year), was.as_of), coalesce(v.policy_version, was.policy_version),
+        coalesce(v.absent, no_days())
     FROM asked a LEFT JOIN verdict v USING (student_key, school_year)
     LEFT JOIN flag was ON was.student_key = a.student_key AND was.school_year = a.school_year
     WHERE coalesce(v.level, 0) <> coalesce(was.level, 0)
@@ -61,8 +63,9 @@ WITH asked AS MATERIALIZED (
     SET district = excluded.district, school = excluded.school, household_key = excluded.household_key,
         level = excluded.level, version = f.version + 1,
         days_absent = excluded.days_absent, days_enrolled = excluded.days_enrolled, as_of = excluded.as_of,
-        policy_version = excluded.policy_version
-    RETURNING new.*, coalesce(old.level, 0) AS previous_level
+        policy_version = excluded.policy_version, absent = excluded.absent
+    RETURNING new.*, coalesce(old.level, 0) AS previous_level,
+        coalesce(old.absent & ~ new.absent, no_days()) AS corrected
 ), told AS (
     INSERT INTO flag_history (student_key, school_year, version, level, previous_level, school, days_absent,
                               days_enrolled, as_of, policy_version)
@@ -77,7 +80,9 @@ SELECT 'absence-flags', c.student_key::text, event_id, event_type, json_build_ob
     'school_year', c.school_year, 'accumulator', coalesce(v.accumulator, 'district'),
     'level', level_name[c.level + 1], 'previous_level', level_name[c.previous_level + 1],
     'days_absent', c.days_absent, 'days_enrolled', c.days_enrolled, 'as_of', c.as_of,
-    'policy_version', c.policy_version, 'version', c.version)::text
+    'policy_version', c.policy_version, 'version', c.version,
+    'absent_days', dates_of(c.absent, c.school_year), 'corrected_days', dates_of(c.corrected, c.school_year),
+    'recent', recent_days(coalesce(v.counted, no_days()), c.absent), 'chronic_last_year', v.chronic_last_year)::text
 FROM crossed c LEFT JOIN verdict v USING (student_key, school_year)
 CROSS JOIN LATERAL (
     -- The same crossing has the same identity, whoever publishes it.

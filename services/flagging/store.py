@@ -105,7 +105,7 @@ async def judge(connection: asyncpg.Connection, candidates: Sequence[Candidate])
     students = [(each.student_key, each.school_year) for each in candidates if each.crossed]
     arrived = [(each.student_key, each.school_year) for each in candidates if each.arrived]
     if arrived:
-        students += await connection.fetch(SHARE, *_transposed(arrived, 2))
+        students += [(row[0], row[1]) for row in await connection.fetch(SHARE, *_transposed(arrived, 2))]
     if students:
         await connection.execute(JUDGE, *_transposed(students, 2), _now())
 

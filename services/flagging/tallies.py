@@ -34,7 +34,7 @@ async def publish_due(connection: asyncpg.Connection) -> bool:
     if closing:
         await connection.execute(PUBLISH_CLOSED_MONTHS, *_columns(closing), now)
     if students:
-        await connection.execute(PUBLISH_CORRECTED_MONTHS, *_columns(students), now)
+        await connection.execute(PUBLISH_CORRECTED_MONTHS, *_columns([tuple(row) for row in students]), now)
     return len(schools) == SCHOOLS_AT_A_TIME or len(students) == STUDENTS_AT_A_TIME
 
 

@@ -1,5 +1,6 @@
 """The rules stand twice, in Python and in SQL: here they must agree, day by day."""
 
+import json
 import random
 from datetime import date, timedelta
 
@@ -43,6 +44,24 @@ async def test_a_standing_in_sql_is_the_level_in_python(service_database: Servic
             assert Level(standing) is judged
         seen.add(row["s"])
     assert seen == {-1, 0, 1, 2, 3}
+
+
+async def test_recent_days_and_dates_in_sql_are_those_in_python(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    draw = random.Random(9)
+    cases = [(0, 0), (1, 1), (1 << 365, 1 << 365), ((1 << 366) - 1, (1 << 366) - 1)]
+    for _ in range(400):
+        counted = sum(1 << n for n in draw.sample(range(366), draw.choice([1, 12, 20, 21, 40, 41, 180])))
+        cases.append((counted, counted & sum(1 << n for n in range(366) if draw.random() < draw.choice([0.1, 0.9]))))
+    rows = await pool.fetch(
+        "SELECT recent_days(c::bit(366), a::bit(366)) AS recent, dates_of(a::bit(366), 2026) AS dates"
+        " FROM unnest($1::text[], $2::text[]) AS t (c, a)",
+        [_text(counted) for counted, _ in cases],
+        [_text(absent) for _, absent in cases],
+    )
+    for (counted, absent), row in zip(cases, rows, strict=True):
+        assert json.loads(row["recent"]) == absence.recent_days(counted=counted, absent=absent)
+        assert row["dates"] == [date(2026, 7, 1) + timedelta(days=n) for n in range(366) if absent >> n & 1]
 
 
 async def test_school_years_days_and_ranges_agree(service_database: ServiceDatabase) -> None:
