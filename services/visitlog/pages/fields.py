@@ -83,6 +83,7 @@ def prefilled(visit: asyncpg.Record) -> Shown:
             "language": [visit["language"] or "en"],
             "pair": pair,
             "small_step.whose": ["family"],
+            **{f"promises.{row}.whose": ["visitors"] for row in range(PROMISE_ROWS)},
         }
     )
 

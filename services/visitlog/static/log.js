@@ -19,7 +19,8 @@ async function start() {
   if (bar) {
     await markDrafts();
     await show(bar, document.getElementById("outbox-said"));
-    if (await worker) await keepForTheRoad();
+    // Only a visitor goes where there is no connection; of the office nothing is kept on a phone.
+    if (document.body.dataset.page === "visits" && (await worker)) await keepForTheRoad();
   }
 }
 

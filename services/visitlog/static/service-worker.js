@@ -3,6 +3,7 @@
 const SHELL_CACHE = `leap-shell-${VERSION}`;
 const PAGES_CACHE = "leap-pages";
 const MS_TO_ANSWER = 5000;
+const MS_TO_KEEP = 12 * 3600 * 1000; // as long as a session: a lost phone forgets by itself
 
 self.addEventListener("install", (event) => {
   event.waitUntil((async () => {
@@ -50,7 +51,7 @@ async function shellFirst(request) {
 async function networkFirst(event) {
   const { request } = event;
   const { pathname } = new URL(request.url);
-  const kept = isOwnPage(pathname) ? await (await caches.open(PAGES_CACHE)).match(pathname) : undefined;
+  const kept = isOwnPage(pathname) ? await keptPage(pathname) : undefined;
   // A connection that hangs is none: what is on the phone comes first then.
   const patience = kept ? AbortSignal.timeout(MS_TO_ANSWER) : undefined;
   try {
@@ -60,6 +61,13 @@ async function networkFirst(event) {
   } catch {
     return kept ?? (await caches.match("/offline")) ?? Response.error();
   }
+}
+
+async function keptPage(pathname) {
+  const page = await (await caches.open(PAGES_CACHE)).match(pathname);
+  if (page && Date.now() - Date.parse(page.headers.get("date") ?? "") < MS_TO_KEEP) return page;
+  if (page) await forget();
+  return undefined;
 }
 
 async function remember(pathname, answer) {

@@ -66,3 +66,19 @@ async def test_the_coordinator_finds_what_is_missing_and_sets_a_rate(serve: Serv
     async with page.expect_download() as download:
         await page.get_by_role("button", name="Download as CSV").click()
     assert (await download.value).suggested_filename.startswith("payroll-")
+
+
+async def test_the_coordinator_writes_a_log_that_nobody_else_wrote(serve: Serve, either_page: Page) -> None:
+    page, site = either_page, await serve("visitlog")
+    await with_visits(site)
+    await site.sign_in(page, "carl")
+    await page.get_by_role("link", name="Write the log").click()
+    await fill_in(page)
+    await page.locator('[id="efforts.0.minutes"]').fill("30")
+    await page.get_by_role("button", name="Save the log").click()
+    await page.wait_for_url(lambda url: "/visits/" not in url)
+    await page.goto(f"{site.address}/office")
+    await expect(page.get_by_text("No log is missing.")).to_be_visible()
+    assert await site.published() == ["visit.completed.v1"]
+    took = await site.pool.fetch("SELECT minutes FROM effort ORDER BY visitor_id")
+    assert [row["minutes"] for row in took] == [30, 45]
