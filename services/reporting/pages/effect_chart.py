@@ -9,7 +9,7 @@ from services.reporting.tables import STATE, Table
 from services.runtime.languages import N_
 
 MOST_PANELS = 4
-_COMPARED = N_("Compared with students flagged in the same month and not yet visited")
+_COMPARED = N_("Compared with students not yet visited")
 _ACCENT, _BAND, _GREY, _INK = "#0b5f63", "#9cc7c5", "#6d747a", "#1d2226"
 
 

@@ -68,9 +68,10 @@ class Place:
 
 
 def section(table: Table, words: Words, place: Place, *, without_keys: Iterable[str] = ()) -> Section:
-    """This will write the table out. `without_keys` leaves out columns that say the same in every line."""
+    """This will write the table out without the columns that say the same in every line, and `without_keys`."""
     kind = table.kind
-    keys = [key for key in kind.keys if key not in without_keys]
+    same = {key for at, key in enumerate(kind.keys[:-1]) if len({line.keys[at] for line in table.lines}) == 1}
+    keys = [key for key in kind.keys if key not in same and key not in without_keys]
     measures = [
         name for name in kind.measures if any(number is not None or hidden for _, number, hidden in table.column(name))
     ]
@@ -105,7 +106,7 @@ def _row(table: Table, line: Line, keys: list[str], measures: list[str], words: 
             if measure in measures
         ),
         address=f"{to_school}/{quote(code_by_key['school'], safe='')}" if to_school else None,
-        total=STATE in line.keys,
+        total=STATE in line.keys and any(STATE not in each.keys for each in table.lines),
     )
 
 
