@@ -67,7 +67,9 @@ def funnel_cube(furthest: Lines, visits: Lines, districts: Iterable[str]) -> Cub
     """This will count households by furthest step, and visits: one, two, or more of a household."""
     # Visits and logged households together tell the few that were visited again. Rather than the visits, the numbers
     # of households are hidden then: two of them visited once are as many visits as one visited twice.
-    cube = Cube(moves=tuple({"visited_again": 1, "logged": -2, step: 1} for step in STEPS[:-2]))
+    fewer_households = tuple({"visited_again": 1, "logged": -2, step: 1} for step in STEPS[:-2])
+    other_visits = ({"visited_again": 1, "logged": -2}, {"visited_again": 1, "logged": -1, "further_visits": -1})
+    cube = Cube(moves=(*other_visits, *fewer_households))
     districts = list(districts)
     visits_by_district = {each["district"]: int(each["visits"]) for each in visits}
     households = {(each["district"], each["furthest"]): int(each["households"]) for each in furthest}
@@ -86,7 +88,9 @@ def funnel_cube(furthest: Lines, visits: Lines, districts: Iterable[str]) -> Cub
         for former, step in itertools.pairwise(STEPS):
             cube.share_of[step, (where,)] = ((former, (where,)),)
         cube.worth["visits", (where,)] = 10
-        cube.share_of["visits", (where,)] = (("flagged", (where,)), ("visits", (STATE,)))
+        # Visits per 100 flagged of fewer than 20: the flagged are hidden then, the visits are the headline.
+        cube.smallest["flagged", (where,)] = SMALLEST_DENOMINATOR
+        cube.share_of["visits", (where,)] = (("visits", (STATE,)),)
     return cube
 
 

@@ -169,6 +169,9 @@ class _Search(Generic[K]):
             for across in self._columns:
                 if across != column and (row, across) in self.parts:
                     yield {here: 1, (row, across): -1}
+            for move in self.moves:
+                if column in move:
+                    yield {(row, each): times for each, times in move.items()}
             yield {here: 1}
 
     def worth(self, key: K) -> int:

@@ -52,6 +52,8 @@ async def test_hartfords_first_spring_is_half_of_the_states_visits(world: Report
     assert line_of(visits, district="hartford")["visits"] == HARTFORD_VISITS == 210
     assert line_of(visits, district="hartford")["share_of_state"] == 50.0
     assert line_of(visits, district="state")["visits"] == STATE_VISITS == 420
+    assert line_of(visits, district="new-haven")["visits"] == 26
+    assert line_of(visits, district="new-haven")["visits_per_100_flagged"] == "*"
     trained = (await world.told("/v1/published/visitors", "state"))["lines"]
     assert line_of({"lines": trained}, district="hartford")["trained"] == HARTFORD_TRAINED == 30
     assert max(line["trained"] for line in trained if line["district"] != "state") == 30
