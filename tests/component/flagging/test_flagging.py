@@ -247,6 +247,24 @@ async def test_a_receipt_hears_of_every_row(service_database: ServiceDatabase) -
     assert (progress.receipt, progress.accepted, progress.duplicate) == (receipt, 3, 1)
 
 
+async def test_a_flag_tells_its_days_and_which_of_them_were_corrected(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(20)
+    missed = [days[3], days[9], days[19]]
+    await feeder.feed([*a_year(days, ANNA), *(mark(ANNA, day) for day in missed)])
+    await feeder.feed([mark(ANNA, day, "in_attendance", version=2) for day in missed[:2]])
+
+    raised, cleared = await flags(pool)
+    assert list(raised.absent_days) == missed
+    assert raised.corrected_days == ()
+    assert raised.recent is not None
+    assert (raised.recent.last_20_absent, raised.recent.last_20_counted, raised.recent.spell) == (3, 20, 1)
+    assert isinstance(cleared, FlagCleared)
+    assert list(cleared.absent_days) == missed[2:]
+    assert list(cleared.corrected_days) == missed[:2]
+
+
 async def test_a_completed_day_and_a_closed_month_are_tallied_and_tallied_again_when_corrected(
     service_database: ServiceDatabase,
 ) -> None:
