@@ -65,6 +65,9 @@ msgstr "Visitas"
 msgid "Hello, %(name)s"
 msgstr "Hola, %(nombre)s"
 
+msgid "%(share)s %% missed"
+msgstr "%(share)s % de faltas"
+
 msgid "Empty"
 msgstr ""
 
@@ -78,10 +81,12 @@ msgstr[1] "%(num)s notas"
 def test_the_check_finds_what_is_missing_guessed_empty_and_miswritten(tmp_path: Path) -> None:
     (tmp_path / "es.po").write_text(PO.strip())
     own = catalogue(tmp_path / "es.po")
-    said: set[Sentence] = {"Notes", "Visits", "Hello, %(name)s", "Empty", "New"}
+    said: set[Sentence] = {"Notes", "Visits", "Hello, %(name)s", "%(share)s %% missed", "Empty", "New"}
     found = gaps(said | {("%(num)s note", "%(num)s notes")}, own)
-    assert [complaint.partition(":")[0] for complaint in found] == ["'Empty'", "'Hello, %(name)s'", "'New'", "'Visits'"]
-    assert len(leftovers({"Notes"}, own)) == 4
+    assert [complaint.partition(":")[0] for complaint in found] == [
+        "'%(share)s %% missed'", "'Empty'", "'Hello, %(name)s'", "'New'", "'Visits'",
+    ]  # fmt: skip
+    assert len(leftovers({"Notes"}, own)) == 5
 
 
 def test_the_check_reads_code_and_templates(tmp_path: Path) -> None:

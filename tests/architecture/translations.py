@@ -61,8 +61,19 @@ def _faults_of(message: Message) -> Iterator[str]:
         return
     wanted = {name for text in said for name in _PLACEHOLDER.findall(text)}
     for text in translated:
+        # What is formatted in one language is in the other: a lone % is a page that fails.
+        if any("%(" in each or "%%" in each for each in said) and not _formats(text):
+            yield f"{said[0]!r}: a lone % in {text!r}"
         found = set(_PLACEHOLDER.findall(text))
         # One of a pair may leave the number out: "one visit".
         missing = wanted - found if len(said) == 1 else wanted - found - {"num"}
         if missing or found - wanted:
             yield f"{said[0]!r}: other placeholders in {text!r}"
+
+
+def _formats(text: str) -> bool:
+    try:
+        text % dict.fromkeys(_PLACEHOLDER.findall(text), 0)
+    except (ValueError, TypeError, KeyError):
+        return False
+    return True
