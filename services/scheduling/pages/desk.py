@@ -81,7 +81,7 @@ class Desk:
                 "words": words,
                 "language_name": lambda code: words.language_name(code, language.code),
                 "name_of": self.name_of,
-                "month_name": lambda day: format_skeleton("yMMMM", day, locale=language.locale),
+                "month_name": lambda day: format_skeleton("yMMM", day, locale=language.locale),
                 "shortcuts": request.cookies.get(SHORTCUTS_COOKIE) != "off",
                 "Stage": visits.Stage,
                 **(values or {}),

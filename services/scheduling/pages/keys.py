@@ -56,7 +56,7 @@ KEYS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("3", N_("Letter")),
             ("4", N_("In person")),
             ("n", N_("Not reached")),
-            ("a", N_("Agreed")),
+            ("a", N_("Agreed to a visit")),
             ("m", N_("Agreed, in a community place")),
             ("p", N_("Phone instead")),
             ("d", N_("Declined")),

@@ -33,7 +33,7 @@ WHATS: Mapping[str, str] = {
     "undone": N_("Undone"),
 }
 ANSWERS: Mapping[str, str] = {
-    "agreed": N_("Agreed"),
+    "agreed": N_("Agreed to a visit"),
     "community": N_("Agreed, in a community place"),
     "later": N_("Later"),
     "phone": N_("Phone instead"),

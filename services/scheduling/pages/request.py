@@ -112,6 +112,8 @@ async def read_request(
         "row": row,
         "clauses": clauses,
         "gone": gone,
+        # Of one child everybody knows who is meant.
+        "child_names": {key: child["given_name"] for key, child in names.items()} if len(students) > 1 else {},
         "chosen": clause if chosen else None,
         "contact": contact,
         "students": [
