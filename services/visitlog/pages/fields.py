@@ -55,6 +55,11 @@ class Shown:
         """This will give the field's text."""
         return next(iter(self._fields.get(name, ())), "")
 
+    def nth(self, name: str, position: int) -> str:
+        """This will give the text of one of several fields of that name, from 0."""
+        texts = self._fields.get(name, ())
+        return texts[position] if position < len(texts) else ""
+
     def has(self, name: str, value: str) -> bool:
         """This will tell whether this choice is taken."""
         return value in self._fields.get(name, ())

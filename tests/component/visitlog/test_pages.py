@@ -110,6 +110,42 @@ async def test_what_was_typed_is_still_there_beside_what_to_correct(world: Visit
     assert await world.pool.fetchval("SELECT count(*) FROM visit_log") == 0
 
 
+async def test_who_stepped_in_is_chosen_trained_paid_and_kept_when_something_needs_correcting(world: VisitLog) -> None:
+    cem = {
+        "event_id": uuid4(),
+        "event_type": "visitor.changed.v1",
+        "occurred_at": STARTED,
+        "district": "hartford",
+        "visitor_id": "cem",
+        "affiliation": "agency",
+        "languages": ["es"],
+        "leap101_valid_from": LOCALLY.date() - timedelta(days=90),
+        "leap101_valid_until": LOCALLY.date(),
+        "version": 1,
+    }
+    newcomer = cem | {
+        "event_id": uuid4(),
+        "visitor_id": "eva",
+        "leap101_valid_from": LOCALLY.date() + timedelta(days=1),
+    }
+    newcomer |= {"leap101_valid_until": LOCALLY.date() + timedelta(days=90)}
+    await world.deliver("visitors", *(events.VisitorChanged.model_validate(each) for each in (cem, newcomer)))
+    await world.deliver("home-visits", scheduled())
+    browser = await world.signed_in("marisol")
+    path = f"/visits/{VISIT}/logs/{uuid4()}"
+
+    wrong = await browser.post(path, data=filled(pair=["marisol", "cem"], end=""))
+    assert wrong.status_code == 422
+    assert '<option value="cem" selected>' in wrong.text
+    untrained = await browser.post(path, data=filled(pair=["marisol", "eva"]))
+    assert "LEAP 101" in untrained.text
+    assert (await browser.post(path, data=filled(pair=["marisol", "cem"]))).status_code == 303
+    assert await world.pool.fetchval("SELECT array_agg(visitor_id ORDER BY visitor_id) FROM effort") == [
+        "cem",
+        "marisol",
+    ]
+
+
 async def test_the_second_log_of_one_door_shows_both_and_becomes_an_amendment(world: VisitLog) -> None:
     await world.deliver("home-visits", scheduled())
     marisol, omar = await world.signed_in("marisol"), await world.signed_in("omar")
