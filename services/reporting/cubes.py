@@ -5,7 +5,7 @@ students by school and grade band. A cell's key is (what, where); the state's li
 """
 
 import itertools
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ class Cube:
     smallest: dict[Cell, int] = field(default_factory=dict)
     worth: dict[Cell, int] = field(default_factory=dict)
     group_by_row: dict[Any, Any] = field(default_factory=dict)
-    moves: tuple[Mapping[Hashable, int], ...] = ()
+    moves: tuple[Mapping[Any, int], ...] = ()
     hidden: frozenset[Cell] = frozenset()
 
     def add(self, part: Part, value: int) -> None:

@@ -14,7 +14,7 @@ from the one after it, and so can't know the hidden value more closely than that
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 SMALLEST_NUMERATOR = 6
 SMALLEST_DENOMINATOR = 20
@@ -68,7 +68,7 @@ def hidden_cells(
     parts: Mapping[Part, int],
     cells: Mapping[K, Sum[K]],
     group_by_row: Mapping[Hashable, Hashable] | None = None,
-    moves: Sequence[Mapping[Hashable, int]] = (),
+    moves: Sequence[Mapping[Any, int]] = (),
 ) -> frozenset[K]:
     """This will find every cell that must be hidden, complementary ones included.
 
@@ -96,7 +96,7 @@ class _Search(Generic[K]):
         parts: Mapping[Part, int],
         cells: Mapping[K, Sum[K]],
         group_by_row: Mapping[Hashable, Hashable],
-        moves: Sequence[Mapping[Hashable, int]],
+        moves: Sequence[Mapping[Any, int]],
     ) -> None:
         self.moves = moves
         self.parts = parts

@@ -10,12 +10,12 @@ from services.reporting.figures import tables_of
 from services.reporting.measures import TABLES
 from services.reporting.reports.effect import effect_tables
 from services.reporting.reports.gather import gather, newest_event_at
-from services.reporting.spans import last_cut_off, school_year_of, span_until_cut_off
-from services.reporting.store import releases
+from services.reporting.spans import Span, last_cut_off, school_year_of, span_until_cut_off
+from services.reporting.store import releases, schools
 from services.reporting.tables import STATE, Table, as_json, from_json
 from services.runtime.database import Connection
 
-RELEASE_STATEMENT_SECONDS = 120
+RELEASE_SECONDS = 120
 
 __all__ = ["cut_offs", "publish", "published_table", "published_tables"]
 
@@ -29,10 +29,12 @@ async def publish(connection: Connection, *, now: datetime, zone: ZoneInfo) -> d
     cut_off = last_cut_off(now.astimezone(zone).date())
     if await releases.exists(connection, cut_off):
         return None
-    await connection.execute(f"SET LOCAL statement_timeout = '{RELEASE_STATEMENT_SECONDS}s'")
+    # Once a month, and with a whole state's schools: neither a query nor the search between two may be cut off.
+    await connection.execute(f"SET LOCAL statement_timeout = '{RELEASE_SECONDS}s'")
+    await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{RELEASE_SECONDS}s'")
     span = span_until_cut_off(cut_off, zone)
     as_of = await newest_event_at(connection, before=span.until)
-    if as_of is None:
+    if as_of is None or not await _month_has_come(connection, span, cut_off):
         return None
     figures = await gather(connection, span, zone=zone)
     # Off the event loop: with a thousand schools the search for exchanges takes a second or two.
@@ -78,6 +80,22 @@ async def published_table(
 async def cut_offs(connection: Connection) -> list[date]:
     """This will list every published cut-off, the newest first."""
     return await releases.cut_offs(connection)
+
+
+async def _month_has_come(connection: Connection, span: Span, cut_off: date) -> bool:
+    """Where students are flagged, their month closes with tallies: before those came, its numbers are half a month's.
+
+    So nothing is frozen while a service catches up with the log, however late that is.
+    """
+    if not await schools.any_flagged(connection, since=span.since, until=span.until):
+        return True
+    newest = await schools.newest_month(
+        connection,
+        first_month=span.first_day,
+        before=span.end_day,
+        districts=await schools.districts(connection),
+    )
+    return newest is not None and newest >= cut_off.replace(day=1)
 
 
 async def _over_months(connection: Connection, of_table: dict[str, Any]) -> Table:

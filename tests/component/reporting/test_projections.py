@@ -21,7 +21,7 @@ TABLES = (
 )  # fmt: skip
 
 
-def month(student_number: int, *, version: int, days_absent: int) -> events.StudentMonthTallied:
+def month(student_number: int, *, version: int, days_absent: int, **fields: Any) -> events.StudentMonthTallied:
     return events.StudentMonthTallied.model_validate(
         {
             "event_id": uuid4(),
@@ -35,6 +35,7 @@ def month(student_number: int, *, version: int, days_absent: int) -> events.Stud
             "days_absent": days_absent,
             "version": version,
         }
+        | fields
     )
 
 

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 from services.reporting.reports.published import publish
 from services.runtime.testing import record
 from tests.component.reporting.conftest import ReportingWorld
+from tests.component.reporting.test_projections import month
+from tests.component.visit_events import flag
 from tests.hartford_spring import HARTFORD_TRAINED, HARTFORD_VISITS, STATE_VISITS, Happened, hartford_spring
 
 HERE = ZoneInfo("America/New_York")
@@ -98,6 +100,16 @@ async def test_a_release_waits_five_days_and_counts_nothing_behind_its_cut_off(w
     until = datetime(2021, 5, 1, 4, 0, tzinfo=UTC)
     logged = [each.event for each in hartford_spring() if each.topic == "visit-log"]
     assert april == sum(each.occurred_at < until for each in logged) > 0
+
+
+async def test_a_release_waits_for_the_tallies_of_its_month(world: ReportingWorld) -> None:
+    at = datetime(2021, 5, 3, 12, 0, tzinfo=UTC)
+    await world.deliver("absence-flags", flag(1, occurred_at=at, school_year=2020))
+    assert await released(world, datetime(2021, 6, 7, 12, 0, tzinfo=UTC)) is None
+    await world.deliver("student-months", month(1, version=1, days_absent=2, month=date(2021, 4, 1)))
+    assert await released(world, datetime(2021, 6, 7, 12, 0, tzinfo=UTC)) is None
+    await world.deliver("student-months", month(1, version=1, days_absent=2, month=date(2021, 5, 1)))
+    assert await released(world, datetime(2021, 6, 7, 12, 0, tzinfo=UTC)) == date(2021, 5, 31)
 
 
 async def test_before_the_first_release_nothing_is_published(world: ReportingWorld) -> None:
