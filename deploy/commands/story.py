@@ -117,11 +117,13 @@ class Story:
 
     def send(self, kind: str, records: list[dict[str, Any]]) -> dict[str, Any]:
         """This will upload records as the district does, and give the receipt."""
-        uploads = [push.ndjson(kind, records)]
         (receipt,) = push.upload(
-            Screen(as_json=True, progress=Console(quiet=True)), uploads, address=self._addresses["ingest"], district=DISTRICT,
+            Screen(as_json=True, progress=Console(quiet=True)),
+            [push.ndjson(kind, records)],
+            address=self._addresses["ingest"],
+            district=DISTRICT,
             token=districts.token_of(DISTRICT),
-        )  # fmt: skip
+        )
         return receipt
 
     def absence(self, child: Child) -> dict[str, Any]:
