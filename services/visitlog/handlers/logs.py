@@ -95,7 +95,8 @@ async def _check(connection: asyncpg.Connection, *, log: Log, visit: asyncpg.Rec
 def _same(standing: asyncpg.Record | None, body: str, person: Person) -> bool:
     if standing is None or not access.may_see_log(person, standing):
         raise outcomes.LogUnknown
-    if standing["body"] != body:
+    # Spelt anew: a log that was written before the form had a field is the same log with that field empty.
+    if Log.model_validate_json(standing["body"]).in_one_spelling() != body:
         raise outcomes.LogDiffers(standing=readable_body(standing, person), sent=json.loads(body))
     return False
 
