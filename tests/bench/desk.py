@@ -209,9 +209,11 @@ async def _changes(
         begun = time.perf_counter()
         claiming = asyncio.create_task(cleo.post(f"/requests/{request_id}/claim", data={"version": version}))
 
-        async def see(future: "asyncio.Future[float]", begun: float = begun, key: str = request_id) -> float:
+        async def see(
+            future: "asyncio.Future[float]", begun: float = begun, key: str = request_id, told: int = int(version) + 1
+        ) -> float:
             await asyncio.wait_for(future, 30)
-            answer = await ana.get(f"/queue/rows?ids={key}")
+            answer = await ana.get(f"/queue/rows?ids={key}.{told}")
             assert key in answer.text
             return (time.perf_counter() - begun) * 1000
 

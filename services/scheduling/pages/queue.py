@@ -1,5 +1,7 @@
 """The queue: who waits, why, how long, and whose it is."""
 
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any
 from uuid import UUID
 
@@ -20,9 +22,29 @@ MOST_ROWS_ASKED = 25
 """More changes at once than this, and the page is told to be loaded anew instead."""
 
 
+class Together:
+    """One reading for all who ask the same at the same time: a change is asked for by every open page at once.
+
+    What is asked names the versions that were heard of, so nobody is given what was read before them.
+    """
+
+    def __init__(self) -> None:
+        self._readings: dict[Hashable, asyncio.Task[list[Line]]] = {}
+
+    async def read(self, asked: Hashable, reading: Callable[[], Coroutine[Any, Any, list[Line]]]) -> list[Line]:
+        """This will wait for the reading that is under way, or begin one."""
+        task = self._readings.get(asked)
+        if task is None:
+            task = self._readings[asked] = asyncio.create_task(reading())
+            task.add_done_callback(lambda _: self._readings.pop(asked, None))
+        # Who hangs up takes nothing from the others.
+        return await asyncio.shield(task)
+
+
 def router(desk: Desk) -> APIRouter:
     """This will offer the queue, its search and its live rows."""
     routes = APIRouter(route_class=PageRoute, include_in_schema=False)
+    together = Together()
 
     @routes.get("/")
     async def start(person: AtTheDesk) -> Response:
@@ -64,17 +86,23 @@ def router(desk: Desk) -> APIRouter:
     async def show_rows(request: Request, person: AtTheDesk) -> Response:
         """This will show those of the asked requests that are in the view: what a live page fetches of a change."""
         view = views.read_view(request, desk.districts_of(person))
-        asked = request.query_params.get("ids", "").split(",")
+        asked = tuple(request.query_params.get("ids", "").split(",")[: MOST_ROWS_ASKED + 1])
         try:
-            ids = [UUID(text) for text in asked[: MOST_ROWS_ASKED + 1]]
+            # ID.VERSION: the version says only from when on it has to be read.
+            ids = [UUID(each.partition(".")[0]) for each in asked]
         except ValueError:
             raise HTTPException(422, N_("These are no requests; load the queue again.")) from None
         if len(ids) > MOST_ROWS_ASKED:
             raise HTTPException(422, N_("Too many requests at once; load the queue again."))
-        as_of = desk.now()
-        async with desk.context.begin() as tx:
-            rows = await queue.read_queue(tx.connection, view, today=desk.today(as_of), as_of=as_of, only=ids)
-            lines = await lines_of(desk, tx.connection, rows)
+
+        async def read() -> list[Line]:
+            as_of = desk.now()
+            async with desk.context.begin() as tx:
+                rows = await queue.read_queue(tx.connection, view, today=desk.today(as_of), as_of=as_of, only=ids)
+                return await lines_of(desk, tx.connection, rows)
+
+        versioned = all(each.partition(".")[2] for each in asked)
+        lines = await together.read((view, asked), read) if versioned else await read()
         return desk.render(request, "rows.html", {"lines": lines, "view": view})
 
     @routes.post("/search")

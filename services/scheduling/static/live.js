@@ -23,13 +23,14 @@ function told(event) {
 async function gather() {
   waiting = null;
   const ids = [...changed.keys()];
+  const asked = ids.map((id) => `${id}.${changed.get(id)}`).join(",");
   changed.clear();
   if (ids.length > MOST_AT_ONCE) {
     await compare();
     return;
   }
   const address = live.dataset.rows;
-  const answer = await fetch(`${address}${address.includes("?") ? "&" : "?"}ids=${ids.join(",")}`);
+  const answer = await fetch(`${address}${address.includes("?") ? "&" : "?"}ids=${asked}`);
   if (answer.ok) show(await answer.text(), ids);
 }
 

@@ -1,5 +1,6 @@
 """Every form of the desk with missing, wrong, huge, foreign and hostile values: a clear 4xx, nothing lost, no 5xx."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -203,6 +204,20 @@ async def test_ids_that_are_none_and_far_too_many_are_refused(world: World) -> N
     assert (await browser.get("/queue/rows")).status_code == 422
     assert (await browser.get("/queue/rows?ids=" + ",".join(str(uuid4()) for _ in range(26)))).status_code == 422
     assert (await browser.get(f"/queue/rows?ids={uuid4()}")).status_code == 200
+    assert (await browser.get(f"/queue/rows?ids={uuid4()}.7,{uuid4()}.<script>")).status_code == 200
+
+
+async def test_pages_that_ask_for_the_same_change_share_one_reading_and_see_only_their_own(world: World) -> None:
+    request = await a_request(world)
+    ana, ben, bea = [await at_the_desk(world, name) for name in ("ana", "ben", "bea")]
+    claimed = await ana.post(f"/requests/{request['request_id']}/claim", data={"version": str(request["version"])})
+    assert claimed.status_code == 303
+    asked = f"/queue/rows?ids={request['request_id']}.{request['version'] + 1}"
+    pages = await asyncio.gather(*(who.get(asked) for who in (ana, ben, bea) for _ in range(20)))
+    shown = [page.text for page in pages]
+    assert all("You, 15 min left" in text for text in shown[:20])
+    assert all("Ana Example, 15 min left" in text for text in shown[20:40])
+    assert {text.strip() for text in shown[40:]} == {""}
 
 
 async def test_huge_forms_other_kinds_and_wrong_bytes_are_refused(world: World) -> None:
