@@ -70,3 +70,22 @@ async def test_every_page_is_clean_and_fits(
     await first_request(page)
     await page.goto(f"{page.url}/household-sheet")
     await look("household-sheet")
+
+
+async def test_paper_shows_the_work_and_no_controls(serve: Serve, page: Page, screenshots: Screenshots) -> None:
+    desk = await a_desk(serve)
+    await desk.sign_in(page, "ana", "/queue")
+    await page.emulate_media(media="print")
+    for name, path in (
+        ("queue", "/queue"),
+        ("day", "/day"),
+        ("household-sheet", f"{await first_address(page)}/household-sheet"),
+    ):
+        await page.goto(desk.address + path)
+        assert await page.locator("button:visible, nav:visible, input:visible").count() == 0, name
+        await screenshots(page, f"desk-paper-{name}")
+
+
+async def first_address(page: Page) -> str:
+    """The path of the first line's request."""
+    return str(await page.locator(".line-why").first.get_attribute("href"))
