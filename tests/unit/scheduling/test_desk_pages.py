@@ -22,8 +22,6 @@ from services.scheduling.store.queue import Cursor, Row, View
 HERE = ZoneInfo("America/New_York")
 FRIDAY = date(2026, 11, 20)
 SCHOOL_DAYS = [day for day in (date(2026, 11, 2) + timedelta(days=n) for n in range(28)) if day.weekday() < 5]
-    date(2026, 11, 2) + timedelta(days=n) for n in range(28) if (date(2026, 11, 2) + timedelta(days=n)).weekday() < 5
-]
 
 
 def row(**fields: Any) -> Row:
