@@ -14,6 +14,8 @@ from services.runtime.database import Connection
 
 Lines = list[dict[str, Any]]
 
+LONGEST_SECONDS = 120
+
 # When each household first came to each step, in the order of measures.STEPS. Whoever reached a step has reached all
 # before it: an agreement on the doorstep is one of a household that was contacted.
 _HOUSEHOLDS = """
@@ -289,5 +291,6 @@ async def newest_event_at(connection: Connection) -> datetime | None:
 
 async def lines_of(connection: Connection, statement: str, *parameters: Any) -> Lines:
     """This will run a query and give its rows as plain mappings."""
-    rows: list[asyncpg.Record] = await connection.fetch(statement, *parameters)
+    # The server's own limit is the one that counts: short for a page, longer where a release says so.
+    rows: list[asyncpg.Record] = await connection.fetch(statement, *parameters, timeout=LONGEST_SECONDS)
     return [dict(row) for row in rows]
