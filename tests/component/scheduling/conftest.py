@@ -15,9 +15,7 @@ FIFTY = {f"person-{number:02}": declared(f"person-{number:02}", "scheduler", ("h
 
 
 @pytest_asyncio.fixture
-async def world(
-    service_database: Callable[[str], Awaitable["asyncpg.Pool[asyncpg.Record]"]], tmp_path: Path
-) -> Any:
+async def world(service_database: Callable[[str], Awaitable["asyncpg.Pool[asyncpg.Record]"]], tmp_path: Path) -> Any:
     """Scheduling, empty. Ana of Hartford acts where nobody else is named."""
     world = World(await service_database("scheduling"), service, people(tmp_path, **FIFTY))
     yield world
