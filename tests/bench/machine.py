@@ -16,6 +16,7 @@ import psutil
 from deploy.local import Part, Process, free_port, provision, start_broker, start_database, start_service
 from deploy.local.machine import checkout
 from services.runtime.migrate import migrate
+from tests.people import people_file
 
 _numbers = itertools.count(1)
 
@@ -27,6 +28,7 @@ class Ground:
         self.folder = folder
         self.broker: Part = start_broker(folder / "kafka", quick_start=False)
         self.database: Part = start_database(folder / "postgres", durable=True)
+        self.people_file = people_file(folder)
         self.districts_file = folder / "districts.json"
         self.districts_file.write_text(
             json.dumps(
@@ -66,7 +68,10 @@ class Ground:
             database_url=database_url,
             port=free_port(),
             folder=self.folder / f"{service}-{next(_numbers)}",
-            env={"LEAP_DISTRICTS_FILE": str(self.districts_file)} if service == "ingest" else {},
+            env={
+                "LEAP_PEOPLE_FILE": str(self.people_file),
+                **({"LEAP_DISTRICTS_FILE": str(self.districts_file)} if service == "ingest" else {}),
+            },
         )
 
     def stop(self) -> None:
@@ -93,6 +98,23 @@ def server_cpu_seconds(pid: int | None) -> float:
         except psutil.NoSuchProcess:
             continue
     return seconds
+
+
+def server_cpu_by_service(pid: int | None, services: Iterable[str]) -> dict[str, float]:
+    """This will split a PostgreSQL server's CPU time by the service whose role its processes serve.
+
+    What serves none (WAL writer, checkpointer, autovacuum, whoever watches) is "PostgreSQL itself".
+    """
+    used = dict.fromkeys((*(f"PostgreSQL for {service}" for service in services), "PostgreSQL itself"), 0.0)
+    for process in [] if pid is None else psutil.Process(pid).children(recursive=True):
+        try:
+            title = " ".join(process.cmdline())
+            seconds = _own_seconds(process)
+        except psutil.NoSuchProcess:
+            continue
+        served = next((name for name in services if f"postgres: {name}_" in title), None)
+        used[f"PostgreSQL for {served}" if served else "PostgreSQL itself"] += seconds
+    return used
 
 
 def peak_megabytes(pid: int | None) -> float:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import quantiles
@@ -17,8 +17,9 @@ from deploy.local import Process, create_topics
 from services.ingest.pseudonyms import Pseudonyms
 from services.runtime.database import Connection
 from services.runtime.outbox import Message, Publisher
+from tests.bench import profile
 from tests.bench.load import landing_mark
-from tests.bench.machine import Ground, peak_megabytes
+from tests.bench.machine import Ground, cpu_seconds, peak_megabytes, server_cpu_by_service
 
 SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 STEADY_MARKS_PER_SECOND = 171
@@ -130,6 +131,11 @@ def _is_absent_today(nth: int) -> bool:
     return nth % 7 == 0
 
 
+_LANDED = "SELECT sum(records)::bigint FROM landed_count"
+_APPLIED = "SELECT sum(applied + duplicate)::bigint FROM mark_count"
+_REQUESTED = "SELECT count(*) FROM request WHERE stage <> 'closed'"
+
+
 async def measure(ground: Ground, day: StateDay) -> dict[str, Any]:
     """This will run both measurements on the same running services and give the figures."""
     await create_topics(ground.broker.address, day.districts)
@@ -145,12 +151,23 @@ async def measure(ground: Ground, day: StateDay) -> dict[str, Any]:
         await _land(publisher, {landing_topics(code)[0]: day.yesterday(code) for code in day.districts})
         await _applied(views, enrolled=day.size.students)
 
+        before = cpu_by_part(ground, workers)
         found = await _state_day(publisher, views, day)
+        after = cpu_by_part(ground, workers)
+        found["cpu_seconds"] = {part: after[part] - before[part] for part in after}
+        print(profile.table(found), flush=True)
         found |= await _steady_stream(publisher, views["scheduling"], ground, day)
         found["peak_megabytes"] = {name: peak_megabytes(worker.pid) for name, worker in workers.items()}
         return found
     finally:
         await _end(publisher, workers, views)
+
+
+def cpu_by_part(ground: Ground, workers: Mapping[str, Process]) -> dict[str, float]:
+    """This will give the CPU seconds that each part has used so far; the sending districts are this process."""
+    used = {name: cpu_seconds(worker.pid) for name, worker in workers.items()}
+    used |= server_cpu_by_service(ground.database.pid, workers)
+    return used | {"Kafka": cpu_seconds(ground.broker.pid), "the districts, sending": time.process_time()}
 
 
 async def _state_day(publisher: Publisher, views: Mapping[str, Connection], day: StateDay) -> dict[str, Any]:
@@ -159,15 +176,36 @@ async def _state_day(publisher: Publisher, views: Mapping[str, Connection], day:
     households = day.flagged_households()
 
     began = time.perf_counter()
+    hops: dict[str, float] = {}
+
+    async def arrived(hop: str, look: Callable[[], Awaitable[Any]], expected: Any) -> None:
+        await _until(look, expected, hop)
+        hops[hop] = time.perf_counter() - began
+
+    def counted(service: str, query: str) -> Callable[[], Awaitable[int]]:
+        async def look() -> int:
+            return int(await views[service].fetchval(query) or 0)
+
+        return look
+
+    landed_before = await counted("ingest", _LANDED)()
+    applied_before = await counted("flagging", _APPLIED)()
+    watching = asyncio.gather(
+        arrived("accepted by ingest", counted("ingest", _LANDED), landed_before + sent),
+        arrived("applied by flagging", counted("flagging", _APPLIED), applied_before + day.size.students),
+        arrived("requested by scheduling", counted("scheduling", _REQUESTED), households),
+        arrived("in the report", lambda: _reported(views["reporting"]), (day.size.students, households, households)),
+    )
     await _land(publisher, landings)
-    landed = time.perf_counter() - began
-    await _until(lambda: _reported(views["reporting"]), (day.size.students, households, households), "the report")
-    seconds = time.perf_counter() - began
+    landed = hops["landed"] = time.perf_counter() - began
+    await watching
+    seconds = hops["in the report"]
     print(f"a state's day: {sent:,} records landed in {landed:.1f} s, in the report after {seconds:.1f} s", flush=True)
     return {
         "marks": day.size.students,
         "districts": day.size.districts,
         "landing_seconds": landed,
+        "hops": dict(sorted(hops.items(), key=lambda hop: hop[1])),
         "seconds": seconds,
         "not_conserved": await _not_conserved(views, day, households=households),
     }
@@ -282,7 +320,7 @@ async def _not_conserved(views: Mapping[str, Connection], day: StateDay, *, hous
     return wrong
 
 
-async def _until(look: Any, expected: Any, what: str, *, poll_seconds: float = 0.05) -> None:
+async def _until(look: Any, expected: Any, what: str, *, poll_seconds: float = 0.25) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while (seen := await look()) != expected:
         if time.monotonic() > deadline:
