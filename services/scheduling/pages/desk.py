@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import date, datetime, time
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from babel.dates import format_date, format_datetime, format_skeleton, format_time
@@ -83,7 +84,7 @@ class Desk:
                 "name_of": self.name_of,
                 "month_name": lambda day: format_skeleton("yMMM", day, locale=language.locale),
                 "shortcuts": request.cookies.get(SHORTCUTS_COOKIE) != "off",
-                "Stage": visits.Stage,
+                "queue_address": _queue_before(request),
                 **(values or {}),
             },
             status,
@@ -118,6 +119,14 @@ class Desk:
         if isinstance(value, date):
             return format_date(value, "medium", locale=language.locale)
         return format_time(value, "short", locale=language.locale) if isinstance(value, time) else value
+
+
+def _queue_before(request: Request) -> str:
+    """The view of the queue from which the person came, so that the way back leads to it; else the whole queue."""
+    came_from = urlsplit(request.headers.get("referer", "")[:2000])
+    if came_from.path == "/queue" and came_from.netloc == request.headers.get("host"):
+        return f"/queue?{came_from.query}" if came_from.query else "/queue"
+    return "/queue"
 
 
 def request_id_of(text: str) -> UUID:

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewPage, Serve
+from tests.browser.looking import Screenshots
 from tests.browser.site import Site
 from tests.component.scheduling.waiting import register, today, waiting_families
 
@@ -81,7 +82,7 @@ async def test_ben_takes_over_from_ana_with_a_reason(serve: Serve, new_page: New
 
 
 async def test_a_stale_form_shows_both_values_and_keeps_what_was_typed(
-    serve: Serve, new_page: NewPage, either_page: Page
+    serve: Serve, new_page: NewPage, either_page: Page, screenshots: Screenshots
 ) -> None:
     desk, page = await a_desk(serve), either_page
     await desk.sign_in(page, "ana", "/queue")
@@ -100,6 +101,7 @@ async def test_a_stale_form_shows_both_values_and_keeps_what_was_typed(
     conflict = page.locator(".conflict")
     await expect(conflict).to_contain_text("Letter: Not reached")
     await expect(conflict).to_contain_text("Text message: Later")
+    await screenshots(page, "desk-conflict")
     await expect(page.get_by_label("Text message")).to_be_checked()
     await expect(page.get_by_label("Later: ask again on")).to_have_value(later)
     await page.locator("button[name=answer][value=later]").click()
@@ -128,6 +130,10 @@ async def test_views_stand_in_the_address_and_names_never_do(serve: Serve, eithe
     assert "language=pl" in page.url
     assert "interpreter=yes" in page.url
     await expect(page.locator(".line")).to_have_count(1)
+    view = page.url
+    await open_first(page)
+    await page.get_by_role("link", name="Back to the queue").click()
+    assert page.url == view
 
     await page.get_by_role("searchbox").fill("Wisniewski")
     await page.get_by_role("button", name="Find").click()
