@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from services.runtime.testing import served
 from tests import people
@@ -29,6 +29,8 @@ from tests.conftest import ServiceDatabase
 Serve = Callable[[str], Awaitable[Site]]
 NewPage = Callable[..., Awaitable[Page]]
 
+# A machine that does much else is slow, and slow is no failure.
+PATIENCE_MS = 20_000
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -44,6 +46,7 @@ async def chromium() -> AsyncIterator[Browser]:
     program = chromium_program()
     if program is None:
         pytest.skip("not proved here: there is no Chromium; on Debian `apt-get install chromium` brings it")
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
         yield browser
@@ -66,7 +69,7 @@ async def new_page(chromium: Browser) -> AsyncIterator[NewPage]:
             contexts.push_async_callback(context.close)
             page = await context.new_page()
             complaints_of(page, complaints)
-            page.set_default_timeout(15_000)
+            page.set_default_timeout(PATIENCE_MS)
             return page
 
         yield make
