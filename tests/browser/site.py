@@ -44,6 +44,24 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
         await task
 
 
+async def sign_in(page: Page, address: str, name: str, path: str = "/") -> None:
+    """This will sign in at the address as the person, typing and clicking, and stand on the page asked for."""
+    await page.goto(f"{address}{path}")
+    await page.locator("input[name=name]").fill(name)
+    await page.locator("input[name=key]").fill(people.key_of(name))
+    await page.locator("main form button").click()
+    await page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+async def sign_in(page: Page, address: str, name: str, path: str = "/") -> None:
+    """This will sign in as one of the tests' people, typing and clicking, and stand on the page asked for."""
+    await page.goto(f"{address}{path}")
+    await page.locator("input[name=name]").fill(name)
+    await page.locator("input[name=key]").fill(people.key_of(name))
+    await page.locator("main form button").click()
+    await page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
 @dataclass
 class Site:
     """A service as the browser sees it, and its database."""
@@ -61,12 +79,8 @@ class Site:
         await deliver(self.pool, subscription, records)
 
     async def sign_in(self, page: Page, name: str, path: str = "/") -> None:
-        """This will sign in as the person, typing and clicking, and stand on the page asked for."""
-        await page.goto(f"{self.address}{path}")
-        await page.locator("input[name=name]").fill(name)
-        await page.locator("input[name=key]").fill(people.key_of(name))
-        await page.locator("main form button").click()
-        await page.wait_for_url(lambda url: "/sign-in" not in url)
+        """This will sign in as the person and stand on the page asked for."""
+        await sign_in(page, self.address, name, path)
 
     async def published(self) -> list[str]:
         """This will name the types of the events in the outbox, in their order."""
