@@ -53,15 +53,6 @@ async def sign_in(page: Page, address: str, name: str, path: str = "/") -> None:
     await page.wait_for_url(lambda url: "/sign-in" not in url)
 
 
-async def sign_in(page: Page, address: str, name: str, path: str = "/") -> None:
-    """This will sign in as one of the tests' people, typing and clicking, and stand on the page asked for."""
-    await page.goto(f"{address}{path}")
-    await page.locator("input[name=name]").fill(name)
-    await page.locator("input[name=key]").fill(people.key_of(name))
-    await page.locator("main form button").click()
-    await page.wait_for_url(lambda url: "/sign-in" not in url)
-
-
 @dataclass
 class Site:
     """A service as the browser sees it, and its database."""
