@@ -4,11 +4,9 @@ Five services on a real broker and a real database; everything after the upload 
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,7 +22,7 @@ from tests import people
 from tests.browser.conftest import NewPage
 from tests.browser.site import sign_in
 from tests.browser.visitlog.visits import fill_in
-from tests.pipeline.stack import Stack, eventually, start_stack
+from tests.pipeline.stack import SERVICES, Stack, eventually, start_stack
 
 TUESDAY, THURSDAY, FRIDAY, MONDAY = (date(2026, 10, day) for day in (20, 22, 23, 26))
 PHONE = {"width": 360, "height": 740}
@@ -35,14 +33,10 @@ class Town:
     """Hartford: its services, its clock, and the district office that sends records."""
 
     stack: Stack
-    clock: Path
 
     def it_is(self, day: date, hour: int) -> None:
         """This will move the services' clock."""
-        moment = datetime(day.year, day.month, day.day, hour, tzinfo=LOCAL)
-        moved = self.clock.with_suffix(".new")
-        moved.write_text(str(moment.timestamp() - time.time()))
-        moved.rename(self.clock)
+        self.stack.it_is(datetime(day.year, day.month, day.day, hour, tzinfo=LOCAL))
 
     def address(self, service: str) -> str:
         """Where people find the service."""
@@ -78,11 +72,10 @@ class Town:
 async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
     """All five services, in an October that a test can move."""
     stack = await start_stack(tmp_path_factory.mktemp("story"), (story.DISTRICT,), ())
-    running = Town(stack, stack.folder / "clock")
+    running = Town(stack)
     running.it_is(TUESDAY, 9)
     try:
-        services = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
-        await asyncio.gather(*(stack.start(name, LEAP_CLOCK_FILE=str(running.clock)) for name in services))
+        await asyncio.gather(*(stack.start(name) for name in SERVICES))
         await running.know_the_pair()
         yield running
     finally:

@@ -6,11 +6,12 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from contracts.topics import landing_topics
 from deploy.local import (
@@ -48,6 +49,7 @@ class Stack:
         self.processes: dict[str, Process] = {}
         self._log: AIOKafkaConsumer | None = None
         self.people_file = people.people_file(folder, **_people_of(districts))
+        self.clock_file = folder / "clock"
         self.districts_file = folder / "districts.json"
         self.districts_file.write_text(
             json.dumps(
@@ -67,6 +69,8 @@ class Stack:
         # The broker takes a killed worker's partitions away after this time: the tests wait it out after every kill.
         environment.setdefault("LEAP_KAFKA_SESSION_TIMEOUT_MS", "6000")
         environment["LEAP_PEOPLE_FILE"] = str(self.people_file)
+        if self.clock_file.exists():
+            environment["LEAP_CLOCK_FILE"] = str(self.clock_file)
         if service == "ingest":
             environment["LEAP_DISTRICTS_FILE"] = str(self.districts_file)
         process = start_service(
@@ -80,6 +84,12 @@ class Stack:
         self.processes[name] = process
         await asyncio.to_thread(process.wait_ready)
         return process
+
+    def it_is(self, moment: datetime) -> None:
+        """This will move the clock of the services that start from now on, and of those that run with a moved one."""
+        moved = self.clock_file.with_suffix(".new")
+        moved.write_text(str(moment.timestamp() - time.time()))
+        moved.rename(self.clock_file)
 
     async def land(self, district: str, records: Iterable[dict[str, Any] | bytes], *, roster: bool = False) -> int:
         """This will write records to the district's landing topic, in their order, as the district would."""
@@ -146,20 +156,24 @@ class Stack:
 
     async def read(self, *topics: str) -> list[bytes]:
         """This will read every value of the topics, from their beginning, partition by partition."""
+        return [record.value for record in await self.records(*topics)]
+
+    async def records(self, *topics: str) -> list[ConsumerRecord]:
+        """This will read every record of the topics, from their beginning, partition by partition."""
         ends = await self.ends(topics)
         consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.address, auto_offset_reset="earliest")
         await consumer.start()
         try:
             consumer.assign([TopicPartition(*where) for where in ends])
             await consumer.seek_to_beginning()
-            values: list[bytes] = []
+            found: list[ConsumerRecord] = []
             left = {where for where, end in ends.items() if end}
             while left:
                 for partition, records in (await consumer.getmany(timeout_ms=500)).items():
-                    values += [record.value for record in records]
+                    found += records
                     if records and records[-1].offset + 1 >= ends[(partition.topic, partition.partition)]:
                         left.discard((partition.topic, partition.partition))
-            return values
+            return found
         finally:
             await consumer.stop()
 
