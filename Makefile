@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts bench observe
+.PHONY: help setup check test up down contracts bench observe containers
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka
 
 observe: .venv/checks  ## metrics, boards and alerts, proved with a real Prometheus on the running stack
 	$(BIN)/python -m deploy.observability.prove
+
+containers: .venv/checks  ## images built and compose.yaml run for real, as root on Debian; installs podman
+	$(BIN)/python -m deploy.containers.prove
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later with venv is needed (Debian: python3-venv)." >&2; exit 1; }

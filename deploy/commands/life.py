@@ -30,7 +30,9 @@ SECONDS_PER_DAY = 20.0
 
 def clock_file() -> Path:
     """This will give the file by which the services' clock is moved."""
-    return state.folder() / "clock"
+    folder = state.folder() / "time"  # of its own: in containers the services see nothing else from here
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "clock"
 
 
 def now() -> datetime:

@@ -1,0 +1,135 @@
+"""compose.yaml as it runs on the engine of the proof."""
+
+import json
+import secrets
+import threading
+import time
+from typing import Any
+
+from deploy.containers.engine import Engine
+from deploy.containers.images import BUILT
+from deploy.local.machine import checkout
+from deploy.local.parts import PartFailed, free_port
+
+PROJECT = "leap-proof"
+PARTS = ("kafka", "postgres")
+SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
+WATCHERS = ("prometheus", "alertmanager")
+LASTING = (*PARTS, *SERVICES, *WATCHERS)
+"""What keeps running. Grafana is the one that is left out: it can be built of nothing that is to be had here."""
+
+_PORTS = ("INGEST", "SCHEDULING", "VISITLOG", "REPORTING", "PROMETHEUS", "ALERTMANAGER")
+
+
+class Composed:
+    """The running project: started and asked through docker-compose, looked into through the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._files = ("-f", str(checkout() / "deploy" / "compose.yaml"), "-p", PROJECT)
+        self._variables = {
+            **BUILT,
+            **{f"{name}_PORT": str(free_port()) for name in _PORTS},
+            "POSTGRES_PASSWORD": secrets.token_hex(16),
+            "GRAFANA_PASSWORD": secrets.token_hex(16),
+        }
+        self._stopping = threading.Event()
+        self._looking = threading.Thread(target=self._look, daemon=True)
+
+    def compose(self, *words: str) -> str:
+        """This will run docker-compose on the project."""
+        return self._engine.compose(*self._files, *words, variables=self._variables)
+
+    def up(self) -> None:
+        """This will start everything, jobs first, and return when all that lasts is healthy."""
+        self._looking.start()
+        self.compose("up", "-d", "--no-build", *LASTING)
+        self.wait_healthy()
+
+    def down(self) -> None:
+        """This will remove containers, network and volumes."""
+        self._stopping.set()
+        self.compose("--profile", "tools", "down", "--volumes", "--remove-orphans", "--timeout", "15")
+
+    def name_of(self, service: str) -> str:
+        """This will give the container's name."""
+        return f"{PROJECT}_{service}_1"
+
+    def healthy(self, service: str) -> bool:
+        """This will run the container's own health check once."""
+        return self._engine.succeeds("healthcheck", "run", self.name_of(service))
+
+    def wait_healthy(self, *services: str, seconds: float = 120) -> None:
+        """This will return when these, or all, are healthy; raises PartFailed with the end of a log."""
+        deadline = time.monotonic() + seconds
+        for service in services or LASTING:
+            while not self.healthy(service):
+                if time.monotonic() > deadline:
+                    said = self._engine.run("logs", "--tail", "15", self.name_of(service))
+                    raise PartFailed(f"{service} is not healthy after {seconds:.0f} s:\n{said}")
+                time.sleep(0.2)
+
+    def stop(self, service: str) -> tuple[float, int]:
+        """This will stop one container as its own grace says, and give the seconds and the exit code."""
+        began = time.monotonic()
+        self.compose("stop", service)
+        took = time.monotonic() - began
+        return took, int(self._engine.inspect(self.name_of(service))["State"]["ExitCode"])
+
+    def start(self, service: str) -> None:
+        """This will start a stopped container again."""
+        self.compose("start", service)
+        self.wait_healthy(service)
+
+    def status(self) -> dict[str, Any]:
+        """This will give the figures of `leap status`, measured in the project's own network."""
+        found: dict[str, Any] = json.loads(self.inside("python", "-m", "deploy.cli", "status", "--json", well=(0, 1)))
+        return found
+
+    def inside(self, *command: str, well: tuple[int, ...] = (0,)) -> str:
+        """This will run a command in the operator's container and return what it prints."""
+        said = self._run_tool(*command)
+        text, _, code = said.rpartition("exit code ")
+        if int(code) not in well:
+            raise PartFailed(f"{' '.join(command[:4])} ended with {code.strip()}:\n{text[-2000:]}")
+        return text
+
+    def begin(self, *command: str) -> str:
+        """This will start a command in a container of the operator's and return the container's name."""
+        name = f"{PROJECT}_tool_{secrets.token_hex(3)}"
+        self.compose("run", "-d", "--name", name, "--entrypoint", command[0], "leap", *command[1:])
+        return name
+
+    def ended(self, container: str) -> int | None:
+        """This will give a container's exit code, None while it runs."""
+        state = self._engine.inspect(container)["State"]
+        return int(state["ExitCode"]) if state["Status"] == "exited" else None
+
+    def said(self, container: str) -> str:
+        """This will give what a container printed."""
+        return self._engine.run("logs", container)
+
+    def privileges(self, service: str) -> dict[str, str]:
+        """This will read, inside, what the kernel says of the container's first process: user, capabilities."""
+        status = self._engine.run("exec", self.name_of(service), "cat", "/proc/1/status")
+        return {name: words.strip() for name, _, words in (line.partition(":") for line in status.splitlines())}
+
+    def can_write(self, service: str, path: str) -> bool:
+        """This will try to make a file inside."""
+        return self._engine.succeeds("exec", self.name_of(service), "touch", path)
+
+    def _run_tool(self, *command: str) -> str:
+        name = self.begin(*command)
+        try:
+            self._engine.run("wait", name)
+            # Only what went to standard output: a client's warnings would spoil the JSON.
+            return f"{self.said(name)}exit code {self.ended(name)}"
+        finally:
+            self._engine.run("rm", "-f", name)
+
+    def _look(self) -> None:
+        # Podman looks after nobody's health by itself where no systemd runs; compose waits for what it finds.
+        while not self._stopping.wait(1.0):
+            for service in LASTING:
+                if not self._stopping.is_set():
+                    self.healthy(service)

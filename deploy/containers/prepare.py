@@ -1,0 +1,93 @@
+"""The job before the services: roles and schemas, topics, and what each service alone may know. May run again.
+
+`python -m deploy.containers.prepare`, with LEAP_KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (an administrator's). Each
+service migrates its own schema when it starts, behind a lock.
+"""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+from aiokafka.errors import KafkaError
+
+from deploy.commands import districts, people
+from deploy.commands.state import State
+from deploy.local import SERVICES, create_topics, provision
+from deploy.local.parts import Given
+
+T = TypeVar("T")
+
+HTTP_PORT = 8000
+RETRY_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
+KNOWN = Path("/run/leap")
+"""A volume for each service, so that none can read another's login."""
+
+
+def main() -> None:
+    """This will leave everything as the services need it to start."""
+    bootstrap, admin_url = os.environ["LEAP_KAFKA_BOOTSTRAP_SERVERS"], os.environ["DATABASE_URL"]
+    # Districts and people of your own go into these volumes before; what is there already stays.
+    _keep_or_copy(districts.districts_file(), KNOWN / "districts" / "districts.json")
+    _keep_or_copy(people.people_file(), KNOWN / "people" / "people.json")
+    _patiently(lambda: create_topics(bootstrap, districts.codes()))
+    for service in SERVICES:
+        _give_login(admin_url, service)
+    # For `leap status` and its like, run in the same network.
+    State(
+        broker=Given(bootstrap).describe(),
+        database=Given(admin_url).describe(),
+        services={name: Given(f"http://{name}:{HTTP_PORT}").describe() for name in SERVICES},
+    ).save()
+    print(f"prepared: {len(districts.codes())} districts, {len(SERVICES)} services")
+
+
+def _give_login(admin_url: str, service: str) -> None:
+    """Lay out the service's role and schema; a login that still opens stays."""
+    login = KNOWN / service / "database-url"
+    # A new password would shut out the service that runs with the old one.
+    if not (login.exists() and _patiently(lambda: _opens(login.read_text()))):
+        given = _patiently(lambda: provision(admin_url, [service]))
+        _write(login, given[service])
+
+
+async def _opens(login: str) -> bool:
+    try:
+        connection = await asyncpg.connect(login)
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        return False
+    await connection.close()
+    return True
+
+
+def _patiently(ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    # Healthy is what listens; it may still be starting up behind that.
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return asyncio.run(ask())
+        except (OSError, KafkaError, asyncpg.CannotConnectNowError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+
+
+def _keep_or_copy(source: Path, target: Path) -> None:
+    if not target.exists():
+        shutil.copyfile(source, target)
+        target.chmod(0o600)
+
+
+def _write(path: Path, text: str) -> None:
+    arriving = path.with_suffix(".new")
+    with os.fdopen(os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    arriving.rename(path)
+
+
+if __name__ == "__main__":
+    main()

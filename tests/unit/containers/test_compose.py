@@ -1,0 +1,113 @@
+"""The files of the containers, read: what a wrong line would cost is only seen where an engine runs them."""
+
+import importlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.observability.prometheus import PORT_IN_A_CONTAINER
+from services.runtime.settings import PREFIX, Settings
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SIMULATED = yaml.safe_load((DEPLOY / "compose.simulated.yaml").read_text())
+CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"] | {"simulated": SIMULATED["services"]["simulated"]}
+OURS = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
+JOBS = ("prepare", "leap", "simulated")
+
+
+def unconfined(name: str, container: dict[str, Any]) -> list[str]:
+    """This will say what a container may do that none here needs."""
+    complaints = []
+    if container.get("read_only") is not True:
+        complaints.append(f"{name}: can write its own root")
+    if container.get("cap_drop") != ["ALL"] or container.get("cap_add"):
+        complaints.append(f"{name}: keeps capabilities")
+    if "no-new-privileges:true" not in container.get("security_opt", []) or container.get("privileged"):
+        complaints.append(f"{name}: may gain privileges")
+    if not re.match(r"[1-9]\d*(:\d+)?$", str(container.get("user", ""))):
+        complaints.append(f"{name}: may be root")
+    if not re.match(r"(1[0-5]|[1-9])s$", str(container.get("stop_grace_period", ""))):
+        complaints.append(f"{name}: may take longer than 15 s to stop")
+    if any(not port.startswith("127.0.0.1:") for port in container.get("ports", [])):
+        complaints.append(f"{name}: is open to the network")
+    return complaints
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_container_may_do_nothing_it_does_not_need(name: str) -> None:
+    assert unconfined(name, CONTAINERS[name]) == []
+
+
+def test_a_container_with_everything_allowed_is_found() -> None:
+    allowed = {"privileged": True, "cap_add": ["SYS_ADMIN"], "user": "0:0", "ports": ["80:80"]}
+    assert len(unconfined("loose", allowed)) == 6
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_what_lasts_has_a_health_check_and_a_job_has_none(name: str) -> None:
+    checked = "test" in CONTAINERS[name].get("healthcheck", {})
+    assert checked is (name not in JOBS)
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_every_image_can_be_named_otherwise_and_is_pinned(name: str) -> None:
+    found = re.fullmatch(r"\$\{[A-Z]+_IMAGE:-(?P<image>[\w./-]+):(?P<tag>[\w.-]+)\}", CONTAINERS[name]["image"])
+    assert found, CONTAINERS[name]["image"]
+    ours = found["image"] == "leap"
+    assert ours is (name in (*OURS, *JOBS))
+    assert ours or re.search(r"\d+\.\d+", found["tag"]), "a tag that moves is no pin"
+
+
+@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize("moved", [False, True], ids=["real", "simulated"])
+def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(service: str, moved: bool) -> None:
+    told = dict(CONTAINERS[service]["environment"])
+    if moved:
+        told |= SIMULATED["services"][service]["environment"]
+    settings: type[Settings] = importlib.import_module(f"services.{service}.app").service.settings
+
+    # The address of the database comes from the volume of the service's login.
+    read = settings.from_environment({**told, f"{PREFIX}DATABASE_URL": "postgresql://"})
+
+    assert read.http_port == PORT_IN_A_CONTAINER
+    assert read.people_file is not None
+    assert (read.clock_file is not None) is moved
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_a_service_sees_its_own_login_and_no_other(service: str) -> None:
+    logins = [each for each in CONTAINERS[service]["volumes"] if each.startswith("login-")]
+    assert logins == [f"login-{service}:/run/leap/{service}:ro"]
+    assert "POSTGRES_PASSWORD" not in str(CONTAINERS[service])
+
+
+def test_every_volume_is_declared_and_every_mounted_file_exists() -> None:
+    declared = COMPOSE["volumes"].keys() | SIMULATED["volumes"].keys()
+    for name, container in CONTAINERS.items():
+        for volume in container.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert (DEPLOY / source).exists() if source.startswith(".") else source in declared, f"{name}: {volume}"
+
+
+def test_the_services_run_unprivileged_on_a_base_that_can_be_named() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    assert any(re.fullmatch(r"ARG BASE_IMAGE=\S+:\d+\.\d+\.\d+\S*", line) for line in lines)
+    assert {line for line in lines if line.startswith("FROM")} == {
+        "FROM ${BASE_IMAGE} AS build",
+        "FROM ${BASE_IMAGE}",
+    }
+    assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"]
+    assert all("--require-hashes" in line for line in lines if "pip install" in line)
+    assert any(line.startswith("HEALTHCHECK") for line in lines)
+
+
+@pytest.mark.parametrize("script", ["start", "ready", "answers", "here/start-kafka", "here/start-postgres"])
+def test_a_script_can_be_run(script: str) -> None:
+    path = DEPLOY / "containers" / script
+    assert os.access(path, os.X_OK)
+    assert path.read_text().startswith("#!")
