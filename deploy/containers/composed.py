@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+from deploy.commands import http_client
 from deploy.containers.engine import Engine
 from deploy.containers.images import BUILT
 from deploy.local.machine import checkout
@@ -108,6 +109,17 @@ class Composed:
     def said(self, container: str) -> str:
         """This will give what a container printed."""
         return self._engine.run("logs", container)
+
+    def prepare_again(self) -> int:
+        """This will run the job before the services once more, beside them, and give its exit code."""
+        self.compose("start", "prepare")
+        return int(self._engine.run("wait", self.name_of("prepare")))
+
+    def seen_by_prometheus(self) -> set[str]:
+        """This will name the services that Prometheus reaches, asked as a browser on this machine would."""
+        address = f"http://127.0.0.1:{self._variables['PROMETHEUS_PORT']}"
+        found = http_client.get(address, "/api/v1/query?query=up", {})
+        return {each["metric"]["job"] for each in found["data"]["result"] if each["value"][1] == "1"}
 
     def privileges(self, service: str) -> dict[str, str]:
         """This will read, inside, what the kernel says of the container's first process: user, capabilities."""

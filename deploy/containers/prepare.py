@@ -6,7 +6,6 @@ service migrates its own schema when it starts, behind a lock.
 
 import asyncio
 import os
-import shutil
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 import asyncpg
 from aiokafka.errors import KafkaError
 
-from deploy.commands import districts, people
+from deploy.commands import districts, people, state
 from deploy.commands.state import State
 from deploy.local import SERVICES, create_topics, provision
 from deploy.local.parts import Given
@@ -31,9 +30,9 @@ KNOWN = Path("/run/leap")
 def main() -> None:
     """This will leave everything as the services need it to start."""
     bootstrap, admin_url = os.environ["LEAP_KAFKA_BOOTSTRAP_SERVERS"], os.environ["DATABASE_URL"]
-    # Districts and people of your own go into these volumes before; what is there already stays.
-    _keep_or_copy(districts.districts_file(), KNOWN / "districts" / "districts.json")
-    _keep_or_copy(people.people_file(), KNOWN / "people" / "people.json")
+    # Districts and people of your own go into these volumes before; made-up ones only where there are none.
+    _one_of(KNOWN / "districts" / "districts.json", districts.districts_file)
+    _one_of(KNOWN / "people" / "people.json", people.people_file)
     _patiently(lambda: create_topics(bootstrap, districts.codes()))
     for service in SERVICES:
         _give_login(admin_url, service)
@@ -76,10 +75,12 @@ def _patiently(ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
             time.sleep(RETRY_SECONDS)
 
 
-def _keep_or_copy(source: Path, target: Path) -> None:
-    if not target.exists():
-        shutil.copyfile(source, target)
-        target.chmod(0o600)
+def _one_of(given: Path, made_up: Callable[[], Path]) -> None:
+    """Leave the same file with the services and with the operator, what was given before what is made up."""
+    if given.exists():
+        _write(state.folder() / given.name, given.read_text())
+    else:
+        _write(given, made_up().read_text())
 
 
 def _write(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from deploy.containers import images
 from deploy.containers.composed import LASTING, PARTS, SERVICES, WATCHERS, Composed
 from deploy.containers.engine import Engine, engine
 from deploy.local.machine import checkout
-from deploy.local.parts import PartFailed, PartMissing
+from deploy.local.parts import PartFailed, PartMissing, wait_until
 
 WELL, NOT_WELL, MISSING = 0, 1, 4
 STOP_SECONDS = 15.0
@@ -67,7 +67,11 @@ def _run_composed(made: Engine) -> None:
         with _step(f"{len(LASTING)} containers read-only, unprivileged, without capabilities"):
             for service in LASTING:
                 _confined(composed, service)
+        with _step("topics, roles and schemas laid out a second time: every login stays"):
+            _require(composed.prepare_again() == 0, "the second preparation failed")
         _stopped_while_sending(composed)
+        with _step("Prometheus reaches every service"):
+            wait_until(lambda: composed.seen_by_prometheus() == set(SERVICES), seconds=60, what="Prometheus")
         for service in (*WATCHERS, *SERVICES, *PARTS):
             _stop(composed, service)
     finally:
@@ -152,7 +156,14 @@ def _run_tests(made: Engine) -> None:
             env={**os.environ, **made.environment, **images.BUILT},
             check=False,
         )
+    # Where the engine had not answered, the tests would have run on processes and have passed all the same.
+    used = made.run("ps", "-a", "--filter", "label=org.testcontainers=true", "--format", "{{.ID}} {{.Image}}").split()
+    containers, of_images = used[0::2], set(used[1::2])
+    if containers:
+        made.run("rm", "-f", "-v", *containers)
     _require(finished.returncode == 0, "the pipeline tests failed on containers")
+    for name in ("KAFKA_IMAGE", "POSTGRES_IMAGE"):
+        _require(f"{images.BUILT[name]}:latest" in of_images, f"the pipeline tests never started {images.BUILT[name]}")
 
 
 @contextmanager
