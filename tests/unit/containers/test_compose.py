@@ -54,6 +54,11 @@ def test_what_lasts_has_a_health_check_and_a_job_has_none(name: str) -> None:
     assert checked is (name not in JOBS)
 
 
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_hears_that_it_is_to_stop(name: str) -> None:
+    assert CONTAINERS[name]["init"] is True
+
+
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_image_can_be_named_otherwise_and_is_pinned(name: str) -> None:
     found = re.fullmatch(r"\$\{[A-Z]+_IMAGE:-(?P<image>[\w./-]+):(?P<tag>[\w.-]+)\}", CONTAINERS[name]["image"])
