@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ def clock_file() -> Path:
 def now() -> datetime:
     """This will give the services' time of day: the real one, or where the simulated state has come to."""
     moved = clock_file()
-    return datetime.now(LOCAL) + timedelta(seconds=float(moved.read_text()) if moved.exists() else 0.0)
+    offset = float(moved.read_text()) if moved.exists() else 0.0
+    return datetime.fromtimestamp(time.time() + offset, LOCAL)  # never local time plus seconds: an hour may lie between
 
 
 def today() -> date:
