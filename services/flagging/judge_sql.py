@@ -2,6 +2,32 @@
 
 from services.flagging.changes_sql import RULE
 
+# Subqueries, not functions: PostgreSQL would start each of them anew for every flag, at ten times the price.
+_PLACES = "generate_series(strpos(({days})::text, '1') - 1, 366 - strpos(reverse(({days})::text), '1'))"
+
+
+def dates_of(days: str, school_year: str) -> str:
+    """This will write a subquery for the dates of a bitmap, oldest first, as a JSON list."""
+    return f"""(
+        SELECT coalesce(json_agg(first_day_of({school_year}) + n ORDER BY n), '[]'::json)
+        FROM {_PLACES.format(days=days)} AS n WHERE {days} <> no_days() AND get_bit({days}, n) = 1)"""
+
+
+def recent_days(counted: str, absent: str) -> str:
+    """This will write a subquery for how it has been going lately, as JSON. The same rule in Python: absence.py."""
+    return f"""(
+        SELECT json_build_object(
+            'last_20_absent', count(*) FILTER (WHERE place <= 20 AND missed),
+            'last_20_counted', count(*) FILTER (WHERE place <= 20),
+            'before_20_absent', count(*) FILTER (WHERE place BETWEEN 21 AND 40 AND missed),
+            'before_20_counted', count(*) FILTER (WHERE place BETWEEN 21 AND 40),
+            'spell', coalesce(min(place) FILTER (WHERE NOT missed), count(*) + 1) - 1)
+        FROM (
+            SELECT get_bit({absent}, n) = 1 AS missed, row_number() OVER (ORDER BY n DESC) AS place
+            FROM {_PLACES.format(days=counted)} AS n WHERE {counted} <> no_days() AND get_bit({counted}, n) = 1
+        ) AS day)"""
+
+
 # Last year's days are read too: a chronic year makes two September absences a warning, so a correction of last year
 # may change this year's flag.
 JUDGE = f"""
@@ -81,8 +107,10 @@ SELECT 'absence-flags', c.student_key::text, event_id, event_type, json_build_ob
     'level', level_name[c.level + 1], 'previous_level', level_name[c.previous_level + 1],
     'days_absent', c.days_absent, 'days_enrolled', c.days_enrolled, 'as_of', c.as_of,
     'policy_version', c.policy_version, 'version', c.version,
-    'absent_days', dates_of(c.absent, c.school_year), 'corrected_days', dates_of(c.corrected, c.school_year),
-    'recent', recent_days(coalesce(v.counted, no_days()), c.absent), 'chronic_last_year', v.chronic_last_year)::text
+    'absent_days', {dates_of("c.absent", "c.school_year")},
+    'corrected_days', {dates_of("c.corrected", "c.school_year")},
+    'recent', {recent_days("coalesce(v.counted, no_days())", "c.absent")},
+    'chronic_last_year', v.chronic_last_year)::text
 FROM crossed c LEFT JOIN verdict v USING (student_key, school_year)
 CROSS JOIN LATERAL (
     -- The same crossing has the same identity, whoever publishes it.

@@ -8,6 +8,7 @@ import pytest
 
 from services.flagging import absence
 from services.flagging.absence import Level, Policy
+from services.flagging.judge_sql import dates_of, recent_days
 from services.runtime.outbox import partition_of
 from tests.component.flagging.builders import student
 from tests.conftest import ServiceDatabase
@@ -54,14 +55,15 @@ async def test_recent_days_and_dates_in_sql_are_those_in_python(service_database
         counted = sum(1 << n for n in draw.sample(range(366), draw.choice([1, 12, 20, 21, 40, 41, 180])))
         cases.append((counted, counted & sum(1 << n for n in range(366) if draw.random() < draw.choice([0.1, 0.9]))))
     rows = await pool.fetch(
-        "SELECT recent_days(c::bit(366), a::bit(366)) AS recent, dates_of(a::bit(366), 2026) AS dates"
-        " FROM unnest($1::text[], $2::text[]) AS t (c, a)",
+        f"SELECT {recent_days('c', 'a')} AS recent, {dates_of('a', '2026')} AS dates"
+        " FROM (SELECT c::bit(366), a::bit(366) FROM unnest($1::text[], $2::text[]) AS t (c, a)) AS days",
         [_text(counted) for counted, _ in cases],
         [_text(absent) for _, absent in cases],
     )
     for (counted, absent), row in zip(cases, rows, strict=True):
         assert json.loads(row["recent"]) == absence.recent_days(counted=counted, absent=absent)
-        assert row["dates"] == [date(2026, 7, 1) + timedelta(days=n) for n in range(366) if absent >> n & 1]
+        dates = [date(2026, 7, 1) + timedelta(days=n) for n in range(366) if absent >> n & 1]
+        assert json.loads(row["dates"]) == [day.isoformat() for day in dates]
 
 
 async def test_school_years_days_and_ranges_agree(service_database: ServiceDatabase) -> None:
