@@ -134,7 +134,12 @@ def _live(screen: Screen, found: State, demonstration: Demonstration) -> None:
         seconds_per_day=life.SECONDS_PER_DAY if demonstration.goes_on else 0,
     )
     found.life = process.describe()
-    found.demo = {"scale": demonstration.scale, "seed": demonstration.seed, "until": demonstration.until.isoformat()}
+    found.demo = {
+        "scale": demonstration.scale,
+        "seed": demonstration.seed,
+        "until": demonstration.until.isoformat(),
+        "goes_on": demonstration.goes_on,
+    }
     found.save()
     told: dict[str, Any] = {}
     with screen.bar("the school year is replayed", total=100, unit="%") as bar:
@@ -178,7 +183,7 @@ def _show(screen: Screen, found: State) -> None:
         screen.say(f"  {name.title():18}  {each['address']}")
     screen.say(f"  Kafka               {found.bootstrap()}")
     screen.say()
-    if found.life is not None and part_from(found.life).is_running():
+    if found.demo and found.demo.get("goes_on") and found.life is not None and part_from(found.life).is_running():
         screen.say(f"  The state lives on: a school day every {life.SECONDS_PER_DAY:.0f} s, see the desk move.")
         screen.say()
     screen.say("Try:  leap story                 two guided minutes, from three absences to a line in the report")
