@@ -76,7 +76,7 @@ class Consumption:
         self._backoff_seconds = FIRST_BACKOFF_SECONDS
         self._holes: set[Hole] = set()
         self._applying: asyncio.Task[bool] | None = None
-        self._rewound: dict[TopicPartition, int] = {}  # where the batch being applied began
+        self._rewound: dict[TopicPartition, int] = {}  # where the last batch that failed began
         self._broker = KafkaBroker(
             settings.kafka_bootstrap_servers,
             metadata_max_age_ms=settings.kafka_metadata_max_age_ms,
@@ -148,8 +148,7 @@ class Consumption:
         try:
             await self._take(message.raw_message)
         except Exception as error:
-            log.error("batch ended in an unforeseen way", group=self.subscription.group, **telemetry.where(error))
-            self._give_up(f"{self.subscription.group}: {type(error).__name__}")
+            self._give_up_after(error)
 
     async def _take(self, records: tuple[ConsumerRecord, ...]) -> None:
         crash_point("after_poll")
@@ -168,31 +167,33 @@ class Consumption:
         try:
             return await self._applied(records, decoded)
         except Exception as error:
-            log.error("batch ended in an unforeseen way", group=self.subscription.group, **telemetry.where(error))
-            self._give_up(f"{self.subscription.group}: {type(error).__name__}")
+            self._rewind(records)
+            self._give_up_after(error)
             return False
+
+    def _give_up_after(self, error: Exception) -> None:
+        log.error("batch ended in an unforeseen way", group=self.subscription.group, **telemetry.where(error))
+        self._give_up(f"{self.subscription.group}: {type(error).__name__}")
 
     async def _applied(self, records: tuple[ConsumerRecord, ...], decoded: Decoded) -> bool:
         """Whether the records took effect; if not, the consumer stands again where they began."""
         group = self.subscription.group
-        self._rewound = _starts(records)
         started = time.perf_counter()
         try:
             outcome = await apply_batch(self._pool, self._publisher, self.subscription, records, self._holes, decoded)
         except HoleFound as found:
             # Accepted when the second read starts at the same record.
             self._holes.update(found.holes)
-            self._rewound |= {hole.partition: hole.expected for hole in found.holes}
-            self._seek_all(self._rewound)
+            self._rewind(records, found.holes)
         except PoisonBurst as burst:
-            self._seek_all(self._rewound)
+            self._rewind(records)
             log.error("too many records can't be applied", group=group, reason=str(burst))
             self._give_up(str(burst))
             await self.stopping.wait()
         except Exception as error:
             if not is_transient(error):
                 raise
-            self._seek_all(self._rewound)
+            self._rewind(records)
             await self._back_off(error)
         else:
             self._backoff_seconds = FIRST_BACKOFF_SECONDS
@@ -239,6 +240,10 @@ class Consumption:
                 await consumer.commit(offsets)
             except (KafkaError, IllegalStateError) as error:
                 log.debug("offsets not committed", group=self.subscription.group, error=type(error).__name__)
+
+    def _rewind(self, records: Iterable[ConsumerRecord], holes: Iterable[Hole] = ()) -> None:
+        self._rewound = _starts(records) | {hole.partition: hole.expected for hole in holes}
+        self._seek_all(self._rewound)
 
     def _seek_all(self, offsets: Mapping[TopicPartition, int]) -> None:
         for partition, offset in offsets.items():
