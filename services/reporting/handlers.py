@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from uuid import uuid5
 
 from aiokafka import ConsumerRecord
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from contracts import events
 from services.reporting import measures
 from services.reporting.store import projections, visits
-from services.runtime.subscription import Delivery, Undecodable
+from services.runtime.subscription import Delivery, read_event
 from services.runtime.transaction import Transaction
 
 _Flag = events.FlagRaised | events.FlagChanged | events.FlagCleared
@@ -41,14 +41,7 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
 
 def decode(record: ConsumerRecord) -> Any:
     """This will read one event. Raises Undecodable with the fields at fault, never their values."""
-    if b"\\u0000" in (record.value or b""):
-        raise Undecodable("nul_character", "text can't hold a NUL character")
-    try:
-        return _EVENTS.validate_json(record.value or b"")
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        detail = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in faults)
-        raise Undecodable("not_an_event", detail[:300]) from None
+    return read_event(_EVENTS, record.value)
 
 
 async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:

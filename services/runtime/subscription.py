@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aiokafka import ConsumerRecord
+from pydantic import TypeAdapter, ValidationError
 
 from services.runtime.transaction import Transaction
 
@@ -16,6 +17,18 @@ class Undecodable(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+
+
+def read_event(model: TypeAdapter[Any], value: bytes | None) -> Any:
+    """This will read one event. Raises Undecodable with the fields at fault, never their values."""
+    if b"\\u0000" in (value or b""):
+        raise Undecodable("nul_character", "text can't hold a NUL character")
+    try:
+        return model.validate_json(value or b"")
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        detail = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in faults)
+        raise Undecodable("not_an_event", detail[:300]) from None
 
 
 class Delivery(NamedTuple):

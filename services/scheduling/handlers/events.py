@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 
 import asyncpg
 from aiokafka import ConsumerRecord
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from contracts import events
 from services.runtime import clock
-from services.runtime.subscription import Delivery, Undecodable
+from services.runtime.subscription import Delivery, Undecodable, read_event
 from services.runtime.transaction import Transaction
 from services.scheduling import visits
 from services.scheduling.handlers.changes import emit
@@ -57,14 +57,7 @@ def decode(record: ConsumerRecord) -> Any:
             return ContactForgotten(UUID((record.key or b"").decode()))
         except ValueError:
             raise Undecodable("tombstone_without_household", "the key of a tombstone must be a household key") from None
-    if b"\\u0000" in (record.value or b""):
-        raise Undecodable("nul_character", "text can't hold a NUL character")
-    try:
-        return _EVENTS.validate_json(record.value or b"")
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        detail = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in faults)
-        raise Undecodable("not_an_event", detail[:300]) from None
+    return read_event(_EVENTS, record.value)
 
 
 async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
