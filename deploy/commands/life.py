@@ -22,6 +22,7 @@ from deploy.demo.replay import districts_named_in
 from deploy.demo.staff import Door, Staff
 from deploy.local.machine import checkout
 from deploy.local.parts import PartFailed, Process
+from services.runtime import clock
 
 POLL_SECONDS = 0.2
 NO_PROGRESS_SECONDS = 180.0
@@ -37,9 +38,7 @@ def clock_file() -> Path:
 
 def now() -> datetime:
     """This will give the services' time of day: the real one, or where the simulated state has come to."""
-    moved = clock_file()
-    offset = float(moved.read_text()) if moved.exists() else 0.0
-    return datetime.fromtimestamp(time.time() + offset, LOCAL)  # never local time plus seconds: an hour may lie between
+    return clock.now_of(clock_file()).astimezone(LOCAL)
 
 
 def today() -> date:

@@ -12,8 +12,8 @@ log = structlog.get_logger(__name__)
 class _Shift:
     """The seconds by which the clock is moved, as the file last said them."""
 
-    def __init__(self) -> None:
-        self.file: Path | None = None
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
         self.seconds = 0.0
         self._seen: tuple[int, int] | None = None
 
@@ -32,7 +32,7 @@ class _Shift:
         return self.seconds
 
 
-_shift = _Shift()
+_shift = _Shift(None)
 
 
 def use(file: Path | None) -> None:
@@ -41,12 +41,20 @@ def use(file: Path | None) -> None:
     For simulated states only. The file is read again when it changes: write a new one and rename it.
     """
     global _shift
-    _shift = _Shift()
-    _shift.file = file
+    _shift = _Shift(file)
     if file is not None:
         log.warning("the clock is moved: this is a simulated state", seconds=_shift.read())
 
 
 def now() -> datetime:
     """This will give the current moment, in UTC. Rules never call it: they are told."""
-    return datetime.fromtimestamp(time.time() + _shift.read(), UTC)
+    return _moved_by(_shift)
+
+
+def now_of(file: Path) -> datetime:
+    """This will give the moment of whoever uses this file, in UTC, without using it."""
+    return _moved_by(_Shift(file))
+
+
+def _moved_by(shift: _Shift) -> datetime:
+    return datetime.fromtimestamp(time.time() + shift.read(), UTC)
