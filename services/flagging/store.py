@@ -1,13 +1,14 @@
 """SQL's front door: batches in, changed students out. Every statement is set-based and safe to repeat."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from services.flagging.arguments import moment_text, transposed
 from services.flagging.changes_sql import SHARE
 from services.flagging.facts import EnrollmentChanged, Mark, RollCompleted, SchoolCalendarChanged
 from services.flagging.judge_sql import JUDGE
@@ -48,7 +49,7 @@ async def apply_marks(connection: asyncpg.Connection, marks: Sequence[Mark], *, 
     `lane` is any partition the caller owns: it keeps the counters of two workers apart.
     """
     payload = msgspec.json.encode(marks).decode()
-    rows = await connection.fetch(APPLY_MARKS, payload, lane, _now())
+    rows = await connection.fetch(APPLY_MARKS, payload, lane, moment_text())
     return [Candidate(*row) for row in rows]
 
 
@@ -96,7 +97,7 @@ async def rebuild(
     connection: asyncpg.Connection, students: Sequence[StudentYear], schools: Sequence[SchoolYear]
 ) -> list[Candidate]:
     """This will set enrolled and counted days anew from stints, calendars, completed rolls and marked days."""
-    rows = await connection.fetch(REBUILD, *_transposed(students, 4), *_transposed(schools, 4))
+    rows = await connection.fetch(REBUILD, *transposed(students, 4), *transposed(schools, 4))
     return [Candidate(*row) for row in rows]
 
 
@@ -105,13 +106,9 @@ async def judge(connection: asyncpg.Connection, candidates: Sequence[Candidate])
     students = [(each.student_key, each.school_year) for each in candidates if each.crossed]
     arrived = [(each.student_key, each.school_year) for each in candidates if each.arrived]
     if arrived:
-        students += [(row[0], row[1]) for row in await connection.fetch(SHARE, *_transposed(arrived, 2))]
+        students += [(row[0], row[1]) for row in await connection.fetch(SHARE, *transposed(arrived, 2))]
     if students:
-        await connection.execute(JUDGE, *_transposed(students, 2), _now())
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        await connection.execute(JUDGE, *transposed(students, 2), moment_text())
 
 
 def _columns(rolls: Sequence[tuple[int, RollCompleted]]) -> tuple[list[int], list[str], list[str], list[date]]:
@@ -121,10 +118,6 @@ def _columns(rolls: Sequence[tuple[int, RollCompleted]]) -> tuple[list[int], lis
         [roll.school for _, roll in rolls],
         [roll.school_day for _, roll in rolls],
     )
-
-
-def _transposed(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
 
 
 def _bits(calendar: SchoolCalendarChanged) -> str:

@@ -1,10 +1,10 @@
 """Publishing school days and student months that closed or were corrected: a timer's work, off the hot path."""
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator
 
 import asyncpg
 
+from services.flagging.arguments import moment_text, transposed
 from services.flagging.tallies_sql import (
     PUBLISH_CLOSED_MONTHS,
     PUBLISH_CORRECTED_MONTHS,
@@ -25,22 +25,18 @@ async def publish_due(connection: asyncpg.Connection) -> bool:
     """
     schools = await connection.fetch(TAKE_SCHOOLS, SCHOOLS_AT_A_TIME)
     students = await connection.fetch(TAKE_STUDENTS, STUDENTS_AT_A_TIME)
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    now = moment_text()
 
     days = [(*row[:4], place) for row in schools for place in _places(row["school_days"])]
     if days:
-        await connection.execute(PUBLISH_SCHOOL_DAYS, *_columns(days), now)
+        await connection.execute(PUBLISH_SCHOOL_DAYS, *transposed(days, 5), now)
     closing = [(*row[:4], row["closing"]) for row in schools if row["closing"] != NO_DAYS]
     if closing:
-        await connection.execute(PUBLISH_CLOSED_MONTHS, *_columns(closing), now)
+        await connection.execute(PUBLISH_CLOSED_MONTHS, *transposed(closing, 5), now)
     if students:
-        await connection.execute(PUBLISH_CORRECTED_MONTHS, *_columns([tuple(row) for row in students]), now)
+        await connection.execute(PUBLISH_CORRECTED_MONTHS, *transposed([tuple(row) for row in students], 4), now)
     return len(schools) == SCHOOLS_AT_A_TIME or len(students) == STUDENTS_AT_A_TIME
 
 
 def _places(days: str) -> Iterator[int]:
     return (place for place, bit in enumerate(days) if bit == "1")
-
-
-def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
