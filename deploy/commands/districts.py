@@ -1,12 +1,12 @@
 """The districts of one machine: made-up secrets and tokens, written once."""
 
 import json
-import os
 import secrets
 from pathlib import Path
 
 from deploy.commands.state import folder
 from deploy.demo.districts import DISTRICTS
+from deploy.local.machine import write_whole
 
 SANDBOX = "sandbox"
 """Takes what is pushed by hand, so that it never mixes with a simulated district."""
@@ -28,8 +28,7 @@ def districts_file() -> Path:
                 for code, name in names.items()
             },
         }
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(written, file, indent=1)
+        write_whole(path, json.dumps(written, indent=1))
     return path
 
 

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Any
 
 from deploy.commands.districts import SANDBOX, codes
 from deploy.commands.state import folder
+from deploy.local.machine import write_whole
 
 HARTFORD, DANBURY = "hartford", "danbury"
 VISITORS_PER_DISTRICT = 8
@@ -41,8 +41,9 @@ def people_file() -> Path:
         people = _NAMED | _of_districts()
         keys = {name: secrets.token_urlsafe(15) for name in people}
         # The keys first: a people file whose keys nobody has would stay.
-        _write(_keys_file(), keys)
-        _write(path, {"secret": secrets.token_hex(32), "people": _declared(people, keys)})
+        write_whole(_keys_file(), json.dumps(keys, indent=1))
+        declared = {"secret": secrets.token_hex(32), "people": _declared(people, keys)}
+        write_whole(path, json.dumps(declared, indent=1))
     return path
 
 
@@ -90,10 +91,3 @@ def _declared(people: dict[str, tuple[str, str, list[str], str]], keys: dict[str
 
 def _keys_file() -> Path:
     return folder() / "keys.json"
-
-
-def _write(path: Path, content: object) -> None:
-    arriving = path.with_suffix(".new")
-    with os.fdopen(os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(content, file, indent=1)
-    arriving.rename(path)

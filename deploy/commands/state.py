@@ -2,14 +2,13 @@
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.local.machine import checkout
+from deploy.local.machine import checkout, write_whole
 from deploy.local.parts import Part, part_from
 
 
@@ -39,11 +38,7 @@ class State:
     def save(self) -> None:
         """This will write the state where the next command finds it; nobody else on the machine may read it."""
         folder().mkdir(exist_ok=True)
-        arriving = _file().with_suffix(".new")
-        opened = os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it holds passwords
-        with os.fdopen(opened, "w") as file:
-            json.dump({name: getattr(self, name) for name in self.__slots__}, file, indent=1)
-        arriving.rename(_file())
+        write_whole(_file(), json.dumps({name: getattr(self, name) for name in self.__slots__}, indent=1))
 
     def parts(self) -> dict[str, Part]:
         """This will find every part again, in the order in which they are stopped: who sends, services, the rest."""

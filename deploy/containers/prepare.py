@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from deploy.commands import districts, people, state
 from deploy.commands.state import State
 from deploy.local import SERVICES, create_topics, provision
+from deploy.local.machine import write_whole
 from deploy.local.parts import Given
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ def _give_login(admin_url: str, service: str) -> None:
     # A new password would shut out the service that runs with the old one.
     if not (login.exists() and _patiently(lambda: _opens(login.read_text()))):
         given = _patiently(lambda: provision(admin_url, [service]))
-        _write(login, given[service])
+        write_whole(login, given[service])
 
 
 async def _opens(login: str) -> bool:
@@ -78,16 +79,9 @@ def _patiently(ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
 def _one_of(given: Path, made_up: Callable[[], Path]) -> None:
     """Leave the same file with the services and with the operator, what was given before what is made up."""
     if given.exists():
-        _write(state.folder() / given.name, given.read_text())
+        write_whole(state.folder() / given.name, given.read_text())
     else:
-        _write(given, made_up().read_text())
-
-
-def _write(path: Path, text: str) -> None:
-    arriving = path.with_suffix(".new")
-    with os.fdopen(os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    arriving.rename(path)
+        write_whole(given, made_up().read_text())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from deploy.demo.feed import Visited
 from deploy.demo.population import Town
 from deploy.demo.replay import Progress, replay
 from deploy.demo.staff import Done, Staff
+from deploy.local.machine import write_whole
 from services.ingest.pseudonyms import load_districts
 
 T = TypeVar("T")
@@ -47,9 +48,7 @@ class Chronicle:
     def write(self) -> None:
         """This will replace the file as a whole."""
         told = {name: getattr(self, name) for name in ("phase", "day", "days_done", "days_total", "marks")}
-        arriving = self.file.with_suffix(".new")
-        arriving.write_text(json.dumps(told | asdict(self.done)))
-        arriving.rename(self.file)
+        write_whole(self.file, json.dumps(told | asdict(self.done)))
 
 
 class Clock:
@@ -60,9 +59,8 @@ class Clock:
 
     def set(self, moment: datetime) -> datetime:
         """This will move the clock; from there it goes on at its own speed."""
-        arriving = self._file.with_suffix(".new")
-        arriving.write_text(f"{moment.timestamp() - datetime.now(LOCAL).timestamp():.3f}")
-        arriving.rename(self._file)
+        seconds = moment.timestamp() - datetime.now(LOCAL).timestamp()
+        write_whole(self._file, f"{seconds:.3f}", mode=0o644)  # the services may run as somebody else
         return moment
 
 

@@ -13,6 +13,14 @@ def checkout() -> Path:
     return Path(__file__).resolve().parents[2]
 
 
+def write_whole(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """This will put the text in place of the file in one step: nobody reads half of it, and none but us unless said."""
+    arriving = path.with_suffix(".new")
+    with os.fdopen(os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+        file.write(text)
+    arriving.rename(path)
+
+
 def apt_install(packages: list[str], *, otherwise: str) -> None:
     """This will install Debian packages where the user is root and apt-get is there; else it raises PartMissing."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
