@@ -3,6 +3,8 @@
 import asyncio
 import signal
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -137,30 +139,39 @@ async def test_a_topic_created_later_is_found_by_its_pattern(
         await counts(pool, 20)
 
 
+@asynccontextmanager
+async def away(database_url: str) -> AsyncIterator[None]:
+    """Meanwhile nobody can connect to the database, and nobody is connected."""
+    name = urlsplit(database_url).path[1:]
+    admin = await asyncpg.connect(database_url, database="postgres")
+    try:
+        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        yield
+    finally:
+        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        await admin.close()
+
+
 async def test_records_wait_while_the_database_is_away(
     broker: str, counting_url: str, pool: asyncpg.Pool, fresh_database: str
 ) -> None:
     topics = await create_topics(broker, numbers=1, counted=1)
-    name = urlsplit(fresh_database).path[1:]
-    admin = await asyncpg.connect(fresh_database, database="postgres")
     async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
         await send(broker, topics["numbers"], ones("first", 1))
         await counts(pool, 1, "first")
-        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
-        await send(broker, topics["numbers"], ones("a", 300))
+        async with away(fresh_database):
+            await send(broker, topics["numbers"], ones("a", 300))
 
-        async def retried() -> bool:
-            return await asyncio.to_thread(running.metric, "leap_batch_retries_total") >= 2
+            async def retried() -> bool:
+                return await asyncio.to_thread(running.metric, "leap_batch_retries_total") >= 2
 
-        await until(retried, "two retries")
-        assert (await asyncio.to_thread(running.get, "/livez"))[0] == 200
-        assert (await asyncio.to_thread(running.get, "/readyz"))[0] == 503
-        assert await asyncio.to_thread(running.metric, "leap_lag_seconds{") > 0
+            await until(retried, "two retries")
+            assert (await asyncio.to_thread(running.get, "/livez"))[0] == 200
+            assert (await asyncio.to_thread(running.get, "/readyz"))[0] == 503
+            assert await asyncio.to_thread(running.metric, "leap_lag_seconds{") > 0
 
-        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         await counts(pool, 300)
-    await admin.close()
     assert await pool.fetchval("SELECT count(*) FROM dead_letter") == 0
 
 
@@ -168,22 +179,17 @@ async def test_a_process_stops_in_time_even_while_the_database_is_away(
     broker: str, counting_url: str, pool: asyncpg.Pool, fresh_database: str
 ) -> None:
     topics = await create_topics(broker, numbers=1, counted=1)
-    name = urlsplit(fresh_database).path[1:]
-    admin = await asyncpg.connect(fresh_database, database="postgres")
     async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
         await send(broker, topics["numbers"], ones("first", 1))
         await counts(pool, 1, "first")
-        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
-        await send(broker, topics["numbers"], ones("a", 3))
+        async with away(fresh_database):
+            await send(broker, topics["numbers"], ones("a", 3))
 
-        async def retried() -> bool:
-            return await asyncio.to_thread(running.metric, "leap_batch_retries_total") >= 1
+            async def retried() -> bool:
+                return await asyncio.to_thread(running.metric, "leap_batch_retries_total") >= 1
 
-        await until(retried, "a retry")
-        await asked_to_stop(running)
-    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    await admin.close()
+            await until(retried, "a retry")
+            await asked_to_stop(running)
 
 
 async def test_batches_read_ahead_of_a_failed_one_wait_behind_it(
