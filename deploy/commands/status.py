@@ -37,8 +37,17 @@ def status(screen: Screen) -> int:
     )
     if not screen.as_json:
         _print(figures, {name: running[name] and ready.get(name, True) for name in running if name != "life"})
-        print("\nlag 0, and every record is accounted for" if well else "\nnot well: see the lines above")
+        print("\n" + _verdict(figures, well=well, serves=all(serving) and all(ready.values())))
     return 0 if well else 1
+
+
+def _verdict(figures: Figures, *, well: bool, serves: bool) -> str:
+    if well:
+        return "lag 0, and every record is accounted for"
+    lost_or_doubled = any(figures.dead_letters.values()) or any(district.gap < 0 for district in figures.districts)
+    if serves and figures.lag and not lost_or_doubled:
+        return f"{figures.lag:,} records are on their way; ask again"
+    return "not well: see the lines above"
 
 
 def _print(figures: Figures, well: dict[str, bool]) -> None:
