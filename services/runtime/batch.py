@@ -1,5 +1,6 @@
 """A batch of records, applied: positions locked, records decoded, handler, outbox, positions moved, commit."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -91,10 +92,12 @@ async def apply_batch(
     records: Sequence[ConsumerRecord],
     accepted_holes: Collection[Hole] = (),
     decoded: Decoded | None = None,
+    at_work: asyncio.Event | None = None,
 ) -> Outcome:
     """This will apply the records (each partition's together, in order), each exactly once over any number of calls.
 
     `decoded` is what `decode_all` made of the same records, for a caller who had the time to do that before.
+    `at_work` is set when the handler has the records and only waits for others.
 
     Poison is searched by halves, each committed for itself, and set aside alone. Raises HoleFound, PoisonBurst, or
     a transient error; what halves before it did stays done, and the same records may be given again.
@@ -108,7 +111,11 @@ async def apply_batch(
         try:
             known = decoded if part is records else None
             with tracing.consuming(subscription.group, part):
-                outcome.add(await _apply(pool, publisher, subscription, part, accepted_holes, begun, decoded=known))
+                outcome.add(
+                    await _apply(
+                        pool, publisher, subscription, part, accepted_holes, begun, decoded=known, at_work=at_work
+                    )
+                )
             continue
         except HoleFound:
             raise
@@ -153,6 +160,7 @@ async def _apply(
     *,
     handler_failure: str = "",
     decoded: Decoded | None = None,
+    at_work: asyncio.Event | None = None,
 ) -> Outcome:
     by_partition = _by_partition(records)
     async with begin(pool, publisher) as transaction:
@@ -175,6 +183,8 @@ async def _apply(
             deliveries, dead = decoded
         else:
             deliveries, dead = decode_all(subscription, fresh)
+        if at_work is not None:
+            at_work.set()  # who waits for it runs once the handler has nothing to do but wait
         if deliveries:
             await subscription.handle(transaction, deliveries)
         await _finish(transaction, subscription.group, dead, next_offsets)

@@ -52,6 +52,8 @@ GRACEFUL_SECONDS = 8.0
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 5.0
 ASSIGNMENT_SECONDS = 25.0
+# Read without a pause for others: a millisecond. PostgreSQL's answers and the heartbeat are never kept waiting longer.
+RECORDS_AT_A_TIME = 500
 
 
 class Consumption:
@@ -76,6 +78,8 @@ class Consumption:
         self._backoff_seconds = FIRST_BACKOFF_SECONDS
         self._holes: set[Hole] = set()
         self._applying: asyncio.Task[bool] | None = None
+        self._to_hint: dict[TopicPartition, int] = {}
+        self._hinting: asyncio.Task[None] | None = None
         self._rewound: dict[TopicPartition, int] = {}  # where the last batch that failed began
         self._broker = KafkaBroker(
             settings.kafka_bootstrap_servers,
@@ -121,6 +125,8 @@ class Consumption:
             left = GRACEFUL_SECONDS - (time.monotonic() - began)
             await asyncio.wait({self._applying}, timeout=max(1.0, left))
             self._applying.cancel()
+        if self._hinting is not None:
+            self._hinting.cancel()
 
     def coordinates(self) -> bool:
         """This will tell whether the task that keeps the membership lives; once dead it never comes back by itself."""
@@ -154,33 +160,51 @@ class Consumption:
         crash_point("after_poll")
         telemetry.RECORDS_IN.labels(self.subscription.group).inc(len(records))
         # While PostgreSQL works on the batch before, this one is read; never are two applied at once.
-        decoded = decode_all(self.subscription, records)
+        decoded = await self._decoded(records)
         if self._applying is not None and not await self._applying:
             # The batch before was not applied and will be read again: so must this one, behind it.
             self._seek_all(_starts(records) | self._rewound)
             self._applying = None
         elif not self.stopping.is_set():
             self.lag.take(records)
-            self._applying = asyncio.create_task(self._apply(records, decoded), name=f"apply {self.subscription.group}")
+            at_work = asyncio.Event()
+            self._applying = asyncio.create_task(
+                self._apply(records, decoded, at_work), name=f"apply {self.subscription.group}"
+            )
+            # Fetching the next batch is one long stretch: PostgreSQL must have this one first, or it would idle.
+            await at_work.wait()
 
-    async def _apply(self, records: tuple[ConsumerRecord, ...], decoded: Decoded) -> bool:
+    async def _decoded(self, records: tuple[ConsumerRecord, ...]) -> Decoded:
+        read = Decoded([], [])
+        for start in range(0, len(records), RECORDS_AT_A_TIME):
+            part = decode_all(self.subscription, records[start : start + RECORDS_AT_A_TIME])
+            read.deliveries.extend(part.deliveries)
+            read.dead.extend(part.dead)
+            await asyncio.sleep(0)
+        return read
+
+    async def _apply(self, records: tuple[ConsumerRecord, ...], decoded: Decoded, at_work: asyncio.Event) -> bool:
         try:
-            return await self._applied(records, decoded)
+            return await self._applied(records, decoded, at_work)
         except Exception as error:
             self._rewind(records)
             self._give_up_after(error)
             return False
+        finally:
+            at_work.set()
 
     def _give_up_after(self, error: Exception) -> None:
         log.error("batch ended in an unforeseen way", group=self.subscription.group, **telemetry.where(error))
         self._give_up(f"{self.subscription.group}: {type(error).__name__}")
 
-    async def _applied(self, records: tuple[ConsumerRecord, ...], decoded: Decoded) -> bool:
+    async def _applied(self, records: tuple[ConsumerRecord, ...], decoded: Decoded, at_work: asyncio.Event) -> bool:
         """Whether the records took effect; if not, the consumer stands again where they began."""
         group = self.subscription.group
         started = time.perf_counter()
         try:
-            outcome = await apply_batch(self._pool, self._publisher, self.subscription, records, self._holes, decoded)
+            outcome = await apply_batch(
+                self._pool, self._publisher, self.subscription, records, self._holes, decoded, at_work
+            )
         except HoleFound as found:
             # Accepted when the second read starts at the same record.
             self._holes.update(found.holes)
@@ -198,7 +222,7 @@ class Consumption:
         else:
             self._backoff_seconds = FIRST_BACKOFF_SECONDS
             self._note(outcome, len(records), time.perf_counter() - started)
-            await self._hint(outcome)
+            self._hint(outcome)
             return True
         finally:
             self.attempted_at = time.monotonic()
@@ -228,18 +252,22 @@ class Consumption:
             log.warning("records set aside", group=group, reasons=outcome.dead_letters)
         log.debug("batch applied", group=group, records=records, seconds=round(seconds, 4))
 
-    async def _hint(self, outcome: Outcome) -> None:
-        # For lag tools only; after a rebalance it fails, and that is fine.
-        consumer = self.consumer
-        if consumer is None or not outcome.next_offsets:
-            return
-        mine = consumer.assignment()
-        offsets = {partition: offset for partition, offset in outcome.next_offsets.items() if partition in mine}
-        if offsets:
-            try:
-                await consumer.commit(offsets)
-            except (KafkaError, IllegalStateError) as error:
-                log.debug("offsets not committed", group=self.subscription.group, error=type(error).__name__)
+    def _hint(self, outcome: Outcome) -> None:
+        self._to_hint |= outcome.next_offsets
+        if self._hinting is None or self._hinting.done():
+            self._hinting = asyncio.create_task(self._commit_hints(), name=f"hint {self.subscription.group}")
+
+    async def _commit_hints(self) -> None:
+        # For lag tools only, so no batch waits for it; after a rebalance it fails, and that is fine.
+        while self._to_hint and (consumer := self.consumer) is not None:
+            mine = consumer.assignment()
+            offsets = {partition: offset for partition, offset in self._to_hint.items() if partition in mine}
+            self._to_hint.clear()
+            if offsets:
+                try:
+                    await consumer.commit(offsets)
+                except (KafkaError, IllegalStateError) as error:
+                    log.debug("offsets not committed", group=self.subscription.group, error=type(error).__name__)
 
     def _rewind(self, records: Iterable[ConsumerRecord], holes: Iterable[Hole] = ()) -> None:
         self._rewound = _starts(records) | {hole.partition: hole.expected for hole in holes}
