@@ -42,8 +42,7 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     if rolls:
         candidates += await store.apply_rolls(connection, rolls)
     if marks:
-        lane = min(each.record.partition for each in deliveries)
-        candidates += await store.apply_marks(connection, marks, lane=lane)
+        candidates += await store.apply_marks(connection, marks, lane=deliveries[0].record.partition)
 
     await store.judge(connection, candidates)
 

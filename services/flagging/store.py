@@ -1,5 +1,6 @@
 """SQL's front door: batches in, changed students out. Every statement is set-based and safe to repeat."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from services.flagging.arguments import moment_text, transposed
 from services.flagging.changes_sql import SHARE
 from services.flagging.facts import EnrollmentChanged, Mark, RollCompleted, SchoolCalendarChanged
 from services.flagging.judge_sql import JUDGE
-from services.flagging.marks_sql import APPLY_MARKS
+from services.flagging.marks_sql import APPLY_MARKS, APPLY_MARKS_OF_UPLOADS, CATEGORY_CODES
 from services.flagging.school_sql import APPLY_CALENDARS, APPLY_ENROLLMENTS, APPLY_ROLLS, REBUILD, RECORD_ROLLS
 
 
@@ -48,8 +49,28 @@ async def apply_marks(connection: asyncpg.Connection, marks: Sequence[Mark], *, 
 
     `lane` is any partition the caller owns: it keeps the counters of two workers apart.
     """
-    payload = msgspec.json.encode(marks).decode()
-    rows = await connection.fetch(APPLY_MARKS, payload, lane, moment_text())
+    # A place's texts travel once, not with each mark: asyncpg takes as long for each value as PostgreSQL does.
+    places: dict[tuple[str, str], int] = {}
+    place_of_mark = [places.setdefault((mark.district, mark.school), len(places) + 1) for mark in marks]
+    landed = Counter(place_of_mark)
+    in_parts = any(mark.day_parts is not None or mark.present_parts is not None for mark in marks)
+    arguments = (
+        [mark.student_key for mark in marks],
+        [mark.school_day for mark in marks],
+        place_of_mark,
+        [CATEGORY_CODES[mark.category] for mark in marks],
+        [mark.source_version for mark in marks],
+        [mark.present_parts for mark in marks] if in_parts else [],
+        [mark.day_parts for mark in marks] if in_parts else [],
+        *transposed(list(places), 2),
+        [landed[place] for place in places.values()],
+        lane,
+    )
+    receipts = [mark.receipt for mark in marks]
+    if any(receipts):
+        rows = await connection.fetch(APPLY_MARKS_OF_UPLOADS, *arguments, moment_text(), receipts)
+    else:
+        rows = await connection.fetch(APPLY_MARKS, *arguments)
     return [Candidate(*row) for row in rows]
 
 

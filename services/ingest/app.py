@@ -44,7 +44,12 @@ service = Service(
     measure=metrics.measure,
     subscriptions=(
         Subscription(
-            group="leap-ingest", pattern="^(attendance|roster)-in-.*", decode=_decode_landed, handle=_on_landed
+            group="leap-ingest",
+            pattern="^(attendance|roster)-in-.*",
+            decode=_decode_landed,
+            handle=_on_landed,
+            # Twice the usual: what a batch waits for, acknowledgements and its commit, is the same for any size.
+            max_records=10_000,
         ),
         Subscription(
             group="leap-ingest-receipts",

@@ -42,10 +42,6 @@ STALL_SECONDS = 120.0
 # A batch's objects end by their reference counts. With the interpreter's own thresholds it would search them for cycles
 # some fifty times a batch, which took a third of a worker's CPU.
 COLLECT_CYCLES = (200_000, 20, 50)
-
-# A batch's objects end by their reference counts. With the interpreter's own thresholds it would search them for cycles
-# some fifty times a batch, which took a third of a worker's CPU.
-COLLECT_CYCLES = (200_000, 20, 50)
 MAX_BODY_BYTES = 256 * 1024
 
 log = structlog.get_logger(__name__)
