@@ -245,7 +245,7 @@ h1 { margin: 0; } h2 { margin: 2.2rem 0 0; border-bottom: 1px solid #ccd; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(580px, 1fr)); gap: 1rem; }
 figure { margin: 0; padding: .8rem 1rem; border: 1px solid #dde; border-radius: 6px; overflow: hidden; }
 figcaption { font-weight: 600; margin-bottom: .4rem; } .reading { font-size: .85em; margin: .4rem 0 0; }
-figure svg { max-width: 100%; height: auto; }
+figure svg { max-width: 100%; height: auto; overflow: visible; } /* fonts differ: a label may be wider */
 .numbers { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; margin: .4rem 0; } .numbers b { font-size: 1.9em; }
 .ill { color: #a40000; } .none { color: #4a5560; }
 @media (max-width: 640px) { .panels { grid-template-columns: 1fr; } }

@@ -61,7 +61,7 @@ PIPELINE = Board(
                 "sum by (group) (rate(leap_batch_records_sum[5m]))"
                 " / sum by (group) (rate(leap_batch_records_count[5m])) >= 0",
             ),
-            reading="Records a batch, on average. Near the most allowed (5,000): the consumer is catching up.",
+            reading="Records a batch, on average. Near 5,000 (ingest: 10,000), the most allowed: it is catching up.",
         ),
         asks(
             "How long does a batch take?",
