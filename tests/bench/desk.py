@@ -225,7 +225,8 @@ async def _changes(
 
 @asynccontextmanager
 async def _browser(process: Process, name: str) -> AsyncIterator[httpx.AsyncClient]:
-    limits = httpx.Limits(max_connections=400, max_keepalive_connections=400)
+    # Let go before the server does, after its 5 seconds: a request on a connection just closed would be lost.
+    limits = httpx.Limits(max_connections=400, max_keepalive_connections=400, keepalive_expiry=3)
     async with httpx.AsyncClient(base_url=process.address, headers=SAME_ORIGIN, limits=limits, timeout=60) as browser:
         assert (await browser.post("/sign-in", data=sign_in(name))).status_code == 303
         yield browser
