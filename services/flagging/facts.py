@@ -48,6 +48,7 @@ class AttendanceRecorded(Struct, tag_field="event_type", tag="attendance.recorde
 class AttendanceRetracted(Struct, tag_field="event_type", tag="attendance.retracted.v1", omit_defaults=True, gc=False):
     """A mark taken back."""
 
+    # So that a batch's marks and retractions make the same columns.
     category: ClassVar[None] = None
     present_parts: ClassVar[None] = None
     day_parts: ClassVar[None] = None

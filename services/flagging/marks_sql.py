@@ -24,9 +24,10 @@ _RECEIPTED = """), receipted AS (
 
 
 def _apply_marks(*, receipts: bool) -> str:
-    """$1-$7: a mark at each place; parts ($6, $7) may be empty. $8, $9: places. $10: marks landed there. $11: lane.
+    """This will give the statement for a batch, which tells receipts of their rows only where there are any.
 
-    Rows of uploads are told back to their receipts; without any, the rows need not be kept for it.
+    $1-$7: a mark at each place; parts ($6, $7) may be empty. $8, $9: districts and schools of the places. $10: how many
+    marks landed at each. $11: the lane. $12: the moment, $13: receipts.
     """
     arrays, column, progress = (", $13::uuid[]", ", receipt", _RECEIPTED) if receipts else ("", "", "")
     return f"""

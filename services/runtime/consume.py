@@ -52,7 +52,7 @@ GRACEFUL_SECONDS = 8.0
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 5.0
 ASSIGNMENT_SECONDS = 25.0
-# Read without a pause for others: a millisecond. PostgreSQL's answers and the heartbeat are never kept waiting longer.
+# A millisecond's worth: between such stretches PostgreSQL's answers and the heartbeat have their turn.
 RECORDS_AT_A_TIME = 500
 
 
