@@ -22,7 +22,6 @@ import pytest_asyncio
 
 from deploy.commands.push import upload, uploads_of
 from deploy.commands.screen import Screen
-from services.scheduling.visits import HERE
 from tests.people import headers
 from tests.pipeline.stack import Stack, eventually, start_stack
 
@@ -362,9 +361,7 @@ async def visit_a_family(desk: Desk, district: str, request: dict[str, Any]) -> 
         trained = {"leap101_valid_from": str(now.date()), "leap101_valid_until": str(now.date() + timedelta(days=365))}
         body = {"visitor_id": visitor, "district": district, **trained}
         assert (await desk.ask("scheduling", "POST", "/v1/visitors", body, person=scheduler))[0] == 201
-    # In the afternoon where the family lives, at whatever hour this runs: nobody is visited at night.
-    in_two_days = (now + timedelta(days=2)).astimezone(HERE)
-    starts_at = in_two_days.replace(hour=16).isoformat()
+    starts_at = (now + timedelta(days=2)).replace(hour=19).isoformat()  # afternoon in Connecticut, never night
     appointed = await change("appointment", starts_at=starts_at, place="home", pair=pair)
     assert appointed["stage"] == "paired"
 
