@@ -54,14 +54,14 @@ def _is_moment(value: object) -> bool:
 
 
 def committed(folder: Path = FOLDER) -> Tree:
-    """This will read the schemas, AsyncAPI documents and examples below `folder`."""
+    """Read the schemas, AsyncAPI documents and examples below `folder`."""
     kinds = ("schemas", "asyncapi", "examples")
     paths = [path for kind in kinds for path in sorted((folder / kind).rglob("*")) if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 
 def at_revision(revision: str, folder: Path = FOLDER) -> Tree:
-    """This will read the same files as they were at a git revision; raises `BaseUnreadable`."""
+    """Read the same files as they were at a git revision; raises `BaseUnreadable`."""
     command = ["git", "-C", str(folder), "archive", "--format=tar", revision]
     packed = subprocess.run(command, capture_output=True, check=False)
     if packed.returncode:
@@ -76,7 +76,7 @@ def at_revision(revision: str, folder: Path = FOLDER) -> Tree:
 
 
 def orphans(tree: Tree, *, events: Iterable[type[Event]], topics: Iterable[Topic]) -> list[str]:
-    """This will name every topic, event, schema and example folder that lacks its counterpart."""
+    """Name every topic, event, schema and example folder that lacks its counterpart."""
     events, topics = list(events), list(topics)
     event_types = {event.EVENT_TYPE for event in events}
     carried = Counter(event.EVENT_TYPE for topic in topics for event in topic.events)
@@ -106,7 +106,7 @@ def orphans(tree: Tree, *, events: Iterable[type[Event]], topics: Iterable[Topic
 
 
 def misshapen_events(events: Iterable[type[Event]]) -> list[str]:
-    """This will name each event class that is not frozen, not tolerant, or not told apart by its `event_type`."""
+    """Name each event class that is not frozen, not tolerant, or not told apart by its `event_type`."""
     found = []
     for event in events:
         field = event.model_fields["event_type"]
@@ -123,7 +123,7 @@ def misshapen_events(events: Iterable[type[Event]]) -> list[str]:
 
 
 def unreadable_examples(examples: Tree, *, schemas: Tree, events: Iterable[type[Event]], exact: bool) -> list[str]:
-    """This will name each example that its schema refuses, its class can't load, or that changes on the way through.
+    """Name each example that its schema refuses, its class can't load, or that changes on the way through.
 
     `exact` asks that loading and writing gives the very same JSON back; examples of an older revision need only
     mean the same after a second reading.
@@ -162,7 +162,7 @@ def _refusals(text: str, *, schema: Json, event: type[Event], exact: bool) -> li
 
 
 def broken_promises(base: Tree, now: Tree, *, events: Iterable[type[Event]]) -> list[str]:
-    """This will name everything that was published at the base and does not hold any more."""
+    """Name everything that was published at the base and does not hold any more."""
     events = list(events)
     found = []
     for path in sorted(path for path in base if path.startswith("schemas/")):
@@ -186,7 +186,7 @@ def broken_promises(base: Tree, now: Tree, *, events: Iterable[type[Event]]) -> 
 
 
 def broken_channels(base: Tree, now: Tree) -> list[str]:
-    """This will name every topic whose address, partitions, key, retention or events changed under its readers."""
+    """Name every topic whose address, partitions, key, retention or events changed under its readers."""
     before, after = _channels(base), _channels(now)
     found = [f"breaking: topic {address}: removed" for address in sorted(before.keys() - after.keys())]
     for address in sorted(before.keys() & after.keys()):
@@ -211,7 +211,7 @@ def _channels(tree: Tree) -> Json:
 
 
 def problems(folder: Path = FOLDER) -> list[str]:
-    """This will say everything in which the committed files below `folder` disagree with the contracts."""
+    """Say everything in which the committed files below `folder` disagree with the contracts."""
     tree, events = committed(folder), concrete_events()
     examples = {path: text for path, text in tree.items() if path.startswith("examples/")}
     return [
@@ -223,7 +223,7 @@ def problems(folder: Path = FOLDER) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """This will print one line per problem; 0 none, 1 some, 2 the base can't be read."""
+    """Print one line per problem; 0 none, 1 some, 2 the base can't be read."""
     parser = argparse.ArgumentParser(prog="python -m contracts.compatibility", description="Do the contracts hold?")
     parser.add_argument("--base", metavar="REV", help="git revision whose readers and events must survive")
     base = parser.parse_args(arguments).base

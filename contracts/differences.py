@@ -25,7 +25,7 @@ class Difference:
     what: str
 
     def __str__(self) -> str:
-        """This will read as one line of a report."""
+        """Read as one line of a report."""
         return f"{self.verdict}: {self.where}: {self.what}"
 
 
@@ -38,7 +38,7 @@ _STRUCTURE = {"type", "enum", "properties", "required", "items", "prefixItems", 
 
 
 def differences(*, old: Json, new: Json) -> list[Difference]:
-    """This will classify every change from schema `old` to schema `new` of the same event type.
+    """Classify every change from schema `old` to schema `new` of the same event type.
 
     Both directions count: today's readers read events of years ago, and yesterday's readers run while today's
     writers already publish. So a limit neither loosens nor tightens, and a closed list neither grows nor shrinks.
@@ -47,7 +47,7 @@ def differences(*, old: Json, new: Json) -> list[Difference]:
 
 
 def breaking(found: list[Difference]) -> list[Difference]:
-    """This will keep what may not be merged unless it comes as a new version beside the old one."""
+    """Keep what may not be merged unless it comes as a new version beside the old one."""
     return [difference for difference in found if difference.verdict is not Verdict.BENIGN]
 
 

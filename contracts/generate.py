@@ -55,7 +55,7 @@ _LANDED = {
 
 
 def concrete_events(base: type[Event] = Event) -> list[type[Event]]:
-    """This will list the event classes that declare an `EVENT_TYPE` of their own, by event type."""
+    """List the event classes that declare an `EVENT_TYPE` of their own, by event type."""
     found: list[type[Event]] = []
     for child in base.__subclasses__():
         if "EVENT_TYPE" in vars(child) and child.__module__.startswith("contracts."):
@@ -65,13 +65,13 @@ def concrete_events(base: type[Event] = Event) -> list[type[Event]]:
 
 
 def schema_of(event: type[Event]) -> Json:
-    """This will describe what a reader must be able to read: fields with a default may be missing."""
+    """Describe what a reader must be able to read: fields with a default may be missing."""
     described = TypeAdapter(event).json_schema(mode="validation")
     return {"$schema": _DIALECT, "$id": f"urn:leap:event:{event.EVENT_TYPE}", **described}
 
 
 def asyncapi_of(service: str, *, topics: Iterable[Topic] = TOPICS) -> Json:
-    """This will describe every channel that `service` receives from or sends to, as AsyncAPI 3.0."""
+    """Describe every channel that `service` receives from or sends to, as AsyncAPI 3.0."""
     received = [topic for topic in topics if service in topic.consumers]
     sent = [topic for topic in topics if service == topic.producer]
     models = {event for topic in received + sent for event in topic.events}
@@ -199,14 +199,14 @@ def _landing_schema(kinds: tuple[str, ...]) -> Json:
 
 
 def generated_files() -> dict[str, str]:
-    """This will return the text of every generated file, by its path below `contracts/`."""
+    """Return the text of every generated file, by its path below `contracts/`."""
     documents = {f"schemas/{event.EVENT_TYPE}.json": schema_of(event) for event in concrete_events()}
     documents |= {f"asyncapi/{service}.json": asyncapi_of(service) for service in SERVICES}
     return {path: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for path, document in documents.items()}
 
 
 def stale_files(folder: Path = FOLDER) -> list[str]:
-    """This will name each file that is missing, out of date, or generated from nothing that still exists."""
+    """Name each file that is missing, out of date, or generated from nothing that still exists."""
     wanted = generated_files()
     found = {
         path.relative_to(folder).as_posix() for kind in ("schemas", "asyncapi") for path in (folder / kind).glob("*")
@@ -222,7 +222,7 @@ def stale_files(folder: Path = FOLDER) -> list[str]:
 
 
 def write(folder: Path = FOLDER) -> None:
-    """This will make the generated files below `folder` equal to the contracts, and remove those without a source."""
+    """Make the generated files below `folder` equal to the contracts, and remove those without a source."""
     wanted = generated_files()
     for kind in ("schemas", "asyncapi"):
         (folder / kind).mkdir(exist_ok=True)
@@ -234,7 +234,7 @@ def write(folder: Path = FOLDER) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """This will write the generated files, or with `--check` only judge the committed ones; 1 means stale."""
+    """Write the generated files, or with `--check` only judge the committed ones; 1 means stale."""
     parser = argparse.ArgumentParser(prog="python -m contracts.generate", description="JSON Schemas and AsyncAPI.")
     parser.add_argument("--check", action="store_true", help="write nothing, fail if a committed file is stale")
     if not parser.parse_args(arguments).check:

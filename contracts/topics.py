@@ -149,5 +149,5 @@ TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
 
 
 def landing_topics(district: str) -> tuple[str, str]:
-    """This will name the two topics, of one partition each, that only this district may write."""
+    """Name the two topics, of one partition each, that only this district may write."""
     return ATTENDANCE_IN + district, ROSTER_IN + district

@@ -17,12 +17,12 @@ WELL, NOT_WELL, NOT_RUNNING, MISSING, INTERRUPTED = 0, 1, 3, 4, 130
 
 
 def main() -> None:
-    """This will run the command and end with its exit code."""
+    """Run the command and end with its exit code."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(words: list[str]) -> int:
-    """This will run one command and return its exit code; what went wrong is one line on standard error."""
+    """Run one command and return its exit code; what went wrong is one line on standard error."""
     from deploy.commands.districts import DistrictUnknown
     from deploy.commands.http_client import Refused
     from deploy.commands.logs import LogMissing
@@ -62,7 +62,7 @@ def run(words: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """This will describe the commands."""
+    """Describe the commands."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="the result as JSON on standard output")
     whole = argparse.ArgumentParser(prog="leap", description=__doc__.splitlines()[0], epilog=__doc__.split("\n\n")[1])

@@ -21,12 +21,12 @@ E = TypeVar("E", bound=events.Event)
 
 
 def key(word: str) -> UUID:
-    """This will return the same pseudonymous key for the same word."""
+    """Return the same pseudonymous key for the same word."""
     return UUID(bytes=hashlib.blake2b(word.encode(), digest_size=16).digest())
 
 
 def built(event: type[E], fields: dict[str, Any]) -> E:
-    """This will complete the envelope and check the event as a reader would."""
+    """Complete the envelope and check the event as a reader would."""
     envelope = {
         "event_id": key(f"event {next(_numbers)}"),
         "event_type": event.EVENT_TYPE,
@@ -37,7 +37,7 @@ def built(event: type[E], fields: dict[str, Any]) -> E:
 
 
 def mark(student: str = "ana", **fields: Any) -> events.AttendanceRecorded:
-    """This will return one student's excused absence, unless the test says otherwise."""
+    """Return one student's excused absence, unless the test says otherwise."""
     ordinary = {
         "school": "H01",
         "student_key": key(student),
@@ -49,18 +49,18 @@ def mark(student: str = "ana", **fields: Any) -> events.AttendanceRecorded:
 
 
 def retraction(student: str = "ana", **fields: Any) -> events.AttendanceRetracted:
-    """This will take `mark(student)` back."""
+    """Take `mark(student)` back."""
     ordinary = {"school": "H01", "student_key": key(student), "school_day": SCHOOL_DAY, "source_version": 2}
     return built(events.AttendanceRetracted, {**ordinary, **fields})
 
 
 def roll(school_day: date = SCHOOL_DAY, **fields: Any) -> events.RollCompleted:
-    """This will complete a school's day of an exceptions-only feed."""
+    """Complete a school's day of an exceptions-only feed."""
     return built(events.RollCompleted, {"school": "H01", "school_day": school_day, "feed": Feed.EXCEPTIONS, **fields})
 
 
 def enrollment(student: str = "ana", **fields: Any) -> events.EnrollmentChanged:
-    """This will enrol a third-grader from the first school day on, with no end."""
+    """Enrol a third-grader from the first school day on, with no end."""
     ordinary = {
         "school": "H01",
         "student_key": key(student),
@@ -74,7 +74,7 @@ def enrollment(student: str = "ana", **fields: Any) -> events.EnrollmentChanged:
 
 
 def calendar(school_days: Iterable[date], **fields: Any) -> events.SchoolCalendarChanged:
-    """This will say on which days school H01 teaches."""
+    """Say on which days school H01 teaches."""
     ordinary = {
         "school": "H01",
         "school_year": 2026,
@@ -86,7 +86,7 @@ def calendar(school_days: Iterable[date], **fields: Any) -> events.SchoolCalenda
 
 
 def contact(household: str = "household of ana", **fields: Any) -> events.HouseholdContactChanged:
-    """This will return how to reach an invented household."""
+    """Return how to reach an invented household."""
     ordinary = {
         "household_key": key(household),
         "contact_name": "Wren Madeupton",
@@ -112,13 +112,13 @@ def _flag(student: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def flag_raised(student: str = "ana", **fields: Any) -> events.FlagRaised:
-    """This will flag a student who missed exactly ten percent: 2 of 20 days."""
+    """Flag a student who missed exactly ten percent: 2 of 20 days."""
     figures = {"level": Level.CHRONICALLY_ABSENT, "previous_level": Level.NONE, "days_absent": 2, "days_enrolled": 20}
     return built(events.FlagRaised, _flag(student, {**figures, "version": 1, **fields}))
 
 
 def flag_changed(student: str = "ana", **fields: Any) -> events.FlagChanged:
-    """This will move a flagged student across the line of twenty percent: 5 of 25 days."""
+    """Move a flagged student across the line of twenty percent: 5 of 25 days."""
     figures = {
         "level": Level.SEVERELY_CHRONICALLY_ABSENT,
         "previous_level": Level.CHRONICALLY_ABSENT,
@@ -129,6 +129,6 @@ def flag_changed(student: str = "ana", **fields: Any) -> events.FlagChanged:
 
 
 def flag_cleared(student: str = "ana", **fields: Any) -> events.FlagCleared:
-    """This will clear a flag after a correction: 1 of 25 days."""
+    """Clear a flag after a correction: 1 of 25 days."""
     figures = {"level": Level.NONE, "previous_level": Level.CHRONICALLY_ABSENT, "days_absent": 1, "days_enrolled": 25}
     return built(events.FlagCleared, _flag(student, {**figures, "version": 3, **fields}))

@@ -48,7 +48,7 @@ class Crowd:
         self.interrupted = 0
 
     async def work(self) -> None:
-        """This will return when nothing waits any more and everybody is done."""
+        """Return when nothing waits any more and everybody is done."""
         async with asyncio.timeout(DEADLINE_SECONDS), asyncio.TaskGroup() as all_of_them:
             for name in self.people:
                 all_of_them.create_task(self._work(name))
@@ -156,7 +156,7 @@ class Crowd:
 
 
 async def assert_the_desk_is_sound(connection: "asyncpg.Connection[asyncpg.Record]", crowd: Crowd) -> None:
-    """This will check what must hold after any crowd: one holder each, nobody booked twice, no update lost."""
+    """Check what must hold after any crowd: one holder each, nobody booked twice, no update lost."""
     held = await connection.fetch(
         "SELECT request_id, array_agg(actor) AS by FROM request_history WHERE what = 'claimed' GROUP BY request_id"
     )

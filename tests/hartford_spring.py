@@ -59,7 +59,7 @@ def households_of(district: str) -> int:
 
 
 def hartford_spring() -> list[Happened]:
-    """This will return the spring of all fifteen districts, in the order in which it happened."""
+    """Return the spring of all fifteen districts, in the order in which it happened."""
     spring = [happened for district in (HARTFORD, *ELSEWHERE) for happened in _district(district)]
     return sorted(spring, key=lambda happened: happened.event.occurred_at)
 

@@ -67,7 +67,7 @@ class Conclusions:
 
 
 def conclude(facts: Iterable[Event], policies: Mapping[str, Policy] | None = None) -> Conclusions:
-    """This will say what must be true once all the facts are known."""
+    """Say what must be true once all the facts are known."""
     facts = list(facts)
     marks = _standing_marks(facts)
     stints = _standing_stints(facts)
@@ -87,7 +87,7 @@ def conclude(facts: Iterable[Event], policies: Mapping[str, Policy] | None = Non
 
 
 def school_year(day: date) -> int:
-    """This will name the school year in which a day lies."""
+    """Name the school year in which a day lies."""
     return day.year - (day < date(day.year, 7, 1))
 
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from services.runtime.people import People
+from services.runtime.web.people import People
 
 HARTFORD, DANBURY = "hartford", "danbury"
 SECRET = "5e" * 32

@@ -17,7 +17,7 @@ class DistrictUnknown(Exception):
 
 
 def districts_file() -> Path:
-    """This will give the file ingest reads, written on the first call: the 15 simulated districts and the sandbox."""
+    """Give the file ingest reads, written on the first call: the 15 simulated districts and the sandbox."""
     path = folder() / "districts.json"
     if not path.exists():
         names = {district.code: district.name for district in DISTRICTS} | {SANDBOX: "Sandbox"}
@@ -33,12 +33,12 @@ def districts_file() -> Path:
 
 
 def codes() -> list[str]:
-    """This will name every district of this machine."""
+    """Name every district of this machine."""
     return list(json.loads(districts_file().read_text())["districts"])
 
 
 def token_of(district: str) -> str:
-    """This will give the district's bearer token. Raises DistrictUnknown."""
+    """Give the district's bearer token. Raises DistrictUnknown."""
     declared = json.loads(districts_file().read_text())["districts"]
     if district not in declared:
         raise DistrictUnknown(f"there is no district {district}; there are {', '.join(declared)}")

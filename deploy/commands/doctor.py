@@ -30,7 +30,7 @@ class Finding:
 
 
 def doctor(screen: Screen) -> int:
-    """This will look at the machine and change nothing; 0 where `leap up` has what it needs, else 1."""
+    """Look at the machine and change nothing; 0 where `leap up` has what it needs, else 1."""
     findings = list(_look())
     screen.give({"findings": [asdict(finding) for finding in findings]})
     for finding in findings:

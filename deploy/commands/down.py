@@ -9,7 +9,7 @@ from deploy.local.containers import Container
 
 
 def down(screen: Screen, *, purge: bool) -> int:
-    """This will stop everything this checkout runs; `purge` also removes what it stored."""
+    """Stop everything this checkout runs; `purge` also removes what it stored."""
     if not state.folder().exists():
         screen.step("nothing was running")
         screen.give({"running": False, "purged": purge})

@@ -25,7 +25,7 @@ class DistrictFigures:
 
     @property
     def gap(self) -> int:
-        """This will count the records nobody accounts for; 0 where it adds up, below 0 where some count twice."""
+        """Count the records nobody accounts for; 0 where it adds up, below 0 where some count twice."""
         return self.sent - self.accepted - self.rejected - self.duplicate
 
 
@@ -41,12 +41,12 @@ class Figures:
 
     @property
     def lag(self) -> int:
-        """This will count the records some group has still to read and the events still to be published."""
+        """Count the records some group has still to read and the events still to be published."""
         return sum(self.lag_by_group.values()) + sum(self.waiting_in_outbox.values())
 
     @property
     def adds_up(self) -> bool:
-        """This will tell whether every district's sum holds and nothing was put aside as unreadable."""
+        """Tell whether every district's sum holds and nothing was put aside as unreadable."""
         return all(district.gap == 0 for district in self.districts) and not any(self.dead_letters.values())
 
 
@@ -61,12 +61,12 @@ class Backlog:
 
     @property
     def records(self) -> int:
-        """This will count everything that is still on its way."""
+        """Count everything that is still on its way."""
         return sum(self.lag_by_group.values()) + sum(self.waiting_in_outbox.values())
 
 
 async def measure_backlog(state: State) -> Backlog:
-    """This will compare the positions in PostgreSQL with the ends of the log, positions first: never too favourable."""
+    """Compare the positions in PostgreSQL with the ends of the log, positions first: never too favourable."""
     positions: dict[str, dict[TopicPartition, int]] = {}
     outbox, dead_letters = {}, {}
     connection = await asyncpg.connect(state.admin_url())
@@ -93,7 +93,7 @@ async def measure_backlog(state: State) -> Backlog:
 
 
 async def measure(state: State) -> Figures:
-    """This will gather the figures of `leap status`."""
+    """Gather the figures of `leap status`."""
     backlog = await measure_backlog(state)
 
     def counts_of(service: str) -> dict[str, Any]:

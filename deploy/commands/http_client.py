@@ -14,12 +14,12 @@ class Refused(Exception):
 
 
 def get(address: str, path: str, headers: Mapping[str, str] | None = None) -> Any:
-    """This will GET JSON. Raises Refused."""
+    """GET JSON. Raises Refused."""
     return _ask("GET", address, path, headers or {}, None)
 
 
 def post(address: str, path: str, headers: Mapping[str, str], body: Iterable[bytes], size: int) -> Any:
-    """This will POST a body of this size in bytes, piece by piece, and return the JSON answer. Raises Refused."""
+    """POST a body of this size in bytes, piece by piece, and return the JSON answer. Raises Refused."""
     return _ask("POST", address, path, {**headers, "Content-Length": str(size)}, body)
 
 

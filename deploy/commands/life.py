@@ -30,19 +30,19 @@ SECONDS_PER_DAY = 20.0
 
 
 def clock_file() -> Path:
-    """This will give the file by which the services' clock is moved."""
+    """Give the file by which the services' clock is moved."""
     folder = state.folder() / "time"  # of its own: in containers the services see nothing else from here
     folder.mkdir(parents=True, exist_ok=True)
     return folder / "clock"
 
 
 def now() -> datetime:
-    """This will give the services' time of day: the real one, or where the simulated state has come to."""
+    """Give the services' time of day: the real one, or where the simulated state has come to."""
     return clock.now_of(clock_file()).astimezone(LOCAL)
 
 
 def today() -> date:
-    """This will give the services' local date."""
+    """Give the services' local date."""
     return now().date()
 
 
@@ -51,7 +51,7 @@ def _chronicle_file() -> Path:
 
 
 def start_life(*, scale: float, seed: int, until: date, seconds_per_day: float) -> Process:
-    """This will start the simulated state; `chronicle` tells how far it is."""
+    """Start the simulated state; `chronicle` tells how far it is."""
     _chronicle_file().unlink(missing_ok=True)
     words = {"scale": scale, "seed": seed, "until": until.isoformat(), "seconds-per-day": seconds_per_day}
     process = Process(
@@ -66,14 +66,14 @@ def start_life(*, scale: float, seed: int, until: date, seconds_per_day: float) 
 
 
 def chronicle() -> dict[str, Any]:
-    """This will read how far the simulated state is; nothing where it has not begun."""
+    """Read how far the simulated state is; nothing where it has not begun."""
     file = _chronicle_file()
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     return found
 
 
 async def settled(found: State) -> None:
-    """This will return when nothing is on its way any more. Raises PartFailed when nothing moves for too long."""
+    """Return when nothing is on its way any more. Raises PartFailed when nothing moves for too long."""
     least, moved_at, zeros = -1, time.monotonic(), 0
     # Twice nothing: between two looks an event may have travelled from one service's outbox to the next.
     while zeros < 2:
@@ -89,7 +89,7 @@ async def settled(found: State) -> None:
 
 
 def staffs_of(found: State, towns: Mapping[str, Town], *, seed: int) -> list[Staff]:
-    """This will give each district's people, with connections of their own."""
+    """Give each district's people, with connections of their own."""
     families = Families(seed)
     keys: dict[str, Mapping[str, str]] = {}
 
@@ -114,7 +114,7 @@ def staffs_of(found: State, towns: Mapping[str, Town], *, seed: int) -> list[Sta
 
 
 def main() -> None:
-    """This will live until the school year is over, or until it is stopped."""
+    """Live until the school year is over, or until it is stopped."""
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     arguments = _parse(sys.argv[1:])
     found = state.load_running()

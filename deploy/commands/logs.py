@@ -15,7 +15,7 @@ class LogMissing(Exception):
 
 
 def logs(*, service: str | None, lines: int, follow: bool) -> int:
-    """This will print the last lines of one part's log or of all, and with `follow` what comes after."""
+    """Print the last lines of one part's log or of all, and with `follow` what comes after."""
     found = {path.stem: path for path in sorted(state.folder().glob("*/*.log"))}
     if service is not None and service not in found:
         raise LogMissing(f"no log of {service}; there are {', '.join(found) or 'none'}")

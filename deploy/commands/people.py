@@ -31,7 +31,7 @@ _NAMED: dict[str, tuple[str, str, list[str], str]] = {
 
 
 def people_file() -> Path:
-    """This will give the file that says who may sign in, written on the first call together with their keys.
+    """Give the file that says who may sign in, written on the first call together with their keys.
 
     Beside the named people every district has a scheduler `desk-CODE`, a coordinator `coordinator-CODE` and
     visitors `visitor-CODE-1` and on: they are whom the simulated state acts as.
@@ -48,18 +48,18 @@ def people_file() -> Path:
 
 
 def key_of(name: str) -> str:
-    """This will give the person's sign-in key. Raises KeyError for a name nobody has."""
+    """Give the person's sign-in key. Raises KeyError for a name nobody has."""
     people_file()
     return str(json.loads(_keys_file().read_text())[name])
 
 
 def acting_as(name: str) -> dict[str, str]:
-    """This will give the headers of somebody who asks a service as this person."""
+    """Give the headers of somebody who asks a service as this person."""
     return {"Authorization": f"Bearer {key_of(name)}"}
 
 
 def visitors_of(district: str) -> list[str]:
-    """This will name the visitors of a district who may sign in."""
+    """Name the visitors of a district who may sign in."""
     return [f"visitor-{district}-{number}" for number in range(1, VISITORS_PER_DISTRICT + 1)]
 
 

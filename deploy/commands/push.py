@@ -35,7 +35,7 @@ class Upload:
 
 
 def push(screen: Screen, *, file: Path, district: str, sessions: Path | None) -> int:
-    """This will upload the file and wait for its receipts; 0 where no row came back rejected, else 1."""
+    """Upload the file and wait for its receipts; 0 where no row came back rejected, else 1."""
     found = state.load_running()
     address, token = found.address_of("ingest"), districts.token_of(district)
     receipts = upload(screen, list(uploads_of(file, sessions)), address=address, district=district, token=token)
@@ -51,7 +51,7 @@ def push(screen: Screen, *, file: Path, district: str, sessions: Path | None) ->
 
 
 def upload(screen: Screen, uploads: list[Upload], *, address: str, district: str, token: str) -> list[dict[str, Any]]:
-    """This will send each body and return its receipt once nothing of it is pending any more, or time is up."""
+    """Send each body and return its receipt once nothing of it is pending any more, or time is up."""
     authorization = {"Authorization": f"Bearer {token}"}
     size = sum(len(each.body) for each in uploads)
     issued = []
@@ -81,7 +81,7 @@ def upload(screen: Screen, uploads: list[Upload], *, address: str, district: str
 
 
 def uploads_of(file: Path, sessions: Path | None) -> Iterator[Upload]:
-    """This will read a file as what it is: Ed-Fi events (with their sessions), our NDJSON, or our CSV of marks."""
+    """Read a file as what it is: Ed-Fi events (with their sessions), our NDJSON, or our CSV of marks."""
     if not file.is_file():
         raise FileRefused(f"there is no file {file}")
     with file.open("rb") as opened:
@@ -98,7 +98,7 @@ def uploads_of(file: Path, sessions: Path | None) -> Iterator[Upload]:
 
 
 def ndjson(kind: str, records: Iterable[dict[str, Any]]) -> Upload:
-    """This will make one upload of records."""
+    """Make one upload of records."""
     return Upload(kind=kind, media_type=NDJSON, body=b"\n".join(json.dumps(record).encode() for record in records))
 
 

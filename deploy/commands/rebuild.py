@@ -7,23 +7,23 @@ from dataclasses import asdict
 from deploy.commands import state
 from deploy.commands.screen import Screen
 from deploy.local.parts import PartFailed
-from services.runtime.differences import SchemasDiffer, TableDifference
-from services.runtime.rebuild import Outcome, Rebuild, RebuildFailed, go_back, rebuild
+from services.runtime.rebuild.differences import SchemasDiffer, TableDifference
+from services.runtime.rebuild.rebuild import Outcome, Rebuild, RebuildFailed, go_back, rebuild
+from services.runtime.rebuild.shadow import CopyRefused
 from services.runtime.service import Service
-from services.runtime.shadow import CopyRefused
 
 WELL, NOT_WELL = 0, 1
 
 
 def services() -> dict[str, tuple[Service, tuple[str, ...]]]:
-    """This will name the services whose tables follow from events alone, and their tables that do not."""
+    """Name the services whose tables follow from events alone, and their tables that do not."""
     from services.reporting.app import NOT_FROM_EVENTS, service
 
     return {service.name: (service, NOT_FROM_EVENTS)}
 
 
 def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
-    """This will rebuild the service's tables, or go back to the former ones. Raises NotRunning and PartFailed.
+    """Rebuild the service's tables, or go back to the former ones. Raises NotRunning and PartFailed.
 
     Only a comparison that was asked for alone fails on differences: a switch has mended them.
     """

@@ -27,27 +27,27 @@ class Screen:
 
     @property
     def moves(self) -> bool:
-        """This will tell whether bars make sense here."""
+        """Tell whether bars make sense here."""
         return self.progress.is_terminal and not self.as_json
 
     def step(self, text: str) -> None:
-        """This will report a finished step."""
+        """Report a finished step."""
         tick = "[green]✓[/green]" if self.progress.is_terminal and "NO_COLOR" not in os.environ else "✓"
         self.progress.print(f" {tick} {text}", markup=True)
 
     def say(self, text: str = "") -> None:
-        """This will print a line of the result, unless the result is JSON."""
+        """Print a line of the result, unless the result is JSON."""
         if not self.as_json:
             print(text)
 
     def give(self, result: dict[str, Any]) -> None:
-        """This will print the result as JSON where that was asked for."""
+        """Print the result as JSON where that was asked for."""
         if self.as_json:
             print(json.dumps(result, default=str))
 
     @contextmanager
     def bar(self, title: str, *, total: float, unit: str = "") -> Iterator[Bar]:
-        """This will show a bar until the block ends; where there is no terminal, a line about every tenth."""
+        """Show a bar until the block ends; where there is no terminal, a line about every tenth."""
         if not self.moves:
             yield _PlainBar(title, total=total, unit=unit)
             return
@@ -69,7 +69,7 @@ class Screen:
 
     @contextmanager
     def wait(self, text: str) -> Iterator[None]:
-        """This will show that something is going on, and tick it off when the block ends well."""
+        """Show that something is going on, and tick it off when the block ends well."""
         if self.moves:
             with self.progress.status(f"{text} ..."):
                 yield

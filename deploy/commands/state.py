@@ -20,7 +20,7 @@ class NotRunning(Exception):
 
 
 def folder() -> Path:
-    """This will give the folder that holds everything `leap` writes."""
+    """Give the folder that holds everything `leap` writes."""
     return checkout() / ".leap"
 
 
@@ -36,12 +36,12 @@ class State:
     life: dict[str, Any] | None = None
 
     def save(self) -> None:
-        """This will write the state where the next command finds it; nobody else on the machine may read it."""
+        """Write the state where the next command finds it; nobody else on the machine may read it."""
         folder().mkdir(exist_ok=True)
         write_whole(_file(), json.dumps({name: getattr(self, name) for name in self.__slots__}, indent=1))
 
     def parts(self) -> dict[str, Part]:
-        """This will find every part again, in the order in which they are stopped: who sends, services, the rest."""
+        """Find every part again, in the order in which they are stopped: who sends, services, the rest."""
         described = {
             "life": self.life,
             **self.services,
@@ -52,7 +52,7 @@ class State:
         return {name: part_from(each) for name, each in described.items() if each is not None}
 
     def is_complete(self) -> bool:
-        """This will tell whether everything that serves was started and still runs, watched and lived in or not."""
+        """Tell whether everything that serves was started and still runs, watched and lived in or not."""
         parts = {name: part for name, part in self.parts().items() if name not in self.observers and name != "life"}
         return (
             len(self.services) > 0
@@ -61,27 +61,27 @@ class State:
         )
 
     def bootstrap(self) -> str:
-        """This will give the broker's address. Raises NotRunning."""
+        """Give the broker's address. Raises NotRunning."""
         return _address(self.broker)
 
     def admin_url(self) -> str:
-        """This will give the administrator's URL of the database. Raises NotRunning."""
+        """Give the administrator's URL of the database. Raises NotRunning."""
         return _address(self.database)
 
     def address_of(self, service: str) -> str:
-        """This will give the service's HTTP address. Raises NotRunning."""
+        """Give the service's HTTP address. Raises NotRunning."""
         return _address(self.services.get(service))
 
 
 def load() -> State:
-    """This will read the state; an empty one where nothing was ever started."""
+    """Read the state; an empty one where nothing was ever started."""
     if not _file().exists():
         return State()
     return State(**json.loads(_file().read_text()))
 
 
 def load_running() -> State:
-    """This will read the state of what runs. Raises NotRunning where the broker or the database doesn't."""
+    """Read the state of what runs. Raises NotRunning where the broker or the database doesn't."""
     state = load()
     parts = state.parts()
     if not all(name in parts and parts[name].is_running() for name in ("broker", "database")):
@@ -91,7 +91,7 @@ def load_running() -> State:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """This will keep a second `up` or `down` of the same checkout waiting until the first has ended."""
+    """Keep a second `up` or `down` of the same checkout waiting until the first has ended."""
     folder().mkdir(exist_ok=True)
     with (folder() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

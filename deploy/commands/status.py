@@ -13,7 +13,7 @@ from deploy.local.parts import answers
 
 
 def status(screen: Screen) -> int:
-    """This will print the figures; 0 where everything runs, nothing waits and all adds up, else 1."""
+    """Print the figures; 0 where everything runs, nothing waits and all adds up, else 1."""
     found = state.load_running()
     running = {name: part.is_running() for name, part in found.parts().items()}
     ready = {name: running[name] and answers(f"{found.address_of(name)}/readyz") for name in found.services}

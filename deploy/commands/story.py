@@ -14,7 +14,8 @@ from deploy.commands.screen import Screen
 from deploy.commands.state import State
 from deploy.demo.families import LOCAL
 from deploy.demo.staff import Door
-from services.ingest.pseudonyms import Pseudonyms, load_districts
+from services.ingest.districts_file import load_districts
+from services.ingest.rules.pseudonyms import Pseudonyms
 
 DISTRICT, SCHOOL = "hartford", "STORY"
 SCHEDULER, COORDINATOR, READER, AUDITOR = "ana", "carl", "dana", "audit"
@@ -54,7 +55,7 @@ class School:
         self.days = [day for n in range(40, 0, -1) if (day := today - timedelta(days=n)).weekday() < 5][-SCHOOL_DAYS:]
 
     def roster(self) -> list[dict[str, Any]]:
-        """This will say when the school teaches, who attends it, and how to reach the households."""
+        """Say when the school teaches, who attends it, and how to reach the households."""
         school_year = self.days[0].year - (self.days[0].month < 7)
         taught = [day.isoformat() for n in range(120) if (day := self.days[0] + timedelta(days=n)).weekday() < 5]
         rows: list[dict[str, Any]] = [
@@ -81,7 +82,7 @@ class School:
         return rows
 
     def marks(self, child: Child, places: tuple[int, ...], category: str) -> list[dict[str, Any]]:
-        """This will mark the child on the days at these places."""
+        """Mark the child on the days at these places."""
         return [
             {
                 "type": "mark", "student": child.number, "school": SCHOOL, "date": self.days[place].isoformat(),
@@ -91,7 +92,7 @@ class School:
         ]  # fmt: skip
 
     def rolls(self) -> list[dict[str, Any]]:
-        """This will say that every day's roll is complete."""
+        """Say that every day's roll is complete."""
         return [
             {"type": "roll_completed", "school": SCHOOL, "date": day.isoformat(), "feed": "exceptions"}
             for day in self.days
@@ -109,14 +110,14 @@ class Story:
         self._pseudonyms: Pseudonyms = load_districts(districts.districts_file()).pseudonyms[DISTRICT]
 
     def ask(self, service: str, person: str, method: str, path: str, body: object = None) -> Any:
-        """This will ask and expect an answer. Raises StoryStuck where the service says no."""
+        """Ask and expect an answer. Raises StoryStuck where the service says no."""
         status, answer = self._doors[service].ask(person, method, path, body)
         if status >= 400:
             raise StoryStuck(f"{service} said {status} to {method} {path.partition('?')[0]}: {answer}")
         return answer
 
     def send(self, kind: str, records: list[dict[str, Any]]) -> dict[str, Any]:
-        """This will upload records as the district does, and give the receipt."""
+        """Upload records as the district does, and give the receipt."""
         (receipt,) = push.upload(
             Screen(as_json=True, progress=Console(quiet=True)),
             [push.ndjson(kind, records)],
@@ -127,20 +128,20 @@ class Story:
         return receipt
 
     def absence(self, child: Child) -> dict[str, Any]:
-        """This will ask flagging why the child is, or isn't, flagged."""
+        """Ask flagging why the child is, or isn't, flagged."""
         key = self._pseudonyms.student_key(student=child.number, state_student=None)
         status, answer = self._doors["flagging"].ask(AUDITOR, "GET", f"/v1/students/{key}/absence")
         return answer if status == 200 else {}
 
     def request_of(self, child: Child) -> dict[str, Any] | None:
-        """This will find the open request of the child's household in the district's queue."""
+        """Find the open request of the child's household in the district's queue."""
         household_key = self._pseudonyms.household_key(child.household)
         path = f"/v1/requests?district={DISTRICT}&limit=1000"
         queue = self.ask("scheduling", SCHEDULER, "GET", path)["requests"]
         return next((each for each in queue if each["household_key"] == household_key), None)
 
     def change(self, request: dict[str, Any], what: str, **more: object) -> dict[str, Any]:
-        """This will change the request as the scheduler."""
+        """Change the request as the scheduler."""
         path = f"/v1/requests/{request['request_id']}/{what}"
         answer: dict[str, Any] = self.ask(
             "scheduling", SCHEDULER, "POST", path, {"version": request["version"], **more}
@@ -148,16 +149,16 @@ class Story:
         return answer
 
     def visited(self) -> int:
-        """This will read the report's line: households visited in the district."""
+        """Read the report's line: households visited in the district."""
         lines = self.ask("reporting", READER, "GET", "/v1/funnel")["districts"]
         return next((line["visited"] for line in lines if line["district"] == DISTRICT), 0)
 
     def page_of(self, request: dict[str, Any]) -> str:
-        """This will give the address of the request's page."""
+        """Give the address of the request's page."""
         return f"{self._addresses['scheduling']}/requests/{request['request_id']}"
 
     def know_the_pair(self) -> None:
-        """This will register the two visitors, if nobody has."""
+        """Register the two visitors, if nobody has."""
         for visitor, languages in zip(PAIR, (["en", "es"], ["en"]), strict=True):
             facts = {
                 "visitor_id": visitor, "district": DISTRICT, "languages": languages,
@@ -167,7 +168,7 @@ class Story:
             self._doors["scheduling"].ask(COORDINATOR, "POST", "/v1/visitors", facts)  # 409: known already
 
     def appoint(self, request: dict[str, Any]) -> dict[str, Any]:
-        """This will agree the first time, in the coming days, at which both of the pair can go."""
+        """Agree the first time, in the coming days, at which both of the pair can go."""
         for n in range(2, 12):
             day = datetime.combine(life.today() + timedelta(days=n), datetime.min.time(), LOCAL)
             for hour in (16, 11, 18, 9, 14):
@@ -180,7 +181,7 @@ class Story:
         raise StoryStuck(f"{' and '.join(PAIR)} have no time in the next ten days; press on with another pair")
 
     def log(self, agreed: dict[str, Any]) -> str:
-        """This will write the log as one of the pair; the story does not wait for the day of the visit."""
+        """Write the log as one of the pair; the story does not wait for the day of the visit."""
         began, ended = (life.now() - timedelta(minutes=minutes) for minutes in (50, 5))
         body = {
             "visit_id": agreed["visit_id"], "outcome": "took_place", "pair": list(PAIR), "place": "home",
@@ -199,7 +200,7 @@ class Story:
         return f"{self._addresses['visitlog']}{path}"
 
     def until(self, reached: Callable[[], Any], what: str) -> Any:
-        """This will ask again until something came. Raises StoryStuck after a minute."""
+        """Ask again until something came. Raises StoryStuck after a minute."""
         deadline = time.monotonic() + EFFECT_SECONDS
         while not (found := reached()):
             if time.monotonic() > deadline:
@@ -209,7 +210,7 @@ class Story:
 
 
 def tell(story: Story) -> Iterator[tuple[str, str]]:
-    """This will go through the story step by step: a title and what happened, each when it is true."""
+    """Go through the story step by step: a title and what happened, each when it is true."""
     school, first, second = story.school, story.school.first, story.school.second
     story.know_the_pair()
     story.send("roster", school.roster())
@@ -275,7 +276,7 @@ def tell(story: Story) -> Iterator[tuple[str, str]]:
 
 
 def story(screen: Screen, *, pace_seconds: float) -> int:
-    """This will tell the story, with time to read between its steps; 0 when it came to its end."""
+    """Tell the story, with time to read between its steps; 0 when it came to its end."""
     told: list[dict[str, str]] = []
     for nth, (title, happened) in enumerate(tell(Story(state.load_running(), screen)), start=1):
         if told:

@@ -38,7 +38,7 @@ class Demonstration:
 
 
 def up(screen: Screen, *, demonstration: Demonstration | None, observed: bool = False) -> int:
-    """This will start what doesn't run and return when everything is ready and everything sent has been worked off."""
+    """Start what doesn't run and return when everything is ready and everything sent has been worked off."""
     with state.one_at_a_time():
         found = state.load()
         if found.is_complete():

@@ -21,7 +21,7 @@ class NobodyFound(Exception):
 
 
 def why(screen: Screen, *, key: str) -> int:
-    """This will print the days, the rule and the flag's history of the student whose key begins so."""
+    """Print the days, the rule and the flag's history of the student whose key begins so."""
     found = state.load_running()
     student_key = asyncio.run(_complete(found.admin_url(), key))
     answer = http_client.get(
@@ -35,7 +35,7 @@ def why(screen: Screen, *, key: str) -> int:
 
 
 def absent(screen: Screen, *, district: str, students: int) -> int:
-    """This will mark that many students absent who are close to the line, as their district would, and show flags."""
+    """Mark that many students absent who are close to the line, as their district would, and show flags."""
     found = state.load_running()
     if found.demo is None:
         raise NobodyFound("the simulated state was not sent: `leap up` without --no-demo")
@@ -126,7 +126,7 @@ def _with_day(row: dict[str, Any]) -> Any:
 def _numbers_by_key(found: State, district: str) -> dict[str, str]:
     from deploy.demo.calendars import school_year_of
     from deploy.demo.population import settle
-    from services.ingest.pseudonyms import load_districts
+    from services.ingest.districts_file import load_districts
 
     assert found.demo is not None
     hashed = load_districts(districts.districts_file()).pseudonyms[district]

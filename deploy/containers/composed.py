@@ -38,30 +38,30 @@ class Composed:
         self._looking = threading.Thread(target=self._look, daemon=True)
 
     def compose(self, *words: str) -> str:
-        """This will run docker-compose on the project."""
+        """Run docker-compose on the project."""
         return self._engine.compose(*self._files, *words, variables=self._variables)
 
     def up(self) -> None:
-        """This will start everything, jobs first, and return when all that lasts is healthy."""
+        """Start everything, jobs first, and return when all that lasts is healthy."""
         self._looking.start()
         self.compose("up", "-d", "--no-build", *LASTING)
         self.wait_healthy()
 
     def down(self) -> None:
-        """This will remove containers, network and volumes."""
+        """Remove containers, network and volumes."""
         self._stopping.set()
         self.compose("--profile", "tools", "down", "--volumes", "--remove-orphans", "--timeout", "15")
 
     def name_of(self, service: str) -> str:
-        """This will give the container's name."""
+        """Give the container's name."""
         return f"{PROJECT}_{service}_1"
 
     def healthy(self, service: str) -> bool:
-        """This will run the container's own health check once."""
+        """Run the container's own health check once."""
         return self._engine.succeeds("healthcheck", "run", self.name_of(service))
 
     def wait_healthy(self, *services: str, seconds: float = 120) -> None:
-        """This will return when these, or all, are healthy; raises PartFailed with the end of a log."""
+        """Return when these, or all, are healthy; raises PartFailed with the end of a log."""
         deadline = time.monotonic() + seconds
         for service in services or LASTING:
             while not self.healthy(service):
@@ -71,24 +71,24 @@ class Composed:
                 time.sleep(0.2)
 
     def stop(self, service: str) -> tuple[float, int]:
-        """This will stop one container as its own grace says, and give the seconds and the exit code."""
+        """Stop one container as its own grace says, and give the seconds and the exit code."""
         began = time.monotonic()
         self.compose("stop", service)
         took = time.monotonic() - began
         return took, int(self._engine.inspect(self.name_of(service))["State"]["ExitCode"])
 
     def start(self, service: str) -> None:
-        """This will start a stopped container again."""
+        """Start a stopped container again."""
         self.compose("start", service)
         self.wait_healthy(service)
 
     def status(self) -> dict[str, Any]:
-        """This will give the figures of `leap status`, measured in the project's own network."""
+        """Give the figures of `leap status`, measured in the project's own network."""
         found: dict[str, Any] = json.loads(self.inside("python", "-m", "deploy.cli", "status", "--json", well=(0, 1)))
         return found
 
     def inside(self, *command: str, well: tuple[int, ...] = (0,)) -> str:
-        """This will run a command in the operator's container and return what it prints."""
+        """Run a command in the operator's container and return what it prints."""
         said = self._run_tool(*command)
         text, _, code = said.rpartition("exit code ")
         if int(code) not in well:
@@ -96,38 +96,38 @@ class Composed:
         return text
 
     def begin(self, *command: str) -> str:
-        """This will start a command in a container of the operator's and return the container's name."""
+        """Start a command in a container of the operator's and return the container's name."""
         name = f"{PROJECT}_tool_{secrets.token_hex(3)}"
         self.compose("run", "-d", "--name", name, "--entrypoint", command[0], "leap", *command[1:])
         return name
 
     def ended(self, container: str) -> int | None:
-        """This will give a container's exit code, None while it runs."""
+        """Give a container's exit code, None while it runs."""
         state = self._engine.inspect(container)["State"]
         return int(state["ExitCode"]) if state["Status"] == "exited" else None
 
     def said(self, container: str) -> str:
-        """This will give what a container printed."""
+        """Give what a container printed."""
         return self._engine.run("logs", container)
 
     def prepare_again(self) -> int:
-        """This will run the job before the services once more, beside them, and give its exit code."""
+        """Run the job before the services once more, beside them, and give its exit code."""
         self.compose("start", "prepare")
         return int(self._engine.run("wait", self.name_of("prepare")))
 
     def seen_by_prometheus(self) -> set[str]:
-        """This will name the services that Prometheus reaches, asked as a browser on this machine would."""
+        """Name the services that Prometheus reaches, asked as a browser on this machine would."""
         address = f"http://127.0.0.1:{self._variables['PROMETHEUS_PORT']}"
         found = http_client.get(address, "/api/v1/query?query=up", {})
         return {each["metric"]["job"] for each in found["data"]["result"] if each["value"][1] == "1"}
 
     def privileges(self, service: str) -> dict[str, str]:
-        """This will read, inside, what the kernel says of the container's first process: user, capabilities."""
+        """Read, inside, what the kernel says of the container's first process: user, capabilities."""
         status = self._engine.run("exec", self.name_of(service), "cat", "/proc/1/status")
         return {name: words.strip() for name, _, words in (line.partition(":") for line in status.splitlines())}
 
     def can_write(self, service: str, path: str) -> bool:
-        """This will try to make a file inside."""
+        """Try to make a file inside."""
         return self._engine.succeeds("exec", self.name_of(service), "touch", path)
 
     def _run_tool(self, *command: str) -> str:

@@ -58,30 +58,30 @@ class Engine:
         )
 
     def start(self) -> None:
-        """This will serve the socket; raises PartFailed where it never answers."""
+        """Serve the socket; raises PartFailed where it never answers."""
         self.socket.unlink(missing_ok=True)
         self._service.launch()
         wait_until(self.socket.exists, seconds=30, what="podman", alive=self._service.is_running, log=self._service.log)
 
     def stop(self) -> None:
-        """This will end the socket; containers and images stay."""
+        """End the socket; containers and images stay."""
         self._service.stop()
 
     def run(self, *words: str, seconds: float = 1800) -> str:
-        """This will run one podman command and return what it prints. Raises PartFailed with the end of its errors."""
+        """Run one podman command and return what it prints. Raises PartFailed with the end of its errors."""
         return self._command(["podman", *words], seconds=seconds)
 
     def compose(self, *words: str, variables: Mapping[str, str], seconds: float = 600) -> str:
-        """This will run one docker-compose command on the socket and return what it prints."""
+        """Run one docker-compose command on the socket and return what it prints."""
         return self._command(["docker-compose", *words], seconds=seconds, variables=variables)
 
     def succeeds(self, *words: str) -> bool:
-        """This will tell whether the podman command ends well."""
+        """Tell whether the podman command ends well."""
         environment = {**os.environ, **self.environment}
         return subprocess.run(["podman", *words], env=environment, capture_output=True, check=False).returncode == 0
 
     def inspect(self, container: str) -> dict[str, Any]:
-        """This will give what the engine knows of a container."""
+        """Give what the engine knows of a container."""
         found: dict[str, Any] = json.loads(self.run("inspect", container))[0]
         return found
 
@@ -101,7 +101,7 @@ class Engine:
 
 
 def engine(folder: Path) -> Engine:
-    """This will give an engine that answers, installed where that is allowed. Raises PartMissing."""
+    """Give an engine that answers, installed where that is allowed. Raises PartMissing."""
     if os.geteuid() != 0:
         raise PartMissing(WAYS_OUT)
     if any(shutil.which(program) is None for program in PROGRAMS):

@@ -30,7 +30,7 @@ _FOR_PIP, _FOR_APT = ("/etc/ssl/certs", "/etc/pip.conf"), ("/etc/apt",)
 
 
 def build_base(engine: Engine, folder: Path) -> None:
-    """This will make Debian's smallest system with Python an image, unless it is there already."""
+    """Make Debian's smallest system with Python an image, unless it is there already."""
     if engine.succeeds("image", "exists", BASE):
         return
     root, packages = folder / "root", folder / "packages"
@@ -57,7 +57,7 @@ def build_base(engine: Engine, folder: Path) -> None:
 
 
 def build_services(engine: Engine) -> None:
-    """This will build deploy/Dockerfile on the base."""
+    """Build deploy/Dockerfile on the base."""
     revision = subprocess.run(
         ["git", "-C", str(checkout()), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )
@@ -71,7 +71,7 @@ def build_services(engine: Engine) -> None:
 
 
 def build_parts(engine: Engine, folder: Path) -> None:
-    """This will build Kafka, PostgreSQL, Prometheus and Alertmanager on the same base."""
+    """Build Kafka, PostgreSQL, Prometheus and Alertmanager on the same base."""
     context = folder / "context"
     shutil.rmtree(context, ignore_errors=True)
     shutil.copytree(HERE, context)

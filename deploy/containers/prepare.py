@@ -29,7 +29,7 @@ KNOWN = Path("/run/leap")
 
 
 def main() -> None:
-    """This will leave everything as the services need it to start."""
+    """Leave everything as the services need it to start."""
     bootstrap, admin_url = os.environ["LEAP_KAFKA_BOOTSTRAP_SERVERS"], os.environ["DATABASE_URL"]
     # Districts and people of your own go into these volumes before; made-up ones only where there are none.
     _one_of(KNOWN / "districts" / "districts.json", districts.districts_file)

@@ -29,7 +29,7 @@ PIPELINE = ("tests/pipeline/test_nothing_lost.py",)
 
 
 def main() -> int:
-    """This will build, run, look, stop and start again, and say how long each took."""
+    """Build, run, look, stop and start again, and say how long each took."""
     folder = checkout() / ".leap" / "containers"
     try:
         made = engine(folder)

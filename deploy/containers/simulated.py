@@ -9,7 +9,7 @@ from deploy.demo.calendars import latest_day_worth_replaying
 
 
 def main() -> None:
-    """This will become the simulated state's own process, so that it is the one that is told to stop."""
+    """Become the simulated state's own process, so that it is the one that is told to stop."""
     until = latest_day_worth_replaying(datetime.now().astimezone().date())
     words = {
         "scale": os.environ["SIMULATED_SCALE"],

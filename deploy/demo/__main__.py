@@ -12,7 +12,7 @@ from deploy.demo.replay import Progress, ignore, replay
 
 
 def main() -> None:
-    """This will replay what the arguments say and print what each district has sent."""
+    """Replay what the arguments say and print what each district has sent."""
     # On topics made a moment ago the first sends are retried, and the client says so once per partition.
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     arguments = _parse(sys.argv[1:])

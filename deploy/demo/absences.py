@@ -26,7 +26,7 @@ _INDEPENDENT_DAYS = _DAYS * (1 - SPELL) / (1 + SPELL)
 
 
 def draw_rates(*, weights: list[float], chronic_share: float, rng: random.Random) -> list[float]:
-    """This will draw one yearly rate of absence per student; a larger weight makes *often* more likely.
+    """Draw one yearly rate of absence per student; a larger weight makes *often* more likely.
 
     The number of often absent students is exact and the rates are stratified, because a small state must still look
     like its districts.
@@ -42,20 +42,20 @@ def draw_rates(*, weights: list[float], chronic_share: float, rng: random.Random
 
 
 def seldom_mean(*, chronic_share: float) -> float:
-    """This will place the ordinary students' mean rate between 0.055 and 0.065, higher where more are chronic."""
+    """Place the ordinary students' mean rate between 0.055 and 0.065, higher where more are chronic."""
     low, high = SELDOM_MEAN
     return low + (high - low) * min(1.0, max(0.0, (chronic_share - 0.10) / 0.18))
 
 
 def often_share(*, chronic_share: float) -> float:
-    """This will solve which share of often absent students gives `chronic_share` after a full year."""
+    """Solve which share of often absent students gives `chronic_share` after a full year."""
     seldom = probability_chronic(mean=seldom_mean(chronic_share=chronic_share), k=SELDOM_K)
     often = probability_chronic(mean=OFTEN_MEAN, k=OFTEN_K)
     return min(1.0, max(0.0, (chronic_share - seldom) / (often - seldom)))
 
 
 def probability_chronic(*, mean: float, k: float) -> float:
-    """This will integrate, over the rates behind a year like Beta(mean, k), the chance to miss a tenth of 180 days."""
+    """Integrate, over the rates behind a year like Beta(mean, k), the chance to miss a tenth of 180 days."""
     total = 0.0
     for rate, density in _densities(mean=mean, k=k):
         spread = math.sqrt(rate * (1 - rate) / _INDEPENDENT_DAYS)
@@ -65,7 +65,7 @@ def probability_chronic(*, mean: float, k: float) -> float:
 
 
 def chances_of_absence(*, rate: float) -> tuple[float, float, float, float]:
-    """This will give the chance to be absent today, by `absent yesterday + 2 * today is Friday`, averaging `rate`.
+    """Give the chance to be absent today, by `absent yesterday + 2 * today is Friday`, averaging `rate`.
 
     Fridays take 1.5 points from the other four days, more for those often absent.
     """

@@ -27,7 +27,7 @@ class DistrictYear:
     closures: tuple[Closure, ...]
 
     def school_days(self, *, school: str, known_on: date) -> tuple[date, ...]:
-        """This will give the calendar of one school as the district knew it in the evening of `known_on`."""
+        """Give the calendar of one school as the district knew it in the evening of `known_on`."""
         days = set(self.planned)
         for closure in self.closures:
             if closure.day <= known_on and closure.school in (None, school):
@@ -37,31 +37,31 @@ class DistrictYear:
 
 
 def school_year_of(day: date) -> int:
-    """This will name a school year by the calendar year its July lies in."""
+    """Name a school year by the calendar year its July lies in."""
     return day.year if day.month >= 7 else day.year - 1
 
 
 def first_school_day(school_year: int) -> date:
-    """This will give the last Monday of August."""
+    """Give the last Monday of August."""
     return _last_weekday(school_year, 8, _MONDAY)
 
 
 def latest_day_worth_replaying(today: date) -> date:
-    """This will give today, or in the summer the end of the school year that is over."""
+    """Give today, or in the summer the end of the school year that is over."""
     if today < first_school_day(school_year_of(today)):
         return last_possible_day(school_year_of(today) - 1)
     return today
 
 
 def last_possible_day(school_year: int) -> date:
-    """This will give the day on which every district's year, make-up days included, is over."""
+    """Give the day on which every district's year, make-up days included, is over."""
     return date(school_year + 1, 6, 30)
 
 
 def district_year(
     *, school_year: int, schools: tuple[str, ...], storms: tuple[date, ...], rng: random.Random
 ) -> DistrictYear:
-    """This will plan one district's year: 180 school days, its snow days, and one school's burst pipe in the autumn."""
+    """Plan one district's year: 180 school days, its snow days, and one school's burst pipe in the autumn."""
     holidays = _holidays(school_year)
     day = first_school_day(school_year) + timedelta(days=rng.choice((0, 0, 1, 2)))
     teaching: list[date] = []
@@ -79,7 +79,7 @@ def district_year(
 
 
 def draw_storms(*, school_year: int, rng: random.Random) -> tuple[date, ...]:
-    """This will draw the winter's storms, which the districts share: three to five weekdays, December to March."""
+    """Draw the winter's storms, which the districts share: three to five weekdays, December to March."""
     first = date(school_year, 12, 5)
     weekdays = [day for day in (first + timedelta(days=n) for n in range(100)) if day.weekday() < 5]
     return tuple(sorted(rng.sample(weekdays, rng.randint(*STORMS_A_YEAR))))

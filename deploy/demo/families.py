@@ -53,7 +53,7 @@ class Families:
         return random.Random(":".join(map(str, (self._seed, *question))))
 
     def attempt(self, household: str, version: int, *, today: date) -> Attempt:
-        """This will say what a contact comes to; a request's version tells its contacts apart."""
+        """Say what a contact comes to; a request's version tells its contacts apart."""
         chance = self._chance("contact", household, version)
         way = chance.choice(_WAYS)
         if chance.random() >= REACHED:
@@ -63,7 +63,7 @@ class Families:
         return Attempt(way, answer, again)
 
     def times(self, household: str, version: int, *, today: date) -> list[tuple[datetime, datetime]]:
-        """This will give three windows in which the family could, soonest first; nobody is visited on a Sunday."""
+        """Give three windows in which the family could, soonest first; nobody is visited on a Sunday."""
         chance = self._chance("times", household, version)
         possible = [day for n in range(2, 9) if (day := today + timedelta(days=n)).weekday() < 6]
         found = []
@@ -73,11 +73,11 @@ class Families:
         return found
 
     def is_goal_met(self, household: str, version: int) -> bool:
-        """This will say whether the family and the visitors find that they are done."""
+        """Say whether the family and the visitors find that they are done."""
         return self._chance("goal", household, version).random() < GOAL_MET
 
     def days_until_logged(self, visit: str) -> int | None:
-        """This will say how many days after the visit its log is written; None: never."""
+        """Say how many days after the visit its log is written; None: never."""
         chance = self._chance("logging", visit)
         luck = chance.random()
         if luck < NEVER_LOGGED:
@@ -85,7 +85,7 @@ class Families:
         return chance.randint(2, 9) if luck < NEVER_LOGGED + LOGGED_LATE else 0
 
     def log(self, visit: str, *, starts_at: datetime, pair: list[str], place: str, language: str) -> dict[str, object]:
-        """This will tell a visit as its log: what happened, what the family said, what was promised."""
+        """Tell a visit as its log: what happened, what the family said, what was promised."""
         chance = self._chance("log", visit)
         (outcome,) = chance.choices(list(_OUTCOMES), list(_OUTCOMES.values()))
         started = starts_at + timedelta(minutes=chance.randint(-5, 15))

@@ -49,7 +49,7 @@ Visited = Mapping[tuple[str, str], date]
 def plan(
     *, scale: float, seed: int, until: date, districts: frozenset[str] | None = None, visited: Visited | None = None
 ) -> Iterator[DistrictDay]:
-    """This will give the school year that contains `until` up to that day, in order of time; nothing is sent.
+    """Give the school year that contains `until` up to that day, in order of time; nothing is sent.
 
     `scale` is the share of the real number of students (0.01 to 1.0); `districts` keeps only those named. A day is
     drawn when it is asked for, so what is added to `visited` meanwhile changes the days after it.
@@ -61,7 +61,7 @@ def plan(
 def days(
     *, scale: float, seed: int, until: date, districts: frozenset[str] | None = None, visited: Visited | None = None
 ) -> Iterator[tuple[date, list[DistrictDay]]]:
-    """This will give the same, a whole day of all districts at a time; days on which nobody sends are left out."""
+    """Give the same, a whole day of all districts at a time; days on which nobody sends are left out."""
     school_year = school_year_of(until)
     towns = settle(seed=seed, scale=scale, school_year=school_year)
     chosen = [

@@ -20,7 +20,7 @@ from deploy.demo.population import Town
 from deploy.demo.replay import Progress, replay
 from deploy.demo.staff import Done, Staff
 from deploy.local.machine import write_whole
-from services.ingest.pseudonyms import load_districts
+from services.ingest.districts_file import load_districts
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class Chronicle:
     done: Done = field(default_factory=Done)
 
     def write(self) -> None:
-        """This will replace the file as a whole."""
+        """Replace the file as a whole."""
         told = {name: getattr(self, name) for name in ("phase", "day", "days_done", "days_total", "marks")}
         write_whole(self.file, json.dumps(told | asdict(self.done)))
 
@@ -58,7 +58,7 @@ class Clock:
         self._file = file
 
     def set(self, moment: datetime) -> datetime:
-        """This will move the clock; from there it goes on at its own speed."""
+        """Move the clock; from there it goes on at its own speed."""
         seconds = moment.timestamp() - datetime.now(LOCAL).timestamp()
         write_whole(self._file, f"{seconds:.3f}", mode=0o644)  # the services may run as somebody else
         return moment
@@ -80,7 +80,7 @@ class Life:
     _code_by_key: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     async def live(self, *, bootstrap: str, scale: float, seed: int, report: Path) -> None:
-        """This will replay the year until its last replayed day, and then let it go on."""
+        """Replay the year until its last replayed day, and then let it go on."""
         self._code_by_key = household_codes(self.towns, self.districts_file)
         school_year = school_year_of(self.until)
         end = self.until if self.seconds_per_day == 0 else last_possible_day(school_year)
@@ -152,7 +152,7 @@ class Life:
 
 
 def household_codes(towns: dict[str, Town], districts_file: Path) -> dict[str, tuple[str, str]]:
-    """This will name district and code of each household key, as only the districts themselves can."""
+    """Name district and code of each household key, as only the districts themselves can."""
     pseudonyms = load_districts(districts_file).pseudonyms
     codes = {}
     for district, town in towns.items():

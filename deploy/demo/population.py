@@ -95,7 +95,7 @@ class Town:
 
 
 def settle(*, seed: int, scale: float, school_year: int) -> dict[str, Town]:
-    """This will make the whole state before its first school day, the same one for the same seed, scale and year."""
+    """Make the whole state before its first school day, the same one for the same seed, scale and year."""
     storms = draw_storms(school_year=school_year, rng=random.Random(f"{seed}:storms:{school_year}"))
     towns = {
         district.code: _settle_town(

@@ -82,22 +82,22 @@ class _Household(msgspec.Struct, tag_field="type", tag="household"):
 
 
 def mark(record: Mark) -> Sent:
-    """This will write one mark."""
+    """Write one mark."""
     return Sent("marks", _encode(record))
 
 
 def retraction(record: Retraction) -> Sent:
-    """This will write that a mark is taken back."""
+    """Write that a mark is taken back."""
     return Sent("retractions", _encode(record))
 
 
 def roll(record: CompletedRoll) -> Sent:
-    """This will write that a school has taken attendance for a day."""
+    """Write that a school has taken attendance for a day."""
     return Sent("rolls", _encode(record))
 
 
 def calendar(*, school: str, school_year: int, feed: str, school_days: tuple[date, ...], version: int) -> Sent:
-    """This will write the whole calendar of one school's year."""
+    """Write the whole calendar of one school's year."""
     return Sent("roster", _encode(_Calendar(school, school_year, feed, school_days, version)))
 
 
@@ -111,7 +111,7 @@ def enrollment(
     exit_date: date | None = None,
     exit_day_counts: bool = False,
 ) -> Sent:
-    """This will write one stint of a student at a school."""
+    """Write one stint of a student at a school."""
     record = _Enrollment(
         id=f"{student.number}-{stint}",
         student=student.number,
@@ -128,7 +128,7 @@ def enrollment(
 
 
 def household(living_together: Household) -> Sent:
-    """This will write how to reach a household and who lives in it."""
+    """Write how to reach a household and who lives in it."""
     record = _Household(
         household=living_together.code,
         contact_name=living_together.contact_name,
@@ -146,7 +146,7 @@ def household(living_together: Household) -> Sent:
 
 
 def garbage(*, school: str, day: str, rng: random.Random) -> Sent:
-    """This will write something no reader can take for a mark, each kind the way broken exports really look."""
+    """Write something no reader can take for a mark, each kind the way broken exports really look."""
     good = _encode(Mark("100000", school, day, "excused_absence", 1))
     broken = rng.choice(
         (

@@ -31,11 +31,11 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """This will count every record, each delivery once."""
+        """Count every record, each delivery once."""
         return self.marks + self.retractions + self.rolls + self.roster + self.garbage
 
     def add(self, record: SentRecord) -> None:
-        """This will count one record."""
+        """Count one record."""
         setattr(self, record.kind, getattr(self, record.kind) + 1)
         self.repeats += record.repeat
 
@@ -49,17 +49,17 @@ class Sent:
 
     @property
     def total(self) -> int:
-        """This will count every record of every district."""
+        """Count every record of every district."""
         return sum(counts.total for counts in self.by_district.values())
 
     def add(self, day: DistrictDay) -> None:
-        """This will count one district's day."""
+        """Count one district's day."""
         counts = self.by_district.setdefault(day.district, Counts())
         for record in (*day.roster, *day.attendance):
             counts.add(record)
 
     def write(self, report: Path) -> None:
-        """This will write the counts as JSON, for whoever checks them later."""
+        """Write the counts as JSON, for whoever checks them later."""
         districts = {code: asdict(counts) | {"total": counts.total} for code, counts in self.by_district.items()}
         report.write_text(json.dumps({"until": self.until.isoformat(), "districts": districts}, indent=1) + "\n")
 
@@ -76,7 +76,7 @@ class Progress:
 
 
 def ignore(_: Progress) -> None:
-    """This will do nothing with progress, where nobody watches."""
+    """Do nothing with progress, where nobody watches."""
 
 
 async def replay(
@@ -92,7 +92,7 @@ async def replay(
     before_day: Callable[[date], Awaitable[None]] | None = None,
     after_day: Callable[[date], Awaitable[None]] | None = None,
 ) -> Sent:
-    """This will send the school year that contains `until`, up to it, for the districts named in `districts_file`.
+    """Send the school year that contains `until`, up to it, for the districts named in `districts_file`.
 
     It returns when the broker has acknowledged every record. The topics must exist. `after_day` is awaited when a day
     has been acknowledged, and before the next one is drawn with what was added to `visited`; `before_day` before its
@@ -142,7 +142,7 @@ async def replay(
 
 
 def districts_named_in(districts_file: Path) -> frozenset[str]:
-    """This will read the codes of the districts that take part."""
+    """Read the codes of the districts that take part."""
     return frozenset(json.loads(districts_file.read_text())["districts"])
 
 

@@ -33,7 +33,7 @@ class Door:
         self._headers_of = headers_of
 
     def ask(self, person: str, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """This will send one request and give the status and the JSON answer. Raises DoorClosed on a 5xx."""
+        """Send one request and give the status and the JSON answer. Raises DoorClosed on a 5xx."""
         headers = {"Accept": "application/json", "Content-Type": "application/json", **self._headers_of(person)}
         sent = None if body is None else json.dumps(body)
         try:
@@ -63,7 +63,7 @@ class Done:
     visits: int = 0
 
     def add(self, other: "Done") -> None:
-        """This will add what others did."""
+        """Add what others did."""
         self.contacts += other.contacts
         self.appointments += other.appointments
         self.logs += other.logs
@@ -85,7 +85,7 @@ class Staff:
     visited: list[tuple[str, date]] = field(default_factory=list)
 
     def register_visitors(self, *, trained_on: date) -> None:
-        """This will enter the visitors with their training, languages and weekly hours; once is enough."""
+        """Enter the visitors with their training, languages and weekly hours; once is enough."""
         for nth, visitor in enumerate(self.visitors):
             affiliation = _AFFILIATIONS[nth % 3]
             facts = {
@@ -99,7 +99,7 @@ class Staff:
                 raise DoorClosed(f"POST /v1/visitors: {status} {answer.get('code')}")
 
     def work(self, now: datetime, *, contacts: int) -> Done:
-        """This will do one stretch of work: logs of visits that were, then the most urgent of the queue."""
+        """Do one stretch of work: logs of visits that were, then the most urgent of the queue."""
         done = Done()
         self._write_logs(now, done)
         today = now.astimezone(LOCAL).date()

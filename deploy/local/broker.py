@@ -48,7 +48,7 @@ _LOGGING = """\
 
 
 def start_broker(folder: Path, *, quick_start: bool = True) -> Part:
-    """This will give a broker that answers: KAFKA_BOOTSTRAP_SERVERS, else a container, else Kafka in this folder.
+    """Give a broker that answers: KAFKA_BOOTSTRAP_SERVERS, else a container, else Kafka in this folder.
 
     `quick_start` leaves the second compiler off: ready sooner, slower under load. Raises PartMissing where none can
     be had.
@@ -65,7 +65,7 @@ def start_broker(folder: Path, *, quick_start: bool = True) -> Part:
 
 
 def kafka_jars() -> Path:
-    """This will give the folder of Kafka's jars, and on the first call fill it by Maven."""
+    """Give the folder of Kafka's jars, and on the first call fill it by Maven."""
     jars = checkout() / ".leap" / "kafka"
     if jars.exists():
         return jars
@@ -91,7 +91,7 @@ def kafka_jars() -> Path:
 
 
 def java() -> str:
-    """This will give the path of a Java that is new enough, installed on the way where that is allowed."""
+    """Give the path of a Java that is new enough, installed on the way where that is allowed."""
     found = installed_java()
     if found is None:
         apt_install(["openjdk-17-jre-headless"], otherwise=f"No Java {JAVA_VERSION} or later. {WAYS_OUT}")
@@ -153,7 +153,7 @@ def _require(program: str, package: str) -> str:
 
 
 def installed_java() -> str | None:
-    """This will give the path of the machine's Java where it is new enough, and install nothing."""
+    """Give the path of the machine's Java where it is new enough, and install nothing."""
     home = os.environ.get("JAVA_HOME")
     for candidate in ([f"{home}/bin/java"] if home else []) + [shutil.which("java") or ""]:
         if not candidate or not Path(candidate).exists():

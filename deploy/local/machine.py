@@ -9,12 +9,12 @@ from deploy.local.parts import PartMissing
 
 
 def checkout() -> Path:
-    """This will give the folder this code was checked out to: two checkouts never share state."""
+    """Give the folder this code was checked out to: two checkouts never share state."""
     return Path(__file__).resolve().parents[2]
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """This will put the text in place of the file in one step: nobody reads half of it, and none but us unless said."""
+    """Put the text in place of the file in one step: nobody reads half of it, and none but us unless said."""
     arriving = path.with_suffix(".new")
     with os.fdopen(os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
         file.write(text)
@@ -22,7 +22,7 @@ def write_whole(path: Path, text: str, *, mode: int = 0o600) -> None:
 
 
 def apt_install(packages: list[str], *, otherwise: str) -> None:
-    """This will install Debian packages where the user is root and apt-get is there; else it raises PartMissing."""
+    """Install Debian packages where the user is root and apt-get is there; else it raises PartMissing."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise PartMissing(otherwise)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

@@ -57,21 +57,21 @@ class Given:
     pid: int | None = None
 
     def start(self) -> None:
-        """This will leave it as it is."""
+        """Leave it as it is."""
 
     def stop(self) -> None:
-        """This will leave it as it is."""
+        """Leave it as it is."""
 
     def kill(self) -> None:
-        """This will refuse: it is not ours to kill."""
+        """Refuse: it is not ours to kill."""
         raise PartMissing(f"the part at {self.address} was given, not started here: it can't be killed from here")
 
     def is_running(self) -> bool:
-        """This will trust whoever runs it."""
+        """Trust whoever runs it."""
         return True
 
     def describe(self) -> dict[str, Any]:
-        """This will give what `part_from` needs to find the part again."""
+        """Give what `part_from` needs to find the part again."""
         return {"kind": "given", "address": self.address}
 
 
@@ -93,7 +93,7 @@ class Process:
     log_begins: int = 0
 
     def start(self) -> None:
-        """This will start it and return when it is ready; raises PartFailed with the end of its log."""
+        """Start it and return when it is ready; raises PartFailed with the end of its log."""
         self.launch()
         try:
             self.wait_ready()
@@ -102,7 +102,7 @@ class Process:
             raise
 
     def launch(self) -> None:
-        """This will start it and return at once; `wait_ready` waits."""
+        """Start it and return at once; `wait_ready` waits."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         # The last start said "ready" too: only what comes behind it counts.
         self.log_begins = self.log.stat().st_size if self.log.exists() else 0
@@ -121,15 +121,15 @@ class Process:
         child.returncode = 0  # psutil watches it from here; Popen would warn that it still runs
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
-        """This will return when the part says it is ready, or raise PartFailed when it dies or takes too long."""
+        """Return when the part says it is ready, or raise PartFailed when it dies or takes too long."""
         wait_until(self._says_ready, seconds=seconds, alive=self.is_running, what=self.name, log=self.log)
 
     def is_running(self) -> bool:
-        """This will tell whether the very process that was started still lives, not one that took over its number."""
+        """Tell whether the very process that was started still lives, not one that took over its number."""
         return self._process() is not None
 
     def stop(self) -> None:
-        """This will ask it to end and wait, then end it the hard way."""
+        """Ask it to end and wait, then end it the hard way."""
         process = self._process()
         if process is None:
             return
@@ -141,7 +141,7 @@ class Process:
         psutil.wait_procs(left, timeout=STOP_SECONDS)
 
     def kill(self) -> None:
-        """This will end it as a power cut would, its children with it."""
+        """End it as a power cut would, its children with it."""
         process = self._process()
         if process is None:
             return
@@ -151,7 +151,7 @@ class Process:
         psutil.wait_procs(family, timeout=STOP_SECONDS)
 
     def describe(self) -> dict[str, Any]:
-        """This will give what `part_from` needs to find the part again from another process."""
+        """Give what `part_from` needs to find the part again from another process."""
         described = asdict(self)
         return {"kind": "process", **described, "log": str(self.log), "folder": str(self.folder)}
 
@@ -175,7 +175,7 @@ class Process:
 
 
 def part_from(described: dict[str, Any]) -> Part:
-    """This will find a part again that `describe` described; it need not be running."""
+    """Find a part again that `describe` described; it need not be running."""
     fields = {key: value for key, value in described.items() if key != "kind"}
     if described["kind"] == "given":
         return Given(**fields)
@@ -194,7 +194,7 @@ def wait_until(
     alive: Callable[[], bool] | None = None,
     log: Path | None = None,
 ) -> None:
-    """This will poll until the condition holds; raises PartFailed after `seconds`, or as soon as `alive` is false."""
+    """Poll until the condition holds; raises PartFailed after `seconds`, or as soon as `alive` is false."""
     deadline = time.monotonic() + seconds
     while not condition():
         if alive is not None and not alive():
@@ -205,14 +205,14 @@ def wait_until(
 
 
 def last_lines(log: Path | None, count: int = 15) -> str:
-    """This will quote the end of a log for an error message; empty where there is none."""
+    """Quote the end of a log for an error message; empty where there is none."""
     if log is None or not log.exists():
         return ""
     return f"; the end of {log}:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-count:])
 
 
 def answers(url: str) -> bool:
-    """This will tell whether a GET of the address gives 200 within two seconds."""
+    """Tell whether a GET of the address gives 200 within two seconds."""
     import http.client
     from urllib.error import URLError
     from urllib.request import ProxyHandler, build_opener
@@ -225,7 +225,7 @@ def answers(url: str) -> bool:
 
 
 def is_free(port: int) -> bool:
-    """This will tell whether nobody listens on this port of 127.0.0.1."""
+    """Tell whether nobody listens on this port of 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -236,7 +236,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """This will give the preferred port where it is free, else another free one."""
+    """Give the preferred port where it is free, else another free one."""
     if preferred is not None and is_free(preferred):
         return preferred
     while True:

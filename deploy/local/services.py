@@ -16,7 +16,7 @@ SERVICES = tuple(HTTP_PORTS)
 def start_service(
     name: str, *, bootstrap: str, database_url: str, port: int, folder: Path, env: Mapping[str, str] | None = None
 ) -> Process:
-    """This will start one service and return at once; `wait_ready` waits for its /readyz. Its log is in `folder`."""
+    """Start one service and return at once; `wait_ready` waits for its /readyz. Its log is in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     process = Process(
         name=name,

@@ -16,7 +16,7 @@ _KNOWN_SECONDS = 30
 
 
 async def create_topics(bootstrap: str, districts: Iterable[str]) -> None:
-    """This will make the topics of the contracts and each district's two landing topics; those that exist stay."""
+    """Make the topics of the contracts and each district's two landing topics; those that exist stay."""
     wanted = [_shared_topic(topic) for topic in TOPICS]
     wanted += [_landing_topic(name) for district in districts for name in landing_topics(district)]
     async with admin(bootstrap) as client:
@@ -36,7 +36,7 @@ async def create_topics(bootstrap: str, districts: Iterable[str]) -> None:
 
 
 async def districts_of(bootstrap: str) -> list[str]:
-    """This will name the districts that have a landing topic, in alphabetical order."""
+    """Name the districts that have a landing topic, in alphabetical order."""
     async with admin(bootstrap) as client:
         names = await client.list_topics()
     return sorted(name.removeprefix(ATTENDANCE_IN) for name in names if name.startswith(ATTENDANCE_IN))
@@ -54,7 +54,7 @@ async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 def is_landing(topic: str) -> bool:
-    """This will tell a district's landing topic from the topics behind ingest."""
+    """Tell a district's landing topic from the topics behind ingest."""
     return topic.startswith((ATTENDANCE_IN, ROSTER_IN))
 
 

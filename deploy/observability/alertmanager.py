@@ -11,7 +11,7 @@ DEAD_MAN = "http://pager:9099/dead-man"
 def configuration(
     *, pager: str | None = PAGER, tickets: str | None = TICKETS, dead_man: str | None = DEAD_MAN, at_once: bool = False
 ) -> dict[str, object]:
-    """This will give the configuration; None sends nothing and only shows.
+    """Give the configuration; None sends nothing and only shows.
 
     `at_once` tells without gathering first: for proofs, not for people's sleep.
     """

@@ -24,7 +24,7 @@ class Alert:
     labels: dict[str, str] | None = None
 
     def as_rule(self) -> dict[str, object]:
-        """This will give the rule as Prometheus reads it."""
+        """Give the rule as Prometheus reads it."""
         return {
             "alert": self.name,
             "expr": self.expr,
@@ -237,5 +237,5 @@ ALERTS: tuple[Alert, ...] = (
 
 
 def alert_group() -> dict[str, object]:
-    """This will give the alerts as Prometheus reads them."""
+    """Give the alerts as Prometheus reads them."""
     return {"name": "leap alerts", "rules": [each.as_rule() for each in ALERTS]}

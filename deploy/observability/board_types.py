@@ -14,7 +14,7 @@ class CompilerMissing(Exception):
 
 
 def mistakes(boards: Mapping[str, str]) -> list[str]:
-    """This will compile each board's JSON as a Dashboard and give the compiler's complaints. Raises CompilerMissing."""
+    """Compile each board's JSON as a Dashboard and give the compiler's complaints. Raises CompilerMissing."""
     modules = _installed()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

@@ -50,11 +50,11 @@ class Answers:
 
     @property
     def window(self) -> tuple[float, float]:
-        """This will give the first and the last moment asked about, in seconds."""
+        """Give the first and the last moment asked about, in seconds."""
         return self._start, self._end
 
     def over_time(self, query: Query) -> list[Series]:
-        """This will give the query's series, points that are not numbers left out."""
+        """Give the query's series, points that are not numbers left out."""
         answer = self._get(
             "query_range",
             query=query.expr.replace(DISTRICT, self._district),
@@ -66,7 +66,7 @@ class Answers:
         return [each for each in series if each.points]
 
     def at_the_end(self, query: Query) -> list[Series]:
-        """This will give the query's series with their last value only."""
+        """Give the query's series with their last value only."""
         answer = self._get("query", query=query.expr.replace(DISTRICT, self._district), time=self._end)
         series = [
             Series(name=_named(query.legend, each["metric"]), points=_numbers([each["value"]])) for each in answer
@@ -74,7 +74,7 @@ class Answers:
         return [each for each in series if each.points]
 
     def of(self, panel: Panel) -> list[Series]:
-        """This will give everything a panel shows."""
+        """Give everything a panel shows."""
         ask = self.over_time if panel.kind == "lines" else self.at_the_end
         answered = [series for query in panel.queries for series in ask(query)]
         # The 0 of "or vector(0)" stands for nothing: beside something it only confuses.
@@ -89,7 +89,7 @@ class Answers:
 
 
 def page(answers: Answers, *, about: str) -> str:
-    """This will draw every panel of every board into one page that needs nothing else."""
+    """Draw every panel of every board into one page that needs nothing else."""
     sections = "\n".join(_section(board, answers) for board in BOARDS)
     return _PAGE.replace("ABOUT", html.escape(about)).replace("SECTIONS", sections)
 
@@ -207,7 +207,7 @@ _LABELS: dict[Unit, str] = dict.fromkeys(_AXES, _PLAIN) | {"percentunit": _SHARE
 
 
 def told(value: float, unit: Unit) -> str:
-    """This will write a value with its unit, short enough to be read from across a room."""
+    """Write a value with its unit, short enough to be read from across a room."""
     if unit == "percentunit":
         return f"{value:.1%}"
     if unit == "s":
@@ -258,7 +258,7 @@ SECTIONS
 
 
 def main() -> None:
-    """This will write the page."""
+    """Write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("prometheus", help="its address")
     parser.add_argument("file", type=Path)

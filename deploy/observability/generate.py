@@ -15,7 +15,7 @@ _NOTE = "# Written by `python -m deploy.observability.generate`: change the code
 
 
 def files() -> dict[str, str]:
-    """This will give every generated file's text by its path in this folder."""
+    """Give every generated file's text by its path in this folder."""
     written = {
         f"{GENERATED}/prometheus.yml": _yaml(prometheus.in_containers()),
         f"{GENERATED}/rules/leap.yml": rules_file(),
@@ -30,12 +30,12 @@ def files() -> dict[str, str]:
 
 
 def rules_file() -> str:
-    """This will give recording rules and alerts in one file."""
+    """Give recording rules and alerts in one file."""
     return _yaml({"groups": [*rules.recording_groups(), alerts.alert_group()]})
 
 
 def main() -> None:
-    """This will write the files that differ and remove those that are no longer made."""
+    """Write the files that differ and remove those that are no longer made."""
     made = files()
     for path in sorted((HERE / GENERATED).rglob("*")):
         if path.is_file() and str(path.relative_to(HERE)) not in made:

@@ -18,7 +18,7 @@ _COLUMNS = 24
 
 
 def rendered(board: Board) -> str:
-    """This will give the board's JSON, ready to be provisioned."""
+    """Give the board's JSON, ready to be provisioned."""
     built = (
         dashboard.Dashboard(board.title)
         .uid(board.uid)

@@ -5,8 +5,8 @@ import importlib.util
 from collections.abc import Sequence
 
 from deploy.observability.prometheus import SERVICES
-from services.runtime import telemetry
-from services.runtime.metric import ENTRIES, Entry
+from services.runtime.seen import telemetry
+from services.runtime.seen.metric import ENTRIES, Entry
 
 LABELS = {
     "group": "consumer group; one per subscription",
@@ -28,7 +28,7 @@ LABELS = {
 
 
 def listed() -> list[Entry]:
-    """This will give every metric of every service, by name: whoever was imported first changes nothing."""
+    """Give every metric of every service, by name: whoever was imported first changes nothing."""
     assert telemetry.RECORDS_IN is not None  # importing it has listed the runtime's
     for service in SERVICES:
         name = f"services.{service}.metrics"
@@ -38,12 +38,12 @@ def listed() -> list[Entry]:
 
 
 def table(entries: Sequence[Entry]) -> str:
-    """This will render the list in Markdown."""
+    """Render the list in Markdown."""
     lines = [
         "# Metrics",
         "",
-        "Written by `python -m deploy.observability.generate` from `services/runtime/telemetry.py` and each service's",
-        "`metrics.py`: change it there.",
+        "Written by `python -m deploy.observability.generate` from `services/runtime/seen/telemetry.py` and each",
+        "service's `metrics.py`: change it there.",
         "",
         "| Metric | Kind | Labels | Meaning | Buckets |",
         "|---|---|---|---|---|",

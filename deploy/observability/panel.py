@@ -54,7 +54,7 @@ def asks(
     well_below: float | None = None,
     well_above: float | None = None,
 ) -> Panel:
-    """This will make a panel from its question and its (legend, PromQL) pairs."""
+    """Make a panel from its question and its (legend, PromQL) pairs."""
     return Panel(
         question=question,
         reading=reading,

@@ -13,7 +13,7 @@ def configuration(
     rules: str,
     every_seconds: int = 15,
 ) -> dict[str, object]:
-    """This will give the configuration; `targets` are host:port by service, `rules` a path or pattern of files."""
+    """Give the configuration; `targets` are host:port by service, `rules` a path or pattern of files."""
     return {
         "global": {
             "scrape_interval": f"{every_seconds}s",
@@ -31,7 +31,7 @@ def configuration(
 
 
 def in_containers() -> dict[str, object]:
-    """This will give the configuration for the containers, where a service's name is its address.
+    """Give the configuration for the containers, where a service's name is its address.
 
     Each is asked by DNS, so that every replica behind the name is found.
     """

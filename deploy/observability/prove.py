@@ -13,7 +13,7 @@ MISSING = 4
 
 
 def main() -> int:
-    """This will install Prometheus and Alertmanager where it may, run the proofs, and say where the page is."""
+    """Install Prometheus and Alertmanager where it may, run the proofs, and say where the page is."""
     try:
         programs()
     except PartMissing as missing:

@@ -24,7 +24,7 @@ class Record:
     labels: dict[str, str] | None = None
 
     def as_rule(self) -> dict[str, object]:
-        """This will give the rule as Prometheus reads it."""
+        """Give the rule as Prometheus reads it."""
         return {"record": self.name, "expr": self.expr, **({"labels": self.labels} if self.labels else {})}
 
 
@@ -86,7 +86,7 @@ RECORDS = (
 
 
 def promise_records(windows: tuple[str, ...]) -> list[Record]:
-    """This will give, per promise and window, the share that broke it."""
+    """Give, per promise and window, the share that broke it."""
     return [
         Record(
             name=f"leap:slo_bad:ratio_rate{window}",
@@ -99,7 +99,7 @@ def promise_records(windows: tuple[str, ...]) -> list[Record]:
 
 
 def recording_groups() -> list[dict[str, object]]:
-    """This will give the recording rules as Prometheus reads them; long windows are computed less often."""
+    """Give the recording rules as Prometheus reads them; long windows are computed less often."""
     short = tuple(window for window in WINDOWS if not window.endswith("d"))
     return [
         {"name": "leap figures", "rules": [each.as_rule() for each in RECORDS]},

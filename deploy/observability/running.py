@@ -22,7 +22,7 @@ WAYS_OUT = (
 
 
 def programs() -> tuple[str, str]:
-    """This will find Prometheus and Alertmanager, installing Debian's where it may. Raises PartMissing."""
+    """Find Prometheus and Alertmanager, installing Debian's where it may. Raises PartMissing."""
     found = _installed()
     if found is None:
         apt_install(["prometheus", "prometheus-alertmanager"], otherwise=WAYS_OUT)
@@ -35,7 +35,7 @@ def programs() -> tuple[str, str]:
 def start_alertmanager(
     folder: Path, *, webhook: str | None = None, at_once: bool = False, port: int = ALERTMANAGER_PORT
 ) -> Process:
-    """This will start Alertmanager and return when it is ready. Without a webhook alerts are shown and sent nowhere."""
+    """Start Alertmanager and return when it is ready. Without a webhook alerts are shown and sent nowhere."""
     _, program = programs()
     base = folder.absolute() / "alertmanager"
     base.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def start_prometheus(
     every_seconds: int = 5,
     port: int = PROMETHEUS_PORT,
 ) -> Process:
-    """This will start Prometheus on these services (name to address) and return when it is ready."""
+    """Start Prometheus on these services (name to address) and return when it is ready."""
     program, _ = programs()
     base = folder.absolute() / "prometheus"
     base.mkdir(parents=True, exist_ok=True)

@@ -22,11 +22,11 @@ class Promise:
 
     @property
     def budget(self) -> float:
-        """This will give the share that may go wrong."""
+        """Give the share that may go wrong."""
         return round(1 - self.promised, 6)
 
     def ratio_over(self, window: str) -> str:
-        """This will name the recorded share over a window."""
+        """Name the recorded share over a window."""
         return f'leap:slo_bad:ratio_rate{window}{{slo="{self.name}"}}'
 
 

@@ -6,19 +6,20 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 
-from services.flagging import absence, reads
-from services.flagging.absence import Level, Policy
-from services.flagging.reads import Part
-from services.runtime.people import Person
+from services.flagging.rules import absence
+from services.flagging.rules.absence import Level, Policy
+from services.flagging.store import reads
+from services.flagging.store.reads import Part
 from services.runtime.service import Context
-from services.runtime.sign_in import require_role, signed_in
+from services.runtime.web.people import Person
+from services.runtime.web.sign_in import require_role, signed_in
 
 Who = Annotated[Person, Depends(signed_in)]
 _WORK_WITH_STUDENTS = ("scheduler", "visitor", "coordinator", "district", "auditor")
 
 
 def routes(context: Context) -> APIRouter:
-    """This will offer the service's reads."""
+    """Offer the service's reads."""
     router = APIRouter(prefix="/v1")
 
     @router.get("/students/{student_key}/absence")

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from services.flagging import api, handlers, metrics
+from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
-from services.runtime.subscription import Subscription
 
 FACTS = Subscription(
     group="leap-flagging",

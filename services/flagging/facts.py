@@ -109,7 +109,7 @@ _decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
 
 
 def parse(value: bytes) -> Fact:
-    """This will read one event; FactRefused says which rule it broke."""
+    """Read one event; FactRefused says which rule it broke."""
     # One byte first: a fact without any escape, nearly every one, is done with it.
     if b"\\" in value and (b"\\u0000" in value or b"\\ud" in value or b"\\uD" in value):
         # PostgreSQL stores neither NUL nor half a surrogate pair, and one such value would fail its whole batch.

@@ -4,16 +4,17 @@ from collections import defaultdict
 
 from aiokafka import ConsumerRecord
 
-from services.flagging import facts, store, tallies
+from services.flagging import facts
+from services.flagging.store import tallies, writes
+from services.runtime.delivery.subscription import Delivery, Undecodable
+from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
-from services.runtime.subscription import Delivery, Undecodable
-from services.runtime.transaction import Transaction
 
 _MARKS = (facts.AttendanceRecorded, facts.AttendanceRetracted)
 
 
 def decode(record: ConsumerRecord) -> facts.Fact:
-    """This will read one record; Undecodable says which rule it broke, never what stood in it."""
+    """Read one record; Undecodable says which rule it broke, never what stood in it."""
     if record.value is None:
         raise Undecodable("empty", "a fact has a value")
     try:
@@ -23,7 +24,7 @@ def decode(record: ConsumerRecord) -> facts.Fact:
 
 
 async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None:
-    """This will apply a whole batch. It commits whole, so the order inside it doesn't matter; judging comes last."""
+    """Apply a whole batch. It commits whole, so the order inside it doesn't matter; judging comes last."""
     connection = transaction.connection
     by_type: defaultdict[type, list[Delivery]] = defaultdict(list)
     for delivery in deliveries:
@@ -34,21 +35,21 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     rolls = [(each.record.partition, each.event) for each in by_type[facts.RollCompleted]]
     calendars = [(each.record.partition, each.event) for each in by_type[facts.SchoolCalendarChanged]]
 
-    schools = await store.apply_calendars(connection, calendars) if calendars else []
+    schools = await writes.apply_calendars(connection, calendars) if calendars else []
     if rolls:
-        schools += await store.record_rolls(connection, rolls)
-    students = await store.apply_enrollments(connection, enrollments) if enrollments else []
-    candidates = await store.rebuild(connection, students, schools) if students or schools else []
+        schools += await writes.record_rolls(connection, rolls)
+    students = await writes.apply_enrollments(connection, enrollments) if enrollments else []
+    candidates = await writes.rebuild(connection, students, schools) if students or schools else []
     if rolls:
-        candidates += await store.apply_rolls(connection, rolls)
+        candidates += await writes.apply_rolls(connection, rolls)
     if marks:
-        candidates += await store.apply_marks(connection, marks, lane=deliveries[0].record.partition)
+        candidates += await writes.apply_marks(connection, marks, lane=deliveries[0].record.partition)
 
-    await store.judge(connection, candidates)
+    await writes.judge(connection, candidates)
 
 
 async def publish_tallies(context: Context) -> None:
-    """This will publish every school day and student month that closed or was corrected, a bite a transaction."""
+    """Publish every school day and student month that closed or was corrected, a bite a transaction."""
     more = True
     while more:
         async with context.begin() as transaction:

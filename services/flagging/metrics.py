@@ -7,10 +7,10 @@ even where nobody was absent.
 from datetime import time
 from zoneinfo import ZoneInfo
 
-from services.flagging import figures
+from services.flagging.store import measured
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.metric import gauge, snapshot
+from services.runtime.seen.metric import gauge, snapshot
+from services.runtime.web.context import Context
 
 DUE_AT = time(10)
 """Local time by which a school day's roll is promised complete."""
@@ -28,12 +28,12 @@ DUE = gauge("leap_rolls_due", "1 from 10:00 local time until midnight, else 0")
 
 
 async def measure(context: Context) -> None:
-    """This will read counts and flags, and hold today's rolls against today's calendars."""
+    """Read counts and flags, and hold today's rolls against today's calendars."""
     local = clock.now().astimezone(ZoneInfo(context.settings.time_zone))
     async with context.pool.acquire() as connection:
-        marks = await figures.marks_by_effect(connection)
-        flags = await figures.standing_flags(connection)
-        schools = await figures.schools_on(connection, local.date())
+        marks = await measured.marks_by_effect(connection)
+        flags = await measured.standing_flags(connection)
+        schools = await measured.schools_on(connection, local.date())
     DUE.set(local.time() >= DUE_AT)
     MARKS.replace({(row["district"], effect): row[effect] for row in marks for effect in ("applied", "unchanged")})
     FLAGS.replace({(row["district"],): row["flags"] for row in flags})

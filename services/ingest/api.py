@@ -13,15 +13,15 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from pydantic import BaseModel, Field
 
 from contracts.topics import ATTENDANCE_IN, ROSTER_IN
-from services.ingest import store
 from services.ingest.formats import csv_rows
 from services.ingest.formats.own import MAX_ROW_BYTES
 from services.ingest.handlers import COLUMNS_HEADER, RECEIPT_HEADER, ROW_HEADER
-from services.ingest.pseudonyms import Districts
-from services.runtime.outbox import Message
-from services.runtime.people import Person
+from services.ingest.rules.pseudonyms import Districts
+from services.ingest.store import counts
+from services.runtime.delivery.publisher import Message
 from services.runtime.service import Context
-from services.runtime.sign_in import require_role, signed_in
+from services.runtime.web.people import Person
+from services.runtime.web.sign_in import require_role, signed_in
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 BURST_UPLOADS = 60
@@ -94,7 +94,7 @@ class BodyRefused(Exception):
 
 
 def routes(context: Context, districts: Districts) -> APIRouter:
-    """This will serve uploads, receipts and counts."""
+    """Serve uploads, receipts and counts."""
     router = APIRouter(prefix="/v1", tags=["ingest"])
     limit = UploadLimit()
 
@@ -111,7 +111,7 @@ def routes(context: Context, districts: Districts) -> APIRouter:
                 await _spool(request, body)
                 columns, rows = await asyncio.to_thread(inspect_body, body, form)
                 async with context.pool.acquire() as connection:
-                    await store.issue_receipt(connection, district=district, receipt=receipt, rows=rows)
+                    await counts.issue_receipt(connection, district=district, receipt=receipt, rows=rows)
                 topic = (ATTENDANCE_IN if kind == "attendance" else ROSTER_IN) + district
                 for messages in _messages(body, receipt, columns):
                     await context.publisher.publish_batches(topic, {0: messages})
@@ -138,8 +138,8 @@ def routes(context: Context, districts: Districts) -> APIRouter:
         """Tell what became of an upload, to the district that sent it."""
         district = _district_of(districts, authorization)
         async with context.pool.acquire() as connection:
-            found = await store.find_receipt(connection, district=district, receipt=receipt)
-            refused = await store.list_rejected_rows(
+            found = await counts.find_receipt(connection, district=district, receipt=receipt)
+            refused = await counts.list_rejected_rows(
                 connection, district=district, receipt=receipt, limit=MAX_LISTED_ROWS
             )
         if found is None:
@@ -163,7 +163,7 @@ def routes(context: Context, districts: Districts) -> APIRouter:
         """Tell, per district, how many records landed and what became of them. No personal data."""
         require_role(person, "operations")
         async with context.pool.acquire() as connection:
-            counted = await store.list_landed_counts(connection)
+            counted = await counts.list_landed_counts(connection)
         records_by_district: dict[str, dict[str, int]] = {}
         for row in counted:
             records_by_district.setdefault(row["district"], {})[row["kind"]] = row["records"]
@@ -196,7 +196,7 @@ def _district_of(districts: Districts, authorization: str | None) -> str:
 
 
 def authorize(districts: Districts, district: str, authorization: str | None) -> None:
-    """This will let the district's own token through; else it raises 401 (unknown), 404 (no such district) or 403."""
+    """Let the district's own token through; else it raises 401 (unknown), 404 (no such district) or 403."""
     owner = _district_of(districts, authorization)
     if district not in districts.pseudonyms:
         raise HTTPException(404, "there is no such district")
@@ -211,7 +211,7 @@ class UploadLimit:
     _bucket_by_district: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def wait_seconds(self, district: str, *, now: float) -> float:
-        """This will take one upload from the bucket and return 0, or the seconds until there is one again."""
+        """Take one upload from the bucket and return 0, or the seconds until there is one again."""
         uploads, since = self._bucket_by_district.get(district, (float(BURST_UPLOADS), now))
         uploads = min(float(BURST_UPLOADS), uploads + (now - since) * UPLOADS_PER_SECOND)
         if uploads < 1:
@@ -248,7 +248,7 @@ async def _spool(request: Request, body: IO[bytes]) -> None:
 
 
 def inspect_body(body: IO[bytes], form: Literal["ndjson", "csv"]) -> tuple[bytes | None, int]:
-    """This will return the CSV header line (None for NDJSON) and the number of rows. Raises BodyRefused."""
+    """Return the CSV header line (None for NDJSON) and the number of rows. Raises BodyRefused."""
     columns = None
     rows = 0
     for line, row in _lines(body):

@@ -7,11 +7,12 @@ from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
 from services.ingest import api, handlers, metrics
-from services.ingest.pseudonyms import Districts, load_districts
+from services.ingest.districts_file import load_districts
+from services.ingest.rules.pseudonyms import Districts
+from services.runtime.delivery.subscription import Delivery, Subscription
+from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context, Service
 from services.runtime.settings import Settings
-from services.runtime.subscription import Delivery, Subscription
-from services.runtime.transaction import Transaction
 
 
 class IngestSettings(Settings):

@@ -16,14 +16,16 @@ from pydantic import ValidationError
 
 from contracts.events import ReceiptProgressed, RejectionReason
 from contracts.topics import ATTENDANCE_IN, PARTITIONS, ROSTER_IN
-from services.ingest import attendance, landing, metrics, store
+from services.ingest import metrics
 from services.ingest.formats import csv_rows, own
-from services.ingest.landing import Calendar, CompletedRoll, Enrollment, Household, Mark, Rejection, Retraction
-from services.ingest.pseudonyms import Districts, Pseudonyms
-from services.runtime.inbox import first_time
-from services.runtime.outbox import Message, partition_of
-from services.runtime.subscription import Delivery, Undecodable
-from services.runtime.transaction import Transaction
+from services.ingest.rules import attendance, landing
+from services.ingest.rules.landing import Calendar, CompletedRoll, Enrollment, Household, Mark, Rejection, Retraction
+from services.ingest.rules.pseudonyms import Districts, Pseudonyms
+from services.ingest.store import counts
+from services.runtime.delivery.inbox import first_time
+from services.runtime.delivery.publisher import Message, partition_of
+from services.runtime.delivery.subscription import Delivery, Undecodable
+from services.runtime.delivery.transaction import Transaction
 
 RECEIPT_HEADER = "leap-receipt"
 ROW_HEADER = "leap-row"
@@ -58,12 +60,12 @@ _NO_UPLOAD = Upload()
 
 
 def district_of_topic(topic: str) -> str:
-    """This will take the district from a landing topic's name: the only place it is ever taken from."""
+    """Take the district from a landing topic's name: the only place it is ever taken from."""
     return topic.removeprefix(ATTENDANCE_IN).removeprefix(ROSTER_IN)
 
 
 def decode_landed(record: ConsumerRecord, *, districts: Districts) -> None:
-    """This will let every record through to the handler, which can send a bad one back.
+    """Let every record through to the handler, which can send a bad one back.
 
     Only what can't be sent back is raised as Undecodable: from a district without secrets, or too large to return.
     """
@@ -77,7 +79,7 @@ def decode_landed(record: ConsumerRecord, *, districts: Districts) -> None:
 
 
 async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, districts: Districts) -> None:
-    """This will publish the batch's facts and rejections, then count them with the position."""
+    """Publish the batch's facts and rejections, then count them with the position."""
     batch = Batch(districts)
     for delivery in deliveries:
         batch.land(delivery.record)
@@ -89,15 +91,15 @@ async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, dis
     for (district, reason), records in batch.rejected.items():
         metrics.REJECTED.labels(district, reason).inc(records)
 
-    await store.add_landed_counts(transaction.connection, batch.counts())
+    await counts.add_landed_counts(transaction.connection, batch.counts())
     if batch.accepted:
         moves = [
-            store.ReceiptMove(district=district, receipt=receipt, accepted=rows)
+            counts.ReceiptMove(district=district, receipt=receipt, accepted=rows)
             for (district, receipt), rows in batch.accepted.items()
         ]
-        await store.move_receipts(transaction.connection, moves)
+        await counts.move_receipts(transaction.connection, moves)
     if batch.rejected_rows:
-        await store.reject_rows(transaction.connection, batch.rejected_rows)
+        await counts.reject_rows(transaction.connection, batch.rejected_rows)
 
 
 class Batch:
@@ -107,7 +109,7 @@ class Batch:
         self.outgoing: defaultdict[str, defaultdict[int, list[Message]]] = defaultdict(lambda: defaultdict(list))
         self._counts: Counter[tuple[str, str]] = Counter()
         self.accepted: Counter[tuple[str, str]] = Counter()
-        self.rejected_rows: list[store.RejectedRow] = []
+        self.rejected_rows: list[counts.RejectedRow] = []
         self.foreign: Counter[str] = Counter()
         self.rejected: Counter[tuple[str, str]] = Counter()
         self.landed_at_ms: int | None = None
@@ -118,7 +120,7 @@ class Batch:
         self._moment = ""
 
     def land(self, record: ConsumerRecord) -> None:
-        """This will turn one record into its fact or its rejection."""
+        """Turn one record into its fact or its rejection."""
         place = self._places.get((record.topic, record.partition)) or self._place(record)
         event_id = f"{place.event_id_head}{record.offset:012x}"
         if record.timestamp != self._timestamp_ms:
@@ -154,7 +156,7 @@ class Batch:
                 self.accepted[place.district, upload.receipt] += 1
 
     def counts(self) -> Counter[tuple[str, str]]:
-        """This will count the records landed so far by district and kind."""
+        """Count the records landed so far by district and kind."""
         counted = Counter(self._counts)
         for place in self._places.values():
             counted[place.district, "mark"] += place.marks
@@ -248,7 +250,7 @@ class Batch:
         self.rejected[place.district, rejection.reason.value] += 1
         if upload.receipt is not None and upload.row is not None:
             self.rejected_rows.append(
-                store.RejectedRow(
+                counts.RejectedRow(
                     district=place.district,
                     receipt=upload.receipt,
                     row=upload.row,
@@ -328,7 +330,7 @@ def _refuse_unless_utf8(value: bytes, where: str) -> None:
 
 
 def decode_progress(record: ConsumerRecord) -> ReceiptProgressed:
-    """This will read a receipt's progress. Raises Undecodable."""
+    """Read a receipt's progress. Raises Undecodable."""
     try:
         return ReceiptProgressed.model_validate_json(record.value or b"")
     except ValidationError as error:
@@ -336,12 +338,12 @@ def decode_progress(record: ConsumerRecord) -> ReceiptProgressed:
 
 
 async def on_receipt_progressed(transaction: Transaction, deliveries: list[Delivery]) -> None:
-    """This will add what flagging found effective or known already; an event seen before adds nothing."""
+    """Add what flagging found effective or known already; an event seen before adds nothing."""
     progress_by_event: dict[UUID, ReceiptProgressed] = {each.event.event_id: each.event for each in deliveries}
     fresh = await first_time(transaction.connection, "receipt-progress", progress_by_event)
 
     moves = [
-        store.ReceiptMove(
+        counts.ReceiptMove(
             district=progress.district,
             receipt=str(progress.receipt),
             accepted=progress.accepted,
@@ -352,4 +354,4 @@ async def on_receipt_progressed(transaction: Transaction, deliveries: list[Deliv
     ]
 
     if moves:
-        await store.move_receipts(transaction.connection, moves)
+        await counts.move_receipts(transaction.connection, moves)

@@ -1,8 +1,8 @@
 """What ingest tells of itself: what landed, what went back and why, and whether all of it is accounted for."""
 
-from services.ingest import figures, store
-from services.runtime.context import Context
-from services.runtime.metric import counter, snapshot
+from services.ingest.store import counts, measured
+from services.runtime.seen.metric import counter, snapshot
+from services.runtime.web.context import Context
 
 # From the counts that move with the position: exact whatever is killed when.
 LANDED = snapshot("counter", "leap_landed_total", "Landed records dealt with, by what they were", ["district", "kind"])
@@ -19,10 +19,10 @@ GAP = snapshot(
 
 
 async def measure(context: Context) -> None:
-    """This will read the counts and hold them against the positions, in one snapshot of the database."""
+    """Read the counts and hold them against the positions, in one snapshot of the database."""
     async with context.pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        landed = await store.list_landed_counts(connection)
-        gaps = await figures.list_gaps(connection)
+        landed = await counts.list_landed_counts(connection)
+        gaps = await measured.list_gaps(connection)
     LANDED.replace({(row["district"], row["kind"]): row["records"] for row in landed})
     for row in gaps:
         FOREIGN.labels(row["district"])  # known at 0, or the first one would not be seen as an increase

@@ -9,9 +9,9 @@ from services.reporting.api import effect, tables
 from services.reporting.handlers import decode, on_events
 from services.reporting.pages import readers
 from services.reporting.reports.reading import Reading, publish_due
-from services.runtime.context import Context
+from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
-from services.runtime.subscription import Subscription
+from services.runtime.web.context import Context
 
 EVENTS = Subscription(
     group="leap-reporting",
@@ -28,7 +28,7 @@ PUBLICATION = Timer(name="publication", every_seconds=20, run=publish_due)
 
 
 def routes(context: Context) -> fastapi.APIRouter:
-    """This will offer the pages for people and /v1 for programs."""
+    """Offer the pages for people and /v1 for programs."""
     reading = Reading(context)
     router = fastapi.APIRouter()
     router.include_router(readers.routes(context, reading))

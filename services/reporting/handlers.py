@@ -10,10 +10,10 @@ from aiokafka import ConsumerRecord
 from pydantic import Field, TypeAdapter
 
 from contracts import events
-from services.reporting import measures
+from services.reporting.rules import measures
 from services.reporting.store import projections, visits
-from services.runtime.subscription import Delivery, read_event
-from services.runtime.transaction import Transaction
+from services.runtime.delivery.subscription import Delivery, read_event
+from services.runtime.delivery.transaction import Transaction
 
 _Flag = events.FlagRaised | events.FlagChanged | events.FlagCleared
 _Appointed = events.VisitScheduled | events.VisitRescheduled
@@ -40,12 +40,12 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
 
 
 def decode(record: ConsumerRecord) -> Any:
-    """This will read one event. Raises Undecodable with the fields at fault, never their values."""
+    """Read one event. Raises Undecodable with the fields at fault, never their values."""
     return read_event(_EVENTS, record.value)
 
 
 async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
-    """This will fold one batch into the projections. The order of events, also between topics, doesn't matter."""
+    """Fold one batch into the projections. The order of events, also between topics, doesn't matter."""
     happened = [delivery.event for delivery in deliveries]
     connection = tx.connection
 

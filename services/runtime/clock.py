@@ -18,7 +18,7 @@ class _Shift:
         self._seen: tuple[int, int] | None = None
 
     def read(self) -> float:
-        """This will read the file again where it changed; one that is away or half written changes nothing."""
+        """Read the file again where it changed; one that is away or half written changes nothing."""
         if self.file is None:
             return 0.0
         try:
@@ -36,7 +36,7 @@ _shift = _Shift(None)
 
 
 def use(file: Path | None) -> None:
-    """This will take the clock's offset from the file, a number of seconds, from now on; None is the real time.
+    """Take the clock's offset from the file, a number of seconds, from now on; None is the real time.
 
     For simulated states only. The file is read again when it changes: write a new one and rename it.
     """
@@ -47,12 +47,12 @@ def use(file: Path | None) -> None:
 
 
 def now() -> datetime:
-    """This will give the current moment, in UTC. Rules never call it: they are told."""
+    """Give the current moment, in UTC. Rules never call it: they are told."""
     return _moved_by(_shift)
 
 
 def now_of(file: Path) -> datetime:
-    """This will give the moment of whoever uses this file, in UTC, without using it."""
+    """Give the moment of whoever uses this file, in UTC, without using it."""
     return _moved_by(_Shift(file))
 
 

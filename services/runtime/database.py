@@ -21,7 +21,7 @@ SERVER_SETTINGS = {
 
 
 async def open_pool(database_url: str, name: str) -> asyncpg.Pool:
-    """This will open the service's connections. The role brings its search_path."""
+    """Open the service's connections. The role brings its search_path."""
     return await asyncpg.create_pool(
         database_url,
         min_size=2,

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable
 import asyncpg
 import structlog
 
-from services.runtime import telemetry
-from services.runtime.consume import Consumption
-from services.runtime.relay import measure_outbox
+from services.runtime.delivery.consume import Consumption
+from services.runtime.delivery.relay import measure_outbox
+from services.runtime.seen import telemetry
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class Measurements:
             telemetry.MEASURE_FAILURES.labels(part)
 
     async def update(self, *, consumptions: Iterable[Consumption], pool: asyncpg.Pool | None) -> None:
-        """This will set every metric as of now, or count the part that could not be read."""
+        """Set every metric as of now, or count the part that could not be read."""
         now = time.monotonic()
         for each in consumptions:
             each.lag.publish()
@@ -56,7 +56,7 @@ class Measurements:
 
 
 def standard_readings(pool: asyncpg.Pool) -> dict[str, Reading]:
-    """This will name what every service measures in its own schema."""
+    """Name what every service measures in its own schema."""
 
     async def outbox() -> None:
         await measure_outbox(pool)

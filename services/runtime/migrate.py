@@ -22,7 +22,7 @@ class MigrationChanged(Exception):
 
 
 async def migrate(connection: Connection, folder: Path) -> list[str]:
-    """This will apply the runtime's files and then the folder's that this schema has not seen, all or none of them.
+    """Apply the runtime's files and then the folder's that this schema has not seen, all or none of them.
 
     Returns the names applied. Several processes may start at once: they take turns.
     """

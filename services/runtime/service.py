@@ -21,16 +21,19 @@ import fastapi
 import structlog
 from aiokafka.errors import KafkaError
 
-from services.runtime import clock, faults, telemetry, tracing, web
-from services.runtime.consume import Consumption, Subscription
-from services.runtime.context import Context
+from services.runtime import clock
 from services.runtime.database import open_pool
+from services.runtime.delivery import faults
+from services.runtime.delivery.consume import Consumption, Subscription
+from services.runtime.delivery.publisher import Publisher
+from services.runtime.delivery.relay import run_relay
 from services.runtime.measure import Measurements, standard_readings
 from services.runtime.migrate import migrate
-from services.runtime.outbox import Publisher
-from services.runtime.people import People
-from services.runtime.relay import run_relay
+from services.runtime.seen import telemetry, tracing
 from services.runtime.settings import Settings, SettingsRejected
+from services.runtime.web import application
+from services.runtime.web.context import Context
+from services.runtime.web.people import People
 
 __all__ = ["Context", "Running", "Service", "Timer", "run"]
 
@@ -91,24 +94,24 @@ class Running:
         self._context: Context | None = None
 
     def give_up(self, reason: str) -> None:
-        """This will stop the process with an exit code that says it failed: a new one may do better."""
+        """Stop the process with an exit code that says it failed: a new one may do better."""
         log.error("giving up", reason=reason)
         self.exit_code = 1
         self.stop.set()
 
     async def run(self) -> int:
-        """This will run the service until it is told to stop or gives up, and return the exit code."""
+        """Run the service until it is told to stop or gives up, and return the exit code."""
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self.stop.set)
-        app = web.application(
+        app = application.application(
             self.service.name,
             alive=self.alive,
             ready=self.ready,
             measure=self.measure,
             max_body_bytes=self.service.max_body_bytes,
         )
-        server = web.server(app, self.settings.http_host, self.settings.http_port)
+        server = application.server(app, self.settings.http_host, self.settings.http_port)
         serving = asyncio.create_task(server.serve(), name="http")
         serving.add_done_callback(self._ended)
         starting = asyncio.create_task(self._start(app), name="start")
@@ -138,7 +141,7 @@ class Running:
             readings[self.service.name] = partial(self.service.measure, context)
         self._measurements = Measurements(readings)
         if self.service.routes is not None:
-            web.serve(app, context, self.service.routes(context))
+            application.serve(app, context, self.service.routes(context))
         self._spawn(run_relay(self.settings.database_url, self._publisher), "relay")
         for subscription in self.service.subscriptions:
             consumption = Consumption(
@@ -209,7 +212,7 @@ class Running:
                 self.give_up(problem)
 
     def alive(self) -> str:
-        """This will say why a new process would do better than this one, or nothing. Trouble elsewhere is no reason."""
+        """Say why a new process would do better than this one, or nothing. Trouble elsewhere is no reason."""
         now = time.monotonic()
         for each in self._consumptions:
             group = each.subscription.group
@@ -223,7 +226,7 @@ class Running:
         return ""
 
     async def ready(self) -> str:
-        """This will say why no request should be sent here, or nothing."""
+        """Say why no request should be sent here, or nothing."""
         if not self._started or self._pool is None:
             return "starting"
         if self.stop.is_set():
@@ -235,7 +238,7 @@ class Running:
         return ""
 
     async def measure(self) -> None:
-        """This will bring the metrics up to now."""
+        """Bring the metrics up to now."""
         pool = self._pool if self._started else None
         await self._measurements.update(consumptions=self._consumptions, pool=pool)
 
@@ -262,7 +265,7 @@ _TIMER_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(current_schema() || 
 
 
 def run(service: Service) -> int:
-    """This will run the service as this process and return the exit code."""
+    """Run the service as this process and return the exit code."""
     try:
         settings = service.settings.from_environment()
         faults.arm(settings.crash_at)

@@ -34,7 +34,7 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """This will read every LEAP_* variable. Raises SettingsRejected for a missing, unknown or unusable one."""
+        """Read every LEAP_* variable. Raises SettingsRejected for a missing, unknown or unusable one."""
         given = {
             name.removeprefix(PREFIX).lower(): text for name, text in environment.items() if name.startswith(PREFIX)
         }

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.runtime.context import Context
+from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
-from services.runtime.subscription import Subscription
+from services.runtime.web.context import Context
 from services.scheduling import metrics
 from services.scheduling.api import routes
-from services.scheduling.handlers.events import decode, on_events
+from services.scheduling.handlers.arrivals import decode, on_events
 from services.scheduling.handlers.follow_ups import open_follow_ups
 from services.scheduling.handlers.pricing import price_waiting
 from services.scheduling.pages import desk_pages
@@ -25,7 +25,7 @@ EVENTS = Subscription(
 
 
 def offered(context: Context) -> APIRouter:
-    """This will offer the desk's pages to people and the same commands under /v1 to programs."""
+    """Offer the desk's pages to people and the same commands under /v1 to programs."""
     router = APIRouter()
     router.include_router(desk_pages(context))
     router.include_router(routes(context))

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.metric import snapshot
-from services.scheduling.store import figures
+from services.runtime.seen.metric import snapshot
+from services.runtime.web.context import Context
+from services.scheduling.store import measured
 
 DESK = snapshot("gauge", "leap_desk_requests", "Requests that wait for somebody", ["district", "stage"])
 DESK_AGE = snapshot("gauge", "leap_desk_oldest_seconds", "Age of the oldest request that waits", ["district", "stage"])
@@ -16,12 +16,12 @@ SHOWN = snapshot("gauge", "leap_contacts_shown_last_hour", "Contact data shown t
 
 
 async def measure(context: Context) -> None:
-    """This will count what waits at the desk."""
+    """Count what waits at the desk."""
     now = clock.now()
     async with context.pool.acquire() as connection:
-        desk = await figures.desk_by_stage(connection, as_of=now)
-        flags = await figures.known_flags(connection)
-        shown = await figures.contacts_shown(connection, since=now - timedelta(hours=1))
+        desk = await measured.desk_by_stage(connection, as_of=now)
+        flags = await measured.known_flags(connection)
+        shown = await measured.contacts_shown(connection, since=now - timedelta(hours=1))
     DESK.replace({(row["district"], row["stage"]): row["requests"] for row in desk})
     DESK_AGE.replace({(row["district"], row["stage"]): row["oldest_seconds"] for row in desk})
     FLAGS.replace({(row["district"],): row["flags"] for row in flags})

@@ -11,17 +11,17 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.languages import N_
-from services.runtime.pages import signed_in
-from services.runtime.people import Person
-from services.runtime.problems import problem_of
-from services.visitlog import outcomes
-from services.visitlog.form import AmendmentText, Day, Log, ReferralStatus
+from services.runtime.web.context import Context
+from services.runtime.web.languages import N_
+from services.runtime.web.pages import signed_in
+from services.runtime.web.people import Person
+from services.runtime.web.problems import problem_of
 from services.visitlog.handlers import access, logs, office
-from services.visitlog.outcomes import LOCAL, Due
-from services.visitlog.pay import Rate
-from services.visitlog.policy import LogPolicy
+from services.visitlog.rules import outcomes
+from services.visitlog.rules.form import AmendmentText, Day, Log, ReferralStatus
+from services.visitlog.rules.outcomes import LOCAL, Due
+from services.visitlog.rules.pay import Rate
+from services.visitlog.rules.policy import LogPolicy
 from services.visitlog.store import logs as stored_logs
 from services.visitlog.store import office as stored_office
 from services.visitlog.store import visits as stored_visits
@@ -45,7 +45,7 @@ _STATUS_BY_REFUSAL: dict[type[outcomes.Refusal], int] = {
 
 
 def explained(request: Request, refusal: outcomes.Refusal) -> Response:
-    """This will answer a refusal in the reader's language; a conflict shows both sides."""
+    """Answer a refusal in the reader's language; a conflict shows both sides."""
     more: dict[str, Any] = {"error": type(refusal).__name__}
     if isinstance(refusal, outcomes.LogDiffers):
         more |= {"standing": refusal.standing, "sent": refusal.sent}
@@ -58,7 +58,7 @@ class ExplainingRoute(APIRoute):
     """A route whose 4xx say what to do, and never repeat what was sent: it may name a family."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """This will wrap the route: refusals become sentences, and nobody sends more than a log can hold."""
+        """Wrap the route: refusals become sentences, and nobody sends more than a log can hold."""
         inner = super().get_route_handler()
 
         async def explain(request: Request) -> Response:
@@ -133,12 +133,12 @@ def _coordinated(person: Person) -> list[str] | None:
 
 
 def routes(context: Context) -> APIRouter:
-    """This will offer logs to the people who were there, and the office's lists to the coordinator, under /v1."""
+    """Offer logs to the people who were there, and the office's lists to the coordinator, under /v1."""
     router = APIRouter(prefix="/v1", route_class=ExplainingRoute)
 
     @router.put("/visit-logs/{client_id}")
     async def put_log(client_id: UUID, log: Log, person: Who, response: Response) -> dict[str, Any]:
-        """This will write the log: 201 the first time, 200 for the same log again, 409 for another one."""
+        """Write the log: 201 the first time, 200 for the same log again, 409 for another one."""
         async with context.begin() as tx:
             first = await logs.write_log(tx, log_id=client_id, log=log, person=person, as_of=clock.now())
         response.status_code = 201 if first else 200
@@ -146,7 +146,7 @@ def routes(context: Context) -> APIRouter:
 
     @router.get("/visit-logs/{client_id}")
     async def show_log(client_id: UUID, person: Who) -> dict[str, Any]:
-        """This will show a log as it was written, its referrals as they stand, and what was added to it."""
+        """Show a log as it was written, its referrals as they stand, and what was added to it."""
         async with context.begin() as tx:
             log = await access.log_of(tx.connection, client_id, person)
             amendments = await stored_logs.list_amendments(tx.connection, client_id)
@@ -162,7 +162,7 @@ def routes(context: Context) -> APIRouter:
 
     @router.post("/visit-logs/{client_id}/amendments", status_code=201)
     async def amend(client_id: UUID, command: AmendmentCommand, person: Who, response: Response) -> dict[str, Any]:
-        """This will add to a log; what stood there stays."""
+        """Add to a log; what stood there stays."""
         async with context.begin() as tx:
             number, is_new = await logs.amend_log(
                 tx,
@@ -179,7 +179,7 @@ def routes(context: Context) -> APIRouter:
     async def move_referral(
         client_id: UUID, referral_id: UUID, command: ReferralCommand, person: Who
     ) -> dict[str, Any]:
-        """This will move a referral on: offered, accepted, handed over, connected, closed."""
+        """Move a referral on: offered, accepted, handed over, connected, closed."""
         async with context.begin() as tx:
             moved = await logs.move_referral(
                 tx, log_id=client_id, referral_id=referral_id, status=command.status, person=person, as_of=clock.now()
@@ -196,7 +196,7 @@ def routes(context: Context) -> APIRouter:
         after_start: datetime | None = None,
         after_visit: UUID | None = None,
     ) -> dict[str, Any]:
-        """This will list agreed visits by how their logs stand: a missing log is not a visit that did not happen."""
+        """List agreed visits by how their logs stand: a missing log is not a visit that did not happen."""
         as_of = clock.now()
         is_visitor = person.role == access.VISITOR
         if not is_visitor and person.role not in _READ_EXPECTED:
@@ -228,7 +228,7 @@ def routes(context: Context) -> APIRouter:
 def _offer_office(router: APIRouter, context: Context) -> None:
     @router.get("/integrity")
     async def integrity(person: Who, first: From = None, until: Until = None) -> dict[str, Any]:
-        """This will list what in the logs deserves a question, for the coordinator and nobody else."""
+        """List what in the logs deserves a question, for the coordinator and nobody else."""
         as_of = clock.now()
         districts = _coordinated(person)
         first, until = _period(first, until, as_of)
@@ -243,7 +243,7 @@ def _offer_office(router: APIRouter, context: Context) -> None:
 
     @router.get("/payroll.csv")
     async def payroll_csv(person: Who, first: From = None, until: Until = None) -> Response:
-        """This will export what each visit pays each visitor, for payroll."""
+        """Export what each visit pays each visitor, for payroll."""
         districts = _coordinated(person)
         first, until = _period(first, until, clock.now())
         async with context.begin() as tx:
@@ -256,7 +256,7 @@ def _offer_office(router: APIRouter, context: Context) -> None:
 
     @router.get("/pay-rates")
     async def list_rates(person: Who) -> dict[str, Any]:
-        """This will list every rate that was ever set."""
+        """List every rate that was ever set."""
         districts = _coordinated(person)
         async with context.begin() as tx:
             rates = await stored_office.list_rates(tx.connection, districts)
@@ -264,7 +264,7 @@ def _offer_office(router: APIRouter, context: Context) -> None:
 
     @router.post("/pay-rates", status_code=201)
     async def set_rate(command: RateCommand, person: Who) -> dict[str, Any]:
-        """This will set what is paid from a day on; the rates before stay."""
+        """Set what is paid from a day on; the rates before stay."""
         if not access.is_office(person, command.district):
             raise office.NotYours
         async with context.begin() as tx:
@@ -275,7 +275,7 @@ def _offer_office(router: APIRouter, context: Context) -> None:
 
     @router.get("/log-policies/{district}")
     async def show_policy(district: str, person: Who) -> dict[str, Any]:
-        """This will show the district's wishes for its logs."""
+        """Show the district's wishes for its logs."""
         if not person.may_see(district):
             raise office.NotYours
         async with context.begin() as tx:
@@ -285,7 +285,7 @@ def _offer_office(router: APIRouter, context: Context) -> None:
 
     @router.put("/log-policies/{district}")
     async def set_policy(district: str, command: PolicyCommand, person: Who) -> dict[str, Any]:
-        """This will set the district's wishes; 409 unless `version` is the one that stands."""
+        """Set the district's wishes; 409 unless `version` is the one that stands."""
         if not access.is_office(person, district):
             raise office.NotYours
         async with context.begin() as tx:
@@ -305,7 +305,7 @@ def _offer_office(router: APIRouter, context: Context) -> None:
         household_key: UUID | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,
     ) -> dict[str, Any]:
-        """This will list who saw how to reach which household, and why."""
+        """List who saw how to reach which household, and why."""
         if person.role not in _READ_DISCLOSURES:
             raise office.NotYours
         async with context.begin() as tx:
@@ -316,7 +316,7 @@ def _offer_office(router: APIRouter, context: Context) -> None:
 
     @router.get("/counts")
     async def counts(person: Who) -> dict[str, Any]:
-        """This will count logs by district and outcome."""
+        """Count logs by district and outcome."""
         async with context.begin() as tx:
             rows = await stored_office.count_logs(tx.connection, office.districts_of(person))
         return {"logs": [dict(row) for row in rows], "total": sum(row["logs"] for row in rows)}

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from services.runtime.context import Context
-from services.runtime.pages import Pages
+from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service
-from services.runtime.subscription import Subscription
+from services.runtime.web.context import Context
+from services.runtime.web.pages import Pages
 from services.visitlog import api
 from services.visitlog.handlers.arrivals import decode, on_events
 from services.visitlog.pages import office, phone, visits
@@ -23,7 +23,7 @@ EVENTS = Subscription(
 
 
 def routes(context: Context) -> APIRouter:
-    """This will offer the log to programs, to visitors' phones and to the coordinator."""
+    """Offer the log to programs, to visitors' phones and to the coordinator."""
     pages = Pages(
         context,
         templates=FOLDER / "templates",

@@ -14,22 +14,13 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 
 # A file imports only what stands to its right: app > api, pages > handlers, reports > metrics > store > the rest.
-_RANK = {"app": 5, "api": 4, "pages": 4, "handlers": 3, "reports": 3, "metrics": 2, "store": 1}
-_RULES = {
-    "absence", "ageing", "attendance", "effect", "form", "integrity", "measures", "outcomes", "pairing", "pay",
-    "policy", "priority", "visits", "wording",
+_RANK = {"app": 5, "api": 4, "pages": 4, "handlers": 3, "reports": 3, "metrics": 2, "store": 1, "rules": 0}
+# What `services/<name>/rules/` may stand on, and of the standard library what it may not: a rule asks nobody.
+_RULES_STAND_ON = {"contracts", "pydantic", "pydantic_core", "msgspec", "numpy"}
+_INPUT_OR_OUTPUT = {
+    "asyncio", "http", "io", "logging", "os", "pathlib", "shutil", "socket", "sqlite3", "ssl", "subprocess", "tempfile",
+    "threading", "time", "urllib",
 }  # fmt: skip
-_OUTSIDE_OF_RULES = {
-    "aiokafka",
-    "asyncpg",
-    "fastapi",
-    "faststream",
-    "httpx",
-    "os",
-    "random",
-    "services.runtime",
-    "time",
-}
 
 PERSONAL_FIELDS = {
     "address", "contact_name", "date_of_birth", "email", "family_name", "given_name", "note", "notes", "original",
@@ -45,7 +36,7 @@ _LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "msg"}
 
 
 def imported_by(path: Path) -> set[str]:
-    """This will name every module that a file imports, anywhere in it, as it is written there."""
+    """Name every module that a file imports, anywhere in it, as it is written there."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -58,17 +49,17 @@ def imported_by(path: Path) -> set[str]:
 
 
 def reaches(imported: Iterable[str], module: str) -> bool:
-    """This will say whether any of the imported names is `module` or lies inside it."""
+    """Say whether any of the imported names is `module` or lies inside it."""
     return any(name == module or name.startswith(module + ".") for name in imported)
 
 
 def python_files(folder: Path) -> list[Path]:
-    """This will list the folder's own Python files."""
+    """List the folder's own Python files."""
     return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
 
 
 def services_that_know_each_other(root: Path) -> list[str]:
-    """This will name each file of a service that imports another service."""
+    """Name each file of a service that imports another service."""
     return [
         f"{path.relative_to(root)}: imports services.{other}"
         for service in SERVICES
@@ -79,7 +70,7 @@ def services_that_know_each_other(root: Path) -> list[str]:
 
 
 def relative_imports(root: Path) -> list[str]:
-    """This will name each file that hides behind a relative import which room it reaches into."""
+    """Name each file that hides behind a relative import which room it reaches into."""
     return [
         f"{path.relative_to(root)}: imports {name}"
         for folder in ("contracts", "services")
@@ -90,7 +81,7 @@ def relative_imports(root: Path) -> list[str]:
 
 
 def wrong_directions(root: Path) -> list[str]:
-    """This will name each import inside a service that points the wrong way: store to handlers, handlers to api."""
+    """Name each import inside a service that points the wrong way: store to handlers, handlers to api."""
     found = []
     for service in SERVICES:
         folder = root / "services" / service
@@ -102,18 +93,25 @@ def wrong_directions(root: Path) -> list[str]:
                 for layer, rank in _RANK.items()
                 if layer != own and rank > _RANK.get(own, 0) and reaches(imported, f"services.{service}.{layer}")
             ]
-            if own in _RULES:
-                forbidden = {*_OUTSIDE_OF_RULES, f"services.{service}.store"}
-                found += [
-                    f"{path.relative_to(root)}: a rule imports {name}"
-                    for name in sorted(forbidden)
-                    if reaches(imported, name)
-                ]
+    return found
+
+
+def rules_that_do_more(root: Path) -> list[str]:
+    """Name each import of a rule that is neither another rule of its service nor something without input or output."""
+    found = []
+    for service in SERVICES:
+        for path in python_files(root / "services" / service / "rules"):
+            for name in sorted(imported_by(path)):
+                top = name.split(".")[0]
+                own = reaches([name], f"services.{service}.rules")
+                calm = top in sys.stdlib_module_names and top not in _INPUT_OR_OUTPUT
+                if not own and not calm and top not in _RULES_STAND_ON:
+                    found.append(f"{path.relative_to(root)}: a rule imports {name}")
     return found
 
 
 def runtime_that_knows_the_domain(root: Path) -> list[str]:
-    """This will name each import and each word by which the runtime would know what it is used for."""
+    """Name each import and each word by which the runtime would know what it is used for."""
     words = re.compile(r"student|school|attendance|district|household|absen(t|ce)|visit|enrol|pupil", re.IGNORECASE)
     found = []
     folder = root / "services" / "runtime"
@@ -127,7 +125,7 @@ def runtime_that_knows_the_domain(root: Path) -> list[str]:
 
 
 def contracts_that_need_more_than_pydantic(root: Path) -> list[str]:
-    """This will name each import of the contracts that is neither the standard library nor pydantic.
+    """Name each import of the contracts that is neither the standard library nor pydantic.
 
     The compatibility check runs where code is written, never in a service, and may use jsonschema.
     """
@@ -142,14 +140,14 @@ def contracts_that_need_more_than_pydantic(root: Path) -> list[str]:
 
 
 def personal_fields(event: type[Event]) -> set[str]:
-    """This will name the fields of an event, at any depth, that can tell who somebody is."""
+    """Name the fields of an event, at any depth, that can tell who somebody is."""
     schema = event.model_json_schema()
     described = [schema, *schema.get("$defs", {}).values()]
     return {name for part in described for name in part.get("properties", {}) if name in PERSONAL_FIELDS}
 
 
 def exposed_personal_data(topics: Iterable[Topic]) -> list[str]:
-    """This will name each way in which a name, an address or a phone could reach somebody who need not have it."""
+    """Name each way in which a name, an address or a phone could reach somebody who need not have it."""
     found = []
     for topic in topics:
         for event in topic.events:
@@ -163,7 +161,7 @@ def exposed_personal_data(topics: Iterable[Topic]) -> list[str]:
 
 
 def talkative(path: Path) -> list[str]:
-    """This will name each line that prints, or that logs more than a constant sentence with harmless fields."""
+    """Name each line that prints, or that logs more than a constant sentence with harmless fields."""
     found = []
     for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(call, ast.Call):
@@ -197,7 +195,7 @@ def _complaints(call: ast.Call) -> Iterator[str]:
 
 
 def texts_of_the_tree(root: Path) -> list[tuple[str, str]]:
-    """This will read every text file that git knows or would add."""
+    """Read every text file that git knows or would add."""
     listed = subprocess.run(
         ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         capture_output=True, check=True,
@@ -223,7 +221,7 @@ _FOREIGN = re.compile("|".join(_REGISTRIES), re.IGNORECASE)
 
 
 def foreign_words(texts: Iterable[tuple[str, str]]) -> list[str]:
-    """This will name each line that says where packages come from: that is the machine's setting, not the tree's."""
+    """Name each line that says where packages come from: that is the machine's setting, not the tree's."""
     return [
         f"{name}:{number}: names {word.group()}"
         for name, text in texts
@@ -234,7 +232,7 @@ def foreign_words(texts: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def long_files(root: Path, *, lines: int = 400) -> list[str]:
-    """This will name each Python file that has outgrown one sitting."""
+    """Name each Python file that has outgrown one sitting."""
     return [
         f"{path.relative_to(root)}: {count} lines"
         for folder in ("contracts", "services", "deploy", "tests")

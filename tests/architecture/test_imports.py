@@ -12,6 +12,10 @@ def test_inside_a_service_imports_point_one_way() -> None:
     assert checks.wrong_directions(ROOT) == []
 
 
+def test_a_rule_asks_nobody() -> None:
+    assert checks.rules_that_do_more(ROOT) == []
+
+
 def test_imports_say_which_room_they_reach_into() -> None:
     assert checks.relative_imports(ROOT) == []
 

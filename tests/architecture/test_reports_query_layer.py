@@ -13,7 +13,7 @@ MAY_TOUCH_THE_STORE = ("store", "reports", "handlers.py", "metrics.py", "rebuild
 
 
 def ways_around(folder: Path) -> list[str]:
-    """This will name each file of the service that reads the store, or the database, past the query layer."""
+    """Name each file of the service that reads the store, or the database, past the query layer."""
     found = []
     for path in python_files(folder):
         own = path.relative_to(folder).parts[0]

@@ -9,10 +9,10 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from services.runtime.service import Service
-from services.runtime.testing import served
-from services.runtime.web import routes_by_person
+from services.runtime.web.application import routes_by_person
 from tests import people
 from tests.architecture.checks import ROOT, SERVICES
+from tests.delivering import served
 
 NO_DATABASE: Any = None
 
@@ -47,7 +47,7 @@ def districts_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def application_of(name: str) -> FastAPI:
-    """This will make the service's application, with its routes and without anything behind them."""
+    """Make the service's application, with its routes and without anything behind them."""
     service: Service = importlib.import_module(f"services.{name}.app").service
     return served(service, NO_DATABASE, people.everybody())
 

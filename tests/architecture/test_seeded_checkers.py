@@ -12,7 +12,7 @@ from tests.architecture import checks
 
 
 def written(root: Path, path: str, text: str) -> Path:
-    """This will write one file of a made-up tree."""
+    """Write one file of a made-up tree."""
     place = root / path
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(text, encoding="utf-8")
@@ -43,9 +43,7 @@ def test_a_service_that_imports_another_is_found(tmp_path: Path, line: str) -> N
         ("store.py", "from services.flagging import app", "imports app"),
         ("handlers.py", "from services.flagging import api", "imports api"),
         ("api.py", "import services.flagging.app", "imports app"),
-        ("marks_sql.py", "from services.flagging import store", "imports store"),
-        ("absence.py", "import asyncpg", "a rule imports asyncpg"),
-        ("absence.py", "from services.runtime.transaction import Transaction", "a rule imports services.runtime"),
+        ("rules/absence.py", "from services.flagging import store", "imports store"),
     ],
 )
 def test_an_import_against_the_direction_is_found(tmp_path: Path, path: str, line: str, complaint: str) -> None:
@@ -57,14 +55,36 @@ def test_an_import_against_the_direction_is_found(tmp_path: Path, path: str, lin
     ("path", "line"),
     [
         ("app.py", "from services.flagging import api, handlers"),
-        ("handlers.py", "from services.flagging import absence, store"),
-        ("store.py", "from services.flagging.marks_sql import UPSERT"),
-        ("absence.py", "from dataclasses import dataclass"),
+        ("handlers.py", "from services.flagging import rules, store"),
+        ("store/writes.py", "from services.flagging.store.marks_sql import UPSERT"),
+        ("rules/absence.py", "from dataclasses import dataclass"),
     ],
 )
 def test_an_import_with_the_direction_is_not(tmp_path: Path, path: str, line: str) -> None:
     written(tmp_path, f"services/flagging/{path}", line)
     assert checks.wrong_directions(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import asyncpg",
+        "import os",
+        "from pathlib import Path",
+        "from services.runtime.delivery.transaction import Transaction",
+        "def later() -> None:\n    from services.scheduling.store import queue",
+    ],
+)
+def test_a_rule_that_does_input_or_output_is_found(tmp_path: Path, line: str) -> None:
+    written(tmp_path, "services/scheduling/rules/week.py", line)
+    found = checks.rules_that_do_more(tmp_path)
+    assert found
+    assert all(each.startswith("services/scheduling/rules/week.py: a rule imports ") for each in found)
+
+
+def test_a_rule_that_only_reckons_is_not(tmp_path: Path) -> None:
+    written(tmp_path, "services/scheduling/rules/week.py", "import numpy as np\nfrom contracts.events import Stage\n")
+    assert checks.rules_that_do_more(tmp_path) == []
 
 
 def test_a_relative_import_is_found(tmp_path: Path) -> None:
@@ -175,6 +195,6 @@ def test_the_tree_is_really_read() -> None:
 
 
 def test_a_file_that_has_outgrown_one_sitting_is_found(tmp_path: Path) -> None:
-    written(tmp_path, "services/flagging/store.py", "x = 1\n" * 401)
-    written(tmp_path, "services/flagging/absence.py", "x = 1\n" * 400)
-    assert checks.long_files(tmp_path) == ["services/flagging/store.py: 401 lines"]
+    written(tmp_path, "services/flagging/store/writes.py", "x = 1\n" * 401)
+    written(tmp_path, "services/flagging/rules/absence.py", "x = 1\n" * 400)
+    assert checks.long_files(tmp_path) == ["services/flagging/store/writes.py: 401 lines"]

@@ -13,7 +13,7 @@ from tests.architecture.checks import ROOT, SERVICES
 
 
 def service_named(name: str) -> Service:
-    """This will import a service's table as the command that starts it does."""
+    """Import a service's table as the command that starts it does."""
     found = importlib.import_module(f"services.{name}.app").service
     assert isinstance(found, Service)
     return found

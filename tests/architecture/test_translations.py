@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from babel.messages import Catalog
 
-from services.runtime.languages import OWN_TRANSLATIONS
+from services.runtime.web.languages import OWN_TRANSLATIONS
 from tests.architecture.checks import ROOT, python_files
 from tests.architecture.translations import Sentence, catalogue, gaps, leftovers, sentences_of
 
@@ -14,8 +14,8 @@ RUNTIME = ROOT / "services" / "runtime"
 
 
 def pages_of(service: Path) -> bool:
-    """This will tell whether the service shows pages."""
-    return any("services.runtime.pages" in path.read_text(encoding="utf-8") for path in python_files(service))
+    """Tell whether the service shows pages."""
+    return any("services.runtime.web.pages" in path.read_text(encoding="utf-8") for path in python_files(service))
 
 
 SERVICES = sorted(
@@ -24,7 +24,7 @@ SERVICES = sorted(
 
 
 def own_catalogue(service: Path, language: str) -> Catalog:
-    """This will read what a service brings; its folder may stand beside its pages or above them."""
+    """Read what a service brings; its folder may stand beside its pages or above them."""
     found = list(service.glob(f"**/translations/{language}/LC_MESSAGES/*.po"))
     assert len(found) == 1, f"{service.name}: one catalogue for {language}, not {len(found)}"
     return catalogue(found[0])

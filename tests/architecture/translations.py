@@ -16,7 +16,7 @@ Sentence = str | tuple[str, ...]
 
 
 def sentences_of(folder: Path) -> set[Sentence]:
-    """This will find every sentence that the folder's code and templates give to a reader."""
+    """Find every sentence that the folder's code and templates give to a reader."""
     return {
         sentence
         for _, _, sentence, _, _ in extract_from_dir(str(folder), METHODS, keywords=KEYWORDS)
@@ -25,7 +25,7 @@ def sentences_of(folder: Path) -> set[Sentence]:
 
 
 def catalogue(path: Path) -> Catalog:
-    """This will read a catalogue; an empty one where there is none."""
+    """Read a catalogue; an empty one where there is none."""
     if not path.exists():
         return Catalog()
     with path.open("rb") as file:
@@ -33,12 +33,12 @@ def catalogue(path: Path) -> Catalog:
 
 
 def gaps(sentences: set[Sentence], *catalogues: Catalog) -> list[str]:
-    """This will name every sentence without a sure translation in any of the catalogues."""
+    """Name every sentence without a sure translation in any of the catalogues."""
     return sorted(complaint for sentence in sentences for complaint in _gaps_of(sentence, catalogues))
 
 
 def leftovers(sentences: set[Sentence], catalogue: Catalog) -> list[str]:
-    """This will name every translation of a sentence that nobody says any more."""
+    """Name every translation of a sentence that nobody says any more."""
     return sorted(str(message.id) for message in catalogue if message.id and message.id not in sentences)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from deploy.demo.districts import DISTRICTS
 from deploy.local import create_topics
 from deploy.local.machine import checkout
-from services.runtime.outbox import Publisher
+from services.runtime.delivery.publisher import Publisher
 from tests.bench import contests, desk, load, pipeline, verdict
 from tests.bench.contests import PeerMissing, Run
 from tests.bench.machine import Ground
@@ -29,7 +29,7 @@ _DISTRICTS = tuple(district.code for district in DISTRICTS)
 
 
 def main() -> None:
-    """This will run the benchmark and end with 1 where a promised ratio was not met."""
+    """Run the benchmark and end with 1 where a promised ratio was not met."""
     arguments = _parse(sys.argv[1:])
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     # This measures this machine: parts that run elsewhere would not be compared on equal terms.

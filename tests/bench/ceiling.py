@@ -14,7 +14,7 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer
 
 from services.flagging import facts
-from services.flagging.absence import is_absent
+from services.flagging.rules.absence import is_absent
 
 
 class Student:
@@ -28,7 +28,7 @@ class Student:
         self.chronic = False
 
     def apply(self, mark: facts.AttendanceRecorded) -> bool:
-        """This will take a mark, newest version wins, and tell whether the student crossed the 10 % line."""
+        """Take a mark, newest version wins, and tell whether the student crossed the 10 % line."""
         place = (mark.school, mark.school_day)
         known = self.marks.get(place)
         if known is not None and known[0] >= mark.source_version:
@@ -43,7 +43,7 @@ class Student:
 
 
 async def main(bootstrap: str, topic: str, marks: int) -> None:
-    """This will read the whole topic and print what it took."""
+    """Read the whole topic and print what it took."""
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 << 20,

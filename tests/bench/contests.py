@@ -48,7 +48,7 @@ class Run:
 
     @property
     def marks_per_second(self) -> float:
-        """This will give the rate."""
+        """Give the rate."""
         return self.marks / self.seconds
 
 

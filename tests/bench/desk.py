@@ -17,9 +17,9 @@ import asyncpg
 import httpx
 
 from deploy.local import Process, free_port, start_service
-from services.scheduling import priority
-from services.scheduling.policy import Weights
-from services.scheduling.priority import RULE_VERSION, Child, Inputs
+from services.scheduling.rules import priority
+from services.scheduling.rules.policy import Weights
+from services.scheduling.rules.priority import RULE_VERSION, Child, Inputs
 from tests.bench.machine import Ground
 from tests.people import SAME_ORIGIN, declared, people_file, sign_in
 
@@ -62,7 +62,7 @@ SHORT = Size(requests=2_000, clients=20, rounds=5, changes=3)
 
 
 async def measure(ground: Ground, size: Size) -> dict[str, Any]:
-    """This will fill a desk, open the pages, and measure what people do and what they see of each other."""
+    """Fill a desk, open the pages, and measure what people do and what they see of each other."""
     (url,) = (await ground.fresh_schemas("scheduling")).values()
     print(f"filling the desk with {size.requests:,} open requests", flush=True)
     await _fill(url, size.requests)
@@ -103,7 +103,7 @@ async def measure(ground: Ground, size: Size) -> dict[str, Any]:
 
 
 def judge(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """This will hold the desk against what was promised: every page by itself, and the slowest to hear of a change."""
+    """Hold the desk against what was promised: every page by itself, and the slowest to hear of a change."""
     figures = (
         ("desk p95 of its slowest page, ms", found["slowest_p95_milliseconds"], P95_MILLISECONDS),
         ("the last open page hears of a change after, s", found["change_heard_by_all_seconds"], CHANGE_SECONDS),
@@ -116,7 +116,7 @@ def judge(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def print_pages(found: Mapping[str, Any]) -> None:
-    """This will print a line per page: how long people waited for it."""
+    """Print a line per page: how long people waited for it."""
     print(f"\n{'':34}{'median ms':>12}{'p95 ms':>10}")
     for name, figures in found["milliseconds"].items():
         print(f"{name:34}{figures['median']:12.1f}{figures['p95']:10.1f}")
@@ -133,7 +133,7 @@ class _Stream:
         self._ready = asyncio.Event()
 
     async def open(self) -> None:
-        """This will connect and wait for the stream's first word."""
+        """Connect and wait for the stream's first word."""
         reader, self._writer = await asyncio.open_connection(self._host, self._port)
         self._writer.write(
             f"GET /events HTTP/1.1\r\nHost: {self._host}\r\nCookie: {self._cookie}\r\n"
@@ -143,11 +143,11 @@ class _Stream:
         await asyncio.wait_for(self._ready.wait(), 30)
 
     def expect(self, request_id: str) -> "asyncio.Future[float]":
-        """This will give the moment at which the stream names the request."""
+        """Give the moment at which the stream names the request."""
         return self._heard.setdefault(request_id, asyncio.get_running_loop().create_future())
 
     async def close(self) -> None:
-        """This will hang up."""
+        """Hang up."""
         if self._reading is not None:
             self._reading.cancel()
             self._writer.close()

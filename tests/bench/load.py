@@ -9,8 +9,8 @@ import msgspec
 from contracts.events import Category
 from contracts.topics import PARTITIONS, landing_topics
 from deploy.demo import records
-from services.ingest.attendance import AttendanceRecorded
-from services.runtime.outbox import Message, Publisher, cloud_event_headers, partition_of
+from services.ingest.rules.attendance import AttendanceRecorded
+from services.runtime.delivery.publisher import Message, Publisher, cloud_event_headers, partition_of
 
 STUDENTS = 20_000
 ABSENT, TARDY, CORRECTED = 0.09, 0.04, 0.05
@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def marks(count: int, *, seed: int = 7) -> Iterator[AttendanceRecorded]:
-    """This will give marks of 20,000 students, day after school day, one in twenty corrected a little later."""
+    """Give marks of 20,000 students, day after school day, one in twenty corrected a little later."""
     rng = random.Random(seed)
     keys = [_uuid_text(rng) for _ in range(min(STUDENTS, max(1, count // 15)))]
     sent, school_day = 0, _FIRST_DAY
@@ -51,7 +51,7 @@ def marks(count: int, *, seed: int = 7) -> Iterator[AttendanceRecorded]:
 
 
 async def fill_attendance(publisher: Publisher, count: int) -> None:
-    """This will publish `count` marks to `attendance`, as ingest would: same bytes, keys, partitions and headers."""
+    """Publish `count` marks to `attendance`, as ingest would: same bytes, keys, partitions and headers."""
     waiting: dict[int, list[Message]] = {partition: [] for partition in range(PARTITIONS)}
     for nth, mark in enumerate(marks(count), start=1):
         headers = cloud_event_headers(
@@ -65,7 +65,7 @@ async def fill_attendance(publisher: Publisher, count: int) -> None:
 
 
 async def fill_landing(publisher: Publisher, count: int, districts: tuple[str, ...]) -> None:
-    """This will publish `count` marks to the districts' landing topics, in equal parts."""
+    """Publish `count` marks to the districts' landing topics, in equal parts."""
     share, rest = divmod(count, len(districts))
     for nth, district in enumerate(districts):
         rows: list[Message] = [
@@ -77,7 +77,7 @@ async def fill_landing(publisher: Publisher, count: int, districts: tuple[str, .
 
 
 def landing_mark(*, student: str, school: str, day: date, version: int, absent: bool = False) -> bytes:
-    """This will write one mark as a district sends it."""
+    """Write one mark as a district sends it."""
     category = "unexcused_absence" if absent else "in_attendance"
     return records.mark(records.Mark(student, school, day.isoformat(), category, version)).value
 

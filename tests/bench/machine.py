@@ -43,7 +43,7 @@ class Ground:
         )
 
     async def fresh_schemas(self, *services: str) -> dict[str, str]:
-        """This will make a new database, migrate the services' schemas in it and give each service's URL."""
+        """Make a new database, migrate the services' schemas in it and give each service's URL."""
         name = f"bench_{next(_numbers)}"
         connection = await asyncpg.connect(self.database.address)
         try:
@@ -61,7 +61,7 @@ class Ground:
         return urls
 
     def start(self, service: str, database_url: str) -> Process:
-        """This will start one service process and return before it is ready."""
+        """Start one service process and return before it is ready."""
         return start_service(
             service,
             bootstrap=self.broker.address,
@@ -75,18 +75,18 @@ class Ground:
         )
 
     def stop(self) -> None:
-        """This will stop both parts."""
+        """Stop both parts."""
         self.broker.stop()
         self.database.stop()
 
 
 def cpu_seconds(*pids: int | None) -> float:
-    """This will sum the CPU time that these processes have used so far."""
+    """Sum the CPU time that these processes have used so far."""
     return sum(_own_seconds(psutil.Process(pid)) for pid in pids if pid is not None)
 
 
 def server_cpu_seconds(pid: int | None) -> float:
-    """This will sum the CPU time of a PostgreSQL server: postmaster, every backend, and those that have ended."""
+    """Sum the CPU time of a PostgreSQL server: postmaster, every backend, and those that have ended."""
     if pid is None:
         return 0.0
     postmaster = psutil.Process(pid)
@@ -101,7 +101,7 @@ def server_cpu_seconds(pid: int | None) -> float:
 
 
 def server_cpu_by_service(pid: int | None, services: Iterable[str]) -> dict[str, float]:
-    """This will split a PostgreSQL server's CPU time by the service whose role its processes serve.
+    """Split a PostgreSQL server's CPU time by the service whose role its processes serve.
 
     What serves none (WAL writer, checkpointer, autovacuum, whoever watches) is "PostgreSQL itself".
     """
@@ -118,7 +118,7 @@ def server_cpu_by_service(pid: int | None, services: Iterable[str]) -> dict[str,
 
 
 def peak_megabytes(pid: int | None) -> float:
-    """This will read the most memory the process ever held."""
+    """Read the most memory the process ever held."""
     if pid is None:
         return 0.0
     status = Path(f"/proc/{pid}/status").read_text()
@@ -126,7 +126,7 @@ def peak_megabytes(pid: int | None) -> float:
 
 
 async def run_contestant(python: Path | str, *arguments: str, folder: Path) -> dict[str, Any]:
-    """This will run one contestant that is a process of its own; its last line is its result in JSON."""
+    """Run one contestant that is a process of its own; its last line is its result in JSON."""
     process = await create_subprocess_exec(
         str(python), *arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

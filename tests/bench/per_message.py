@@ -30,7 +30,7 @@ WHERE standing.source_version < excluded.source_version
 
 
 async def main(bootstrap: str, topic: str, marks: int, database_url: str) -> None:
-    """This will take the topic's first `marks` messages one by one and print what it took."""
+    """Take the topic's first `marks` messages one by one and print what it took."""
     connection = await asyncpg.connect(database_url)
     await connection.execute(_TABLE)
     await connection.execute("TRUNCATE per_message_mark")

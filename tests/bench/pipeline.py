@@ -14,9 +14,9 @@ import asyncpg
 from contracts.topics import landing_topics
 from deploy.demo import records
 from deploy.local import Process, create_topics
-from services.ingest.pseudonyms import Pseudonyms
+from services.ingest.rules.pseudonyms import Pseudonyms
 from services.runtime.database import Connection
-from services.runtime.outbox import Message, Publisher
+from services.runtime.delivery.publisher import Message, Publisher
 from tests.bench import profile
 from tests.bench.load import landing_mark
 from tests.bench.machine import Ground, cpu_seconds, peak_megabytes, server_cpu_by_service
@@ -59,7 +59,7 @@ class StateDay:
         self.students = dict(zip(self.districts, shares, strict=True))
 
     def roster(self, district: str) -> list[bytes]:
-        """This will give the calendars of the district's schools and an enrolment for every student."""
+        """Give the calendars of the district's schools and an enrolment for every student."""
         count = self.students[district]
         schools = sorted({_school(nth) for nth in range(count)})
         rows = [
@@ -75,7 +75,7 @@ class StateDay:
         return rows
 
     def yesterday(self, district: str) -> list[bytes]:
-        """This will give yesterday's absences."""
+        """Give yesterday's absences."""
         return [
             landing_mark(student=f"{nth}", school=_school(nth), day=_YESTERDAY, version=1, absent=True)
             for nth in range(self.students[district])
@@ -83,7 +83,7 @@ class StateDay:
         ]
 
     def today(self, district: str) -> list[bytes]:
-        """This will give one mark per student, and behind each school's marks its completed roll."""
+        """Give one mark per student, and behind each school's marks its completed roll."""
         rows: list[bytes] = []
         count = self.students[district]
         for nth in range(count):
@@ -95,18 +95,18 @@ class StateDay:
         return rows
 
     def flagged_households(self) -> int:
-        """This will count the households in which somebody has two absences after today."""
+        """Count the households in which somebody has two absences after today."""
         return sum(
             len({_household(nth) for nth in range(count) if _was_absent(nth) and _is_absent_today(nth)})
             for count in self.students.values()
         )
 
     def absent_today(self) -> int:
-        """This will count today's absences."""
+        """Count today's absences."""
         return sum(_is_absent_today(nth) for count in self.students.values() for nth in range(count))
 
     def one_absence_from_a_flag(self) -> Iterator[tuple[str, int]]:
-        """This will give students with one absence, in households without a flag, one per household, by turns."""
+        """Give students with one absence, in households without a flag, one per household, by turns."""
         for nth in range(max(self.students.values())):
             for district, count in self.students.items():
                 sibling = nth ^ 1
@@ -137,7 +137,7 @@ _REQUESTED = "SELECT count(*) FROM request WHERE stage <> 'closed'"
 
 
 async def measure(ground: Ground, day: StateDay) -> dict[str, Any]:
-    """This will run both measurements on the same running services and give the figures."""
+    """Run both measurements on the same running services and give the figures."""
     await create_topics(ground.broker.address, day.districts)
     urls = await ground.fresh_schemas(*SERVICES)
     publisher = Publisher(ground.broker.address, source="bench")
@@ -164,7 +164,7 @@ async def measure(ground: Ground, day: StateDay) -> dict[str, Any]:
 
 
 def cpu_by_part(ground: Ground, workers: Mapping[str, Process]) -> dict[str, float]:
-    """This will give the CPU seconds that each part has used so far; the sending districts are this process."""
+    """Give the CPU seconds that each part has used so far; the sending districts are this process."""
     used = {name: cpu_seconds(worker.pid) for name, worker in workers.items()}
     used |= server_cpu_by_service(ground.database.pid, workers)
     return used | {"Kafka": cpu_seconds(ground.broker.pid), "the districts, sending": time.process_time()}

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def table(day: dict[str, Any]) -> str:
-    """This will write the two tables of one measured day, in Markdown."""
+    """Write the two tables of one measured day, in Markdown."""
     marks, cpu = day["marks"], day["cpu_seconds"]
     total = sum(cpu.values())
     lines = [f"\n{marks:,} marks, {day['districts']} districts\n", "| Hop | done after, s |", "|---|---|"]

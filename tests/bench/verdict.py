@@ -20,12 +20,12 @@ _RATIOS = (
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """This will give a run as JSON holds it."""
+    """Give a run as JSON holds it."""
     return asdict(run) | {"marks_per_second": run.marks_per_second}
 
 
 def judge_contests(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
-    """This will compare the median runs; a peer that could not be had is not judged."""
+    """Compare the median runs; a peer that could not be had is not judged."""
     return [
         _claim(name, runs[one].marks_per_second / runs[other].marks_per_second, at_least=wanted)
         for name, one, other, wanted in _RATIOS
@@ -34,7 +34,7 @@ def judge_contests(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
 
 
 def judge_pipeline(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """This will hold the state's day and the steady stream against what was promised."""
+    """Hold the state's day and the steady stream against what was promised."""
     claims = [
         _claim("a state's day, landing to report, seconds", found["seconds"], at_most=PIPELINE_SECONDS),
         _claim("records unaccounted for", float(len(found["not_conserved"])), at_most=0.0),
@@ -49,7 +49,7 @@ def judge_pipeline(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def print_table(runs: Mapping[str, Run]) -> None:
-    """This will print a line per contestant, the fastest first."""
+    """Print a line per contestant, the fastest first."""
     print(f"\n{'':26}{'marks':>10}{'marks/s':>12}{'client µs':>12}{'PostgreSQL µs':>15}{'peak MB':>10}")
     for run in sorted(runs.values(), key=lambda run: -run.marks_per_second):
         server = "" if run.postgres_cpu_us is None else f"{run.postgres_cpu_us:.1f}"
@@ -61,7 +61,7 @@ def print_table(runs: Mapping[str, Run]) -> None:
 
 
 def print_claims(claims: list[dict[str, Any]]) -> None:
-    """This will print each claim with its figure and whether it was met."""
+    """Print each claim with its figure and whether it was met."""
     print()
     for claim in claims:
         wanted = f"at least {claim['at_least']:g}" if "at_least" in claim else f"at most {claim['at_most']:g}"

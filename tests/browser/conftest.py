@@ -20,11 +20,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from services.runtime.testing import served
 from tests import people
 from tests.browser.looking import Screenshots, complaints_of
 from tests.browser.site import Site, service_named, serving
 from tests.conftest import ServiceDatabase
+from tests.delivering import served
 
 Serve = Callable[[str], Awaitable[Site]]
 NewPage = Callable[..., Awaitable[Page]]
@@ -35,7 +35,7 @@ _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"
 
 
 def chromium_program() -> str | None:
-    """This will find an installed Chromium."""
+    """Find an installed Chromium."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next((path for path in map(shutil.which, names) if path is not None), None)
 

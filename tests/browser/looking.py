@@ -14,7 +14,7 @@ _SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.cli
 
 
 async def axe(page: Page) -> list[str]:
-    """This will name what axe-core finds against WCAG 2.2 AA and good practice, each with the places."""
+    """Name what axe-core finds against WCAG 2.2 AA and good practice, each with the places."""
     await page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
     violations: list[dict[str, Any]] = await page.evaluate(_LOOK, _RULES)
     return [
@@ -30,7 +30,7 @@ class Screenshots:
         self._folder = folder
 
     async def __call__(self, page: Page, name: str) -> None:
-        """This will look at the page at 320, 768 and 1280 px, and keep NAME-WIDTH.png where a folder was given."""
+        """Look at the page at 320, 768 and 1280 px, and keep NAME-WIDTH.png where a folder was given."""
         before = page.viewport_size
         for width in WIDTHS:
             await page.set_viewport_size({"width": width, "height": 900})
@@ -43,7 +43,7 @@ class Screenshots:
 
 
 def complaints_of(page: Page, complaints: list[str]) -> None:
-    """This will collect what fails in a page: scripts, and what the content security policy had to stop."""
+    """Collect what fails in a page: scripts, and what the content security policy had to stop."""
 
     def on_console(message: ConsoleMessage) -> None:
         # A refused form is an answer and no complaint: the browser logs its 409 or 422 all the same.

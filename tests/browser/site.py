@@ -15,23 +15,23 @@ from playwright.async_api import Page
 from contracts.events import Event
 from contracts.topics import TOPICS
 from deploy.local import free_port
-from services.runtime import web
 from services.runtime.service import Service
-from services.runtime.testing import deliver, record
+from services.runtime.web import application
 from tests import people
+from tests.delivering import deliver, record
 
 
 def service_named(name: str) -> Service:
-    """This will find the service as its process does."""
+    """Find the service as its process does."""
     service: Service = importlib.import_module(f"services.{name}.app").service
     return service
 
 
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """This will serve the application on a free port until the block ends."""
+    """Serve the application on a free port until the block ends."""
     port = free_port()
-    server = web.server(app, "127.0.0.1", port)
+    server = application.server(app, "127.0.0.1", port)
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
         await asyncio.sleep(0.01)
@@ -45,7 +45,7 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
 
 
 async def sign_in(page: Page, address: str, name: str, path: str = "/") -> None:
-    """This will sign in at the address as the person, typing and clicking, and stand on the page asked for."""
+    """Sign in at the address as the person, typing and clicking, and stand on the page asked for."""
     await page.goto(f"{address}{path}")
     await page.locator("input[name=name]").fill(name)
     await page.locator("input[name=key]").fill(people.key_of(name))
@@ -63,16 +63,16 @@ class Site:
     _offsets: defaultdict[str, "itertools.count[int]"] = field(default_factory=lambda: defaultdict(itertools.count))
 
     async def deliver(self, topic: str, *events: Event) -> None:
-        """This will bring the events to the service as one batch of the topic."""
+        """Bring the events to the service as one batch of the topic."""
         (subscription,) = (each for each in self.service.subscriptions if topic in each.topics)
         assert any(each.name == topic for each in TOPICS), f"there is no topic {topic}"
         records = [record(topic, 0, next(self._offsets[topic]), event.model_dump_json()) for event in events]
         await deliver(self.pool, subscription, records)
 
     async def sign_in(self, page: Page, name: str, path: str = "/") -> None:
-        """This will sign in as the person and stand on the page asked for."""
+        """Sign in as the person and stand on the page asked for."""
         await sign_in(page, self.address, name, path)
 
     async def published(self) -> list[str]:
-        """This will name the types of the events in the outbox, in their order."""
+        """Name the types of the events in the outbox, in their order."""
         return [row["event_type"] for row in await self.pool.fetch("SELECT event_type FROM outbox ORDER BY id")]

@@ -35,7 +35,7 @@ class Town:
     stack: Stack
 
     def it_is(self, day: date, hour: int) -> None:
-        """This will move the services' clock."""
+        """Move the services' clock."""
         self.stack.it_is(datetime(day.year, day.month, day.day, hour, tzinfo=LOCAL))
 
     def address(self, service: str) -> str:
@@ -43,7 +43,7 @@ class Town:
         return self.stack.processes[service].address
 
     async def send(self, kind: str, records: list[dict[str, Any]]) -> None:
-        """This will upload records as the district's office does, and wait until each is accepted."""
+        """Upload records as the district's office does, and wait until each is accepted."""
         (receipt,) = await asyncio.to_thread(
             push.upload,
             Screen(as_json=True, progress=Console(quiet=True)),
@@ -55,7 +55,7 @@ class Town:
         assert (receipt["accepted"], receipt["rejected_rows"]) == (len(records), 0)
 
     async def know_the_pair(self) -> None:
-        """This will register the two visitors, if nobody has."""
+        """Register the two visitors, if nobody has."""
         async with httpx.AsyncClient(base_url=self.address("scheduling"), headers=people.headers("carl")) as http:
             for visitor in story.PAIR:
                 facts = {

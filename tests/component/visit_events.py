@@ -12,10 +12,10 @@ import httpx
 from aiokafka import ConsumerRecord
 
 from contracts import events
-from services.runtime.people import People
+from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service
-from services.runtime.subscription import Subscription
-from services.runtime.testing import deliver, record, served
+from services.runtime.web.people import People
+from tests.delivering import deliver, record, served
 from tests.people import headers
 
 MORNING = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)

@@ -97,7 +97,7 @@ def test_times_are_read_as_utc() -> None:
 
 
 def references(node: object) -> list[str]:
-    """This will list every `$ref` below a document's node."""
+    """List every `$ref` below a document's node."""
     if isinstance(node, list):
         return [found for child in node for found in references(child)]
     if isinstance(node, dict):
@@ -107,7 +107,7 @@ def references(node: object) -> list[str]:
 
 
 def resolves(document: dict[str, object], reference: str) -> bool:
-    """This will say whether a local reference leads to something inside the document."""
+    """Say whether a local reference leads to something inside the document."""
     node: object = document
     for name in reference.removeprefix("#/").split("/"):
         if not isinstance(node, dict) or name not in node:

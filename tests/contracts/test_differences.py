@@ -24,7 +24,7 @@ ROLL: dict[str, Any] = {
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    """This will return the roll's schema with one place set, or removed where the value is `...`."""
+    """Return the roll's schema with one place set, or removed where the value is `...`."""
     schema = copy.deepcopy(ROLL)
     *parents, last = path.split("/")
     node = schema
@@ -38,7 +38,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def verdicts(new: dict[str, Any]) -> set[Verdict]:
-    """This will return the verdicts on a change of the roll's schema."""
+    """Return the verdicts on a change of the roll's schema."""
     return {difference.verdict for difference in differences(old=ROLL, new=new)}
 
 

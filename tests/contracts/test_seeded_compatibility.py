@@ -29,17 +29,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def edited(tree: Tree, path: str, **changes: object) -> dict[str, str]:
-    """This will return the tree with top-level fields of one JSON file replaced."""
+    """Return the tree with top-level fields of one JSON file replaced."""
     return {**tree, path: json.dumps({**json.loads(tree[path]), **changes})}
 
 
 def without(tree: Tree, prefix: str) -> dict[str, str]:
-    """This will return the tree without the files below a path."""
+    """Return the tree without the files below a path."""
     return {path: text for path, text in tree.items() if not path.startswith(prefix)}
 
 
 def refused(tree: Tree) -> list[str]:
-    """This will check the tree's examples against its schemas and today's classes."""
+    """Check the tree's examples against its schemas and today's classes."""
     examples = {path: text for path, text in tree.items() if path.startswith("examples/")}
     return compatibility.unreadable_examples(examples, schemas=tree, events=EVENTS, exact=True)
 
@@ -238,5 +238,5 @@ def test_the_commands_fail_on_a_stale_file(
 
 
 def git(folder: Path, *arguments: str) -> None:
-    """This will run git in the parent of a copied contracts folder."""
+    """Run git in the parent of a copied contracts folder."""
     subprocess.run(["git", "-C", str(folder.parent), *arguments], check=True, capture_output=True)

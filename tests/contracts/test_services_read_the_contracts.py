@@ -10,10 +10,10 @@ import pytest
 from contracts.events import Event
 from contracts.generate import FOLDER
 from contracts.topics import TOPIC_BY_NAME
-from services.runtime.subscription import Subscription, Undecodable
-from services.runtime.testing import record
+from services.runtime.delivery.subscription import Subscription, Undecodable
 from tests import builders
 from tests.architecture.checks import SERVICES
+from tests.delivering import record
 
 READ = [
     (service, subscription, topic, event)
@@ -41,7 +41,7 @@ each_reader = pytest.mark.parametrize(
 
 
 def examples(event: type[Event]) -> list[Path]:
-    """This will list the committed examples of an event."""
+    """List the committed examples of an event."""
     return sorted((FOLDER / "examples" / event.EVENT_TYPE).glob("*.json"))
 
 

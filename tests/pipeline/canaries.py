@@ -33,7 +33,7 @@ class Found:
 
 
 def search(words: Iterable[str], text: bytes, where: str) -> list[Found]:
-    """This will find the words however they are written: in other case, as base64, in hex, phones with any dashes."""
+    """Find the words however they are written: in other case, as base64, in hex, phones with any dashes."""
     low, digits = text.lower(), re.sub(rb"[^0-9]", b"", text)
     return [Found(word, where) for word in words if _is_in(word, text, low, digits)]
 
@@ -54,7 +54,7 @@ def _base64_of(word: bytes) -> list[bytes]:
 
 
 async def in_logs(stack: Stack, words: Iterable[str]) -> list[Found]:
-    """This will search what every service wrote to its log, and what the broker and the database wrote to theirs."""
+    """Search what every service wrote to its log, and what the broker and the database wrote to theirs."""
     logs = [*(process.log for process in stack.processes.values())]
     logs += [log for part in (stack.broker, stack.database) if (log := getattr(part, "log", None)) is not None]
     assert all(log.stat().st_size for log in logs), "a log is empty: nothing was searched"
@@ -62,7 +62,7 @@ async def in_logs(stack: Stack, words: Iterable[str]) -> list[Found]:
 
 
 async def in_metrics(stack: Stack, words: Iterable[str]) -> list[Found]:
-    """This will search what every service tells of itself."""
+    """Search what every service tells of itself."""
     found: list[Found] = []
     for name, process in stack.processes.items():
         text = await asyncio.to_thread(_get, f"{process.address}/metrics")
@@ -72,7 +72,7 @@ async def in_metrics(stack: Stack, words: Iterable[str]) -> list[Found]:
 
 
 async def in_topics(stack: Stack, words: Iterable[str], *, but: Iterable[str] = ()) -> list[Found]:
-    """This will search the keys, headers and values of every record of every topic but those."""
+    """Search the keys, headers and values of every record of every topic but those."""
     client = AIOKafkaConsumer(bootstrap_servers=stack.broker.address)
     await client.start()
     topics = sorted(topic for topic in await client.topics() if not topic.startswith("__"))
@@ -87,7 +87,7 @@ async def in_topics(stack: Stack, words: Iterable[str], *, but: Iterable[str] = 
 
 
 async def in_details(stack: Stack, words: Iterable[str]) -> list[Found]:
-    """This will search why records were set aside and why rows went back, which people read who repair them."""
+    """Search why records were set aside and why rows went back, which people read who repair them."""
     found: list[Found] = []
     for service in stack.processes:
         tables = {"dead_letter": "reason || ' ' || detail"}
@@ -101,7 +101,7 @@ async def in_details(stack: Stack, words: Iterable[str]) -> list[Found]:
 
 
 async def in_database_of(stack: Stack, service: str, words: Iterable[str]) -> list[Found]:
-    """This will search every row of every table of a service, its bytes as they are written out."""
+    """Search every row of every table of a service, its bytes as they are written out."""
     found: list[Found] = []
     async with stack.sql(service) as connection:
         tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")

@@ -17,7 +17,7 @@ _FACTS = tuple(
 
 
 async def facts_of(stack: Stack) -> list[Event]:
-    """This will read every fact that ingest published, through the contracts; what is none is left out."""
+    """Read every fact that ingest published, through the contracts; what is none is left out."""
     facts: list[Event] = []
     reader = _reader(_FACTS)
     for value in await stack.read("attendance", "enrollments", "school-calendar"):
@@ -29,7 +29,7 @@ async def facts_of(stack: Stack) -> list[Event]:
 
 
 async def assert_all_equals_the_oracle(stack: Stack) -> None:
-    """This will recompute every record and flag from the facts, independently, and compare all of them."""
+    """Recompute every record and flag from the facts, independently, and compare all of them."""
     facts = await facts_of(stack)
     expected = oracle.conclude(facts)
     async with asyncpg.create_pool(stack.urls["flagging"], min_size=1, max_size=2) as pool:
@@ -40,7 +40,7 @@ async def assert_all_equals_the_oracle(stack: Stack) -> None:
 
 
 async def assert_every_event_was_effective_once(stack: Stack) -> None:
-    """This will follow each student's flag through the topic, and each household's request through the desk."""
+    """Follow each student's flag through the topic, and each household's request through the desk."""
     standing: dict[object, tuple[int, Level]] = {}
     seen: set[object] = set()
     reader = _reader(TOPIC_BY_NAME["absence-flags"].events)
@@ -79,6 +79,6 @@ async def assert_every_event_was_effective_once(stack: Stack) -> None:
 
 
 def _reader(models: tuple[type[Event], ...]) -> TypeAdapter[Any]:
-    """This will read any of the models, told apart by `event_type`."""
+    """Read any of the models, told apart by `event_type`."""
     either: Any = Union[models]  # noqa: UP007
     return TypeAdapter(Annotated[either, Field(discriminator="event_type")])

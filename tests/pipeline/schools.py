@@ -13,13 +13,13 @@ CATEGORIES = ("excused_absence", "unexcused_absence", "tardy", "early_departure"
 
 
 def school_days(count: int) -> list[date]:
-    """This will give the first weekdays of the year."""
+    """Give the first weekdays of the year."""
     days = (FIRST_DAY + timedelta(days=n) for n in range(count * 2))
     return [day for day in days if day.weekday() < 5][:count]
 
 
 def roster(district: str, *, students: range, days: int = 180, feed: str = "exceptions") -> Iterator[Record]:
-    """This will give the calendar and one enrolment for each student, every two of them a household."""
+    """Give the calendar and one enrolment for each student, every two of them a household."""
     calendar = [day.isoformat() for day in school_days(days)]
     yield {
         "type": "calendar", "district": district, "school": SCHOOL, "school_year": 2026, "feed": feed,
@@ -36,7 +36,7 @@ def roster(district: str, *, students: range, days: int = 180, feed: str = "exce
 def marks(
     *, students: range, days: range, seed: int, feed: str = "exceptions", share_absent: float = 0.12, version: int = 1
 ) -> Iterator[Record]:
-    """This will give the marks of these days and, behind each day's marks, its completed roll."""
+    """Give the marks of these days and, behind each day's marks, its completed roll."""
     draw = random.Random(seed)
     calendar = school_days(days.stop)
     for n in days:

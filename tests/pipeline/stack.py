@@ -33,7 +33,7 @@ SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 async def eventually(
     holds: Callable[[], Awaitable[bool]], what: str, deadline_seconds: float = DEADLINE_SECONDS
 ) -> None:
-    """This will return once the condition holds, and fail, saying what was waited for, when the deadline passes."""
+    """Return once the condition holds, and fail, saying what was waited for, when the deadline passes."""
     until = time.monotonic() + deadline_seconds
     while not await holds():
         if time.monotonic() > until:
@@ -64,7 +64,7 @@ class Stack:
         )
 
     async def start(self, name: str, **environment: str) -> Process:
-        """This will start a worker and return once it is ready."""
+        """Start a worker and return once it is ready."""
         service = name.partition("#")[0]
         # The broker takes a killed worker's partitions away after this time: the tests wait it out after every kill.
         environment.setdefault("LEAP_KAFKA_SESSION_TIMEOUT_MS", "6000")
@@ -86,13 +86,13 @@ class Stack:
         return process
 
     def it_is(self, moment: datetime) -> None:
-        """This will move the clock of the services that start from now on, and of those that run with a moved one."""
+        """Move the clock of the services that start from now on, and of those that run with a moved one."""
         moved = self.clock_file.with_suffix(".new")
         moved.write_text(str(moment.timestamp() - time.time()))
         moved.rename(self.clock_file)
 
     async def land(self, district: str, records: Iterable[dict[str, Any] | bytes], *, roster: bool = False) -> int:
-        """This will write records to the district's landing topic, in their order, as the district would."""
+        """Write records to the district's landing topic, in their order, as the district would."""
         topic = landing_topics(district)[1 if roster else 0]
         producer = AIOKafkaProducer(bootstrap_servers=self.broker.address, acks="all", enable_idempotence=True)
         await producer.start()
@@ -108,7 +108,7 @@ class Stack:
 
     @asynccontextmanager
     async def sql(self, service: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        """This will connect as the service's own role."""
+        """Connect as the service's own role."""
         connection = await asyncpg.connect(self.urls[service])
         try:
             yield connection
@@ -116,7 +116,7 @@ class Stack:
             await connection.close()
 
     async def ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
-        """This will read the log ends of the topics."""
+        """Read the log ends of the topics."""
         if self._log is None:
             self._log = AIOKafkaConsumer(bootstrap_servers=self.broker.address)
             await self._log.start()
@@ -129,7 +129,7 @@ class Stack:
         return {(each.topic, each.partition): offset for each, offset in ends.items()}
 
     async def drained(self, service: str, topics: Iterable[str]) -> None:
-        """This will return once the service's positions stand at the log ends and its outbox is empty."""
+        """Return once the service's positions stand at the log ends and its outbox is empty."""
         names = tuple(topics)
 
         async def at_the_end() -> bool:
@@ -146,7 +146,7 @@ class Stack:
         await eventually(at_the_end, f"{service} at the end of {', '.join(names)}")
 
     async def settled(self) -> None:
-        """This will return once nothing is on its way any more, landing to flag to request."""
+        """Return once nothing is on its way any more, landing to flag to request."""
         landing = [topic for district in self.districts for topic in landing_topics(district)]
         await self.drained("ingest", landing)
         await self.drained("flagging", ("attendance", "enrollments", "school-calendar"))
@@ -155,11 +155,11 @@ class Stack:
                 await self.drained(service, topics)
 
     async def read(self, *topics: str) -> list[bytes]:
-        """This will read every value of the topics, from their beginning, partition by partition."""
+        """Read every value of the topics, from their beginning, partition by partition."""
         return [record.value for record in await self.records(*topics)]
 
     async def records(self, *topics: str) -> list[ConsumerRecord]:
-        """This will read every record of the topics, from their beginning, partition by partition."""
+        """Read every record of the topics, from their beginning, partition by partition."""
         ends = await self.ends(topics)
         consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.address, auto_offset_reset="earliest")
         await consumer.start()
@@ -178,7 +178,7 @@ class Stack:
             await consumer.stop()
 
     async def stop(self) -> None:
-        """This will end everything, services first."""
+        """End everything, services first."""
         if self._log is not None:
             await self._log.stop()
         for process in self.processes.values():
@@ -206,7 +206,7 @@ async def _partitions(consumer: Any, topic: str) -> set[int]:
 
 
 async def start_stack(folder: Path, districts: tuple[str, ...], services: tuple[str, ...] = SERVICES) -> Stack:
-    """This will bring up broker, database, topics and the named services in a folder of their own."""
+    """Bring up broker, database, topics and the named services in a folder of their own."""
     broker, database = start_broker(folder / "broker"), start_database(folder / "database")
     urls = await provision(database.address, SERVICES)
     await create_topics(broker.address, districts)

@@ -54,7 +54,7 @@ class Event(NamedTuple):
 
 
 def weekdays(first: date, count: int) -> list[date]:
-    """This will give that many weekdays from the first day on."""
+    """Give that many weekdays from the first day on."""
     days = (first + timedelta(days=n) for n in range(2 * count + 7))
     return [day for day in days if day.weekday() < 5][:count]
 
@@ -64,13 +64,13 @@ LATE = weekdays(date(2025, 9, 22), 40)
 
 
 def small_sessions() -> list[Session]:
-    """This will give two terms of 30 days at one school, each with three weekdays off, and one term at another."""
+    """Give two terms of 30 days at one school, each with three weekdays off, and one term at another."""
     terms = ((ELM, AUTUMN, 30), (ELM, WINTER, 30), (OAK, LATE, 40))
     return [Session(school, str(days[0]), str(days[-1]), taught) for school, days, taught in terms]
 
 
 def small_events() -> list[Event]:
-    """This will give 20 students' exceptions: on the lines of 10 and 20 %, beside them, and the awkward ones."""
+    """Give 20 students' exceptions: on the lines of 10 and 20 %, beside them, and the awkward ones."""
     chance = random.Random(20)
     taught = AUTUMN[:30] + WINTER[:30]
 
@@ -105,7 +105,7 @@ def small_events() -> list[Event]:
 
 
 def write_csv(folder: Path) -> Path:
-    """This will write the small district as the data standard names things, events in CSV."""
+    """Write the small district as the data standard names things, events in CSV."""
     names = ("SchoolId", "BeginDate", "EndDate", "TotalInstructionalDays")
     sessions = [dict(zip(names, map(str, session), strict=True)) for session in small_sessions()]
     (folder / "sessions.json").write_text(json.dumps({"sessions": sessions}))
@@ -118,7 +118,7 @@ def write_csv(folder: Path) -> Path:
 
 
 def write_json(folder: Path) -> Path:
-    """This will write the same district as the Ed-Fi API answers, with modification times."""
+    """Write the same district as the Ed-Fi API answers, with modification times."""
     sessions = [
         {"schoolReference": {"schoolId": int(school)}, "beginDate": first, "endDate": last, "totalInstructionalDays": n}
         for school, first, last, n in small_sessions()
@@ -141,7 +141,7 @@ def write_json(folder: Path) -> Path:
 
 
 def find_sample(_: Path) -> Path:
-    """This will find the public sample, or skip, saying what is then not proved."""
+    """Find the public sample, or skip, saying what is then not proved."""
     if not SAMPLE.is_dir():
         pytest.skip("not proved here: the public Ed-Fi sample is not beside this checkout")
     return next(SAMPLE.glob("student_school_attendance_events_*.csv"))
@@ -156,7 +156,7 @@ class Year(NamedTuple):
 
 
 def flat(row: dict[str, Any]) -> dict[str, str]:
-    """This will lift what stands in references, spell all names alike and cut descriptors to their codes."""
+    """Lift what stands in references, spell all names alike and cut descriptors to their codes."""
     lifted: dict[str, str] = {}
     for name, value in row.items():
         alike = name.lower().replace("attendanceeventcategorydescriptor", "category")
@@ -165,7 +165,7 @@ def flat(row: dict[str, Any]) -> dict[str, str]:
 
 
 def read_back(file: Path) -> tuple[list[Event], list[Session]]:
-    """This will read events and sessions again, with none of the system's code."""
+    """Read events and sessions again, with none of the system's code."""
     written = json.loads(next(file.parent.glob("*sessions*.json")).read_text())
     sessions = [
         Session(row["schoolid"], row["begindate"], row["enddate"], int(row["totalinstructionaldays"]))
@@ -178,7 +178,7 @@ def read_back(file: Path) -> tuple[list[Event], list[Session]]:
 
 
 def years_of(file: Path) -> dict[str, Year]:
-    """This will say what each student's year comes to."""
+    """Say what each student's year comes to."""
     events, sessions = read_back(file)
     event_days = {event.day for event in events}
     school_days: dict[str, set[str]] = {}
@@ -214,7 +214,7 @@ def years_of(file: Path) -> dict[str, Year]:
 
 
 def level_of(counted: set[str], absent: set[str]) -> str:
-    """This will apply the standard policy; the files hold no year before, so nobody was chronically absent in it."""
+    """Apply the standard policy; the files hold no year before, so nobody was chronically absent in it."""
     if len(counted) >= 10 and 10 * len(absent) >= len(counted):
         return LEVELS[3] if 5 * len(absent) >= len(counted) else LEVELS[2]
     early = len(set(sorted(counted)[:20]) & absent) >= 2
@@ -257,26 +257,26 @@ class Desk:
     async def ask(
         self, service: str, method: str, path: str, body: object = None, *, person: str = "state"
     ) -> tuple[int, Any]:
-        """This will send one request and return the status and the JSON answer."""
+        """Send one request and return the status and the JSON answer."""
         address = self.stack.processes[service].address
         answer = await self.http.request(method, f"{address}{path}", json=body, headers=headers(person))
         return answer.status_code, answer.json() if answer.content else None
 
     async def get(self, service: str, path: str, *, person: str = "state") -> Any:
-        """This will read what must be there."""
+        """Read what must be there."""
         status, answer = await self.ask(service, "GET", path, person=person)
         assert status == 200, (path, status, answer)
         return answer
 
 
 def key_of(stack: Stack, district: str, number: str, person: bytes) -> UUID:
-    """This will hash a number as the district's secret says."""
+    """Hash a number as the district's secret says."""
     secret = json.loads(stack.districts_file.read_text())["districts"][district]["secret"]
     return UUID(blake2b(number.encode(), key=bytes.fromhex(secret), digest_size=16, person=person).hexdigest())
 
 
 async def push(stack: Stack, district: str, file: Path) -> dict[str, dict[str, Any]]:
-    """This will upload the file as `leap push` does, check that each receipt adds up, and return them by kind."""
+    """Upload the file as `leap push` does, check that each receipt adds up, and return them by kind."""
     address, token = stack.processes["ingest"].address, f"test-token-of-{district}"
     uploads = list(uploads_of(file, None))
     receipts = await asyncio.to_thread(
@@ -290,14 +290,14 @@ async def push(stack: Stack, district: str, file: Path) -> dict[str, dict[str, A
 
 
 async def standing_flags(stack: Stack, district: str) -> dict[UUID, str]:
-    """This will read the flags that stand."""
+    """Read the flags that stand."""
     async with stack.sql("flagging") as connection:
         rows = await connection.fetch("SELECT student_key, level FROM flag WHERE district = $1 AND level > 0", district)
     return {row["student_key"]: LEVELS[row["level"]] for row in rows}
 
 
 async def households_in(stack: Stack, topic: str, district: str, event_type: str) -> set[str]:
-    """This will name the households of which a topic ever told this."""
+    """Name the households of which a topic ever told this."""
     events = [json.loads(value) for value in await stack.read(topic)]
     ours = [event for event in events if event["district"] == district and event["event_type"] == event_type]
     return {event["household_key"] for event in ours}

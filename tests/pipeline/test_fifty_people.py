@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter
 
 from contracts import events
 from contracts.topics import TOPIC_BY_NAME
-from services.scheduling.visits import HERE
+from services.scheduling.rules.visits import HERE
 from tests import people
 from tests.component.visit_events import flag
 from tests.crowd import Crowd, assert_the_desk_is_sound
@@ -48,7 +48,7 @@ def client(stack: Stack, name: str) -> httpx.AsyncClient:
 
 
 async def flags_raised(stack: Stack) -> None:
-    """This will flag one student of each of the households and wait until every one has its request."""
+    """Flag one student of each of the households and wait until every one has its request."""
     producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address)
     await producer.start()
     for number in range(1, REQUESTS + 1):
@@ -64,7 +64,7 @@ async def flags_raised(stack: Stack) -> None:
 
 
 async def register_visitors(stack: Stack) -> None:
-    """This will register thirty trained visitors."""
+    """Register thirty trained visitors."""
     today = datetime.now(HERE).date()
     async with client(stack, COLLEAGUES[0]) as http:
         for name in VISITORS:
@@ -80,7 +80,7 @@ async def register_visitors(stack: Stack) -> None:
 
 
 async def kill_twice(stack: Stack) -> None:
-    """This will kill the desk's process, with no warning, in the middle of the work, and start it again; twice."""
+    """Kill the desk's process, with no warning, in the middle of the work, and start it again; twice."""
     for visits in KILLED_AFTER_VISITS:
 
         async def so_many_agreed(visits: int = visits) -> bool:
@@ -134,7 +134,7 @@ async def test_nothing_that_fifty_people_agreed_is_lost_doubled_or_told_twice(st
 
 
 def assert_each_request_was_told_in_order(home_visits: list[Any], stages: dict[Any, str]) -> None:
-    """This will follow each request's stages through the topic to the one in which it stands."""
+    """Follow each request's stages through the topic to the one in which it stands."""
     standing = {event.request_id: "new" for event in home_visits if isinstance(event, events.VisitRequested)}
     for event in home_visits:
         if isinstance(event, events.RequestStageChanged):
@@ -144,7 +144,7 @@ def assert_each_request_was_told_in_order(home_visits: list[Any], stages: dict[A
 
 
 async def assert_the_log_expects_each_visit_once(stack: Stack, home_visits: list[Any]) -> None:
-    """This will wait until the visit log has read the topic, and compare what it expects with what was agreed."""
+    """Wait until the visit log has read the topic, and compare what it expects with what was agreed."""
     scheduled = {
         event.visit_id: (event.starts_at, list(event.pair))
         for event in home_visits

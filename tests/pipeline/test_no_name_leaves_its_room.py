@@ -251,7 +251,7 @@ async def names_in_wrong_places(stack: Stack) -> None:
 
 
 async def drained(stack: Stack) -> None:
-    """This will return once every service has read all it reads."""
+    """Return once every service has read all it reads."""
     for service in SERVICES:
         landing = landing_topics(HARTFORD) if service == "ingest" else ()
         await stack.drained(service, [*landing, *(topic.name for topic in TOPICS if service in topic.consumers)])

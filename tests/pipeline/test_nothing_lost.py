@@ -36,7 +36,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 
 async def land_next_days(stack: Stack) -> list[dict[str, Any]]:
-    """This will land six more days of both districts, and return the first district's records."""
+    """Land six more days of both districts, and return the first district's records."""
     first = next(_days)
     days = range(first, first + 6)
     records = list(marks(students=STUDENTS, days=days, seed=first))

@@ -16,8 +16,8 @@ from contracts import events
 from deploy import cli
 from deploy.commands import state
 from deploy.commands.rebuild import services
-from services.runtime.outbox import partition_of
-from services.runtime.rebuild import Outcome, Rebuild, go_back, rebuild
+from services.runtime.delivery.publisher import partition_of
+from services.runtime.rebuild.rebuild import Outcome, Rebuild, go_back, rebuild
 from tests.component.visit_events import MORNING, flag, of_visit
 from tests.pipeline.stack import Stack, start_stack
 
@@ -86,7 +86,7 @@ class Telling:
         self._producer = producer
 
     async def tell(self, families: int) -> None:
-        """This will tell everything about that many further families."""
+        """Tell everything about that many further families."""
         told = [each for number in range(self.families, self.families + families) for each in one_family(number)]
         self.families += families
         partitions = {topic: len(await self._producer.partitions_for(topic)) for topic in TOPICS}
@@ -150,7 +150,7 @@ def wanted(stack: Stack) -> Rebuild:
 
 
 async def rebuilt_while_it_answers(stack: Stack, telling: Telling) -> tuple[Outcome, Sequence[int]]:
-    """This will rebuild while events come and somebody keeps asking whether the service is ready."""
+    """Rebuild while events come and somebody keeps asking whether the service is ready."""
     answers: list[int] = []
     done = asyncio.Event()
 

@@ -7,7 +7,7 @@ import msgspec
 
 from contracts.events import RejectionReason
 from services.ingest.formats import own
-from services.ingest.landing import Mark, Rejection
+from services.ingest.rules.landing import Mark, Rejection
 
 REQUIRED_COLUMNS = ("student", "school", "date", "category", "version")
 OPTIONAL_COLUMNS = ("state_student", "present_parts", "day_parts")
@@ -19,7 +19,7 @@ class HeaderRefused(Exception):
 
 @lru_cache(maxsize=256)
 def columns_of(header: bytes) -> tuple[str, ...]:
-    """This will read the header line. Columns we don't know are kept in place and ignored in the rows."""
+    """Read the header line. Columns we don't know are kept in place and ignored in the rows."""
     try:
         text = header.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -41,7 +41,7 @@ def columns_of(header: bytes) -> tuple[str, ...]:
 
 
 def mark_of_row(value: bytes | None, columns: tuple[str, ...]) -> Mark:
-    """This will read one CSV row as a mark; an empty cell is a field not sent. Raises Rejection."""
+    """Read one CSV row as a mark; an empty cell is a field not sent. Raises Rejection."""
     if value is None:
         raise Rejection(RejectionReason.NOT_JSON, "record: no value")
     if len(value) > own.MAX_ROW_BYTES:

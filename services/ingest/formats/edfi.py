@@ -69,7 +69,7 @@ class AttendanceEvent:
 
 
 def landing_records(events_file: Path, sessions_file: Path) -> Iterator[tuple[Kind, bytes]]:
-    """This will yield the landing records of a file: calendars, enrolments, marks, then the completed rolls.
+    """Yield the landing records of a file: calendars, enrolments, marks, then the completed rolls.
 
     Raises EdFiRefused, before the first record, for a row that can't be read or a category without a translation.
     """
@@ -108,7 +108,7 @@ def landing_records(events_file: Path, sessions_file: Path) -> Iterator[tuple[Ki
 
 
 def school_days(sessions: Iterable[Session], days_with_events: set[date]) -> dict[str, list[date]]:
-    """This will settle each school's school days, in order, as described at the top."""
+    """Settle each school's school days, in order, as described at the top."""
     days_by_school: dict[str, set[date]] = {}
     for session in sessions:
         length = (session.last_day - session.first_day).days + 1
@@ -119,7 +119,7 @@ def school_days(sessions: Iterable[Session], days_with_events: set[date]) -> dic
 
 
 def read_sessions(path: Path) -> list[Session]:
-    """This will read sessions: the API's JSON (a list), or the data standard's names in `{"sessions": [...]}`."""
+    """Read sessions: the API's JSON (a list), or the data standard's names in `{"sessions": [...]}`."""
     written = _read_json(path)
     rows = written.get("sessions") if isinstance(written, dict) else written
     if not isinstance(rows, list):
@@ -128,7 +128,7 @@ def read_sessions(path: Path) -> list[Session]:
 
 
 def read_events(path: Path) -> list[AttendanceEvent]:
-    """This will read the events from CSV or from the Ed-Fi API's JSON, by what the file begins with."""
+    """Read the events from CSV or from the Ed-Fi API's JSON, by what the file begins with."""
     with path.open("rb") as file:
         begins = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if begins in (b"[", b"{"):

@@ -7,7 +7,7 @@ from typing import NoReturn
 import msgspec
 
 from contracts.events import RejectionReason
-from services.ingest.landing import Landed, Rejection
+from services.ingest.rules.landing import Landed, Rejection
 
 MAX_ROW_BYTES = 64 * 1024
 
@@ -19,7 +19,7 @@ _FIELD = re.compile(r"missing required field `(\w+)`")
 
 
 def decode(value: bytes | None) -> Landed:
-    """This will read one landed record. Raises Rejection, whatever the bytes are."""
+    """Read one landed record. Raises Rejection, whatever the bytes are."""
     if value is None:
         raise Rejection(RejectionReason.NOT_JSON, "record: no value")
     if len(value) > MAX_ROW_BYTES:
@@ -36,7 +36,7 @@ def decode(value: bytes | None) -> Landed:
 
 
 def refuse(error: Exception) -> NoReturn:
-    """This will raise the Rejection that a decoding error stands for, without the value msgspec may quote."""
+    """Raise the Rejection that a decoding error stands for, without the value msgspec may quote."""
     if isinstance(error, UnicodeDecodeError):
         raise Rejection(RejectionReason.NOT_UTF8, "record: not UTF-8") from None
     if not isinstance(error, msgspec.ValidationError):
@@ -80,6 +80,6 @@ def _texts(value: object) -> Iterable[str]:
 
 
 def refuse_control_characters(text: str) -> None:
-    """This will raise Rejection where a text holds a control character other than tab and line end."""
+    """Raise Rejection where a text holds a control character other than tab and line end."""
     if _CONTROL.search(text):
         raise Rejection(RejectionReason.OUT_OF_RANGE, "record: a control character in a text")

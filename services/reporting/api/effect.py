@@ -6,19 +6,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Response
 
 from services.reporting.api.tables import csv_answer
-from services.reporting.measures import EFFECT_TABLES
 from services.reporting.reports.reading import Reading
-from services.reporting.tables import Table, as_json
-from services.runtime.languages import N_
-from services.runtime.pages import signed_in
-from services.runtime.people import Person
+from services.reporting.rules.measures import EFFECT_TABLES
+from services.reporting.rules.tables import Table, as_json
+from services.runtime.web.languages import N_
+from services.runtime.web.pages import signed_in
+from services.runtime.web.people import Person
 
 Who = Annotated[Person, Depends(signed_in)]
 Day = date | None
 
 
 def routes(reading: Reading) -> APIRouter:
-    """This will offer the published effect under /v1/effect."""
+    """Offer the published effect under /v1/effect."""
     router = APIRouter(prefix="/v1")
 
     async def tables(person: Person, cut_off: date | None) -> dict[str, Table]:
@@ -29,12 +29,12 @@ def routes(reading: Reading) -> APIRouter:
 
     @router.get("/effect")
     async def effect(person: Who, cut_off: Day = None) -> dict[str, Any]:
-        """This will give the effect by month since the first visit, by district and by grade band."""
+        """Give the effect by month since the first visit, by district and by grade band."""
         return {name: as_json(table) for name, table in (await tables(person, cut_off)).items()}
 
     @router.get("/effect.csv")
     async def effect_csv(person: Who, cut_off: Day = None) -> Response:
-        """This will give the effect by district and month as CSV."""
+        """Give the effect by district and month as CSV."""
         return csv_answer((await tables(person, cut_off))["effect"])
 
     return router

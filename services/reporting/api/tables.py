@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Response
 
-from services.reporting.measures import MEASURES, STEPS, TABLES
 from services.reporting.reports.reading import Reading
-from services.reporting.tables import Table, as_json, as_rows
-from services.runtime.languages import N_
-from services.runtime.pages import signed_in
-from services.runtime.people import Person
-from services.runtime.sign_in import require_role
+from services.reporting.rules.measures import MEASURES, STEPS, TABLES
+from services.reporting.rules.tables import Table, as_json, as_rows
+from services.runtime.web.languages import N_
+from services.runtime.web.pages import signed_in
+from services.runtime.web.people import Person
+from services.runtime.web.sign_in import require_role
 
 Who = Annotated[Person, Depends(signed_in)]
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
@@ -23,12 +23,12 @@ Day = date | None
 
 
 def routes(reading: Reading) -> APIRouter:
-    """This will offer the reports under /v1."""
+    """Offer the reports under /v1."""
     router = APIRouter(prefix="/v1")
 
     @router.get("/measures")
     async def catalogue(person: Who) -> dict[str, Any]:
-        """This will define every number and every table."""
+        """Define every number and every table."""
         return {
             "measures": [
                 {
@@ -48,7 +48,7 @@ def routes(reading: Reading) -> APIRouter:
 
     @router.get("/published")
     async def publications(person: Who) -> dict[str, Any]:
-        """This will list the cut-offs with published numbers, and the tables there are."""
+        """List the cut-offs with published numbers, and the tables there are."""
         return {
             "cut_offs": await reading.cut_offs(),
             "tables": [name for name, kind in TABLES.items() if not kind.own_only],
@@ -56,37 +56,37 @@ def routes(reading: Reading) -> APIRouter:
 
     @router.get("/published/{name}.csv")
     async def published_csv(person: Who, name: Name, cut_off: Day = None) -> Response:
-        """This will give a published table as CSV."""
+        """Give a published table as CSV."""
         return csv_answer(await _published(person, name, cut_off))
 
     @router.get("/published/{name}")
     async def published(person: Who, name: Name, cut_off: Day = None) -> dict[str, Any]:
-        """This will give a published table: frozen at its cut-off, small cells hidden as `*`."""
+        """Give a published table: frozen at its cut-off, small cells hidden as `*`."""
         return as_json(await _published(person, name, cut_off))
 
     @router.get("/districts/{district}/{name}.csv")
     async def own_csv(person: Who, district: District, name: Name) -> Response:
-        """This will give a district's own table as CSV."""
+        """Give a district's own table as CSV."""
         return csv_answer(_one(await reading.own(person, district), name))
 
     @router.get("/districts/{district}/{name}")
     async def own(person: Who, district: District, name: Name) -> dict[str, Any]:
-        """This will give a district's own table, of this moment and whole."""
+        """Give a district's own table, of this moment and whole."""
         return as_json(_one(await reading.own(person, district), name))
 
     @router.get("/districts/{district}/schools/{school}/{name}.csv")
     async def of_school_csv(person: Who, district: District, school: School, name: Name) -> Response:
-        """This will give one school's own table as CSV."""
+        """Give one school's own table as CSV."""
         return csv_answer(_one(await reading.school(person, district, school), name))
 
     @router.get("/districts/{district}/schools/{school}/{name}")
     async def of_school(person: Who, district: District, school: School, name: Name) -> dict[str, Any]:
-        """This will give one school's own table."""
+        """Give one school's own table."""
         return as_json(_one(await reading.school(person, district, school), name))
 
     @router.get("/funnel")
     async def funnel(person: Who) -> dict[str, Any]:
-        """This will show, in households, the way from flag to visit in each district the person works in."""
+        """Show, in households, the way from flag to visit in each district the person works in."""
         tables = await reading.own_of_all(person)
         lines = [
             {**dict(zip(STEPS, line.numbers, strict=True)), "declined": ended.numbers[0], "district": line.keys[0]}
@@ -98,7 +98,7 @@ def routes(reading: Reading) -> APIRouter:
 
     @router.get("/counts")
     async def counts(person: Who) -> dict[str, int]:
-        """This will count what the projections hold, for operations."""
+        """Count what the projections hold, for operations."""
         require_role(person, "operations")
         return await reading.counts()
 
@@ -116,7 +116,7 @@ def _one(tables: dict[str, Table], name: str) -> Table:
 
 
 def csv_answer(table: Table) -> Response:
-    """This will answer with the table as a file."""
+    """Answer with the table as a file."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(as_rows(table))
     headers = {"Content-Disposition": f'attachment; filename="{table.name}.csv"', "Cache-Control": "no-store"}

@@ -13,11 +13,11 @@ import altair as alt
 import orjson
 import vl_convert
 
-from services.reporting.measures import STEPS
 from services.reporting.pages.effect_chart import of_effect
 from services.reporting.pages.words import Words
-from services.reporting.tables import STATE, Table
-from services.runtime.languages import N_
+from services.reporting.rules.measures import STEPS
+from services.reporting.rules.tables import STATE, Table
+from services.runtime.web.languages import N_
 
 WIDE, NARROW = 640, 320
 _FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
@@ -33,19 +33,19 @@ Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 
 def drawn(table: Table, words: Words, *, width: int) -> str:
-    """This will draw the table's chart as SVG. Ask `has_chart` first."""
+    """Draw the table's chart as SVG. Ask `has_chart` first."""
     chart = CHARTS[table.name](table, words, width)
     title = words.say(table.kind.title)
     return _with_title(_svg(orjson.dumps(_configured(chart).to_dict()).decode()), title, described(table, words))
 
 
 def has_chart(table: Table) -> bool:
-    """This will say whether there is a chart of the table."""
+    """Say whether there is a chart of the table."""
     return table.name in CHARTS and len(table.lines) > (1 if table.name in _COMPARES else 0)
 
 
 def described(table: Table, words: Words) -> str:
-    """This will tell the chart in a sentence: which measures, of what, the highest and the lowest shown."""
+    """Tell the chart in a sentence: which measures, of what, the highest and the lowest shown."""
     measure = MEASURE_DRAWN.get(table.name, table.kind.measures[0])
     told = [(number, keys) for keys, number, hidden in table.column(measure) if number is not None and not hidden]
     shown = [each for each in told if STATE not in each[1]] or told

@@ -5,8 +5,8 @@ from typing import Any
 import altair as alt
 
 from services.reporting.pages.words import Words
-from services.reporting.tables import STATE, Table
-from services.runtime.languages import N_
+from services.reporting.rules.tables import STATE, Table
+from services.runtime.web.languages import N_
 
 MOST_PANELS = 4
 _COMPARED = N_("Compared with students not yet visited")
@@ -14,7 +14,7 @@ _ACCENT, _BAND, _GREY, _INK = "#0b5f63", "#9cc7c5", "#6d747a", "#1d2226"
 
 
 def of_effect(table: Table, words: Words, width: int) -> alt.Chart | alt.LayerChart | alt.FacetChart:
-    """This will draw a panel per place or band; with many places, the state's alone. Hidden months have no point."""
+    """Draw a panel per place or band; with many places, the state's alone. Hidden months have no point."""
     places = list(dict.fromkeys(line.keys[0] for line in table.lines))
     if len(places) > MOST_PANELS and STATE in places:
         places = [STATE]

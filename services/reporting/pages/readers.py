@@ -14,12 +14,12 @@ from services.reporting.pages import charts
 from services.reporting.pages.sections import Place, Section, figure, section
 from services.reporting.pages.words import Words
 from services.reporting.reports.reading import Reading
-from services.reporting.spans import RELEASE_AFTER_DAYS
-from services.reporting.tables import STATE, Table
-from services.runtime.context import Context
-from services.runtime.languages import N_
-from services.runtime.pages import Pages, signed_in
-from services.runtime.people import Person
+from services.reporting.rules.spans import RELEASE_AFTER_DAYS
+from services.reporting.rules.tables import STATE, Table
+from services.runtime.web.context import Context
+from services.runtime.web.languages import N_
+from services.runtime.web.pages import Pages, signed_in
+from services.runtime.web.people import Person
 
 HERE = File(__file__).parent
 Who = Annotated[Person, Depends(signed_in)]
@@ -51,7 +51,7 @@ _DISTRICT_FIGURES = (("funnel", "flagged"), ("funnel", "agreed"), ("visits", "vi
 
 
 def routes(context: Context, reading: Reading) -> APIRouter:
-    """This will offer the pages and their charts."""
+    """Offer the pages and their charts."""
     pages = Pages(
         context,
         templates=HERE.parent / "templates",
@@ -67,7 +67,7 @@ def routes(context: Context, reading: Reading) -> APIRouter:
 
     @router.get("/")
     async def home(person: Who) -> Response:
-        """This will lead each reader to their own page."""
+        """Lead each reader to their own page."""
         if person.role in OWN_ROLES:
             districts = await reading.own_districts(person)
             if len(districts) == 1:
@@ -77,29 +77,29 @@ def routes(context: Context, reading: Reading) -> APIRouter:
 
     @router.get("/districts")
     async def districts(request: Request, person: Who) -> Response:
-        """This will list the districts whose own reports the person may open."""
+        """List the districts whose own reports the person may open."""
         words = words_of(request)
         links = [(f"/districts/{each}", words.place(each)) for each in await reading.own_districts(person)]
         return pages.render(request, "districts.html", {"links": links, "nav": _nav(person, words, "")})
 
     @router.get("/state")
     async def state(request: Request, person: Who, cut_off: CutOff = None) -> Response:
-        """This will show the published report of the state."""
+        """Show the published report of the state."""
         return await _published_page(request, person, cut_off, _STATE, N_("The state"), "/state")
 
     @router.get("/resc")
     async def resc(request: Request, person: Who, cut_off: CutOff = None) -> Response:
-        """This will show the RESC's districts side by side, as published."""
+        """Show the RESC's districts side by side, as published."""
         return await _published_page(request, person, cut_off, _RESC, N_("Districts side by side"), "/resc")
 
     @router.get("/charts/published/{name}.svg")
     async def published_chart(request: Request, person: Who, name: Name, cut_off: CutOff = None) -> Response:
-        """This will draw a published table."""
+        """Draw a published table."""
         return await _svg(request, (await reading.published(person, cut_off)).get(name))
 
     @router.get("/districts/{district}")
     async def district(request: Request, person: Who, district: District) -> Response:
-        """This will show a district its own work, of this moment."""
+        """Show a district its own work, of this moment."""
         words = words_of(request)
         tables = await reading.own(person, district)
         if not tables:
@@ -121,7 +121,7 @@ def routes(context: Context, reading: Reading) -> APIRouter:
 
     @router.get("/districts/{district}/schools/{school}")
     async def school(request: Request, person: Who, district: District, school: School) -> Response:
-        """This will show a principal one school."""
+        """Show a principal one school."""
         words = words_of(request)
         tables = await reading.school(person, district, school)
         if not tables:
@@ -145,12 +145,12 @@ def routes(context: Context, reading: Reading) -> APIRouter:
 
     @router.get("/charts/districts/{district}/{name}.svg")
     async def own_chart(request: Request, person: Who, district: District, name: Name) -> Response:
-        """This will draw a district's own table."""
+        """Draw a district's own table."""
         return await _svg(request, (await reading.own(person, district)).get(name))
 
     @router.get("/charts/districts/{district}/schools/{school}/{name}.svg")
     async def school_chart(request: Request, person: Who, district: District, school: School, name: Name) -> Response:
-        """This will draw a school's own table."""
+        """Draw a school's own table."""
         return await _svg(request, (await reading.school(person, district, school)).get(name))
 
     async def _published_page(

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from services.reporting.measures import MEASURES
 from services.reporting.pages import charts
 from services.reporting.pages.words import Words
-from services.reporting.tables import STATE, Line, Table
+from services.reporting.rules.measures import MEASURES
+from services.reporting.rules.tables import STATE, Line, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,19 +56,19 @@ class Place:
     schools: str | None = None
 
     def chart(self, table: Table, words: Words) -> str:
-        """This will address a chart. As-of time and language are part of it: another of either is another picture."""
+        """Address a chart. As-of time and language are part of it: another of either is another picture."""
         moment = table.as_of.isoformat() if table.as_of else ""
         return f"{self.charts}/{table.name}.svg?" + urlencode(
             {**self.parameters, "language": words.language.code, "as_of": moment}
         )
 
     def download(self, table: Table, form: str) -> str:
-        """This will address the table's file, `.csv` or nothing for JSON."""
+        """Address the table's file, `.csv` or nothing for JSON."""
         return f"{self.downloads}/{table.name}{form}" + (f"?{urlencode(self.parameters)}" if self.parameters else "")
 
 
 def section(table: Table, words: Words, place: Place, *, without_keys: Iterable[str] = ()) -> Section:
-    """This will write the table out without the columns that say the same in every line, and `without_keys`."""
+    """Write the table out without the columns that say the same in every line, and `without_keys`."""
     kind = table.kind
     same = {key for at, key in enumerate(kind.keys[:-1]) if len({line.keys[at] for line in table.lines}) == 1}
     keys = [key for key in kind.keys if key not in same and key not in without_keys]
@@ -120,7 +120,7 @@ class Figure:
 
 
 def figure(tables: Mapping[str, Table], name: str, measure: str, words: Words, *, of: str | None = None) -> Figure:
-    """This will write one number large: the first line's, or that of the line whose first key is `of`."""
+    """Write one number large: the first line's, or that of the line whose first key is `of`."""
     text = words.number(None, measure)
     table = tables.get(name)
     for line in table.lines if table is not None else ():
@@ -132,6 +132,6 @@ def figure(tables: Mapping[str, Table], name: str, measure: str, words: Words, *
 
 
 def line_at(table: Table | None, measure: str) -> int:
-    """This will find the measure's place in a line."""
+    """Find the measure's place in a line."""
     assert table is not None
     return table.kind.measures.index(measure)

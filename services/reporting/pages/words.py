@@ -7,9 +7,9 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_decimal
 
-from services.reporting.measures import MEASURES
-from services.reporting.tables import STATE, Number
-from services.runtime.languages import N_, Language
+from services.reporting.rules.measures import MEASURES
+from services.reporting.rules.tables import STATE, Number
+from services.runtime.web.languages import N_, Language
 
 _CODES = {
     "new": N_("New"),
@@ -65,25 +65,25 @@ class Words:
         self.zone = zone
 
     def say(self, text: str, **values: object) -> str:
-        """This will translate a sentence."""
+        """Translate a sentence."""
         return self.language.gettext(text, **values)
 
     def heading(self, key: str) -> str:
-        """This will head a column of codes."""
+        """Head a column of codes."""
         return self.say(_KEYS.get(key, key))
 
     def title(self, measure: str) -> str:
-        """This will head a column of numbers."""
+        """Head a column of numbers."""
         return self.say(MEASURES[measure].title)
 
     def place(self, district: str) -> str:
-        """This will name a district, or the whole state."""
+        """Name a district, or the whole state."""
         if district == STATE:
             return self.say(N_("Whole state"))
         return _NAMES.get(district, " ".join(part.capitalize() for part in district.split("-")))
 
     def label(self, key: str, code: str) -> str:
-        """This will put a line's code into words."""
+        """Put a line's code into words."""
         if key == "district" or code == STATE:
             return self.place(code)
         if key == "month":
@@ -103,7 +103,7 @@ class Words:
         return code
 
     def number(self, number: Number, measure: str, *, hidden: bool = False) -> str:
-        """This will write a number with its unit where the heading does not say it."""
+        """Write a number with its unit where the heading does not say it."""
         if hidden:
             return "*"
         if number is None:
@@ -113,7 +113,7 @@ class Words:
         return str(format_decimal(number, pattern, locale=self.language.locale)) + (" %" if percent else "")
 
     def day(self, day: date | datetime) -> str:
-        """This will write a day."""
+        """Write a day."""
         if isinstance(day, datetime):
             day = day.astimezone(self.zone).date()
         return str(format_date(day, "long", locale=self.language.locale))

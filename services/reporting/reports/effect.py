@@ -4,17 +4,17 @@ import asyncio
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from services.reporting import effect_tables as tables
-from services.reporting.spans import Span
+from services.reporting.rules import effect_tables as tables
+from services.reporting.rules.spans import Span
+from services.reporting.rules.tables import Table
 from services.reporting.store import effect_queries
-from services.reporting.tables import Table
 from services.runtime.database import Connection
 
 
 async def effect_tables(
     connection: Connection, span: Span, *, zone: ZoneInfo, as_of: datetime | None, cut_off: date | None
 ) -> dict[str, Table]:
-    """This will make the tables of the effect up to the end of the span, ready to be published."""
+    """Make the tables of the effect up to the end of the span, ready to be published."""
     rows = await effect_queries.flagged_students(connection, until=span.until, end_day=span.end_day, time_zone=zone.key)
 
     def compute() -> dict[str, Table]:

@@ -3,15 +3,15 @@
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from services.reporting.figures import Figures
-from services.reporting.measures import LOG_TARGET_BUSINESS_DAYS, MINIMUM_ENROLLED_DAYS
-from services.reporting.spans import Span, business_days_before
+from services.reporting.rules.figures import Figures
+from services.reporting.rules.measures import LOG_TARGET_BUSINESS_DAYS, MINIMUM_ENROLLED_DAYS
+from services.reporting.rules.spans import Span, business_days_before
 from services.reporting.store import queries, schools
 from services.runtime.database import Connection
 
 
 async def gather(connection: Connection, span: Span, *, zone: ZoneInfo, district: str | None = None) -> Figures:
-    """This will count everything over the span, of one district or of all."""
+    """Count everything over the span, of one district or of all."""
     within = {"since": span.since, "until": span.until}
     last_day = last_day_of(span, zone)
     districts = [district] if district else await schools.districts(connection)
@@ -44,7 +44,7 @@ async def gather(connection: Connection, span: Span, *, zone: ZoneInfo, district
 async def students_of_month(
     connection: Connection, span: Span, month: date | None, *, district: str | None = None
 ) -> list[dict[str, object]]:
-    """This will count students and chronically absent ones, cumulative up to the month."""
+    """Count students and chronically absent ones, cumulative up to the month."""
     if month is None:
         return []
     return await schools.chronic(
@@ -57,11 +57,11 @@ async def students_of_month(
 
 
 def last_day_of(span: Span, zone: ZoneInfo) -> date:
-    """This will name the last day of a span, on which visitors must be trained to count."""
+    """Name the last day of a span, on which visitors must be trained to count."""
     return min(span.until.astimezone(zone).date(), date.fromordinal(span.end_day.toordinal() - 1))
 
 
 async def newest_event_at(connection: Connection, *, before: datetime) -> datetime | None:
-    """This will tell how recent the numbers of a span are: the newest event behind them, never beyond its end."""
+    """Tell how recent the numbers of a span are: the newest event behind them, never beyond its end."""
     newest = await queries.newest_event_at(connection)
     return min(newest, before) if newest is not None else None

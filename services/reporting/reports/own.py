@@ -5,20 +5,20 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.reporting.cubes import chronic_cube
-from services.reporting.figures import tables_of
-from services.reporting.measures import STAGES
 from services.reporting.reports.gather import gather, newest_event_at, students_of_month
-from services.reporting.spans import Span, span_until_now
+from services.reporting.rules.cubes import chronic_cube
+from services.reporting.rules.figures import tables_of
+from services.reporting.rules.measures import STAGES
+from services.reporting.rules.spans import Span, span_until_now
+from services.reporting.rules.tables import Line, Table, line, percent
 from services.reporting.store import queries, schools
-from services.reporting.tables import Line, Table, line, percent
 from services.runtime.database import Connection
 
 _GRADES = ("PK", "K", *(str(grade) for grade in range(1, 13)))
 
 
 async def own_tables(connection: Connection, district: str, *, now: datetime, zone: ZoneInfo) -> dict[str, Table]:
-    """This will make every table of one district, up to now."""
+    """Make every table of one district, up to now."""
     span = span_until_now(now, zone)
     as_of = await newest_event_at(connection, before=now)
     of_table: dict[str, Any] = {"school_year": span.school_year, "as_of": as_of}
@@ -44,7 +44,7 @@ async def own_tables(connection: Connection, district: str, *, now: datetime, zo
 async def school_tables(
     connection: Connection, district: str, school: str, *, now: datetime, zone: ZoneInfo
 ) -> dict[str, Table]:
-    """This will make a principal's tables: one school's flags, chronic absence, queue and families. Empty: unknown."""
+    """Make a principal's tables: one school's flags, chronic absence, queue and families. Empty: unknown."""
     span = span_until_now(now, zone)
     of_table: dict[str, Any] = {
         "school_year": span.school_year,
@@ -72,12 +72,12 @@ async def school_tables(
 
 
 async def districts(connection: Connection) -> list[str]:
-    """This will name every district of which anything is known."""
+    """Name every district of which anything is known."""
     return await schools.districts(connection)
 
 
 async def counts(connection: Connection) -> dict[str, int]:
-    """This will count what the projections hold, for operations: reconciliation, never a report."""
+    """Count what the projections hold, for operations: reconciliation, never a report."""
     return await schools.counts(connection)
 
 

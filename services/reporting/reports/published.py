@@ -6,13 +6,13 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.reporting.figures import tables_of
-from services.reporting.measures import TABLES
 from services.reporting.reports.effect import effect_tables
 from services.reporting.reports.gather import gather, newest_event_at
-from services.reporting.spans import Span, last_cut_off, school_year_of, span_until_cut_off
+from services.reporting.rules.figures import tables_of
+from services.reporting.rules.measures import TABLES
+from services.reporting.rules.spans import Span, last_cut_off, school_year_of, span_until_cut_off
+from services.reporting.rules.tables import STATE, Table, as_json, from_json
 from services.reporting.store import releases, schools
-from services.reporting.tables import STATE, Table, as_json, from_json
 from services.runtime.database import Connection
 
 RELEASE_SECONDS = 120
@@ -21,7 +21,7 @@ __all__ = ["cut_offs", "publish", "published_table", "published_tables"]
 
 
 async def publish(connection: Connection, *, now: datetime, zone: ZoneInfo) -> date | None:
-    """This will publish the last cut-off's tables if they are not published yet, and name the cut-off.
+    """Publish the last cut-off's tables if they are not published yet, and name the cut-off.
 
     Called inside a transaction. An earlier cut-off that was missed stays without a release: what was known then is not
     known any more.
@@ -50,7 +50,7 @@ async def publish(connection: Connection, *, now: datetime, zone: ZoneInfo) -> d
 async def published_tables(
     connection: Connection, *, cut_off: date | None = None, districts: Iterable[str] | None = None
 ) -> dict[str, Table]:
-    """This will read every table of a release, the newest where none is named; empty before the first one.
+    """Read every table of a release, the newest where none is named; empty before the first one.
 
     `districts` leaves only their lines and the state's.
     """
@@ -73,12 +73,12 @@ async def published_tables(
 async def published_table(
     connection: Connection, name: str, *, cut_off: date | None = None, districts: Iterable[str] | None = None
 ) -> Table | None:
-    """This will read one table of a release; None where it, or the release, does not exist."""
+    """Read one table of a release; None where it, or the release, does not exist."""
     return (await published_tables(connection, cut_off=cut_off, districts=districts)).get(name)
 
 
 async def cut_offs(connection: Connection) -> list[date]:
-    """This will list every published cut-off, the newest first."""
+    """List every published cut-off, the newest first."""
     return await releases.cut_offs(connection)
 
 

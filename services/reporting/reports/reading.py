@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 from services.reporting.access import own_districts, published_districts, require_own
 from services.reporting.reports import own, published
-from services.reporting.tables import Table
+from services.reporting.rules.tables import Table
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.people import Person
+from services.runtime.web.context import Context
+from services.runtime.web.people import Person
 
 RECENT_SECONDS = 3.0
 """A page's charts are fetched right after it: they show the same moment, counted once."""
@@ -26,19 +26,19 @@ class Reading:
         self.zone = ZoneInfo(context.settings.time_zone)
 
     async def published(self, person: Person, cut_off: date | None = None) -> Tables:
-        """This will read a release, as far as the person sees districts; empty before the first one."""
+        """Read a release, as far as the person sees districts; empty before the first one."""
         async with self._context.begin() as tx:
             return await published.published_tables(
                 tx.connection, cut_off=cut_off, districts=published_districts(person)
             )
 
     async def cut_offs(self) -> list[date]:
-        """This will list the published cut-offs, the newest first."""
+        """List the published cut-offs, the newest first."""
         async with self._context.begin() as tx:
             return await published.cut_offs(tx.connection)
 
     async def own(self, person: Person, district: str) -> Tables:
-        """This will count one district's own tables. Raises 404 unless it is the person's."""
+        """Count one district's own tables. Raises 404 unless it is the person's."""
         require_own(person, district)
         if (kept := self._kept(district)) is not None:
             return kept
@@ -49,7 +49,7 @@ class Reading:
         return self._keep(tables, district)
 
     async def school(self, person: Person, district: str, school: str) -> Tables:
-        """This will count one school's tables; empty where it is not known. Raises 404 as `own` does."""
+        """Count one school's tables; empty where it is not known. Raises 404 as `own` does."""
         require_own(person, district)
         if (kept := self._kept(district, school)) is not None:
             return kept
@@ -58,16 +58,16 @@ class Reading:
         return self._keep(tables, district, school)
 
     async def own_of_all(self, person: Person) -> list[Tables]:
-        """This will count the own tables of each of the person's districts."""
+        """Count the own tables of each of the person's districts."""
         return [await self.own(person, district) for district in await self.own_districts(person)]
 
     async def own_districts(self, person: Person) -> list[str]:
-        """This will name the known districts whose own numbers the person may see."""
+        """Name the known districts whose own numbers the person may see."""
         async with self._context.begin() as tx:
             return own_districts(person, await own.districts(tx.connection))
 
     async def counts(self) -> dict[str, int]:
-        """This will count what the projections hold; the caller has made sure that operations asks."""
+        """Count what the projections hold; the caller has made sure that operations asks."""
         async with self._context.begin() as tx:
             return await own.counts(tx.connection)
 
@@ -83,6 +83,6 @@ class Reading:
 
 
 async def publish_due(context: Context) -> None:
-    """This will publish the last cut-off's tables once, when it is due: a timer's work."""
+    """Publish the last cut-off's tables once, when it is due: a timer's work."""
     async with context.begin() as tx:
         await published.publish(tx.connection, now=clock.now(), zone=ZoneInfo(context.settings.time_zone))

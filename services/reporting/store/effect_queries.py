@@ -36,7 +36,7 @@ GROUP BY student_key, school_year, household_key, district, grade, first_flagged
 async def flagged_students(
     connection: Connection, *, until: datetime, end_day: date, time_zone: str
 ) -> list[dict[str, Any]]:
-    """This will read every student flagged before `end_day` in any school year, with all whole months before it.
+    """Read every student flagged before `end_day` in any school year, with all whole months before it.
 
     `visit_month` is None for a household without a visit before `until`. The three arrays have one entry per month.
     """

@@ -9,13 +9,13 @@ Rows = Sequence[tuple[Any, ...]]
 
 
 async def upsert(connection: asyncpg.Connection, statement: str, rows: Rows) -> None:
-    """This will run a statement whose parameters are the rows' columns, or nothing without rows."""
+    """Run a statement whose parameters are the rows' columns, or nothing without rows."""
     if rows:
         await connection.execute(statement, *(list(column) for column in zip(*rows, strict=True)))
 
 
 async def keep_flags(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep each student's newest flag of a school year, and when the first one above 'none' was.
+    """Keep each student's newest flag of a school year, and when the first one above 'none' was.
 
     Rows: student_key, school_year, household_key, district, school, grade, level, version, occurred_at, as_of.
     """
@@ -51,7 +51,7 @@ async def keep_flags(connection: asyncpg.Connection, rows: Rows) -> None:
 
 
 async def keep_requests(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep at which version, and when first, each thing happened to a request; and its newest stage.
+    """Keep at which version, and when first, each thing happened to a request; and its newest stage.
 
     Rows: request_id, household_key, district; requested, agreed, declined and withdrawn version; the moments
     requested, contacted, agreed, scheduled, visited, logged, declined, withdrawn; stage version, stage, closed_because;
@@ -110,7 +110,7 @@ async def keep_requests(connection: asyncpg.Connection, rows: Rows) -> None:
 
 
 async def keep_logged_visits(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep which visits were logged, which took place, and when the earliest such log says they began.
+    """Keep which visits were logged, which took place, and when the earliest such log says they began.
 
     Rows: visit_id, household_key, district, completed, started_at (None unless completed), occurred_at.
     """
@@ -135,7 +135,7 @@ async def keep_logged_visits(connection: asyncpg.Connection, rows: Rows) -> None
 
 
 async def keep_student_months(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep each student's newest month at a school.
+    """Keep each student's newest month at a school.
 
     Rows: student_key, district, school, month, grade, days_enrolled, days_absent, version.
     """
@@ -159,7 +159,7 @@ async def keep_student_months(connection: asyncpg.Connection, rows: Rows) -> Non
 
 
 async def keep_school_days(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep the newest version of each part of a school's day.
+    """Keep the newest version of each part of a school's day.
 
     Rows: district, school, school_day, part, students_counted, students_absent, version.
     """

@@ -59,7 +59,7 @@ told AS (
 async def furthest_steps(
     connection: Connection, *, since: datetime, until: datetime, district: str | None = None
 ) -> Lines:
-    """This will count households by district and by the furthest step each reached: district, furthest, households."""
+    """Count households by district and by the furthest step each reached: district, furthest, households."""
     return await lines_of(
         connection,
         f"""
@@ -79,7 +79,7 @@ async def furthest_steps(
 
 
 async def step_ages(connection: Connection, *, since: datetime, until: datetime, district: str | None = None) -> Lines:
-    """This will measure the median days from each step to the next: district (None: all), step, days."""
+    """Measure the median days from each step to the next: district (None: all), step, days."""
     steps = ("flagged", "requested", "contacted", "agreed", "scheduled", "visited", "logged", "again")
     pairs = ", ".join(
         f"('{'visited_again' if step == 'again' else step}', {former}, {step})"
@@ -104,7 +104,7 @@ async def step_ages(connection: Connection, *, since: datetime, until: datetime,
 async def days_to_first_visit(
     connection: Connection, *, since: datetime, until: datetime, district: str | None = None
 ) -> Lines:
-    """This will measure the days from a household's first flag to its first visit: quartiles, district None: all."""
+    """Measure the days from a household's first flag to its first visit: quartiles, district None: all."""
     return await lines_of(
         connection,
         f"""
@@ -122,7 +122,7 @@ async def days_to_first_visit(
 
 
 async def endings(connection: Connection, *, since: datetime, until: datetime, district: str | None = None) -> Lines:
-    """This will count requests by district: requested, declined, not_reached, withdrawn.
+    """Count requests by district: requested, declined, not_reached, withdrawn.
 
     A decline counts while no later agreement stands; not reached while the request is closed for that reason.
     """
@@ -147,7 +147,7 @@ async def endings(connection: Connection, *, since: datetime, until: datetime, d
 async def visits_made(
     connection: Connection, *, since: datetime, until: datetime, district: str | None = None
 ) -> Lines:
-    """This will count documented visits per district, and the pay-relevant time of all logs, attempts included."""
+    """Count documented visits per district, and the pay-relevant time of all logs, attempts included."""
     return await lines_of(
         connection,
         """
@@ -177,7 +177,7 @@ async def visits_made(
 async def visits_by_month(
     connection: Connection, *, since: datetime, until: datetime, district: str, zone: str
 ) -> Lines:
-    """This will count a district's documented visits per month of their start: month, visits, families."""
+    """Count a district's documented visits per month of their start: month, visits, families."""
     return await lines_of(
         connection,
         """
@@ -197,7 +197,7 @@ async def visits_by_month(
 async def logs_due(
     connection: Connection, *, since: datetime, until: datetime, overdue_before: datetime, district: str | None = None
 ) -> Lines:
-    """This will count, per district, appointments whose end has passed by how their log stands.
+    """Count, per district, appointments whose end has passed by how their log stands.
 
     in_time and late: logged within or after the target of five business days; waiting: not logged, the target not yet
     passed; overdue: not logged and due since before `overdue_before`.
@@ -235,7 +235,7 @@ async def logs_due(
 async def promises(
     connection: Connection, *, since: date, until: date, until_at: datetime, district: str | None = None
 ) -> Lines:
-    """This will count, per district, promised visits and calls that were due, and those kept within a week of the day.
+    """Count, per district, promised visits and calls that were due, and those kept within a week of the day.
 
     A visit keeps it by having taken place, a call by having reached the family, after the promise was made.
     """
@@ -264,7 +264,7 @@ async def promises(
 
 
 async def referrals(connection: Connection, *, since: datetime, until: datetime, district: str | None = None) -> Lines:
-    """This will count referrals by resource and by how far they have come: resource, furthest, referrals."""
+    """Count referrals by resource and by how far they have come: resource, furthest, referrals."""
     return await lines_of(
         connection,
         """
@@ -279,7 +279,7 @@ async def referrals(connection: Connection, *, since: datetime, until: datetime,
 
 
 async def newest_event_at(connection: Connection) -> datetime | None:
-    """This will tell how recent the projections of flags, requests and visits are: when the newest event happened."""
+    """Tell how recent the projections of flags, requests and visits are: when the newest event happened."""
     newest: datetime | None = await connection.fetchval(
         """
         SELECT greatest((SELECT max(last_event_at) FROM flag), (SELECT max(last_event_at) FROM request),
@@ -290,7 +290,7 @@ async def newest_event_at(connection: Connection) -> datetime | None:
 
 
 async def lines_of(connection: Connection, statement: str, *parameters: Any) -> Lines:
-    """This will run a query and give its rows as plain mappings."""
+    """Run a query and give its rows as plain mappings."""
     # The server's own limit is the one that counts: short for a page, longer where a release says so.
     rows: list[asyncpg.Record] = await connection.fetch(statement, *parameters, timeout=LONGEST_SECONDS)
     return [dict(row) for row in rows]

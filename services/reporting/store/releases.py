@@ -11,7 +11,7 @@ from services.runtime.database import Connection
 async def keep(
     connection: Connection, *, cut_off: date, released_at: datetime, as_of: datetime | None, tables: dict[str, Any]
 ) -> bool:
-    """This will keep a release; False where the cut-off has one already, which stays as it is."""
+    """Keep a release; False where the cut-off has one already, which stays as it is."""
     inserted = await connection.fetchval(
         """
         INSERT INTO release (cut_off, released_at, as_of, tables) VALUES ($1, $2, $3, $4::jsonb)
@@ -26,17 +26,17 @@ async def keep(
 
 
 async def exists(connection: Connection, cut_off: date) -> bool:
-    """This will say whether the cut-off's numbers were published."""
+    """Say whether the cut-off's numbers were published."""
     return bool(await connection.fetchval("SELECT true FROM release WHERE cut_off = $1", cut_off))
 
 
 async def cut_offs(connection: Connection) -> list[date]:
-    """This will list every cut-off with a release, the newest first."""
+    """List every cut-off with a release, the newest first."""
     return [row["cut_off"] for row in await connection.fetch("SELECT cut_off FROM release ORDER BY cut_off DESC")]
 
 
 async def read(connection: Connection, cut_off: date | None) -> dict[str, Any] | None:
-    """This will read a release, the newest where no cut-off is named: cut_off, as_of, released_at, tables."""
+    """Read a release, the newest where no cut-off is named: cut_off, as_of, released_at, tables."""
     row = await connection.fetchrow(
         """
         SELECT cut_off, as_of, released_at, tables::text FROM release
@@ -48,7 +48,7 @@ async def read(connection: Connection, cut_off: date | None) -> dict[str, Any] |
 
 
 async def lines_over_time(connection: Connection, *, table: str, since: date, until: date) -> list[dict[str, Any]]:
-    """This will give one table's lines in every release of a span, oldest first: cut_off, lines."""
+    """Give one table's lines in every release of a span, oldest first: cut_off, lines."""
     rows = await connection.fetch(
         """
         SELECT cut_off, (tables -> $1)::text AS lines FROM release

@@ -23,7 +23,7 @@ record AS (
 async def chronic(
     connection: Connection, *, first_month: date, month: date, minimum_enrolled: int, district: str | None = None
 ) -> Lines:
-    """This will count students by district, school and grade: students the rule speaks of, chronic among them.
+    """Count students by district, school and grade: students the rule speaks of, chronic among them.
 
     Integers only: 10 * absent >= enrolled. Pre-K and students without a known grade are not counted.
     """
@@ -46,7 +46,7 @@ async def chronic(
 async def newest_month(
     connection: Connection, *, first_month: date, before: date, districts: Sequence[str]
 ) -> date | None:
-    """This will find the newest month of the school year of which the districts' student months have come."""
+    """Find the newest month of the school year of which the districts' student months have come."""
     newest: date | None = await connection.fetchval(
         """
         SELECT max(newest) FROM unnest($3::text[]) AS d (district) CROSS JOIN LATERAL (
@@ -61,7 +61,7 @@ async def newest_month(
 
 
 async def any_flagged(connection: Connection, *, since: datetime, until: datetime) -> bool:
-    """This will tell whether a student was first flagged in the span."""
+    """Tell whether a student was first flagged in the span."""
     return bool(
         await connection.fetchval(
             "SELECT EXISTS (SELECT FROM flag WHERE first_flagged_at >= $1 AND first_flagged_at < $2)", since, until
@@ -70,7 +70,7 @@ async def any_flagged(connection: Connection, *, since: datetime, until: datetim
 
 
 async def flagged_now(connection: Connection, *, school_year: int, district: str) -> Lines:
-    """This will count a district's students flagged now, by school, grade and level."""
+    """Count a district's students flagged now, by school, grade and level."""
     return await lines_of(
         connection,
         """
@@ -84,7 +84,7 @@ async def flagged_now(connection: Connection, *, school_year: int, district: str
 
 
 async def queue(connection: Connection, *, now: datetime, district: str, school: str | None = None) -> Lines:
-    """This will show a district's open requests by stage: how many, and their median and longest days in it."""
+    """Show a district's open requests by stage: how many, and their median and longest days in it."""
     return await lines_of(
         connection,
         """
@@ -108,7 +108,7 @@ async def queue(connection: Connection, *, now: datetime, district: str, school:
 async def visits_of_school(
     connection: Connection, *, since: datetime, until: datetime, district: str, school: str, school_year: int
 ) -> dict[str, Any]:
-    """This will count what became of the households of one school's flagged students."""
+    """Count what became of the households of one school's flagged students."""
     (line,) = await lines_of(
         connection,
         """
@@ -137,7 +137,7 @@ async def visits_of_school(
 
 
 async def visitors(connection: Connection, *, as_of: date, since: datetime, until: datetime) -> Lines:
-    """This will count, per district, visitors whose LEAP 101 is valid that day, and those of them who visited."""
+    """Count, per district, visitors whose LEAP 101 is valid that day, and those of them who visited."""
     return await lines_of(
         connection,
         """
@@ -157,7 +157,7 @@ async def visitors(connection: Connection, *, as_of: date, since: datetime, unti
 
 
 async def languages(connection: Connection, *, as_of: date, district: str | None = None) -> Lines:
-    """This will count trained visitors by language they speak: district, language, trained."""
+    """Count trained visitors by language they speak: district, language, trained."""
     return await lines_of(
         connection,
         """
@@ -173,7 +173,7 @@ async def languages(connection: Connection, *, as_of: date, district: str | None
 
 
 async def load(connection: Connection, *, since: datetime, until: datetime, district: str | None = None) -> Lines:
-    """This will count visits made by each visitor, by the visitor's code."""
+    """Count visits made by each visitor, by the visitor's code."""
     return await lines_of(
         connection,
         """
@@ -189,7 +189,7 @@ async def load(connection: Connection, *, since: datetime, until: datetime, dist
 
 
 async def districts(connection: Connection) -> list[str]:
-    """This will name every district of which anything is known."""
+    """Name every district of which anything is known."""
     # From one name to the next along the index: these two tables have millions of rows and few districts.
     skip = """
         SELECT min(district) AS district FROM {table}
@@ -212,7 +212,7 @@ async def districts(connection: Connection) -> list[str]:
 
 
 async def counts(connection: Connection) -> dict[str, int]:
-    """This will count what the projections hold, for reconciliation with the services that own the facts."""
+    """Count what the projections hold, for reconciliation with the services that own the facts."""
     (row,) = await connection.fetch(
         """
         SELECT (SELECT count(*) FROM flag WHERE level <> 'none') AS students_flagged_now,

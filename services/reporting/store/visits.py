@@ -6,7 +6,7 @@ from services.reporting.store.projections import Rows, upsert
 
 
 async def keep_appointments(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep each agreed visit's newest version, and the newest version that cancelled it.
+    """Keep each agreed visit's newest version, and the newest version that cancelled it.
 
     Rows: visit_id, request_id, household_key, district, version, starts_at, minutes, place, language, interpreter,
     follow_up, pair as JSON, cancelled_version, occurred_at. A cancellation tells only the last two.
@@ -46,7 +46,7 @@ async def keep_appointments(connection: asyncpg.Connection, rows: Rows) -> None:
 
 
 async def keep_visit_logs(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep each log as its newest event tells it, and when it was first written.
+    """Keep each log as its newest event tells it, and when it was first written.
 
     Rows: visit_id, log_id, outcome, household_key, district, started_at, ended_at, pair as JSON, place,
     language, efforts as JSON, occurred_at, event_id.
@@ -79,7 +79,7 @@ async def keep_visit_logs(connection: asyncpg.Connection, rows: Rows) -> None:
 
 
 async def keep_contacts(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep each attempt to reach a family, once.
+    """Keep each attempt to reach a family, once.
 
     Rows: request_id, version, household_key, district, way, reached, occurred_at.
     """
@@ -96,7 +96,7 @@ async def keep_contacts(connection: asyncpg.Connection, rows: Rows) -> None:
 
 
 async def keep_follow_ups(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep each promise of a log, and when it was first told.
+    """Keep each promise of a log, and when it was first told.
 
     Rows: log_id, kind, due, household_key, district, occurred_at.
     """
@@ -117,7 +117,7 @@ async def keep_follow_ups(connection: asyncpg.Connection, rows: Rows) -> None:
 
 
 async def keep_referrals(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep how far each referral has come.
+    """Keep how far each referral has come.
 
     Rows: referral_id, household_key, district, resource, furthest (0 offered to 4 closed), occurred_at.
     """
@@ -141,7 +141,7 @@ async def keep_referrals(connection: asyncpg.Connection, rows: Rows) -> None:
 
 
 async def keep_visitors(connection: asyncpg.Connection, rows: Rows) -> None:
-    """This will keep each visitor's newest version.
+    """Keep each visitor's newest version.
 
     Rows: visitor_id, district, affiliation, languages as JSON, valid from, valid until, active, version.
     """

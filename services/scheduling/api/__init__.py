@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter
 
-from services.runtime.context import Context
+from services.runtime.web.context import Context
 from services.scheduling.api import appointments, policies, requests, visitors
 from services.scheduling.api.refusals import ExplainingRoute
 
 
 def routes(context: Context) -> APIRouter:
-    """This will offer requests, appointments, visitors and policies."""
+    """Offer requests, appointments, visitors and policies."""
     router = APIRouter(prefix="/v1", route_class=ExplainingRoute)
     for part in (requests, appointments, visitors, policies):
         part.add_routes(router, context)

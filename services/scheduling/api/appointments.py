@@ -10,13 +10,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from contracts.events import Place
 from services.runtime import clock
-from services.runtime.context import Context
-from services.scheduling import week
+from services.runtime.web.context import Context
 from services.scheduling.api.refusals import request_shown as shown
 from services.scheduling.api.visitors import DISTRICT, LANGUAGE, VISITOR, VersionCommand, VisitorId, Who, reason_shown
 from services.scheduling.handlers import appointments as commands
 from services.scheduling.handlers import pairs
 from services.scheduling.handlers.appointments import Agreed
+from services.scheduling.rules import week
 from services.scheduling.store.day_sheet import SheetVisit
 
 Day = Annotated[date, Query(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
@@ -83,18 +83,18 @@ def _visit_shown(visit: SheetVisit) -> dict[str, Any]:
 
 
 def add_routes(router: APIRouter, context: Context) -> None:
-    """This will offer the commands on a request's visit, the proposals and the sheets under /v1."""
+    """Offer the commands on a request's visit, the proposals and the sheets under /v1."""
 
     @router.post("/requests/{request_id}/appointment")
     async def appoint(request_id: UUID, command: AppointmentCommand, who: Who) -> dict[str, Any]:
-        """This will agree a visit, or move the one that lies ahead; the answer's `visit_id` is the visitors' key."""
+        """Agree a visit, or move the one that lies ahead; the answer's `visit_id` is the visitors' key."""
         async with context.begin() as tx:
             agreed = await commands.appoint(tx, request_id=request_id, person=who, as_of=clock.now(), **dict(command))
         return _agreed_shown(agreed)
 
     @router.post("/requests/{request_id}/reschedule")
     async def reschedule(request_id: UUID, command: RescheduleCommand, who: Who) -> dict[str, Any]:
-        """This will change of the visit that lies ahead what is sent; the former appointment stays in the history."""
+        """Change of the visit that lies ahead what is sent; the former appointment stays in the history."""
         async with context.begin() as tx:
             agreed = await commands.reschedule(
                 tx, request_id=request_id, person=who, as_of=clock.now(), **dict(command)
@@ -103,7 +103,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.post("/requests/{request_id}/cancellation")
     async def cancel(request_id: UUID, command: VersionCommand, who: Who) -> dict[str, Any]:
-        """This will cancel the visit that lies ahead; the family's consent stands."""
+        """Cancel the visit that lies ahead; the family's consent stands."""
         async with context.begin() as tx:
             saved = await commands.cancel_visit(
                 tx, request_id=request_id, version=command.version, person=who, as_of=clock.now()
@@ -112,7 +112,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.post("/requests/{request_id}/confirmation")
     async def confirm(request_id: UUID, command: VersionCommand, who: Who) -> dict[str, Any]:
-        """This will note that family and pair know of the visit."""
+        """Note that family and pair know of the visit."""
         async with context.begin() as tx:
             saved = await commands.confirm_visit(
                 tx, request_id=request_id, version=command.version, person=who, as_of=clock.now()
@@ -121,7 +121,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.put("/requests/{request_id}/offered-times")
     async def offer_times(request_id: UUID, command: OfferedTimesCommand, who: Who) -> dict[str, Any]:
-        """This will keep when the family could; proposals for the week look there."""
+        """Keep when the family could; proposals for the week look there."""
         async with context.begin() as tx:
             saved = await commands.offer_times(
                 tx,
@@ -144,7 +144,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
         interpreter: bool | None = None,
         limit: Annotated[int, Query(ge=1, le=50)] = 5,
     ) -> dict[str, Any]:
-        """This will propose pairs for the window, best first, with their reasons. Nothing is booked."""
+        """Propose pairs for the window, best first, with their reasons. Nothing is booked."""
         async with context.begin() as tx:
             found = await pairs.propose_pairs(
                 tx,
@@ -183,7 +183,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
         seed: Annotated[int, Query(ge=0, lt=2**31)] = 1,
         iterations: Annotated[int, Query(ge=0, le=2000)] = 300,
     ) -> dict[str, Any]:
-        """This will propose visits for the week of the day, around what is agreed; nothing is booked by it."""
+        """Propose visits for the week of the day, around what is agreed; nothing is booked by it."""
         async with context.begin() as tx:
             asked, policy = await pairs.find_week(tx, district=district, day=day, person=who, as_of=clock.now())
         # In a thread: others are answered while it searches.
@@ -214,7 +214,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
         day: Day,
         visitor: Annotated[str | None, Query(pattern=VISITOR)] = None,
     ) -> dict[str, Any]:
-        """This will show the visits of a local day with how to reach the families; the look is recorded."""
+        """Show the visits of a local day with how to reach the families; the look is recorded."""
         async with context.begin() as tx:
             sheet = await pairs.find_day_sheet(
                 tx, district=district, day=day, visitor_id=visitor, person=who, as_of=clock.now()
@@ -223,7 +223,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.get("/visits/{visit_id}/confirmation")
     async def confirmation(visit_id: UUID, who: Who) -> dict[str, Any]:
-        """This will show what the family's confirmation says; the look is recorded."""
+        """Show what the family's confirmation says; the look is recorded."""
         async with context.begin() as tx:
             visit = await pairs.find_confirmation(tx, visit_id=visit_id, person=who, as_of=clock.now())
         return _visit_shown(visit)

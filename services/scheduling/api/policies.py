@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.people import Person
-from services.runtime.sign_in import signed_in
+from services.runtime.web.context import Context
+from services.runtime.web.people import Person
+from services.runtime.web.sign_in import signed_in
 from services.scheduling.handlers.policies import current_policy, save_policy
-from services.scheduling.policy import DEFAULT, Policy, Weights
+from services.scheduling.rules.policy import DEFAULT, Policy, Weights
 
 Who = Annotated[Person, Depends(signed_in)]
 District = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
@@ -72,22 +72,22 @@ class PolicyCommand(BaseModel):
 
 
 def policy_shown(policy: Policy) -> dict[str, Any]:
-    """This will show a policy with its version."""
+    """Show a policy with its version."""
     return asdict(policy)
 
 
 def add_routes(router: APIRouter, context: Context) -> None:
-    """This will offer the policies under /v1/policies."""
+    """Offer the policies under /v1/policies."""
 
     @router.get("/policies/{district}")
     async def show_policy(district: District, who: Who) -> dict[str, Any]:
-        """This will show the district's standing policy; version 0 is the default of one that has decided nothing."""
+        """Show the district's standing policy; version 0 is the default of one that has decided nothing."""
         async with context.begin() as tx:
             return policy_shown(await current_policy(tx, district=district, person=who))
 
     @router.put("/policies/{district}")
     async def change_policy(district: District, command: PolicyCommand, who: Who) -> dict[str, Any]:
-        """This will make the next version of the district's policy; its coordinator decides."""
+        """Make the next version of the district's policy; its coordinator decides."""
         decided = command.model_dump(exclude={"weights", "extra_log_fields"})
         policy = Policy(
             **decided,

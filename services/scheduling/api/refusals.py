@@ -8,13 +8,13 @@ from fastapi import Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
 
-from services.runtime.problems import problem_json
-from services.scheduling import visits
+from services.runtime.web.problems import problem_json
 from services.scheduling.api.visitors import visitor_shown
 from services.scheduling.handlers.policies import StalePolicy
 from services.scheduling.handlers.visitors import VisitorChanged
-from services.scheduling.pairing import AppointmentRefused, spoken
-from services.scheduling.wording import N_, say
+from services.scheduling.rules import visits
+from services.scheduling.rules.pairing import AppointmentRefused, spoken
+from services.scheduling.rules.wording import N_, say
 
 _STATUS_BY_CODE = {
     "request_unknown": 404,
@@ -37,7 +37,7 @@ _TITLE_BY_STATUS = {
 
 
 def request_shown(request: visits.Request) -> dict[str, Any]:
-    """This will show a request as it stands. No family is named in it."""
+    """Show a request as it stands. No family is named in it."""
     return {
         "request_id": request.request_id,
         "household_key": request.household_key,
@@ -63,7 +63,7 @@ def request_shown(request: visits.Request) -> dict[str, Any]:
 
 
 def explained(request: Request, refusal: visits.Refusal, sent: Any = None) -> Response:
-    """This will make the problem document of a refusal: a code to act on, a sentence to read, and what stands now."""
+    """Make the problem document of a refusal: a code to act on, a sentence to read, and what stands now."""
     status = _STATUS_BY_CODE.get(refusal.code, 422)
     pages = getattr(request.app.state, "pages", None)
     translate = pages.language(request).words.gettext if pages is not None else str
@@ -97,7 +97,7 @@ class ExplainingRoute(APIRoute):
     """A route whose refusals become problem documents."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """This will wrap the route."""
+        """Wrap the route."""
         inner = super().get_route_handler()
 
         async def explain(request: Request) -> Response:

@@ -9,17 +9,17 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.people import Person
-from services.runtime.sign_in import signed_in
-from services.scheduling import ageing, priority, visits
+from services.runtime.web.context import Context
+from services.runtime.web.people import Person
+from services.runtime.web.sign_in import signed_in
 from services.scheduling.api.refusals import request_shown
-from services.scheduling.handlers import commands
-from services.scheduling.priority import Clause
+from services.scheduling.handlers import requests as commands
+from services.scheduling.rules import ageing, priority, visits
+from services.scheduling.rules.priority import Clause
+from services.scheduling.rules.visits import Answer, ClosingReason, Stage, TakeOverReason, Way
+from services.scheduling.rules.wording import N_, say
 from services.scheduling.store import appointments, calendars, changes, desk, logs, policies
 from services.scheduling.store.appointments import Appointment
-from services.scheduling.visits import Answer, ClosingReason, Stage, TakeOverReason, Way
-from services.scheduling.wording import N_, say
 
 DISTRICT = r"^[a-z0-9][a-z0-9-]{0,47}$"
 District = Annotated[str | None, Query(pattern=DISTRICT)]
@@ -63,20 +63,20 @@ class ReopenCommand(Command):
 
 
 def districts_of(person: Person, district: str | None = None) -> list[str] | None:
-    """This will name the districts a list may show: the one asked for, if it is theirs, or all of theirs; None: any."""
+    """Name the districts a list may show: the one asked for, if it is theirs, or all of theirs; None: any."""
     if district is not None:
         return [district] if person.may_see(district) else []
     return None if person.sees_everything else sorted(person.scopes)
 
 
 def at_the_desk(person: Person) -> None:
-    """This will raise NotAllowed for whoever does not work with requests."""
+    """Raise NotAllowed for whoever does not work with requests."""
     if not visits.may_act(person.role):
         raise visits.NotAllowed
 
 
 def clause_shown(clause: Clause, translate: Callable[[str], str]) -> dict[str, Any]:
-    """This will show one part of the sentence, in the reader's language, with the days it speaks of."""
+    """Show one part of the sentence, in the reader's language, with the days it speaks of."""
     return {
         "code": clause.code,
         "says": say(translate(clause.msgid), clause.params),
@@ -87,7 +87,7 @@ def clause_shown(clause: Clause, translate: Callable[[str], str]) -> dict[str, A
 
 
 def add_routes(router: APIRouter, context: Context) -> None:
-    """This will offer the requests under /v1/requests."""
+    """Offer the requests under /v1/requests."""
 
     @router.get("/requests")
     async def list_requests(
@@ -97,7 +97,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
         after: UUID | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> dict[str, Any]:
-        """This will list requests, most urgent first; `after` takes the last request_id of a page."""
+        """List requests, most urgent first; `after` takes the last request_id of a page."""
         at_the_desk(who)
         async with context.begin() as tx:
             last = None if after is None else await changes.find_request(tx.connection, after)
@@ -117,7 +117,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.get("/requests/{request_id}")
     async def show_request(request_id: UUID, who: Who, asked: Request) -> dict[str, Any]:
-        """This will show a request: why it is here, its students, visits, contacts and history."""
+        """Show a request: why it is here, its students, visits, contacts and history."""
         at_the_desk(who)
         as_of = clock.now()
         async with context.begin() as tx:
@@ -153,14 +153,14 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.post("/requests/{request_id}/contact-disclosure")
     async def disclose_contact(request_id: UUID, who: Who) -> dict[str, Any]:
-        """This will show how to reach the family, and record to whom it was shown."""
+        """Show how to reach the family, and record to whom it was shown."""
         async with context.begin() as tx:
             contact = await commands.disclose_contact(tx, request_id=request_id, person=who, as_of=clock.now())
         return {"contact": contact}
 
     @router.post("/requests/next/claim", response_model=None)
     async def claim_next(who: Who, district: District = None) -> dict[str, Any] | Response:
-        """This will lease the most urgent request that nobody holds; 204 when nothing waits.
+        """Lease the most urgent request that nobody holds; 204 when nothing waits.
 
         Somebody with several districts says which.
         """
@@ -176,7 +176,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.post("/requests/{request_id}/claim")
     async def claim(request_id: UUID, command: Command, who: Who) -> dict[str, Any]:
-        """This will lease the request for 15 minutes; 409 says who holds it."""
+        """Lease the request for 15 minutes; 409 says who holds it."""
         async with context.begin() as tx:
             claimed = await commands.claim(
                 tx, request_id=request_id, version=command.version, person=who, as_of=clock.now()
@@ -185,7 +185,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.post("/requests/{request_id}/take-over")
     async def take_over(request_id: UUID, command: TakeOverCommand, who: Who) -> dict[str, Any]:
-        """This will lease a request that somebody else holds, for a reason that is recorded."""
+        """Lease a request that somebody else holds, for a reason that is recorded."""
         async with context.begin() as tx:
             taken = await commands.take_over(
                 tx,
@@ -199,7 +199,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.post("/requests/{request_id}/release")
     async def release(request_id: UUID, command: Command, who: Who) -> dict[str, Any]:
-        """This will end one's own lease."""
+        """End one's own lease."""
         async with context.begin() as tx:
             released = await commands.release(
                 tx, request_id=request_id, version=command.version, person=who, as_of=clock.now()
@@ -208,7 +208,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.post("/requests/{request_id}/answer")
     async def answer(request_id: UUID, command: AnswerCommand, who: Who) -> dict[str, Any]:
-        """This will record what came of one contact with the family."""
+        """Record what came of one contact with the family."""
         async with context.begin() as tx:
             saved = await commands.record_attempt(
                 tx,
@@ -224,7 +224,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.post("/requests/{request_id}/closing")
     async def close(request_id: UUID, command: CloseCommand, who: Who) -> dict[str, Any]:
-        """This will close the request for a reason that holds."""
+        """Close the request for a reason that holds."""
         async with context.begin() as tx:
             saved = await commands.close(
                 tx,
@@ -238,7 +238,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.post("/requests/{request_id}/reopening")
     async def reopen(request_id: UUID, command: ReopenCommand, who: Who) -> dict[str, Any]:
-        """This will let a closed request wait again."""
+        """Let a closed request wait again."""
         async with context.begin() as tx:
             saved = await commands.reopen(
                 tx,
@@ -252,7 +252,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.post("/requests/{request_id}/undo")
     async def undo(request_id: UUID, command: Command, who: Who) -> dict[str, Any]:
-        """This will take one's last change of the request back, by a change of its own."""
+        """Take one's last change of the request back, by a change of its own."""
         async with context.begin() as tx:
             saved = await commands.undo(
                 tx, request_id=request_id, version=command.version, person=who, as_of=clock.now()
@@ -261,7 +261,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.get("/missing-logs")
     async def missing_logs(who: Who, district: District = None) -> dict[str, Any]:
-        """This will list visits whose time is over and of which nobody has said anything."""
+        """List visits whose time is over and of which nobody has said anything."""
         at_the_desk(who)
         as_of = clock.now()
         today = visits.local_day(as_of)
@@ -276,7 +276,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.get("/counts")
     async def counts(who: Who, district: District = None) -> dict[str, Any]:
-        """This will count requests by district and stage."""
+        """Count requests by district and stage."""
         async with context.begin() as tx:
             rows = await desk.count_requests(tx.connection, districts=districts_of(who, district))
         return {"requests": [dict(row) for row in rows], "total": sum(row["requests"] for row in rows)}

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.people import Person
-from services.runtime.sign_in import signed_in
-from services.scheduling import pairing
+from services.runtime.web.context import Context
+from services.runtime.web.people import Person
+from services.runtime.web.sign_in import signed_in
 from services.scheduling.handlers import visitors as commands
 from services.scheduling.handlers.visitors import Saved
-from services.scheduling.pairing import Away, Reason, Visitor, Window
+from services.scheduling.rules import pairing
+from services.scheduling.rules.pairing import Away, Reason, Visitor, Window
 from services.scheduling.store import visitors
 
 VISITOR = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -84,12 +84,12 @@ class VersionCommand(BaseModel):
 
 
 def reason_shown(reason: Reason) -> dict[str, Any]:
-    """This will show a reason as its code, its values and its English sentence."""
+    """Show a reason as its code, its values and its English sentence."""
     return {"code": reason.code, "values": dict(reason.values), "says": pairing.say(reason), "points": reason.points}
 
 
 def visitor_shown(visitor: Visitor) -> dict[str, Any]:
-    """This will show a visitor with their hours. Whom they are not to visit is a number only."""
+    """Show a visitor with their hours. Whom they are not to visit is a number only."""
     return {
         "visitor_id": visitor.visitor_id,
         "district": visitor.district,
@@ -127,20 +127,20 @@ def _away(given: Sequence[AwayGiven]) -> tuple[Away, ...]:
 
 
 def add_routes(router: APIRouter, context: Context) -> None:
-    """This will offer the visitors under /v1/visitors."""
+    """Offer the visitors under /v1/visitors."""
 
     @router.get("/visitors")
     async def list_visitors(
         who: Who, district: Annotated[str | None, Query(pattern=DISTRICT)] = None, active_only: bool = False
     ) -> dict[str, Any]:
-        """This will list the visitors of the person's districts."""
+        """List the visitors of the person's districts."""
         async with context.begin() as tx:
             found = await visitors.list_visitors(tx.connection, district=district, active_only=active_only)
         return {"visitors": [visitor_shown(visitor) for visitor in found if who.may_see(visitor.district)]}
 
     @router.post("/visitors")
     async def save_visitor(command: VisitorCommand, who: Who, response: Response) -> dict[str, Any]:
-        """This will register a visitor (201) or change one (200); what is left out stays as it is."""
+        """Register a visitor (201) or change one (200); what is left out stays as it is."""
         async with context.begin() as tx:
             saved = await commands.save_visitor(
                 tx,
@@ -166,7 +166,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.get("/visitors/{visitor_id}")
     async def show_visitor(visitor_id: Annotated[str, Path(pattern=VISITOR)], who: Who) -> dict[str, Any]:
-        """This will show a visitor."""
+        """Show a visitor."""
         async with context.begin() as tx:
             return visitor_shown(await commands.find_visitor(tx, visitor_id=visitor_id, person=who))
 
@@ -174,7 +174,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
     async def save_availability(
         visitor_id: Annotated[str, Path(pattern=VISITOR)], command: AvailabilityCommand, who: Who
     ) -> dict[str, Any]:
-        """This will keep when a visitor can; `affected_visits` are those that somebody has to look at now."""
+        """Keep when a visitor can; `affected_visits` are those that somebody has to look at now."""
         async with context.begin() as tx:
             saved = await commands.save_availability(
                 tx,
@@ -191,7 +191,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
     async def exclude(
         visitor_id: Annotated[str, Path(pattern=VISITOR)], household_key: UUID, command: VersionCommand, who: Who
     ) -> dict[str, Any]:
-        """This will keep a visitor from a household; nobody is asked why."""
+        """Keep a visitor from a household; nobody is asked why."""
         return await change_exclusion(visitor_id, household_key, command.version, who, excluded=True)
 
     @router.delete("/visitors/{visitor_id}/exclusions/{household_key}")
@@ -201,7 +201,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
         version: Annotated[int, Query(ge=1, lt=2**31)],
         who: Who,
     ) -> dict[str, Any]:
-        """This will let a visitor go to a household again."""
+        """Let a visitor go to a household again."""
         return await change_exclusion(visitor_id, household_key, version, who, excluded=False)
 
     async def change_exclusion(

@@ -7,15 +7,15 @@ from typing import Any
 from uuid import UUID
 
 from contracts import events
-from services.runtime.people import Person
-from services.runtime.transaction import Transaction
-from services.scheduling import pairing
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.people import Person
 from services.scheduling.handlers import changes
-from services.scheduling.pairing import AppointmentRefused, Meeting, because
-from services.scheduling.policy import Policy
+from services.scheduling.rules import pairing
+from services.scheduling.rules.pairing import AppointmentRefused, Meeting, because
+from services.scheduling.rules.policy import Policy
+from services.scheduling.rules.visits import Request, Stage, What
 from services.scheduling.store import appointments, policies, visitors
 from services.scheduling.store.appointments import Appointment
-from services.scheduling.visits import Request, Stage, What
 
 CONSENTED = frozenset({Stage.AGREED, Stage.PAIRED, Stage.CONFIRMED, Stage.VISITED, Stage.LOGGED})
 """The stages in which the family wishes a visit: the first, or the next."""
@@ -65,7 +65,7 @@ async def appoint(
     interpreter: bool | None = None,
     place_text: str | None = None,
 ) -> Agreed:
-    """This will agree a visit's time, place and pair, or move the one that lies ahead.
+    """Agree a visit's time, place and pair, or move the one that lies ahead.
 
     Left out: the district's usual length, the household's language, an interpreter if neither of the pair speaks it.
 
@@ -101,7 +101,7 @@ async def reschedule(
     interpreter: bool | None = None,
     place_text: str | None = None,
 ) -> Agreed:
-    """This will change of the visit that lies ahead what is named; the rest stays, and so does the former appointment.
+    """Change of the visit that lies ahead what is named; the rest stays, and so does the former appointment.
 
     Raises what changes.lock_for_change raises, and AppointmentRefused with every rule that is broken.
     """
@@ -129,7 +129,7 @@ async def reschedule(
 async def restore_previous_appointment(
     tx: Transaction, *, request_id: UUID, version: int, person: Person, as_of: datetime
 ) -> Agreed:
-    """This will undo a reschedule by a new revision that says what the one before said; every rule is asked again.
+    """Undo a reschedule by a new revision that says what the one before said; every rule is asked again.
 
     Raises what changes.lock_for_change raises, and AppointmentRefused, also where the visit was never moved.
     """
@@ -142,7 +142,7 @@ async def restore_previous_appointment(
 
 
 async def cancel_visit(tx: Transaction, *, request_id: UUID, version: int, person: Person, as_of: datetime) -> Request:
-    """This will cancel the visit that lies ahead; the family's consent stands and another can be agreed.
+    """Cancel the visit that lies ahead; the family's consent stands and another can be agreed.
 
     Raises what changes.lock_for_change raises, and AppointmentRefused where there is none.
     """
@@ -165,7 +165,7 @@ async def cancel_visit(tx: Transaction, *, request_id: UUID, version: int, perso
 
 
 async def cancel_scheduled_visit(tx: Transaction, request: Request, as_of: datetime) -> bool:
-    """This will cancel the visit that lies ahead of a locked request, if any: its pair is free again.
+    """Cancel the visit that lies ahead of a locked request, if any: its pair is free again.
 
     Returns whether there was one. The request's stage is the caller's to change.
     """
@@ -179,7 +179,7 @@ async def cancel_scheduled_visit(tx: Transaction, request: Request, as_of: datet
 
 
 async def confirm_visit(tx: Transaction, *, request_id: UUID, version: int, person: Person, as_of: datetime) -> Request:
-    """This will note that family and pair know of the visit that lies ahead.
+    """Note that family and pair know of the visit that lies ahead.
 
     Raises what changes.lock_for_change raises, and AppointmentRefused where there is none, or it is confirmed.
     """
@@ -192,7 +192,7 @@ async def confirm_visit(tx: Transaction, *, request_id: UUID, version: int, pers
 async def unconfirm_visit(
     tx: Transaction, *, request_id: UUID, version: int, person: Person, as_of: datetime
 ) -> Request:
-    """This will take a confirmation back.
+    """Take a confirmation back.
 
     Raises what changes.lock_for_change raises, and AppointmentRefused where nothing is confirmed.
     """
@@ -211,7 +211,7 @@ async def offer_times(
     person: Person,
     as_of: datetime,
 ) -> Request:
-    """This will keep when the family could, instead of what was kept before; none of it is promised.
+    """Keep when the family could, instead of what was kept before; none of it is promised.
 
     Raises what changes.lock_for_change raises, and AppointmentRefused for windows that make no sense.
     """
@@ -281,7 +281,7 @@ async def _agree(
 async def _check_pair(
     tx: Transaction, request: Request, wish: _Wish, *, policy: Policy, moving: UUID | None, as_of: datetime
 ) -> bool:
-    """This will lock the pair and ask every hard rule of it. Returns whether an interpreter comes along."""
+    """Lock the pair and ask every hard rule of it. Returns whether an interpreter comes along."""
     if hindrances := pairing.hindrances_of_time(
         starts_at=wish.starts_at, minutes=wish.minutes, policy=policy, as_of=as_of
     ):

@@ -6,23 +6,23 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from contracts import events
-from services.runtime.people import Person
-from services.runtime.transaction import Transaction
-from services.scheduling import visits
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.people import Person
+from services.scheduling.rules import visits
+from services.scheduling.rules.visits import Request, What
 from services.scheduling.store import changes
-from services.scheduling.visits import Request, What
 
 HOME_VISITS = "home-visits"
 
 
 def emit(tx: Transaction, event: events.Event) -> None:
-    """This will publish an event about a household after the commit."""
+    """Publish an event about a household after the commit."""
     # Keyed by household: a visit's events can't overtake its request's.
     tx.emit(topic=HOME_VISITS, key=str(event.household_key), event=event)  # type: ignore[attr-defined]
 
 
 def facts_of(request: Request, event_type: str, as_of: datetime) -> dict[str, Any]:
-    """This will give what every event about a request says."""
+    """Give what every event about a request says."""
     return {
         "event_id": uuid4(),
         "event_type": event_type,
@@ -35,7 +35,7 @@ def facts_of(request: Request, event_type: str, as_of: datetime) -> dict[str, An
 
 
 async def lock_for_reading(tx: Transaction, *, request_id: UUID, person: Person) -> Request:
-    """This will lock a request that the person may work on.
+    """Lock a request that the person may work on.
 
     Raises RequestUnknown, also for one of a district that is not theirs, and NotAllowed.
     """
@@ -50,7 +50,7 @@ async def lock_for_reading(tx: Transaction, *, request_id: UUID, person: Person)
 async def lock_for_change(
     tx: Transaction, *, request_id: UUID, version: int, person: Person, as_of: datetime
 ) -> Request:
-    """This will lock a request that the person may change now, at the version they read.
+    """Lock a request that the person may change now, at the version they read.
 
     Raises RequestUnknown, NotAllowed, HeldByAnother or StaleVersion.
     """
@@ -69,7 +69,7 @@ async def change(
     detail: Mapping[str, Any] | None = None,
     **columns: Any,
 ) -> Request:
-    """This will change a locked request: its columns, its version, a row of its history, and the event of its stage.
+    """Change a locked request: its columns, its version, a row of its history, and the event of its stage.
 
     `detail` holds codes, ids and dates: never a name, an address, a phone or free text.
     """
@@ -88,7 +88,7 @@ async def change(
 
 
 def tell_stage(tx: Transaction, saved: Request, *, previous: str, as_of: datetime) -> None:
-    """This will tell that a request went to another stage."""
+    """Tell that a request went to another stage."""
     emit(
         tx,
         events.RequestStageChanged(

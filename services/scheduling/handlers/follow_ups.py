@@ -8,20 +8,20 @@ import asyncpg
 
 from contracts import events
 from services.runtime import clock
+from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
-from services.runtime.transaction import Transaction
-from services.scheduling import visits
 from services.scheduling.handlers.changes import change, emit, facts_of
 from services.scheduling.handlers.pricing import price, price_one
+from services.scheduling.rules import visits
+from services.scheduling.rules.visits import ClosingReason, PromiseDue, Request, Stage, What
 from services.scheduling.store import desk, logs
-from services.scheduling.visits import ClosingReason, PromiseDue, Request, Stage, What
 
 ROUND = 200
 """Requests looked at in one transaction."""
 
 
 async def open_follow_ups(context: Context) -> None:
-    """This will keep the promises whose day has come, then take up what was logged so long ago that it is time."""
+    """Keep the promises whose day has come, then take up what was logged so long ago that it is time."""
     as_of = clock.now()
     seen = ROUND
     while seen == ROUND:
@@ -34,7 +34,7 @@ async def open_follow_ups(context: Context) -> None:
 
 
 async def keep_due_promises(tx: Transaction, *, as_of: datetime) -> int:
-    """This will open, or put on top, the requests of families who were promised something for today or before.
+    """Open, or put on top, the requests of families who were promised something for today or before.
 
     Returns how many promises were looked at, a round at most.
     """
@@ -110,7 +110,7 @@ async def _tell_opened(tx: Transaction, opened: Request, as_of: datetime) -> Non
 
 
 async def take_up_follow_ups(tx: Transaction, *, as_of: datetime) -> int:
-    """This will ask families again whose child is still flagged, and close where the goal is met.
+    """Ask families again whose child is still flagged, and close where the goal is met.
 
     Returns how many requests were looked at, a round at most.
     """

@@ -3,16 +3,16 @@
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
-from services.runtime.people import Person
-from services.runtime.transaction import Transaction
-from services.scheduling import pairing, proposals
-from services.scheduling.pairing import Meeting
-from services.scheduling.policy import Policy
-from services.scheduling.proposals import Proposals
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.people import Person
+from services.scheduling.rules import pairing, proposals
+from services.scheduling.rules.pairing import Meeting
+from services.scheduling.rules.policy import Policy
+from services.scheduling.rules.proposals import Proposals
+from services.scheduling.rules.visits import HERE, NotAllowed, RequestUnknown, may_act
+from services.scheduling.rules.week import Week
 from services.scheduling.store import appointments, changes, day_sheet, policies, visitors, weeks
 from services.scheduling.store.day_sheet import SheetVisit
-from services.scheduling.visits import HERE, NotAllowed, RequestUnknown, may_act
-from services.scheduling.week import Week
 
 
 async def propose_pairs(
@@ -28,7 +28,7 @@ async def propose_pairs(
     interpreter: bool | None = None,
     limit: int = 5,
 ) -> Proposals:
-    """This will propose pairs that could visit in the window, best first, with their reasons. Nothing is booked.
+    """Propose pairs that could visit in the window, best first, with their reasons. Nothing is booked.
 
     Raises RequestUnknown.
     """
@@ -75,7 +75,7 @@ async def propose_pairs(
 async def find_week(
     tx: Transaction, *, district: str, day: date, person: Person, as_of: datetime
 ) -> tuple[Week, Policy]:
-    """This will read what the week of `day` is planned from, for week.propose: it takes seconds and no transaction.
+    """Read what the week of `day` is planned from, for week.propose: it takes seconds and no transaction.
 
     Raises RequestUnknown for a foreign district, or NotAllowed.
     """
@@ -110,7 +110,7 @@ async def find_week(
 async def find_day_sheet(
     tx: Transaction, *, district: str, day: date, person: Person, as_of: datetime, visitor_id: str | None = None
 ) -> list[SheetVisit]:
-    """This will read the visits of a local day with how to reach the families, and record that it was shown.
+    """Read the visits of a local day with how to reach the families, and record that it was shown.
 
     Schedulers see the district's, visitors their own. Raises NotAllowed, or RequestUnknown for a foreign district.
     """
@@ -131,7 +131,7 @@ async def find_day_sheet(
 
 
 async def find_confirmation(tx: Transaction, *, visit_id: UUID, person: Person, as_of: datetime) -> SheetVisit:
-    """This will read one visit for the confirmation that the family gets, and record that it was shown.
+    """Read one visit for the confirmation that the family gets, and record that it was shown.
 
     Raises RequestUnknown, or NotAllowed for a visitor who does not go.
     """

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from datetime import datetime
 
-from services.runtime.people import Person
-from services.runtime.transaction import Transaction
-from services.scheduling import policy as rules
-from services.scheduling import visits
-from services.scheduling.policy import Policy
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.people import Person
+from services.scheduling.rules import policy as rules
+from services.scheduling.rules import visits
+from services.scheduling.rules.policy import Policy
+from services.scheduling.rules.visits import NotPossible, Refusal
+from services.scheduling.rules.wording import N_
 from services.scheduling.store import policies
-from services.scheduling.visits import NotPossible, Refusal
-from services.scheduling.wording import N_
 
 
 class StalePolicy(Refusal):
@@ -38,7 +38,7 @@ class DistrictUnknown(Refusal):
 
 
 async def current_policy(tx: Transaction, *, district: str, person: Person) -> Policy:
-    """This will read a district's standing policy. Raises DistrictUnknown."""
+    """Read a district's standing policy. Raises DistrictUnknown."""
     if not person.may_see(district):
         raise DistrictUnknown
     return await policies.current(tx.connection, district)
@@ -47,7 +47,7 @@ async def current_policy(tx: Transaction, *, district: str, person: Person) -> P
 async def save_policy(
     tx: Transaction, *, district: str, version: int, policy: Policy, person: Person, as_of: datetime
 ) -> Policy:
-    """This will make the policy the district's next version; open requests are priced by it within minutes.
+    """Make the policy the district's next version; open requests are priced by it within minutes.
 
     Raises DistrictUnknown, NotAllowed (the coordinator decides), NotPossible or StalePolicy.
     """

@@ -8,18 +8,18 @@ from uuid import UUID
 import asyncpg
 
 from services.runtime import clock
+from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
-from services.runtime.transaction import Transaction
-from services.scheduling import ageing, priority, visits
-from services.scheduling.ageing import Calendar
-from services.scheduling.policy import Policy
+from services.scheduling.rules import ageing, priority, visits
+from services.scheduling.rules.ageing import Calendar
+from services.scheduling.rules.policy import Policy
+from services.scheduling.rules.visits import Request, Stage
 from services.scheduling.store import calendars, changes, policies, pricing
 from services.scheduling.store.pricing import Price
-from services.scheduling.visits import Request, Stage
 
 
 async def price(tx: Transaction, request_ids: Sequence[UUID], *, as_of: datetime) -> None:
-    """This will price these requests anew: after a flag, an answer, a promise, or a new rule."""
+    """Price these requests anew: after a flag, an answer, a promise, or a new rule."""
     if not request_ids:
         return
     rows = await pricing.inputs_of(tx.connection, request_ids)
@@ -87,7 +87,7 @@ def _waited(
 
 
 async def price_one(tx: Transaction, request: Request, *, as_of: datetime) -> Request:
-    """This will price a locked request anew and return it as it stands then."""
+    """Price a locked request anew and return it as it stands then."""
     await price(tx, [request.request_id], as_of=as_of)
     standing = await changes.find_request(tx.connection, request.request_id)
     assert standing is not None, "the request is locked, so it is there"
@@ -95,7 +95,7 @@ async def price_one(tx: Transaction, request: Request, *, as_of: datetime) -> Re
 
 
 async def price_waiting(context: Context) -> None:
-    """This will bring what waiting counts for up to today: the points of the queue move on while nobody does.
+    """Bring what waiting counts for up to today: the points of the queue move on while nobody does.
 
     Also requests that an older rule or policy priced. A round at a time, so that no claim waits for long.
     """

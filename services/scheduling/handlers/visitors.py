@@ -7,13 +7,13 @@ from typing import Literal, cast
 from uuid import UUID, uuid4
 
 from contracts import events
-from services.runtime.people import Person
-from services.runtime.transaction import Transaction
-from services.scheduling import pairing
-from services.scheduling.pairing import Away, Booking, Meeting, Reason, Visitor, Window
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.people import Person
+from services.scheduling.rules import pairing
+from services.scheduling.rules.pairing import Away, Booking, Meeting, Reason, Visitor, Window
+from services.scheduling.rules.visits import NotAllowed, NotPossible, Refusal, may_act
+from services.scheduling.rules.wording import N_
 from services.scheduling.store import policies, visitors
-from services.scheduling.visits import NotAllowed, NotPossible, Refusal, may_act
-from services.scheduling.wording import N_
 
 VISITORS = "visitors"
 MOST_DETAILS = 100
@@ -79,7 +79,7 @@ class Saved:
 
 
 async def save_visitor(tx: Transaction, *, facts: Facts, version: int, person: Person, as_of: datetime) -> Saved:
-    """This will register a visitor (version 0), or write new facts over those of this version.
+    """Register a visitor (version 0), or write new facts over those of this version.
 
     Raises NotAllowed, VisitorUnknown, VisitorChanged or NotPossible.
     """
@@ -132,7 +132,7 @@ async def save_availability(
     person: Person,
     as_of: datetime,
 ) -> Saved:
-    """This will keep when a visitor can, instead of what was kept before; visitors may do so for themselves.
+    """Keep when a visitor can, instead of what was kept before; visitors may do so for themselves.
 
     Raises NotAllowed, VisitorUnknown, VisitorChanged or NotPossible.
     """
@@ -154,7 +154,7 @@ async def exclude(
     person: Person,
     as_of: datetime,
 ) -> Saved:
-    """This will keep a visitor from a household, or end that. No reason is asked and none is kept.
+    """Keep a visitor from a household, or end that. No reason is asked and none is kept.
 
     Raises NotAllowed, VisitorUnknown or VisitorChanged.
     """
@@ -167,7 +167,7 @@ async def exclude(
 
 
 async def find_visitor(tx: Transaction, *, visitor_id: str, person: Person) -> Visitor:
-    """This will read a visitor of the person's districts. Raises VisitorUnknown."""
+    """Read a visitor of the person's districts. Raises VisitorUnknown."""
     visitor = await visitors.find_visitor(tx.connection, visitor_id)
     if visitor is None or not person.may_see(visitor.district):
         raise VisitorUnknown

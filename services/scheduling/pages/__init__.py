@@ -4,10 +4,10 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from services.runtime.context import Context
-from services.runtime.languages import N_
-from services.runtime.pages import Pages
-from services.runtime.sse import Broadcast, event_stream
+from services.runtime.web.context import Context
+from services.runtime.web.languages import N_
+from services.runtime.web.pages import Pages
+from services.runtime.web.sse import Broadcast, event_stream
 from services.scheduling.pages import actions, appointment, day, keys, policy, queue, request, visitors
 from services.scheduling.pages.desk import AtTheDesk, Desk
 
@@ -15,7 +15,7 @@ _HERE = Path(__file__).parents[1]
 
 
 def desk_pages(context: Context) -> APIRouter:
-    """This will offer the desk. Raises SettingsRejected where nobody said who may sign in."""
+    """Offer the desk. Raises SettingsRejected where nobody said who may sign in."""
     pages = Pages(
         context,
         templates=_HERE / "templates",
@@ -29,7 +29,7 @@ def desk_pages(context: Context) -> APIRouter:
 
     @router.get("/events", include_in_schema=False)
     async def changes(http_request: Request, person: AtTheDesk) -> Response:
-        """This will tell which requests of the person's districts change: id and version, nothing else."""
+        """Tell which requests of the person's districts change: id and version, nothing else."""
         return event_stream(http_request, broadcast, person.may_see)
 
     router.include_router(pages.router)

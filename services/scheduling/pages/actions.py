@@ -12,28 +12,28 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.runtime.forms import read_form
-from services.runtime.people import Person
-from services.runtime.transaction import Transaction
-from services.scheduling import visits
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.forms import read_form
+from services.runtime.web.people import Person
 from services.scheduling.handlers import appointments as visit_commands
-from services.scheduling.handlers import commands
+from services.scheduling.handlers import requests as commands
 from services.scheduling.pages import past
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, request_id_of
 from services.scheduling.pages.forms import Typed
 from services.scheduling.pages.request import Attempt, request_page
-from services.scheduling.visits import Answer, ClosingReason, TakeOverReason, Way
+from services.scheduling.rules import visits
+from services.scheduling.rules.visits import Answer, ClosingReason, TakeOverReason, Way
 
 Command = Callable[[Transaction, int, datetime], Awaitable[Any]]
 
 
 def router(desk: Desk) -> APIRouter:
-    """This will offer the actions on a request."""
+    """Offer the actions on a request."""
     routes = APIRouter(route_class=PageRoute, include_in_schema=False)
 
     @routes.post("/requests/next")
     async def claim_next(person: AtTheDesk) -> Response:
-        """This will claim the most urgent request that nobody holds, and open it."""
+        """Claim the most urgent request that nobody holds, and open it."""
         for district in desk.districts_of(person) or ():
             async with desk.context.begin() as tx:
                 claimed = await commands.claim_next(tx, district=district, person=person, as_of=desk.now())
@@ -43,7 +43,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/requests/{request_id}/claim")
     async def claim(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will take the request for 15 minutes."""
+        """Take the request for 15 minutes."""
         return await _act(
             desk, request, request_id, person, "claim", "claimed",
             lambda typed, key: lambda tx, version, as_of: commands.claim(
@@ -53,7 +53,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/requests/{request_id}/release")
     async def release(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will give the request back to the queue."""
+        """Give the request back to the queue."""
         return await _act(
             desk, request, request_id, person, "release", "released",
             lambda typed, key: lambda tx, version, as_of: commands.release(
@@ -63,7 +63,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/requests/{request_id}/take-over")
     async def take_over(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will take the request from its holder, for a stated reason."""
+        """Take the request from its holder, for a stated reason."""
 
         def read(typed: Typed, key: UUID) -> Command:
             reason = typed.choice("reason", past.TAKE_OVER_REASONS)
@@ -80,7 +80,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/requests/{request_id}/contact")
     async def contact(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will record one contact with the family and what came of it."""
+        """Record one contact with the family and what came of it."""
 
         def read(typed: Typed, key: UUID) -> Command:
             way = typed.choice("way", [each.value for each in Way])
@@ -102,7 +102,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/requests/{request_id}/close")
     async def close(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will close the request for a reason that holds."""
+        """Close the request for a reason that holds."""
 
         def read(typed: Typed, key: UUID) -> Command:
             because = typed.choice("because", [each.value for each in ClosingReason])
@@ -119,7 +119,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/requests/{request_id}/reopening")
     async def reopen(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will let a closed request wait again, by the family's or the coordinator's wish."""
+        """Let a closed request wait again, by the family's or the coordinator's wish."""
 
         def read(typed: Typed, key: UUID) -> Command:
             wished_by = typed.choice("wished_by", past.WISHED_BY)
@@ -136,7 +136,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/requests/{request_id}/undo")
     async def undo(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will take the person's last change back."""
+        """Take the person's last change back."""
         return await _act(
             desk, request, request_id, person, "undo", "undone",
             lambda typed, key: lambda tx, version, as_of: commands.undo(
@@ -146,7 +146,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/requests/{request_id}/confirmation")
     async def confirm(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will note that family and pair know of the visit."""
+        """Note that family and pair know of the visit."""
         return await _act(
             desk, request, request_id, person, "confirmation", "confirmed",
             lambda typed, key: lambda tx, version, as_of: visit_commands.confirm_visit(
@@ -156,7 +156,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/requests/{request_id}/cancellation")
     async def cancel(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will cancel the visit that lies ahead; the family's consent stands."""
+        """Cancel the visit that lies ahead; the family's consent stands."""
         return await _act(
             desk, request, request_id, person, "cancellation", "cancelled",
             lambda typed, key: lambda tx, version, as_of: visit_commands.cancel_visit(
@@ -194,7 +194,7 @@ async def _act(
 
 
 def failed(desk: Desk, request: Request, refusal: visits.Refusal, *, form: str, typed: Typed) -> tuple[Attempt, int]:
-    """This will say what a refused form becomes, and with which status. What is not there for this person raises."""
+    """Say what a refused form becomes, and with which status. What is not there for this person raises."""
     if isinstance(refusal, visits.RequestUnknown | visits.NotAllowed):
         raise refusal
     stale = isinstance(refusal, visits.StaleVersion)

@@ -10,10 +10,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from contracts.events import Place
-from services.runtime.forms import read_form
-from services.runtime.languages import N_
-from services.runtime.people import Person
-from services.scheduling import visits
+from services.runtime.web.forms import read_form
+from services.runtime.web.languages import N_
+from services.runtime.web.people import Person
 from services.scheduling.handlers import appointments as commands
 from services.scheduling.handlers import pairs
 from services.scheduling.pages import words
@@ -22,7 +21,8 @@ from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_h
 from services.scheduling.pages.forms import Typed
 from services.scheduling.pages.request import NOTHING_TRIED, Attempt
 from services.scheduling.pages.rows import line_of
-from services.scheduling.proposals import Proposals
+from services.scheduling.rules import visits
+from services.scheduling.rules.proposals import Proposals
 from services.scheduling.store import appointments, calendars, policies, queue
 from services.scheduling.store import visitors as visitor_reads
 
@@ -44,17 +44,17 @@ class Wish:
 
 
 def router(desk: Desk) -> APIRouter:
-    """This will offer the page on which a visit is agreed or moved."""
+    """Offer the page on which a visit is agreed or moved."""
     routes = APIRouter(route_class=PageRoute, include_in_schema=False)
 
     @routes.get("/requests/{request_id}/appointment")
     async def show_form(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will show the form, filled in with what stands agreed or what the family wished."""
+        """Show the form, filled in with what stands agreed or what the family wished."""
         return await _page(desk, request, request_id_of(request_id), person)
 
     @routes.post("/requests/{request_id}/pairs")
     async def propose(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will propose pairs for the window; nothing is booked by it."""
+        """Propose pairs for the window; nothing is booked by it."""
         key = request_id_of(request_id)
         typed = Typed(await read_form(request))
         wish = _read(desk, typed)
@@ -84,7 +84,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/requests/{request_id}/appointment")
     async def appoint(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will agree the visit, or move the one that lies ahead."""
+        """Agree the visit, or move the one that lies ahead."""
         key = request_id_of(request_id)
         typed = Typed(await read_form(request))
         version = typed.version()

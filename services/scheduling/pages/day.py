@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from services.runtime.languages import N_
+from services.runtime.web.languages import N_
 from services.scheduling.handlers import pairs
 from services.scheduling.pages import letters
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here, request_id_of
@@ -14,12 +14,12 @@ from services.scheduling.store import visitors as visitor_reads
 
 
 def router(desk: Desk) -> APIRouter:
-    """This will offer the sheets and the letter."""
+    """Offer the sheets and the letter."""
     routes = APIRouter(route_class=PageRoute, include_in_schema=False)
 
     @routes.get("/day")
     async def show_day(request: Request, person: AtTheDesk) -> Response:
-        """This will show the visits of a day with how to reach each family. Who looked is recorded."""
+        """Show the visits of a day with how to reach each family. Who looked is recorded."""
         as_of = desk.now()
         day = _day(request.query_params.get("day", ""), desk.today(as_of))
         districts = desk.districts_of(person) or ()
@@ -50,14 +50,14 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/requests/{request_id}/household-sheet")
     async def show_household(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will show one household on a sheet to take along, with room to write."""
+        """Show one household on a sheet to take along, with room to write."""
         async with desk.context.begin() as tx:
             shown = await read_request(desk, tx, request_id=request_id_of(request_id), person=person)
         return desk.render(request, "household_sheet.html", shown)
 
     @routes.get("/visits/{visit_id}/letter")
     async def show_letter(request: Request, visit_id: str, person: AtTheDesk) -> Response:
-        """This will show the letter that confirms the visit, in the family's language where there is one."""
+        """Show the letter that confirms the visit, in the family's language where there is one."""
         as_of = desk.now()
         key: UUID = request_id_of(visit_id)
         async with desk.context.begin() as tx:

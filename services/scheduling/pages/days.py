@@ -35,7 +35,7 @@ def months_of(
     as_of: date | None,
     meant: Collection[date] = (),
 ) -> list[Month]:
-    """This will lay out the months from the first school day to the last counted one, `meant` days marked."""
+    """Lay out the months from the first school day to the last counted one, `meant` days marked."""
     known = sorted({*absent_days, *corrected_days, *school_days})
     until = as_of or max((*absent_days, *corrected_days), default=None)
     if not known or until is None:
@@ -77,7 +77,7 @@ def _end_of_month(day: date) -> date:
 
 
 def shown_months(student: dict[str, Any], meant: Collection[date]) -> list[Month]:
-    """This will lay out the months of a student as the store reads one."""
+    """Lay out the months of a student as the store reads one."""
     return months_of(
         absent_days=student["absent_days"],
         corrected_days=student["corrected_days"],

@@ -12,20 +12,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.languages import N_, Language
-from services.runtime.pages import Pages, signed_in
-from services.runtime.people import Person
-from services.scheduling import visits
+from services.runtime.web.context import Context
+from services.runtime.web.languages import N_, Language
+from services.runtime.web.pages import Pages, signed_in
+from services.runtime.web.people import Person
 from services.scheduling.pages import words
-from services.scheduling.pairing import AppointmentRefused, Reason
+from services.scheduling.rules import visits
+from services.scheduling.rules.pairing import AppointmentRefused, Reason
 
 ROLES = frozenset({"scheduler", "coordinator"})
 SHORTCUTS_COOKIE = "shortcuts"
 
 
 async def at_the_desk(person: Annotated[Person, Depends(signed_in)]) -> Person:
-    """This will let schedulers and coordinators in. For everybody else there is no desk."""
+    """Let schedulers and coordinators in. For everybody else there is no desk."""
     if person.role not in ROLES:
         raise HTTPException(404, N_("The desk is for schedulers and coordinators."))
     return person
@@ -42,19 +42,19 @@ class Desk:
         self.pages = pages
 
     def now(self) -> datetime:
-        """This will read the clock."""
+        """Read the clock."""
         return clock.now()
 
     def today(self, as_of: datetime) -> date:
-        """This will say which school day it is where the districts are."""
+        """Say which school day it is where the districts are."""
         return visits.local_day(as_of)
 
     def districts_of(self, person: Person) -> tuple[str, ...] | None:
-        """This will say which districts the person works for; None is all of them."""
+        """Say which districts the person works for; None is all of them."""
         return None if person.sees_everything else tuple(sorted(person.scopes))
 
     def colleagues(self, person: Person) -> list[Person]:
-        """This will list who works at the same desks, by name."""
+        """List who works at the same desks, by name."""
         return sorted(
             (
                 each
@@ -66,14 +66,14 @@ class Desk:
         )
 
     def name_of(self, name: str | None) -> str:
-        """This will give the name by which people know each other; a person who left is known by their code."""
+        """Give the name by which people know each other; a person who left is known by their code."""
         person = self.context.people.named(name) if name else None
         return person.display_name if person else name or ""
 
     def render(
         self, request: Request, template: str, values: Mapping[str, Any] | None = None, status: int = 200
     ) -> Response:
-        """This will make a page with the desk's words."""
+        """Make a page with the desk's words."""
         language = self.pages.language(request)
         return self.pages.render(
             request,
@@ -91,13 +91,13 @@ class Desk:
         )
 
     def say(self, request: Request, refusal: visits.Refusal) -> str:
-        """This will say in the reader's language why something can't be done, every reason of it."""
+        """Say in the reader's language why something can't be done, every reason of it."""
         if isinstance(refusal, AppointmentRefused):
             return " · ".join(self.say_reason(request, reason) for reason in refusal.reasons)
         return self._filled(request, refusal.msgid, refusal.values)
 
     def say_reason(self, request: Request, reason: Reason) -> str:
-        """This will say why somebody could go, or can't."""
+        """Say why somebody could go, or can't."""
         return self._filled(request, reason.msgid, reason.values)
 
     def _filled(self, request: Request, msgid: str, values: Mapping[str, Any]) -> str:
@@ -130,7 +130,7 @@ def _queue_before(request: Request) -> str:
 
 
 def request_id_of(text: str) -> UUID:
-    """This will read a request's id from an address. Raises 404: what is no id is nobody's request."""
+    """Read a request's id from an address. Raises 404: what is no id is nobody's request."""
     try:
         return UUID(text)
     except ValueError:
@@ -138,7 +138,7 @@ def request_id_of(text: str) -> UUID:
 
 
 def nothing_here() -> HTTPException:
-    """This will make the answer for what does not exist, or is not yours to know of."""
+    """Make the answer for what does not exist, or is not yours to know of."""
     return HTTPException(404, N_("There is no such request in your districts."))
 
 
@@ -146,7 +146,7 @@ class PageRoute(APIRoute):
     """A route of a page: what FastAPI finds wrong in an address is told as a page, not as its own JSON."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """This will wrap the route."""
+        """Wrap the route."""
         inner = super().get_route_handler()
 
         async def answer(request: Request) -> Response:

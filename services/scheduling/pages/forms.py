@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any
 
-from services.runtime import forms
-from services.runtime.languages import N_
+from services.runtime.web import forms
+from services.runtime.web.languages import N_
 
 LARGEST_VERSION = 2**31 - 1
 
@@ -33,16 +33,16 @@ class Typed:
 
     @property
     def kept(self) -> dict[str, Any]:
-        """This will give back what was typed: a list where a field came more than once."""
+        """Give back what was typed: a list where a field came more than once."""
         several = {name: self._form.all(name) for name in self._form}
         return {name: values if len(values) > 1 else values[0] for name, values in several.items()}
 
     def fault(self, name: str, text: str, **values: Any) -> None:
-        """This will note that a field can't be used."""
+        """Note that a field can't be used."""
         self.faults.append(Fault(name, text, values))
 
     def text(self, name: str, *, longest: int = 200, required: bool = False) -> str | None:
-        """This will read one line of text, None where nothing was typed."""
+        """Read one line of text, None where nothing was typed."""
         typed = " ".join(self._form.get(name).split())
         if len(typed) > longest:
             self.fault(name, N_("Shorten this to %(longest)s characters."), longest=longest)
@@ -52,7 +52,7 @@ class Typed:
         return typed or None
 
     def matching(self, name: str, pattern: str) -> str | None:
-        """This will read a code of small letters, digits, dots and dashes."""
+        """Read a code of small letters, digits, dots and dashes."""
         typed = self._form.get(name).strip()
         if len(typed) <= 64 and re.fullmatch(pattern, typed):
             return typed
@@ -60,7 +60,7 @@ class Typed:
         return None
 
     def several(self, name: str, *, longest: int = 40, most: int = 20) -> list[str]:
-        """This will read every value of a field that may come more than once."""
+        """Read every value of a field that may come more than once."""
         typed = [each.strip() for each in self._form.all(name) if each.strip()]
         if len(typed) > most or any(len(each) > longest for each in typed):
             self.fault(name, N_("Choose from the list."))
@@ -68,7 +68,7 @@ class Typed:
         return typed
 
     def choice(self, name: str, allowed: Collection[str], *, required: bool = True) -> str | None:
-        """This will read one of the allowed values."""
+        """Read one of the allowed values."""
         typed = self._form.get(name)
         if typed in allowed:
             return typed
@@ -77,11 +77,11 @@ class Typed:
         return None
 
     def ticked(self, name: str) -> bool:
-        """This will tell whether a box was ticked."""
+        """Tell whether a box was ticked."""
         return self._form.get(name) in ("yes", "on", "1", "true")
 
     def number(self, name: str, *, least: int, most: int, required: bool = True) -> int | None:
-        """This will read a whole number within its bounds."""
+        """Read a whole number within its bounds."""
         typed = self._form.get(name).strip()
         if not typed and not required:
             return None
@@ -91,15 +91,15 @@ class Typed:
         return None
 
     def version(self) -> int | None:
-        """This will read the version that the person saw."""
+        """Read the version that the person saw."""
         return self.number("version", least=1, most=LARGEST_VERSION)
 
     def day(self, name: str, *, required: bool = True) -> date | None:
-        """This will read a calendar date."""
+        """Read a calendar date."""
         return self.day_in(self._form.get(name).strip(), name, required=required)
 
     def day_in(self, typed: str, name: str, *, required: bool = True) -> date | None:
-        """This will read a calendar date of a row; a fault is noted on `name`."""
+        """Read a calendar date of a row; a fault is noted on `name`."""
         if not typed and not required:
             return None
         try:
@@ -112,11 +112,11 @@ class Typed:
         return day
 
     def clock_time(self, name: str) -> time | None:
-        """This will read a time of day."""
+        """Read a time of day."""
         return self.time_in(self._form.get(name).strip(), name)
 
     def time_in(self, typed: str, name: str) -> time | None:
-        """This will read a time of day of a row; a fault is noted on `name`."""
+        """Read a time of day of a row; a fault is noted on `name`."""
         try:
             at = time.fromisoformat(typed) if len(typed) in (5, 8) else None
         except ValueError:
@@ -127,14 +127,14 @@ class Typed:
         return at
 
     def moment(self, day_name: str, time_name: str, zone: tzinfo) -> datetime | None:
-        """This will read a date and a time of the district's clock as one moment in UTC."""
+        """Read a date and a time of the district's clock as one moment in UTC."""
         day, at = self.day(day_name), self.clock_time(time_name)
         if day is None or at is None:
             return None
         return datetime.combine(day, at, zone).astimezone(UTC)
 
     def rows(self, *names: str, most: int = 100) -> list[tuple[str, ...]]:
-        """This will read fields that come once per row of a table; a row with nothing in it is left out."""
+        """Read fields that come once per row of a table; a row with nothing in it is left out."""
         columns = [self._form.all(name) for name in names]
         if len({len(column) for column in columns}) > 1 or len(columns[0]) > most:
             self.fault(names[0], N_("Part of this table is missing; load the page again."))

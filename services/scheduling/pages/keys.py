@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.runtime.forms import read_form
-from services.runtime.languages import N_
+from services.runtime.web.forms import read_form
+from services.runtime.web.languages import N_
 from services.scheduling.pages.desk import SHORTCUTS_COOKIE, AtTheDesk, Desk, PageRoute
 
 A_YEAR_SECONDS = 365 * 24 * 60 * 60
@@ -68,17 +68,17 @@ KEYS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
 
 
 def router(desk: Desk) -> APIRouter:
-    """This will offer the page of keys."""
+    """Offer the page of keys."""
     routes = APIRouter(route_class=PageRoute, include_in_schema=False)
 
     @routes.get("/help")
     async def show_keys(request: Request, person: AtTheDesk) -> Response:
-        """This will list what each key does."""
+        """List what each key does."""
         return desk.render(request, "keys.html", {"keys": KEYS})
 
     @routes.post("/shortcuts")
     async def switch_keys(request: Request, person: AtTheDesk) -> Response:
-        """This will switch single keys on or off in this browser."""
+        """Switch single keys on or off in this browser."""
         chosen = (await read_form(request)).get("shortcuts")
         if chosen not in ("on", "off"):
             raise HTTPException(422, N_("Keys are on or off; use the buttons on the page of keys."))

@@ -127,7 +127,7 @@ class Letter:
 
 
 def letter_in(language: str, *, visit: SheetVisit, zone: tzinfo, name_of: Callable[[str | None], str]) -> Letter:
-    """This will write the letter in the language, or in English where it is none of these."""
+    """Write the letter in the language, or in English where it is none of these."""
     code = language.split("-")[0] if language.split("-")[0] in _WORDS else "en"
     words = _WORDS[code]
     locale = Locale.parse({"en": "en_US", "es": "es_US", "pt": "pt_BR"}.get(code, code))

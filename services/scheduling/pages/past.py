@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.runtime.languages import N_
+from services.runtime.web.languages import N_
 from services.scheduling.pages import words
 
 WHATS: Mapping[str, str] = {
@@ -64,7 +64,7 @@ class Happened:
 
 
 def told(rows: list[dict[str, Any]]) -> list[Happened]:
-    """This will put the history into words, newest first."""
+    """Put the history into words, newest first."""
     return [
         Happened(
             version=row["version"],

@@ -7,15 +7,15 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.runtime.forms import read_form
-from services.runtime.languages import N_
-from services.runtime.people import Person
-from services.scheduling import visits
+from services.runtime.web.forms import read_form
+from services.runtime.web.languages import N_
+from services.runtime.web.people import Person
 from services.scheduling.handlers.policies import DistrictUnknown, StalePolicy, current_policy, save_policy
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here
 from services.scheduling.pages.forms import Typed
 from services.scheduling.pages.request import NOTHING_TRIED, Attempt
-from services.scheduling.policy import DEFAULT, Policy
+from services.scheduling.rules import visits
+from services.scheduling.rules.policy import DEFAULT, Policy
 
 # Name, words, least, most: the bounds are those of the programme's own rules.
 NUMBERS: Sequence[tuple[str, str, int, int]] = (
@@ -47,17 +47,17 @@ HEAVIEST = 1000
 
 
 def router(desk: Desk) -> APIRouter:
-    """This will offer the policy's page."""
+    """Offer the policy's page."""
     routes = APIRouter(route_class=PageRoute, include_in_schema=False)
 
     @routes.get("/policy")
     async def show_policy(request: Request, person: AtTheDesk) -> Response:
-        """This will show the standing policy of a district."""
+        """Show the standing policy of a district."""
         return await _page(desk, request, person, _district(desk, request.query_params.get("district"), person))
 
     @routes.post("/policy")
     async def change_policy(request: Request, person: AtTheDesk) -> Response:
-        """This will make the next version of the policy."""
+        """Make the next version of the policy."""
         typed = Typed(await read_form(request))
         district = _district(desk, typed.text("district", longest=48), person)
         version = typed.number("version", least=0, most=2**31 - 1)

@@ -9,9 +9,9 @@ import asyncpg
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.runtime.forms import read_form
-from services.runtime.languages import N_
-from services.runtime.people import Person
+from services.runtime.web.forms import read_form
+from services.runtime.web.languages import N_
+from services.runtime.web.people import Person
 from services.scheduling.pages import view as views
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute
 from services.scheduling.pages.forms import Typed
@@ -32,7 +32,7 @@ class Together:
         self._readings: dict[Hashable, asyncio.Task[list[Line]]] = {}
 
     async def read(self, asked: Hashable, reading: Callable[[], Coroutine[Any, Any, list[Line]]]) -> list[Line]:
-        """This will wait for the reading that is under way, or begin one."""
+        """Wait for the reading that is under way, or begin one."""
         task = self._readings.get(asked)
         if task is None:
             task = self._readings[asked] = asyncio.create_task(reading())
@@ -42,18 +42,18 @@ class Together:
 
 
 def router(desk: Desk) -> APIRouter:
-    """This will offer the queue, its search and its live rows."""
+    """Offer the queue, its search and its live rows."""
     routes = APIRouter(route_class=PageRoute, include_in_schema=False)
     together = Together()
 
     @routes.get("/")
     async def start(person: AtTheDesk) -> Response:
-        """This will lead to the queue."""
+        """Lead to the queue."""
         return RedirectResponse("/queue", status_code=303)
 
     @routes.get("/queue")
     async def show_queue(request: Request, person: AtTheDesk) -> Response:
-        """This will show one page of the view that the address names."""
+        """Show one page of the view that the address names."""
         view = views.read_view(request, desk.districts_of(person))
         after = views.read_cursor(request.query_params.get("after", ""))
         as_of = desk.now()
@@ -84,7 +84,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/queue/rows")
     async def show_rows(request: Request, person: AtTheDesk) -> Response:
-        """This will show those of the asked requests that are in the view: what a live page fetches of a change."""
+        """Show those of the asked requests that are in the view: what a live page fetches of a change."""
         view = views.read_view(request, desk.districts_of(person))
         asked = tuple(request.query_params.get("ids", "").split(",")[: MOST_ROWS_ASKED + 1])
         try:
@@ -107,7 +107,7 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.post("/search")
     async def search(request: Request, person: AtTheDesk) -> Response:
-        """This will find families by name. What is looked for is a name, so it is sent, and never in an address."""
+        """Find families by name. What is looked for is a name, so it is sent, and never in an address."""
         typed = Typed(await read_form(request))
         sought = typed.text("words", longest=80)
         lines: list[Line] = []
@@ -135,7 +135,7 @@ def router(desk: Desk) -> APIRouter:
 
 
 async def lines_of(desk: Desk, connection: Any, rows: list[queue.Row]) -> list[Line]:
-    """This will put rows into words, by the calendars of their districts."""
+    """Put rows into words, by the calendars of their districts."""
     as_of = desk.now()
     by_district = {
         district: await calendars.of_district(connection, district) for district in {row.district for row in rows}

@@ -9,15 +9,15 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from services.runtime.people import Person
-from services.runtime.transaction import Transaction
-from services.scheduling import priority, visits
-from services.scheduling.handlers import commands
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.people import Person
+from services.scheduling.handlers import requests as commands
 from services.scheduling.pages import past
 from services.scheduling.pages.days import shown_months
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here, request_id_of
 from services.scheduling.pages.forms import Fault
 from services.scheduling.pages.rows import line_of
+from services.scheduling.rules import priority, visits
 from services.scheduling.store import appointments, calendars, changes, policies, queue
 from services.scheduling.store import desk as desk_reads
 
@@ -42,19 +42,19 @@ NOTHING_TRIED = Attempt(form="")
 
 
 def router(desk: Desk) -> APIRouter:
-    """This will offer the page of one request."""
+    """Offer the page of one request."""
     routes = APIRouter(route_class=PageRoute, include_in_schema=False)
 
     @routes.get("/requests/{request_id}")
     async def show_request(request: Request, request_id: str, person: AtTheDesk) -> Response:
-        """This will show a request; that its family's contact data was shown is recorded."""
+        """Show a request; that its family's contact data was shown is recorded."""
         asked = request.query_params.get("clause", "")
         clause = int(asked) if asked.isdecimal() and len(asked) <= 2 else None
         return await request_page(desk, request, request_id=request_id_of(request_id), person=person, clause=clause)
 
     @routes.get("/requests/{request_id}/version")
     async def tell_version(request_id: str, person: AtTheDesk) -> Response:
-        """This will tell at which version the request stands, for a page that may be behind."""
+        """Tell at which version the request stands, for a page that may be behind."""
         async with desk.context.begin() as tx:
             version = await queue.version_of(
                 tx.connection, request_id=request_id_of(request_id), districts=desk.districts_of(person)
@@ -76,7 +76,7 @@ async def request_page(
     clause: int | None = None,
     status: int = 200,
 ) -> Response:
-    """This will show a request as it stands, with a form that failed as it was typed."""
+    """Show a request as it stands, with a form that failed as it was typed."""
     async with desk.context.begin() as tx:
         shown = await read_request(desk, tx, request_id=request_id, person=person, clause=clause)
     return desk.render(request, "request.html", {**shown, "attempt": attempt}, status)
@@ -85,7 +85,7 @@ async def request_page(
 async def read_request(
     desk: Desk, tx: Transaction, *, request_id: UUID, person: Person, clause: int | None = None
 ) -> dict[str, Any]:
-    """This will read all that a request's page shows. Raises 404 for one of another district."""
+    """Read all that a request's page shows. Raises 404 for one of another district."""
     as_of = desk.now()
     today = desk.today(as_of)
     connection = tx.connection

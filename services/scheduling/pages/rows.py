@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from math import ceil
 
-from services.scheduling import ageing, priority
-from services.scheduling.priority import Clause
+from services.scheduling.rules import ageing, priority
+from services.scheduling.rules.priority import Clause
 from services.scheduling.store.queue import Row
 
 
@@ -32,7 +32,7 @@ class Line:
 
 
 def age_of(row: Row, *, calendar: ageing.Calendar, today: date) -> Age:
-    """This will say how old a request is; the days on which the family asked for time don't count."""
+    """Say how old a request is; the days on which the family asked for time don't count."""
     days = ageing.age(since=row.aged_from, today=today, pauses=row.pauses, calendar=calendar)
     if row.contact_again_on is not None and row.contact_again_on > today:
         return Age(state="paused", days=days)
@@ -47,7 +47,7 @@ def age_of(row: Row, *, calendar: ageing.Calendar, today: date) -> Age:
 
 
 def line_of(row: Row, *, calendars: Mapping[str, ageing.Calendar], today: date, as_of: datetime) -> Line:
-    """This will put a request into words. Of several children the most absent one speaks; the others are counted."""
+    """Put a request into words. Of several children the most absent one speaks; the others are counted."""
     inputs = priority.from_json(row.priority, days_beyond_target=row.days_beyond) if row.priority else None
     clauses = priority.why(inputs) if inputs else []
     first = next((clause.student_key for clause in clauses if clause.student_key is not None), None)

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from fastapi import HTTPException, Request
 
-from services.runtime.languages import N_
+from services.runtime.web.languages import N_
 from services.scheduling.pages import words
+from services.scheduling.rules.visits import Stage
 from services.scheduling.store.queue import NOBODY, Cursor, View
-from services.scheduling.visits import Stage
 
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
@@ -17,7 +17,7 @@ FILTERS = ("school", "grades", "language", "owner", "age", "interpreter", "promi
 
 
 def read_view(request: Request, districts: tuple[str, ...] | None) -> View:
-    """This will read the view from the address. Raises 422 for a value that no filter has."""
+    """Read the view from the address. Raises 422 for a value that no filter has."""
     given = {name: request.query_params.get(name, "") for name in ("stage", *FILTERS)}
     allowed = {
         "stage": given["stage"] in [stage.value for stage in Stage],
@@ -45,7 +45,7 @@ def read_view(request: Request, districts: tuple[str, ...] | None) -> View:
 
 
 def parameters(view: View) -> dict[str, str]:
-    """This will write the view as an address does."""
+    """Write the view as an address does."""
     written = {
         "stage": view.stage,
         "school": view.school,
@@ -60,14 +60,14 @@ def parameters(view: View) -> dict[str, str]:
 
 
 def address(view: View, path: str = "/queue", **changes: str | None) -> str:
-    """This will give the address of the view with some of it changed; None takes a filter off."""
+    """Give the address of the view with some of it changed; None takes a filter off."""
     changed = {**parameters(view), **changes}
     query = urlencode({name: value for name, value in changed.items() if value})
     return f"{path}?{query}" if query else path
 
 
 def read_cursor(text: str) -> Cursor | None:
-    """This will read where a page begins. Raises 422 for anything else."""
+    """Read where a page begins. Raises 422 for anything else."""
     if not text:
         return None
     pinned, _, rest = text.partition(".")
@@ -81,7 +81,7 @@ def read_cursor(text: str) -> Cursor | None:
 
 
 def write_cursor(cursor: Cursor) -> str:
-    """This will write where the next page begins."""
+    """Write where the next page begins."""
     return f"{int(cursor.pinned)}.{cursor.points}.{cursor.request_id}"
 
 

@@ -7,17 +7,17 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.runtime.forms import read_form
-from services.runtime.languages import N_
-from services.runtime.people import NAME, Person
-from services.scheduling import visits
+from services.runtime.web.forms import read_form
+from services.runtime.web.languages import N_
+from services.runtime.web.people import NAME, Person
 from services.scheduling.handlers import visitors as commands
 from services.scheduling.handlers.visitors import Facts
 from services.scheduling.pages import words
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here
 from services.scheduling.pages.forms import Typed
 from services.scheduling.pages.request import NOTHING_TRIED, Attempt
-from services.scheduling.pairing import Away, Visitor, Window
+from services.scheduling.rules import visits
+from services.scheduling.rules.pairing import Away, Visitor, Window
 from services.scheduling.store import queue
 from services.scheduling.store import visitors as visitor_reads
 
@@ -27,12 +27,12 @@ SOON_DAYS = 30
 
 
 def router(desk: Desk) -> APIRouter:
-    """This will offer the list of visitors and the form of each."""
+    """Offer the list of visitors and the form of each."""
     routes = APIRouter(route_class=PageRoute, include_in_schema=False)
 
     @routes.get("/visitors")
     async def list_visitors(request: Request, person: AtTheDesk) -> Response:
-        """This will list the visitors of the person's districts."""
+        """List the visitors of the person's districts."""
         async with desk.context.begin() as tx:
             found = [
                 visitor
@@ -47,17 +47,17 @@ def router(desk: Desk) -> APIRouter:
 
     @routes.get("/visitors/new")
     async def show_new(request: Request, person: AtTheDesk) -> Response:
-        """This will show the form by which a visitor is registered."""
+        """Show the form by which a visitor is registered."""
         return await _page(desk, request, person, None)
 
     @routes.get("/visitors/{visitor_id}")
     async def show_visitor(request: Request, visitor_id: str, person: AtTheDesk) -> Response:
-        """This will show a visitor with the form that changes them."""
+        """Show a visitor with the form that changes them."""
         return await _page(desk, request, person, await _find(desk, visitor_id, person))
 
     @routes.post("/visitors")
     async def save_visitor(request: Request, person: AtTheDesk) -> Response:
-        """This will register a visitor, or write new facts over those of the version that was read."""
+        """Register a visitor, or write new facts over those of the version that was read."""
         typed = Typed(await read_form(request))
         version = typed.number("version", least=0, most=2**31 - 1)
         facts = _read(desk, typed, person)

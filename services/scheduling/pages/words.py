@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from babel import Locale, UnknownLocaleError
 
-from services.runtime.languages import N_
+from services.runtime.web.languages import N_
 
 STAGES: Mapping[str, str] = {
     "new": N_("New"),
@@ -74,7 +74,7 @@ LANGUAGES = ("en", "es", "pt", "ht", "pl", "ar", "zh")
 
 
 def language_name(code: str, shown_in: str) -> str:
-    """This will name a language in another one: es in es is "español". An unknown code names itself."""
+    """Name a language in another one: es in es is "español". An unknown code names itself."""
     try:
         shown = Locale.parse(shown_in, sep="-")
         named = shown.languages.get(code.split("-")[0])

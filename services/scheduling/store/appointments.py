@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.scheduling.visits import VisitState
+from services.scheduling.rules.visits import VisitState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ def _appointment(row: asyncpg.Record) -> Appointment:
 
 
 async def appointments_of(connection: asyncpg.Connection, request_id: UUID) -> list[Appointment]:
-    """This will read every revision of every visit of a request, oldest first."""
+    """Read every revision of every visit of a request, oldest first."""
     rows = await connection.fetch(
         f"""
         SELECT {_COLUMNS} FROM visit JOIN appointment USING (visit_id)
@@ -52,7 +52,7 @@ async def appointments_of(connection: asyncpg.Connection, request_id: UUID) -> l
 
 
 async def scheduled_visit(connection: asyncpg.Connection, request_id: UUID) -> UUID | None:
-    """This will find the visit that still lies ahead of a request."""
+    """Find the visit that still lies ahead of a request."""
     visit_id: UUID | None = await connection.fetchval(
         "SELECT visit_id FROM visit WHERE request_id = $1 AND state = 'scheduled'", request_id
     )
@@ -60,7 +60,7 @@ async def scheduled_visit(connection: asyncpg.Connection, request_id: UUID) -> U
 
 
 async def scheduled_appointment(connection: asyncpg.Connection, request_id: UUID) -> Appointment | None:
-    """This will read what stands agreed for the visit that lies ahead of a request."""
+    """Read what stands agreed for the visit that lies ahead of a request."""
     row = await connection.fetchrow(
         f"""
         SELECT {_COLUMNS} FROM visit JOIN appointment USING (visit_id)
@@ -72,7 +72,7 @@ async def scheduled_appointment(connection: asyncpg.Connection, request_id: UUID
 
 
 async def revision_before(connection: asyncpg.Connection, visit_id: UUID) -> Appointment | None:
-    """This will read the last but one revision of a visit's appointment; None where it was never moved."""
+    """Read the last but one revision of a visit's appointment; None where it was never moved."""
     row = await connection.fetchrow(
         f"""
         SELECT {_COLUMNS} FROM visit JOIN appointment USING (visit_id)
@@ -84,7 +84,7 @@ async def revision_before(connection: asyncpg.Connection, visit_id: UUID) -> App
 
 
 async def open_visit(connection: asyncpg.Connection, request_id: UUID) -> UUID:
-    """This will add a scheduled visit to a request."""
+    """Add a scheduled visit to a request."""
     visit_id: UUID = await connection.fetchval(
         "INSERT INTO visit (request_id) VALUES ($1) RETURNING visit_id", request_id
     )
@@ -92,7 +92,7 @@ async def open_visit(connection: asyncpg.Connection, request_id: UUID) -> UUID:
 
 
 async def cancel_visit(connection: asyncpg.Connection, visit_id: UUID) -> None:
-    """This will cancel a visit; its pair is free again."""
+    """Cancel a visit; its pair is free again."""
     await connection.execute("UPDATE visit SET state = 'cancelled' WHERE visit_id = $1", visit_id)
 
 
@@ -112,7 +112,7 @@ async def append_appointment(
     actor: str,
     as_of: datetime,
 ) -> int:
-    """This will write the next revision of a visit's appointment, book its pair, and return the revision.
+    """Write the next revision of a visit's appointment, book its pair, and return the revision.
 
     Raises asyncpg's ExclusionViolationError, booked_once, where one of the two is elsewhere at that time, and
     CheckViolationError, leap101_is_current, for a visitor unknown or without valid training.
@@ -143,7 +143,7 @@ async def append_appointment(
 
 
 async def visited_before(connection: asyncpg.Connection, household_key: UUID) -> bool:
-    """This will say whether any visit to the household took place."""
+    """Say whether any visit to the household took place."""
     visited: bool = await connection.fetchval(
         """
         SELECT EXISTS (SELECT FROM request JOIN visit USING (request_id)
@@ -155,7 +155,7 @@ async def visited_before(connection: asyncpg.Connection, household_key: UUID) ->
 
 
 async def household_language(connection: asyncpg.Connection, household_key: UUID) -> str:
-    """This will name the household's language; English where nothing is known."""
+    """Name the household's language; English where nothing is known."""
     language: str | None = await connection.fetchval(
         "SELECT language FROM household_contact WHERE household_key = $1", household_key
     )
@@ -163,7 +163,7 @@ async def household_language(connection: asyncpg.Connection, household_key: UUID
 
 
 async def schools_of(connection: asyncpg.Connection, household_key: UUID) -> frozenset[str]:
-    """This will name the schools of a household's students."""
+    """Name the schools of a household's students."""
     rows = await connection.fetch("SELECT DISTINCT school FROM flagged_student WHERE household_key = $1", household_key)
     return frozenset(row["school"] for row in rows)
 
@@ -171,7 +171,7 @@ async def schools_of(connection: asyncpg.Connection, household_key: UUID) -> fro
 async def replace_offered_times(
     connection: asyncpg.Connection, request_id: UUID, times: Sequence[tuple[datetime, datetime]]
 ) -> None:
-    """This will keep when the family could, instead of what was kept before."""
+    """Keep when the family could, instead of what was kept before."""
     await connection.execute("DELETE FROM offered_time WHERE request_id = $1", request_id)
     await connection.executemany(
         "INSERT INTO offered_time (request_id, begins_at, ends_at) VALUES ($1, $2, $3)",
@@ -180,7 +180,7 @@ async def replace_offered_times(
 
 
 async def offered_times(connection: asyncpg.Connection, request_id: UUID) -> list[tuple[datetime, datetime]]:
-    """This will read when the family could, earliest first."""
+    """Read when the family could, earliest first."""
     rows = await connection.fetch(
         "SELECT begins_at, ends_at FROM offered_time WHERE request_id = $1 ORDER BY begins_at", request_id
     )

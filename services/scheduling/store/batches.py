@@ -14,7 +14,7 @@ import asyncpg
 async def lock_open_requests(
     connection: asyncpg.Connection, *, households: Iterable[UUID], students: Iterable[UUID]
 ) -> None:
-    """This will make other writers of these households, and of those the students are in by now, wait.
+    """Make other writers of these households, and of those the students are in by now, wait.
 
     Two siblings' flags come on two partitions: without the lock each clearing would still see the other's flag.
     """
@@ -34,7 +34,7 @@ async def lock_open_requests(
 
 
 async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> list[asyncpg.Record]:
-    """This will keep each student's newest flag and return the students whose flag is another now.
+    """Keep each student's newest flag and return the students whose flag is another now.
 
     Rows: student_key, household_key, district, school, grade, level, days_absent, days_enrolled, school_year,
     version, as_of, absent_days and corrected_days as text "{2026-09-01,...}", last_20_absent, last_20_counted,
@@ -87,7 +87,7 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
 async def open_requests(
     connection: asyncpg.Connection, *, households: Sequence[UUID], today: date, as_of: datetime
 ) -> list[asyncpg.Record]:
-    """This will open a request for each household that has none, and let the flag join where there is one.
+    """Open a request for each household that has none, and let the flag join where there is one.
 
     Not where a decline is respected: the family said no, whichever child is flagged next. A note that no flag was
     left is taken off. Returns one row per flagged student of each request that changed; `is_new` for the opened.
@@ -124,7 +124,7 @@ async def open_requests(
 async def withdraw_or_annotate(
     connection: asyncpg.Connection, *, households: Sequence[UUID], as_of: datetime
 ) -> list[asyncpg.Record]:
-    """This will close the untouched requests of households with no flag left, and note the fact on the others.
+    """Close the untouched requests of households with no flag left, and note the fact on the others.
 
     Untouched: nobody claimed it, or the lease lapsed without any contact; a promise or a wish to reopen is a touch.
     Returns each changed request with the stage it came from and, as JSON, the children whose flags went.
@@ -170,7 +170,7 @@ async def withdraw_or_annotate(
 
 
 async def open_request_ids(connection: asyncpg.Connection, households: Sequence[UUID]) -> list[UUID]:
-    """This will find the open requests of these households."""
+    """Find the open requests of these households."""
     rows = await connection.fetch(
         "SELECT request_id FROM request WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed'",
         list(households),
@@ -179,7 +179,7 @@ async def open_request_ids(connection: asyncpg.Connection, households: Sequence[
 
 
 async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """This will keep each household's newest contact data.
+    """Keep each household's newest contact data.
 
     Rows: household_key, district, contact_name, phones (JSON list), address, language, interpreter_needed,
     students (JSON list), source_version.
@@ -210,5 +210,5 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
 
 
 async def forget_contacts(connection: asyncpg.Connection, households: Sequence[UUID]) -> None:
-    """This will delete the contact data of these households."""
+    """Delete the contact data of these households."""
     await connection.execute("DELETE FROM household_contact WHERE household_key = ANY ($1::uuid[])", list(households))

@@ -6,11 +6,11 @@ from typing import Any
 
 import asyncpg
 
-from services.scheduling.ageing import Calendar
+from services.scheduling.rules.ageing import Calendar
 
 
 async def keep_newest(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """This will keep each school's newest calendar, and the days on which any school of its district teaches.
+    """Keep each school's newest calendar, and the days on which any school of its district teaches.
 
     Rows: district, school, school_year, source_version, school days as text "{2026-09-01,...}". Every partition
     brings every calendar, so most of these rows are known already.
@@ -61,7 +61,7 @@ async def keep_newest(connection: asyncpg.Connection, rows: Sequence[tuple[Any, 
 
 
 async def of_districts(connection: asyncpg.Connection, districts: Sequence[str]) -> dict[str, Calendar]:
-    """This will read the calendars of these districts; one that sent none gets Monday to Friday."""
+    """Read the calendars of these districts; one that sent none gets Monday to Friday."""
     rows = await connection.fetch(
         """
         SELECT district, array_agg(DISTINCT school_year) AS years, array_agg(day) AS days FROM teaching_day
@@ -76,5 +76,5 @@ async def of_districts(connection: asyncpg.Connection, districts: Sequence[str])
 
 
 async def of_district(connection: asyncpg.Connection, district: str) -> Calendar:
-    """This will read one district's calendar."""
+    """Read one district's calendar."""
     return (await of_districts(connection, [district]))[district]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.scheduling.visits import Request, Stage, What
+from services.scheduling.rules.visits import Request, Stage, What
 
 REQUEST_COLUMNS = """request_id, household_key, district, school, stage, closed_because, version, claimed_by,
     claimed_until, contact_again_on, flags_cleared_at, opened_at, closed_at, points, pinned, promise_due, wish,
@@ -44,19 +44,19 @@ _CHANGEABLE = {
 
 
 def request_of(row: asyncpg.Record) -> Request:
-    """This will read a row with the REQUEST_COLUMNS."""
+    """Read a row with the REQUEST_COLUMNS."""
     pauses = tuple((each.lower, each.upper) for each in row["waiting_on_family"])
     return Request(stage=Stage(row["stage"]), waiting_on_family=pauses, **{name: row[name] for name in _AS_READ})
 
 
 async def find_request(connection: asyncpg.Connection, request_id: UUID) -> Request | None:
-    """This will read one request, without a lock."""
+    """Read one request, without a lock."""
     row = await connection.fetchrow(f"SELECT {REQUEST_COLUMNS} FROM request WHERE request_id = $1", request_id)
     return request_of(row) if row else None
 
 
 async def lock_request(connection: asyncpg.Connection, request_id: UUID) -> Request | None:
-    """This will read one request and make other writers of it wait."""
+    """Read one request and make other writers of it wait."""
     row = await connection.fetchrow(
         f"SELECT {REQUEST_COLUMNS} FROM request WHERE request_id = $1 FOR UPDATE", request_id
     )
@@ -73,7 +73,7 @@ async def save_change(
     detail: Mapping[str, Any],
     columns: Mapping[str, Any],
 ) -> Request:
-    """This will set the columns of a locked request, count its version up and write the row of its history.
+    """Set the columns of a locked request, count its version up and write the row of its history.
 
     `before` of that row is how the request stood, for an undo.
     """
@@ -123,7 +123,7 @@ class HistoryRow(NamedTuple):
 
 
 async def append_history(connection: asyncpg.Connection, rows: Sequence[HistoryRow]) -> None:
-    """This will write the history of changes made by one statement to many requests."""
+    """Write the history of changes made by one statement to many requests."""
     if not rows:
         return
     columns = zip(*((*row[:-1], json.dumps(row.detail)) for row in rows), strict=True)
@@ -138,7 +138,7 @@ async def append_history(connection: asyncpg.Connection, rows: Sequence[HistoryR
 
 
 async def history(connection: asyncpg.Connection, request_id: UUID) -> list[dict[str, Any]]:
-    """This will read everything that happened to a request, oldest first: version, what, stages, actor, at, detail."""
+    """Read everything that happened to a request, oldest first: version, what, stages, actor, at, detail."""
     rows = await connection.fetch(
         """
         SELECT version, what, from_stage, to_stage, actor, at, detail FROM request_history
@@ -150,7 +150,7 @@ async def history(connection: asyncpg.Connection, request_id: UUID) -> list[dict
 
 
 async def last_change(connection: asyncpg.Connection, request: Request) -> dict[str, Any] | None:
-    """This will read the row of history that made the request's standing version, with how it stood before."""
+    """Read the row of history that made the request's standing version, with how it stood before."""
     row = await connection.fetchrow(
         """
         SELECT what, actor, at, detail, before FROM request_history WHERE request_id = $1 AND version = $2
@@ -165,7 +165,7 @@ async def last_change(connection: asyncpg.Connection, request: Request) -> dict[
 
 
 def columns_before(before: Mapping[str, Any]) -> dict[str, Any]:
-    """This will read from a row of history what an undo sets back."""
+    """Read from a row of history what an undo sets back."""
     day = {name: before[name] and date.fromisoformat(before[name]) for name in _DAYS}
     moment = {name: before[name] and datetime.fromisoformat(before[name]) for name in _MOMENTS}
     return {name: before[name] for name in _PLAIN} | day | moment

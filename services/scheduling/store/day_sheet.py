@@ -55,7 +55,7 @@ def _sheet_visit(row: asyncpg.Record) -> SheetVisit:
 async def visits_between(
     connection: asyncpg.Connection, *, district: str, visitor_id: str | None, begins_at: datetime, ends_at: datetime
 ) -> list[SheetVisit]:
-    """This will read a district's visits that start in the time, or one visitor's of them, earliest first."""
+    """Read a district's visits that start in the time, or one visitor's of them, earliest first."""
     rows = await connection.fetch(
         f"""
         {_SELECT}
@@ -75,7 +75,7 @@ async def visits_between(
 
 
 async def find_visit(connection: asyncpg.Connection, visit_id: UUID) -> SheetVisit | None:
-    """This will read one visit as it stands agreed."""
+    """Read one visit as it stands agreed."""
     row = await connection.fetchrow(f"{_SELECT} WHERE visit_id = $1", visit_id)
     return _sheet_visit(row) if row else None
 
@@ -83,7 +83,7 @@ async def find_visit(connection: asyncpg.Connection, visit_id: UUID) -> SheetVis
 async def record_disclosures(
     connection: asyncpg.Connection, *, request_ids: Sequence[UUID], shown_to: str, why: str, as_of: datetime
 ) -> None:
-    """This will record that the families of these requests were shown to somebody, with how to reach them, and why."""
+    """Record that the families of these requests were shown to somebody, with how to reach them, and why."""
     await connection.execute(
         "INSERT INTO contact_disclosure (request_id, shown_to, why, shown_at) SELECT unnest($1::uuid[]), $2, $3, $4",
         list(request_ids),

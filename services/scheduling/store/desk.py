@@ -8,8 +8,8 @@ from uuid import UUID
 
 import asyncpg
 
+from services.scheduling.rules.visits import Answer, Request, Way
 from services.scheduling.store.changes import REQUEST_COLUMNS, find_request, lock_request, request_of
-from services.scheduling.visits import Answer, Request, Way
 
 __all__ = ["REQUEST_COLUMNS", "find_request", "lock_request", "request_of"]
 
@@ -24,7 +24,7 @@ async def claim(
     claimed_until: datetime,
     as_of: datetime,
 ) -> tuple[Request, str] | None:
-    """This will take the lease in one statement, or change nothing when the request is held, stale, closed or foreign.
+    """Take the lease in one statement, or change nothing when the request is held, stale, closed or foreign.
 
     Returns the request and the stage it came from. `districts`: where it may lie; None for anywhere.
     """
@@ -67,7 +67,7 @@ async def claim_next(
     today: date,
     as_of: datetime,
 ) -> tuple[Request, str] | None:
-    """This will lease the request of highest priority that nobody holds; None when nothing waits.
+    """Lease the request of highest priority that nobody holds; None when nothing waits.
 
     SKIP LOCKED: two schedulers at the same instant get two requests, and neither waits for the other.
     Returns the request and the stage it came from.
@@ -108,7 +108,7 @@ async def record_contact_attempt(
     actor: str,
     as_of: datetime,
 ) -> None:
-    """This will append what came of one contact, under the version it made of the request."""
+    """Append what came of one contact, under the version it made of the request."""
     await connection.execute(
         """
         INSERT INTO contact_attempt (request_id, request_version, way, answer, contact_again_on, made_by, made_at)
@@ -125,7 +125,7 @@ async def record_contact_attempt(
 
 
 async def withdraw_answer(connection: asyncpg.Connection, *, request: Request, as_of: datetime) -> None:
-    """This will note on the contact that made the request's standing version that its answer was entered wrongly."""
+    """Note on the contact that made the request's standing version that its answer was entered wrongly."""
     await connection.execute(
         "UPDATE contact_attempt SET withdrawn_at = $3 WHERE request_id = $1 AND request_version = $2",
         request.request_id,
@@ -135,7 +135,7 @@ async def withdraw_answer(connection: asyncpg.Connection, *, request: Request, a
 
 
 async def attempts(connection: asyncpg.Connection, request_id: UUID) -> list[dict[str, Any]]:
-    """This will read every contact with the family about a request, oldest first."""
+    """Read every contact with the family about a request, oldest first."""
     rows = await connection.fetch(
         """
         SELECT request_version, way, answer, contact_again_on, made_by, made_at, withdrawn_at FROM contact_attempt
@@ -147,7 +147,7 @@ async def attempts(connection: asyncpg.Connection, request_id: UUID) -> list[dic
 
 
 async def tries_in_vain(connection: asyncpg.Connection, request: Request) -> list[datetime]:
-    """This will read when the family was tried in vain since it was last reached, or the request last opened."""
+    """Read when the family was tried in vain since it was last reached, or the request last opened."""
     rows = await connection.fetch(
         """
         SELECT made_at FROM contact_attempt
@@ -164,7 +164,7 @@ async def tries_in_vain(connection: asyncpg.Connection, request: Request) -> lis
 
 
 async def flags_stand(connection: asyncpg.Connection, household_key: UUID) -> bool:
-    """This will tell whether any child of the household is flagged."""
+    """Tell whether any child of the household is flagged."""
     stand: bool = await connection.fetchval(
         "SELECT EXISTS (SELECT FROM flagged_student WHERE household_key = $1 AND level <> 'none')", household_key
     )
@@ -172,7 +172,7 @@ async def flags_stand(connection: asyncpg.Connection, household_key: UUID) -> bo
 
 
 async def other_open_request(connection: asyncpg.Connection, request: Request) -> bool:
-    """This will tell whether the household has another request that is open."""
+    """Tell whether the household has another request that is open."""
     other: bool = await connection.fetchval(
         """
         SELECT EXISTS (SELECT FROM request
@@ -185,7 +185,7 @@ async def other_open_request(connection: asyncpg.Connection, request: Request) -
 
 
 async def students(connection: asyncpg.Connection, household_key: UUID) -> list[dict[str, Any]]:
-    """This will read a household's students with their newest flags and the days behind them."""
+    """Read a household's students with their newest flags and the days behind them."""
     rows = await connection.fetch(
         """
         SELECT student_key, school, grade, level, days_absent, days_enrolled, as_of, absent_days, corrected_days,
@@ -199,7 +199,7 @@ async def students(connection: asyncpg.Connection, household_key: UUID) -> list[
 
 
 async def reasons(connection: asyncpg.Connection, request_id: UUID) -> tuple[dict[str, Any] | None, int]:
-    """This will read what a request was priced by, and the school days by which its target is missed."""
+    """Read what a request was priced by, and the school days by which its target is missed."""
     row = await connection.fetchrow("SELECT priority, days_beyond FROM request WHERE request_id = $1", request_id)
     if row is None or row["priority"] is None:
         return None, 0
@@ -214,7 +214,7 @@ async def list_requests(
     after: Request | None,
     limit: int,
 ) -> list[Request]:
-    """This will list requests, most urgent first; without a stage, all open ones. `after`: a page's last request."""
+    """List requests, most urgent first; without a stage, all open ones. `after`: a page's last request."""
     rows = await connection.fetch(
         f"""
         SELECT {REQUEST_COLUMNS} FROM request
@@ -236,7 +236,7 @@ async def list_requests(
 async def disclose_contact(
     connection: asyncpg.Connection, *, request: Request, actor: str, as_of: datetime
 ) -> dict[str, Any] | None:
-    """This will read a household's contact data and record to whom it was shown; None where none is known."""
+    """Read a household's contact data and record to whom it was shown; None where none is known."""
     row = await connection.fetchrow(
         """
         SELECT contact_name, phones, address, language, interpreter_needed, students FROM household_contact
@@ -257,7 +257,7 @@ async def disclose_contact(
 
 
 async def count_requests(connection: asyncpg.Connection, *, districts: Sequence[str] | None) -> list[asyncpg.Record]:
-    """This will count requests by district and stage."""
+    """Count requests by district and stage."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         SELECT district, stage, count(*) AS requests FROM request

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
+from services.scheduling.rules.visits import Request
 from services.scheduling.store.changes import REQUEST_COLUMNS, request_of
-from services.scheduling.visits import Request
 
 
 async def apply_logged_visits(
@@ -17,7 +17,7 @@ async def apply_logged_visits(
     *,
     follow_up_on_by_district: Mapping[str, date],
 ) -> list[asyncpg.Record]:
-    """This will mark visits attempted or completed and move their requests on. Rows: visit_id, state, stage.
+    """Mark visits attempted or completed and move their requests on. Rows: visit_id, state, stage.
 
     Completed wins over attempted, and a visit moves its request once: a repeated log changes nothing. A completed
     visit counts two versions up, one for `visited` and one for `logged`. Returns each request that moved.
@@ -65,7 +65,7 @@ async def apply_logged_visits(
 
 
 async def keep_promises(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """This will keep what logs promise. Rows: log_id, kind, due, visit_id, household_key. A repeat changes nothing."""
+    """Keep what logs promise. Rows: log_id, kind, due, visit_id, household_key. A repeat changes nothing."""
     if not rows:
         return
     await connection.execute(
@@ -78,7 +78,7 @@ async def keep_promises(connection: asyncpg.Connection, rows: Sequence[tuple[Any
 
 
 async def due_promises(connection: asyncpg.Connection, *, today: date, limit: int) -> list[asyncpg.Record]:
-    """This will lock promises whose day has come, each with the request they came from, the oldest first."""
+    """Lock promises whose day has come, each with the request they came from, the oldest first."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         SELECT p.log_id, p.kind, p.due, p.household_key, v.request_id
@@ -93,14 +93,14 @@ async def due_promises(connection: asyncpg.Connection, *, today: date, limit: in
 
 
 async def settle_promise(connection: asyncpg.Connection, *, log_id: UUID, kind: str, due: date, state: str) -> None:
-    """This will say what became of a promise on its day."""
+    """Say what became of a promise on its day."""
     await connection.execute(
         "UPDATE promise SET state = $4 WHERE log_id = $1 AND kind = $2 AND due = $3", log_id, kind, due, state
     )
 
 
 async def newest_request(connection: asyncpg.Connection, household_key: UUID) -> Request | None:
-    """This will lock a household's open request, or else its newest closed one."""
+    """Lock a household's open request, or else its newest closed one."""
     row = await connection.fetchrow(
         f"""
         SELECT {REQUEST_COLUMNS} FROM request WHERE household_key = $1
@@ -114,7 +114,7 @@ async def newest_request(connection: asyncpg.Connection, household_key: UUID) ->
 async def open_promised_request(
     connection: asyncpg.Connection, *, like: Request, due: date, kind: str, today: date, as_of: datetime
 ) -> Request:
-    """This will open a pinned request for a household whose former one is closed: a promise is kept all the same."""
+    """Open a pinned request for a household whose former one is closed: a promise is kept all the same."""
     row = await connection.fetchrow(
         f"""
         WITH opened AS (
@@ -141,7 +141,7 @@ async def open_promised_request(
 
 
 async def follow_ups_due(connection: asyncpg.Connection, *, today: date, limit: int) -> list[tuple[Request, bool]]:
-    """This will lock logged requests whose follow-up day has come, each with whether a flag stands.
+    """Lock logged requests whose follow-up day has come, each with whether a flag stands.
 
     A request whose log promises a day of its own waits for that one.
     """
@@ -165,7 +165,7 @@ async def follow_ups_due(connection: asyncpg.Connection, *, today: date, limit: 
 async def missing_logs(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, as_of: datetime
 ) -> list[asyncpg.Record]:
-    """This will list visits whose time is over and of which nobody has said anything: request, visit, time, pair."""
+    """List visits whose time is over and of which nobody has said anything: request, visit, time, pair."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         SELECT * FROM (

@@ -8,11 +8,11 @@ from typing import Any
 
 import asyncpg
 
-from services.scheduling.policy import DEFAULT, Policy, Weights
+from services.scheduling.rules.policy import DEFAULT, Policy, Weights
 
 
 async def of_districts(connection: asyncpg.Connection, districts: Sequence[str]) -> dict[str, Policy]:
-    """This will read the standing policies of these districts; the default for one that has decided nothing."""
+    """Read the standing policies of these districts; the default for one that has decided nothing."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT ON (district) district, version, body FROM policy
@@ -25,14 +25,14 @@ async def of_districts(connection: asyncpg.Connection, districts: Sequence[str])
 
 
 async def current(connection: asyncpg.Connection, district: str) -> Policy:
-    """This will read one district's standing policy."""
+    """Read one district's standing policy."""
     return (await of_districts(connection, [district]))[district]
 
 
 async def save(
     connection: asyncpg.Connection, *, district: str, policy: Policy, changed_by: str, changed_at: datetime
 ) -> bool:
-    """This will add the policy's version, and say False when that number is taken: somebody was faster."""
+    """Add the policy's version, and say False when that number is taken: somebody was faster."""
     body = asdict(policy)
     del body["version"]
     saved = await connection.fetchval(
@@ -50,7 +50,7 @@ async def save(
 
 
 def policy_of(version: int, body: dict[str, Any]) -> Policy:
-    """This will read a stored policy; what it does not say is the default's, what nobody knows any more is left out."""
+    """Read a stored policy; what it does not say is the default's, what nobody knows any more is left out."""
     known = {each.name for each in fields(Policy)} - {"version", "weights", "extra_log_fields"}
     weights = {each.name for each in fields(Weights)}
     return Policy(

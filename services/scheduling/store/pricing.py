@@ -8,14 +8,14 @@ from uuid import UUID
 
 import asyncpg
 
-from services.scheduling.ageing import Pause
+from services.scheduling.rules.ageing import Pause
 
 ROUND = 1000
 """Requests changed by one statement: a claim waits for no more than that."""
 
 
 async def unpriced(connection: asyncpg.Connection, *, rule_version: int) -> list[UUID]:
-    """This will find open requests priced by an older rule or policy than stands, a round of them."""
+    """Find open requests priced by an older rule or policy than stands, a round of them."""
     rows = await connection.fetch(
         """
         SELECT request_id FROM request
@@ -30,7 +30,7 @@ async def unpriced(connection: asyncpg.Connection, *, rule_version: int) -> list
 
 
 async def inputs_of(connection: asyncpg.Connection, request_ids: Sequence[UUID]) -> list[asyncpg.Record]:
-    """This will lock these requests, and read what they are priced by, with the flagged children as a JSON list."""
+    """Lock these requests, and read what they are priced by, with the flagged children as a JSON list."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         WITH asked AS (
@@ -63,7 +63,7 @@ class Price(NamedTuple):
 
 
 async def save_prices(connection: asyncpg.Connection, prices: Sequence[Price]) -> None:
-    """This will keep the points of these requests."""
+    """Keep the points of these requests."""
     if not prices:
         return
     rows = [price._replace(priority=json.dumps(price.priority)) for price in prices]  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ class Wait(NamedTuple):
 
 
 async def waits(connection: asyncpg.Connection) -> list[Wait]:
-    """This will list in how many ways the requests in the queue have waited: far fewer than there are requests."""
+    """List in how many ways the requests in the queue have waited: far fewer than there are requests."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT district, aged_from, contacted_at IS NOT NULL AS contacted, waiting_on_family FROM request
@@ -106,7 +106,7 @@ async def waits(connection: asyncpg.Connection) -> list[Wait]:
 
 
 async def save_waits(connection: asyncpg.Connection, judged: Sequence[tuple[Wait, date | None, int, int]]) -> int:
-    """This will keep due day, days beyond it and points of what waited so, and return how many requests changed.
+    """Keep due day, days beyond it and points of what waited so, and return how many requests changed.
 
     Rows: wait, due_on, days_beyond, waiting_points. A round at most, and none that somebody changes at this moment.
     """
@@ -143,7 +143,7 @@ async def save_waits(connection: asyncpg.Connection, judged: Sequence[tuple[Wait
 
 
 def pauses_of(multirange: Sequence[Any]) -> tuple[Pause, ...]:
-    """This will read the spans of days on which the family was waited for."""
+    """Read the spans of days on which the family was waited for."""
     return tuple((each.lower, each.upper) for each in multirange)
 
 

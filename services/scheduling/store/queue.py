@@ -87,12 +87,12 @@ class Row:
 
     @property
     def reference(self) -> str:
-        """This will give the digits by which people name the request to each other."""
+        """Give the digits by which people name the request to each other."""
         return self.request_id.hex[-6:]
 
     @property
     def order(self) -> str:
-        """This will give a text that sorts as the queue does: what was promised, the most points, the longest wait."""
+        """Give a text that sorts as the queue does: what was promised, the most points, the longest wait."""
         return f"{int(not self.pinned)}.{2**31 - self.points:010d}.{self.request_id.hex}"
 
 
@@ -105,7 +105,7 @@ class Counts:
 
     @property
     def open(self) -> int:
-        """This will count everything not closed."""
+        """Count everything not closed."""
         return sum(self.by_stage.values())
 
 
@@ -137,7 +137,7 @@ class _Conditions:
         self._conditions: list[str] = []
 
     def add(self, condition: str, *values: Any) -> None:
-        """This will add a condition; `{}` stands for each bound value in turn."""
+        """Add a condition; `{}` stands for each bound value in turn."""
         numbers = []
         for value in values:
             self.values.append(value)
@@ -200,7 +200,7 @@ def _of_view(view: View, *, today: date, as_of: datetime) -> _Conditions:
 
 
 async def count_by_stage(connection: Connection, view: View, *, today: date, as_of: datetime) -> Counts:
-    """This will count what each tab holds; closed ones no further than people care."""
+    """Count what each tab holds; closed ones no further than people care."""
     conditions = _of_view(view, today=today, as_of=as_of)
     rows = await connection.fetch(
         f"SELECT r.stage, count(*) AS requests FROM request AS r WHERE r.stage <> 'closed' AND {conditions}"
@@ -225,7 +225,7 @@ async def read_queue(
     only: Collection[UUID] | None = None,
     limit: int = PAGE_ROWS,
 ) -> list[Row]:
-    """This will read one page of the queue, or those of some requests that are in the view."""
+    """Read one page of the queue, or those of some requests that are in the view."""
     conditions = _of_view(view, today=today, as_of=as_of)
     if view.stage is None:
         conditions.add("r.stage <> 'closed'")
@@ -255,7 +255,7 @@ async def read_queue(
 
 
 async def read_row(connection: Connection, *, request_id: UUID, districts: Sequence[str] | None) -> Row | None:
-    """This will read one request as a line of the queue, whatever its stage."""
+    """Read one request as a line of the queue, whatever its stage."""
     conditions = _Conditions()
     conditions.add("r.request_id = {}", request_id)
     _of_districts(conditions, districts)
@@ -269,7 +269,7 @@ async def read_row(connection: Connection, *, request_id: UUID, districts: Seque
 async def find_families(
     connection: Connection, *, words: str, districts: Sequence[str] | None, shown_to: str, as_of: datetime
 ) -> list[Row]:
-    """This will find requests by a family's name however it is spelled, its phone number or the reference.
+    """Find requests by a family's name however it is spelled, its phone number or the reference.
 
     Each household has its newest request in the answer. Who was shown the names is recorded in the same statement.
     """
@@ -335,7 +335,7 @@ async def _requests_of(
 
 
 async def schools_of(connection: Connection, districts: Sequence[str] | None) -> list[str]:
-    """This will list the schools to filter by."""
+    """List the schools to filter by."""
     rows = await connection.fetch(
         "SELECT DISTINCT school FROM school_calendar WHERE $1::text[] IS NULL OR district = ANY ($1) ORDER BY school",
         None if districts is None else list(districts),
@@ -344,7 +344,7 @@ async def schools_of(connection: Connection, districts: Sequence[str] | None) ->
 
 
 async def languages_of(connection: Connection, districts: Sequence[str]) -> list[str]:
-    """This will list the languages that families speak, from the index, one step per language."""
+    """List the languages that families speak, from the index, one step per language."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT language FROM unnest($1::text[]) AS wanted (district), LATERAL (
@@ -366,7 +366,7 @@ async def languages_of(connection: Connection, districts: Sequence[str]) -> list
 
 
 async def students_of(connection: Connection, household_key: UUID) -> list[dict[str, Any]]:
-    """This will read a household's students with the days behind their flags and their school's days of that year."""
+    """Read a household's students with the days behind their flags and their school's days of that year."""
     rows = await connection.fetch(
         """
         SELECT s.student_key, s.school, s.grade, s.level, s.days_absent, s.days_enrolled, s.as_of, s.absent_days,
@@ -381,7 +381,7 @@ async def students_of(connection: Connection, household_key: UUID) -> list[dict[
 
 
 async def version_of(connection: Connection, *, request_id: UUID, districts: Sequence[str] | None) -> int | None:
-    """This will read at which version a request stands."""
+    """Read at which version a request stands."""
     version: int | None = await connection.fetchval(
         "SELECT version FROM request WHERE request_id = $1 AND ($2::text[] IS NULL OR district = ANY ($2))",
         request_id,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.scheduling.pairing import Away, Booking, Visitor, Window
+from services.scheduling.rules.pairing import Away, Booking, Visitor, Window
 
 # One row per visitor with what hangs on it, so that a list of sixty costs one statement.
 _SELECT = """
@@ -41,7 +41,7 @@ def _visitor(row: asyncpg.Record) -> Visitor:
 
 
 async def find_visitor(connection: asyncpg.Connection, visitor_id: str) -> Visitor | None:
-    """This will read one visitor, without a lock."""
+    """Read one visitor, without a lock."""
     row = await connection.fetchrow(f"{_SELECT} WHERE visitor_id = $1", visitor_id)
     return _visitor(row) if row else None
 
@@ -49,7 +49,7 @@ async def find_visitor(connection: asyncpg.Connection, visitor_id: str) -> Visit
 async def list_visitors(
     connection: asyncpg.Connection, *, district: str | None = None, active_only: bool = False
 ) -> list[Visitor]:
-    """This will read a district's visitors, or everyone's, by id."""
+    """Read a district's visitors, or everyone's, by id."""
     rows = await connection.fetch(
         f"""
         {_SELECT} WHERE ($1::text IS NULL OR district = $1) AND (active OR NOT $2) ORDER BY district, visitor_id
@@ -61,7 +61,7 @@ async def list_visitors(
 
 
 async def lock_visitors(connection: asyncpg.Connection, visitor_ids: Sequence[str]) -> dict[str, Visitor]:
-    """This will read visitors and make whoever else wants to book or change them wait.
+    """Read visitors and make whoever else wants to book or change them wait.
 
     In the order of their ids: two appointments that want the same two people never wait in a circle. What is read
     afterwards about their bookings stays true until the commit.
@@ -74,7 +74,7 @@ async def lock_visitors(connection: asyncpg.Connection, visitor_ids: Sequence[st
 
 
 async def insert_visitor(connection: asyncpg.Connection, visitor: Visitor) -> bool:
-    """This will register a visitor at version 1; False when the id is taken."""
+    """Register a visitor at version 1; False when the id is taken."""
     inserted = await connection.fetchval(
         """
         INSERT INTO visitor (visitor_id, district, affiliation, school, languages, leap101_valid_from,
@@ -90,7 +90,7 @@ async def insert_visitor(connection: asyncpg.Connection, visitor: Visitor) -> bo
 
 
 async def update_visitor(connection: asyncpg.Connection, visitor: Visitor) -> int:
-    """This will write a locked visitor's newest facts over the former ones and return the new version."""
+    """Write a locked visitor's newest facts over the former ones and return the new version."""
     version: int = await connection.fetchval(
         """
         UPDATE visitor
@@ -139,7 +139,7 @@ async def _replace_details(connection: asyncpg.Connection, visitor: Visitor) -> 
 async def bookings_between(
     connection: asyncpg.Connection, *, visitor_ids: Sequence[str], begins_at: datetime, ends_at: datetime
 ) -> dict[str, list[Booking]]:
-    """This will read when these visitors are booked, by visitor and in the order of time."""
+    """Read when these visitors are booked, by visitor and in the order of time."""
     rows = await connection.fetch(
         """
         SELECT visit_id, visitor_id, household_key, school, starts_at, ends_at, free_at
@@ -159,7 +159,7 @@ async def bookings_between(
 
 
 async def visits_to_household(connection: asyncpg.Connection, household_key: UUID) -> dict[str, int]:
-    """This will count each visitor's completed visits to a household."""
+    """Count each visitor's completed visits to a household."""
     rows = await connection.fetch(
         """
         SELECT visitor_id, count(*) AS visits

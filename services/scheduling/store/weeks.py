@@ -4,7 +4,7 @@ from datetime import datetime
 
 import asyncpg
 
-from services.scheduling.week import Wanted
+from services.scheduling.rules.week import Wanted
 
 MOST_REQUESTS = 200
 
@@ -12,7 +12,7 @@ MOST_REQUESTS = 200
 async def wanted_visits(
     connection: asyncpg.Connection, *, district: str, begins_at: datetime, ends_at: datetime, minutes: int
 ) -> list[Wanted]:
-    """This will read the agreed requests of a district, the most urgent 200, with what was offered for the time."""
+    """Read the agreed requests of a district, the most urgent 200, with what was offered for the time."""
     rows = await connection.fetch(
         """
         WITH waiting AS (

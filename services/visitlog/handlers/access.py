@@ -5,8 +5,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.runtime.people import Person
-from services.visitlog import outcomes
+from services.runtime.web.people import Person
+from services.visitlog.rules import outcomes
 from services.visitlog.store import logs
 
 VISITOR = "visitor"
@@ -14,25 +14,25 @@ COORDINATOR = "coordinator"
 
 
 def is_office(person: Person, district: str) -> bool:
-    """This will tell whether the person coordinates this district's visits."""
+    """Tell whether the person coordinates this district's visits."""
     return person.role == COORDINATOR and person.may_see(district)
 
 
 def may_see_visit(person: Person, visit: asyncpg.Record) -> bool:
-    """This will tell whether it is the person's own visit, or one of the district they coordinate."""
+    """Tell whether it is the person's own visit, or one of the district they coordinate."""
     own = person.role == VISITOR and person.may_see(visit["district"]) and person.name in visit["pair"]
     return own or is_office(person, visit["district"])
 
 
 def may_see_log(person: Person, log: asyncpg.Record) -> bool:
-    """This will tell whether the person was to be there, was there, or coordinates those who were."""
+    """Tell whether the person was to be there, was there, or coordinates those who were."""
     there = person.name in log["agreed_pair"] or person.name in log["pair"]
     own = person.role == VISITOR and person.may_see(log["district"]) and there
     return own or is_office(person, log["district"])
 
 
 async def visit_of(connection: asyncpg.Connection, visit_id: UUID, person: Person, *, lock: bool = False) -> Any:
-    """This will read the visit. Raises VisitUnknown also where it is somebody else's: that it exists is knowledge."""
+    """Read the visit. Raises VisitUnknown also where it is somebody else's: that it exists is knowledge."""
     visit = await logs.find_visit(connection, visit_id, lock=lock)
     if visit is None or not may_see_visit(person, visit):
         raise outcomes.VisitUnknown
@@ -40,7 +40,7 @@ async def visit_of(connection: asyncpg.Connection, visit_id: UUID, person: Perso
 
 
 async def log_of(connection: asyncpg.Connection, log_id: UUID, person: Person, *, lock: bool = False) -> Any:
-    """This will read the log. Raises LogUnknown also where it is somebody else's."""
+    """Read the log. Raises LogUnknown also where it is somebody else's."""
     log = await logs.find_log(connection, log_id, lock=lock)
     if log is None or not may_see_log(person, log):
         raise outcomes.LogUnknown

@@ -9,8 +9,8 @@ from aiokafka import ConsumerRecord
 from pydantic import Field, TypeAdapter
 
 from contracts import events
-from services.runtime.subscription import Delivery, Undecodable, read_event
-from services.runtime.transaction import Transaction
+from services.runtime.delivery.subscription import Delivery, Undecodable, read_event
+from services.runtime.delivery.transaction import Transaction
 from services.visitlog.store import projections
 
 _EVENTS: TypeAdapter[Any] = TypeAdapter(
@@ -42,7 +42,7 @@ class ContactForgotten:
 
 
 def decode(record: ConsumerRecord) -> Any:
-    """This will read one event. Raises Undecodable with the fields at fault, never their values."""
+    """Read one event. Raises Undecodable with the fields at fault, never their values."""
     if record.value is None and record.topic == "household-contacts":
         try:
             return ContactForgotten(UUID((record.key or b"").decode()))
@@ -52,7 +52,7 @@ def decode(record: ConsumerRecord) -> Any:
 
 
 async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
-    """This will apply one batch: agreed visits open expected logs; contacts, calendars and visitors are kept."""
+    """Apply one batch: agreed visits open expected logs; contacts, calendars and visitors are kept."""
     by_kind = [delivery.event for delivery in deliveries]
     agreed = [event for event in by_kind if isinstance(event, _Agreed)]
     requests = [event for event in by_kind if isinstance(event, events.VisitRequested)]

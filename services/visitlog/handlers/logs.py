@@ -9,12 +9,12 @@ import asyncpg
 
 from contracts import events
 from contracts.events import Effort, Outcome
-from services.runtime.people import Person
-from services.runtime.transaction import Transaction
-from services.visitlog import form, outcomes
-from services.visitlog.form import Log, ReferralStatus
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.people import Person
 from services.visitlog.handlers import access
-from services.visitlog.policy import check_extra
+from services.visitlog.rules import form, outcomes
+from services.visitlog.rules.form import Log, ReferralStatus
+from services.visitlog.rules.policy import check_extra
 from services.visitlog.store import logs, office
 
 VISIT_LOG = "visit-log"
@@ -23,7 +23,7 @@ _Told = events.VisitCompleted | events.VisitAttempted | events.FollowUpPromised 
 
 
 async def write_log(tx: Transaction, *, log_id: UUID, log: Log, person: Person, as_of: datetime) -> bool:
-    """This will write a log once: True the first time, False for the same log again.
+    """Write a log once: True the first time, False for the same log again.
 
     Raises LogDiffers (another log under this id), VisitLogged (another id for this visit), VisitUnknown, LogInvalid.
     """
@@ -102,7 +102,7 @@ def _same(standing: asyncpg.Record | None, body: str, person: Person) -> bool:
 
 
 def readable_body(log: asyncpg.Record, person: Person) -> dict[str, Any]:
-    """This will read a log's body; the private note is for whoever wrote it and for the coordinator."""
+    """Read a log's body; the private note is for whoever wrote it and for the coordinator."""
     body = Log.model_validate_json(log["body"]).model_dump(mode="json", exclude={"written_at"})
     if person.name != log["logged_by"] and not access.is_office(person, log["district"]):
         body["private_note"] = None
@@ -157,7 +157,7 @@ def _events_of(
 async def amend_log(
     tx: Transaction, *, log_id: UUID, amendment_id: UUID | None, note: str, person: Person, as_of: datetime
 ) -> tuple[int, bool]:
-    """This will add a note to a log: its number, from 1, and whether it is new. The note is in no event.
+    """Add a note to a log: its number, from 1, and whether it is new. The note is in no event.
 
     Raises LogUnknown.
     """
@@ -175,7 +175,7 @@ async def amend_log(
 async def move_referral(
     tx: Transaction, *, log_id: UUID, referral_id: UUID, status: ReferralStatus, person: Person, as_of: datetime
 ) -> bool:
-    """This will add a referral's next step; False when it stands there already.
+    """Add a referral's next step; False when it stands there already.
 
     Raises LogUnknown, or ReferralBackwards.
     """

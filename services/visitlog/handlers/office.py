@@ -9,15 +9,15 @@ from typing import Any
 
 import asyncpg
 
-from services.runtime.languages import N_
-from services.runtime.people import Person
-from services.runtime.transaction import Transaction
-from services.visitlog import integrity, outcomes, pay
-from services.visitlog.form import Log
-from services.visitlog.integrity import Finding, LoggedVisit, Travel
-from services.visitlog.outcomes import LOCAL, LOG_DUE_BUSINESS_DAYS
-from services.visitlog.pay import Rate
-from services.visitlog.policy import LogPolicy
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.languages import N_
+from services.runtime.web.people import Person
+from services.visitlog.rules import integrity, outcomes, pay
+from services.visitlog.rules.form import Log
+from services.visitlog.rules.integrity import Finding, LoggedVisit, Travel
+from services.visitlog.rules.outcomes import LOCAL, LOG_DUE_BUSINESS_DAYS
+from services.visitlog.rules.pay import Rate
+from services.visitlog.rules.policy import LogPolicy
 from services.visitlog.store import office, visits
 
 PAYROLL_COLUMNS = (
@@ -41,19 +41,19 @@ class ChangedMeanwhile(outcomes.Refusal):
 
 
 def districts_of(person: Person) -> list[str] | None:
-    """This will name the districts a person may see; None is all of them."""
+    """Name the districts a person may see; None is all of them."""
     return None if person.sees_everything else sorted(person.scopes)
 
 
 def days_between(first: date, last: date) -> tuple[datetime, datetime]:
-    """This will give the moments at which the first local day begins and the last one ends."""
+    """Give the moments at which the first local day begins and the last one ends."""
     return datetime.combine(first, time(0), LOCAL), datetime.combine(last + timedelta(days=1), time(0), LOCAL)
 
 
 async def overdue_limits(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, as_of: datetime
 ) -> tuple[datetime, dict[str, datetime]]:
-    """This will say before which start a visit's log is overdue: in general, and where a district says otherwise."""
+    """Say before which start a visit's log is overdue: in general, and where a district says otherwise."""
     days_by_district = await office.log_due_days_by_district(connection, districts)
     return (
         outcomes.overdue_before(as_of=as_of, business_days=LOG_DUE_BUSINESS_DAYS),
@@ -76,7 +76,7 @@ async def list_expected(
     limit: int,
     after: Any = None,
 ) -> list[asyncpg.Record]:
-    """This will list agreed visits by how their logs stand."""
+    """List agreed visits by how their logs stand."""
     limit_of_all, limit_by_district = await overdue_limits(connection, districts=districts, as_of=as_of)
     return await visits.list_visits(
         connection,
@@ -95,7 +95,7 @@ async def list_expected(
 async def set_policy(
     tx: Transaction, *, district: str, version: int, policy: LogPolicy, person: Person, as_of: datetime
 ) -> int:
-    """This will add a version of the district's log policy. Raises ChangedMeanwhile unless `version` is current."""
+    """Add a version of the district's log policy. Raises ChangedMeanwhile unless `version` is current."""
     standing = await office.policy_version(tx.connection, district)
     if standing != version or not await office.append_policy(
         tx.connection, district=district, version=version + 1, policy=policy, actor=person.name, as_of=as_of
@@ -105,7 +105,7 @@ async def set_policy(
 
 
 async def set_rate(tx: Transaction, *, rate: Rate, person: Person, as_of: datetime) -> Rate:
-    """This will add a rate; one of a day that has a rate is its next revision. Nothing set before is lost."""
+    """Add a rate; one of a day that has a rate is its next revision. Nothing set before is lost."""
     standing = [
         each.revision
         for each in await office.list_rates(tx.connection, [rate.district])
@@ -122,7 +122,7 @@ async def set_rate(tx: Transaction, *, rate: Rate, person: Person, as_of: dateti
 async def payroll(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, first: date, last: date
 ) -> list[dict[str, Any]]:
-    """This will compute each visitor's pay for each log of these days, in cents.
+    """Compute each visitor's pay for each log of these days, in cents.
 
     Where the district had set no rate, the amounts are None: a missing rate is not an unpaid visit.
     """
@@ -153,7 +153,7 @@ def _priced(effort: asyncpg.Record, rates: Sequence[Rate]) -> dict[str, Any]:
 
 
 def payroll_csv(lines: Sequence[Mapping[str, Any]]) -> str:
-    """This will write payroll lines as CSV: codes, numbers and dollars, nothing a spreadsheet would run."""
+    """Write payroll lines as CSV: codes, numbers and dollars, nothing a spreadsheet would run."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(PAYROLL_COLUMNS)
@@ -183,7 +183,7 @@ def payroll_csv(lines: Sequence[Mapping[str, Any]]) -> str:
 async def quiet_findings(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, first: date, last: date
 ) -> list[Finding]:
-    """This will run the quiet checks over the logs of these days."""
+    """Run the quiet checks over the logs of these days."""
     starts_from, starts_before = days_between(first, last)
     rows = await office.logs_to_check(
         connection, districts=districts, starts_from=starts_from, starts_before=starts_before

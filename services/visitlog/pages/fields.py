@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import asyncpg
 from pydantic import ValidationError
 
-from services.runtime.forms import Form
-from services.runtime.languages import N_
-from services.visitlog.form import Log
-from services.visitlog.outcomes import LOCAL, TOOK_PLACE
+from services.runtime.web.forms import Form
+from services.runtime.web.languages import N_
+from services.visitlog.rules.form import Log
+from services.visitlog.rules.outcomes import LOCAL, TOOK_PLACE
 
 REFERRAL_ROWS = 3
 PROMISE_ROWS = 2
@@ -52,32 +52,32 @@ class Shown:
         self.errors = dict(errors or {})
 
     def value(self, name: str) -> str:
-        """This will give the field's text."""
+        """Give the field's text."""
         return next(iter(self._fields.get(name, ())), "")
 
     def nth(self, name: str, position: int) -> str:
-        """This will give the text of one of several fields of that name, from 0."""
+        """Give the text of one of several fields of that name, from 0."""
         texts = self._fields.get(name, ())
         return texts[position] if position < len(texts) else ""
 
     def has(self, name: str, value: str) -> bool:
-        """This will tell whether this choice is taken."""
+        """Tell whether this choice is taken."""
         return value in self._fields.get(name, ())
 
     def any_of(self, *prefixes: str) -> bool:
-        """This will tell whether something stands in one of these fields: then it must not be folded away."""
+        """Tell whether something stands in one of these fields: then it must not be folded away."""
         return any(text for name, texts in self._fields.items() if name.startswith(prefixes) for text in texts) or any(
             name.startswith(prefixes) for name in self.errors
         )
 
 
 def typed(form: Form, errors: Mapping[str, str] | None = None) -> Shown:
-    """This will show a form again as it was typed."""
+    """Show a form again as it was typed."""
     return Shown({name: form.all(name) for name in form}, errors)
 
 
 def prefilled(visit: asyncpg.Record) -> Shown:
-    """This will show an empty form with what the appointment says."""
+    """Show an empty form with what the appointment says."""
     starts_at = visit["starts_at"].astimezone(LOCAL) if visit["starts_at"] else None
     pair = list(visit["pair"]) or ["", ""]
     return Shown(
@@ -94,7 +94,7 @@ def prefilled(visit: asyncpg.Record) -> Shown:
 
 
 def log_of_form(form: Form, *, visit_id: UUID) -> Log:
-    """This will read the log that a form holds; of an attempt only what applies to it. Raises FormFaulty."""
+    """Read the log that a form holds; of an attempt only what applies to it. Raises FormFaulty."""
     errors: dict[str, str] = {}
     body: dict[str, Any] = {"visit_id": visit_id, "pair": [name.strip() for name in form.all("pair")]}
     body |= _texts(form, _ONE_OF)
@@ -213,7 +213,7 @@ def _said(invalid: ValidationError) -> dict[str, str]:
 
 
 def uuid7(as_of: datetime) -> UUID:
-    """This will draw an id that sorts by the time it was drawn (RFC 9562, version 7)."""
+    """Draw an id that sorts by the time it was drawn (RFC 9562, version 7)."""
     milliseconds = int(as_of.timestamp() * 1000)
     drawn = uuid4().int & ((1 << 76) - 1)
     value = (milliseconds & ((1 << 48) - 1)) << 80 | 0x7 << 76 | (drawn & ~(0b11 << 62)) | 0b10 << 62
@@ -221,7 +221,7 @@ def uuid7(as_of: datetime) -> UUID:
 
 
 def as_text(log: Mapping[str, Any], *, with_private_note: bool = False) -> str:
-    """This will write what a log says as plain text: what would be lost becomes an amendment."""
+    """Write what a log says as plain text: what would be lost becomes an amendment."""
     parts: list[str] = []
 
     def walk(name: str, value: Any) -> None:

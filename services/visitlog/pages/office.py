@@ -7,17 +7,17 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.forms import Form, read_form
-from services.runtime.languages import N_
-from services.runtime.pages import Pages, signed_in
-from services.runtime.people import Person
+from services.runtime.web.context import Context
+from services.runtime.web.forms import Form, read_form
+from services.runtime.web.languages import N_
+from services.runtime.web.pages import Pages, signed_in
+from services.runtime.web.people import Person
 from services.visitlog.api import ExplainingRoute
 from services.visitlog.handlers import access, office
-from services.visitlog.outcomes import LOCAL, Due
 from services.visitlog.pages import view
 from services.visitlog.pages.visits import common
-from services.visitlog.pay import Rate, dollars
+from services.visitlog.rules.outcomes import LOCAL, Due
+from services.visitlog.rules.pay import Rate, dollars
 from services.visitlog.store import office as stored_office
 from services.visitlog.store import visits as stored_visits
 
@@ -39,17 +39,17 @@ class RateFaulty(Exception):
 
 
 def routes(context: Context, pages: Pages) -> APIRouter:
-    """This will offer the coordinator's page."""
+    """Offer the coordinator's page."""
     router = APIRouter(route_class=ExplainingRoute, include_in_schema=False)
 
     @router.get("/office")
     async def show(request: Request, person: Who, view: str = "missing") -> Response:
-        """This will show one of the views."""
+        """Show one of the views."""
         return await _shown(request, person, view if view in VIEWS else "missing")
 
     @router.post("/office/rates")
     async def set_rate(request: Request, person: Who) -> Response:
-        """This will set what is paid from a day on."""
+        """Set what is paid from a day on."""
         form = await read_form(request)
         if not access.is_office(person, form.get("district")):
             raise office.NotYours
@@ -152,7 +152,7 @@ def _rate(form: Form) -> Rate:
 
 
 def _scaled(text: str, places: int) -> int:
-    """This will read a decimal number as whole units of its last place, exactly."""
+    """Read a decimal number as whole units of its last place, exactly."""
     whole, _, part = text.strip().replace(",", ".").partition(".")
     if not (whole + part).isascii() or not (whole + part).isdigit() or len(whole) > 5 or len(part) > places:
         raise RateFaulty

@@ -7,8 +7,8 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from services.runtime.languages import N_
-from services.runtime.pages import Pages
+from services.runtime.web.languages import N_
+from services.runtime.web.pages import Pages
 
 _WORKER = Path(__file__).parents[1] / "static" / "service-worker.js"
 _SHELL = ("leap.css", "leap.svg", "log.css", "log.js", "kept.js", "outbox.js", "writing.js")
@@ -16,7 +16,7 @@ TITLE = N_("Visit log")
 
 
 def routes(pages: Pages) -> APIRouter:
-    """This will offer the manifest, the worker and the page that is shown without a connection."""
+    """Offer the manifest, the worker and the page that is shown without a connection."""
     router = APIRouter(include_in_schema=False)
     shell = ["/offline", *(pages.static.address(name) for name in _SHELL)]
     version = hashlib.sha256(json.dumps(shell).encode()).hexdigest()[:12]
@@ -24,13 +24,13 @@ def routes(pages: Pages) -> APIRouter:
 
     @router.get("/service-worker.js")
     async def service_worker() -> Response:
-        """This will serve the worker from the root, so that it may look after every page of this service."""
+        """Serve the worker from the root, so that it may look after every page of this service."""
         headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
         return Response(worker, media_type="text/javascript", headers=headers)
 
     @router.get("/manifest.webmanifest")
     async def manifest(request: Request) -> Response:
-        """This will describe the application to a phone that is asked to install it."""
+        """Describe the application to a phone that is asked to install it."""
         language = pages.language(request)
         described = {
             "name": f"LEAP · {language.gettext(TITLE)}",
@@ -48,7 +48,7 @@ def routes(pages: Pages) -> APIRouter:
 
     @router.get("/offline")
     async def offline(request: Request) -> Response:
-        """This will say that there is no connection; it names nobody, so a phone may keep it."""
+        """Say that there is no connection; it names nobody, so a phone may keep it."""
         return pages.render(request, "offline.html", {"person": None})
 
     return router

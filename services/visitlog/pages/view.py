@@ -9,11 +9,11 @@ from uuid import UUID
 
 import asyncpg
 
-from services.runtime.pages import Pages
-from services.runtime.people import Person
-from services.visitlog import outcomes
+from services.runtime.web.pages import Pages
+from services.runtime.web.people import Person
 from services.visitlog.handlers import access, office
-from services.visitlog.outcomes import LOCAL, Due
+from services.visitlog.rules import outcomes
+from services.visitlog.rules.outcomes import LOCAL, Due
 from services.visitlog.store import logs, visits
 
 _TO_BE_LOGGED = {Due.EXPECTED, Due.OVERDUE}
@@ -53,7 +53,7 @@ class Card:
 
     @property
     def may_be_logged(self) -> bool:
-        """This will tell whether a log can be written: one visit takes place once, attempts may repeat."""
+        """Tell whether a log can be written: one visit takes place once, attempts may repeat."""
         return self.due is not Due.LOGGED
 
 
@@ -68,18 +68,18 @@ class Board:
 
     @property
     def is_empty(self) -> bool:
-        """This will tell whether there is nothing to show."""
+        """Tell whether there is nothing to show."""
         return not (self.waiting or self.today or self.coming or self.done)
 
 
 def display_name(pages: Pages, name: str) -> str:
-    """This will give a visitor's name as colleagues know it; the code where they never sign in here."""
+    """Give a visitor's name as colleagues know it; the code where they never sign in here."""
     person = pages.sessions.people.named(name)
     return person.display_name if person is not None else name
 
 
 async def board_of(connection: asyncpg.Connection, pages: Pages, person: Person, as_of: datetime) -> Board:
-    """This will gather a visitor's visits, and note that the families' names were shown."""
+    """Gather a visitor's visits, and note that the families' names were shown."""
     rows = await office.list_expected(
         connection,
         districts=office.districts_of(person),
@@ -111,7 +111,7 @@ async def board_of(connection: asyncpg.Connection, pages: Pages, person: Person,
 async def card_of(
     connection: asyncpg.Connection, pages: Pages, visit_id: UUID, person: Person, as_of: datetime
 ) -> Card:
-    """This will show one visit with how to reach the family, and note that it was shown. Raises VisitUnknown."""
+    """Show one visit with how to reach the family, and note that it was shown. Raises VisitUnknown."""
     visit = await access.visit_of(connection, visit_id, person)
     _, by_district = await office.overdue_limits(connection, districts=[visit["district"]], as_of=as_of)
     limit = by_district.get(
@@ -126,7 +126,7 @@ async def card_of(
 
 
 async def last_time(connection: asyncpg.Connection, visit: Mapping[str, Any], as_of: datetime) -> dict[str, Any] | None:
-    """This will recall what was agreed and promised when the household was last visited."""
+    """Recall what was agreed and promised when the household was last visited."""
     row = await logs.last_log_of_household(connection, household_key=visit["household_key"], before=as_of)
     if row is None:
         return None

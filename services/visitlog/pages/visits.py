@@ -11,19 +11,19 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import TypeAdapter, ValidationError
 
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.forms import Form, read_form
-from services.runtime.languages import N_
-from services.runtime.pages import Pages, signed_in
-from services.runtime.people import Person
-from services.runtime.problems import wants_page
-from services.visitlog import outcomes
+from services.runtime.web.context import Context
+from services.runtime.web.forms import Form, read_form
+from services.runtime.web.languages import N_
+from services.runtime.web.pages import Pages, signed_in
+from services.runtime.web.people import Person
+from services.runtime.web.problems import wants_page
 from services.visitlog.api import ExplainingRoute
-from services.visitlog.form import AmendmentText, ReferralStatus
 from services.visitlog.handlers import access, logs
-from services.visitlog.outcomes import LOCAL, REFERRAL_ORDER
 from services.visitlog.pages import fields, view, words
 from services.visitlog.pages.fields import FormFaulty, Shown
+from services.visitlog.rules import outcomes
+from services.visitlog.rules.form import AmendmentText, ReferralStatus
+from services.visitlog.rules.outcomes import LOCAL, REFERRAL_ORDER
 from services.visitlog.store import logs as stored_logs
 from services.visitlog.store import office as stored_office
 from services.visitlog.store import visits as stored_visits
@@ -35,7 +35,7 @@ Who = Annotated[Person, Depends(signed_in)]
 
 
 def there(text: str) -> UUID:
-    """This will read an id from an address; what is none leads nowhere."""
+    """Read an id from an address; what is none leads nowhere."""
     try:
         return UUID(text)
     except ValueError:
@@ -43,7 +43,7 @@ def there(text: str) -> UUID:
 
 
 def common(pages: Pages, person: Person, current: str) -> dict[str, Any]:
-    """This will give what every page of ours knows."""
+    """Give what every page of ours knows."""
     return {
         "words": words.ALL,
         "of_code": words.of_code,
@@ -54,7 +54,7 @@ def common(pages: Pages, person: Person, current: str) -> dict[str, Any]:
 
 
 def _language_names(pages: Pages, request: Request, *more: str | None) -> dict[str, str]:
-    """This will name the languages that families here speak, in the reader's own, and `more`."""
+    """Name the languages that families here speak, in the reader's own, and `more`."""
     locale = pages.language(request).locale
     codes = {*words.LANGUAGES, *(code for code in more if code)}
     names = {
@@ -64,12 +64,12 @@ def _language_names(pages: Pages, request: Request, *more: str | None) -> dict[s
 
 
 def routes(context: Context, pages: Pages) -> APIRouter:
-    """This will offer the visitor's pages."""
+    """Offer the visitor's pages."""
     router = APIRouter(route_class=ExplainingRoute, include_in_schema=False)
 
     @router.get("/")
     async def my_visits(request: Request, person: Who) -> Response:
-        """This will show the visits that wait for a log, today's, and those to come."""
+        """Show the visits that wait for a log, today's, and those to come."""
         if person.role == access.COORDINATOR:
             return RedirectResponse("/office", status_code=303)
         if person.role != access.VISITOR:
@@ -81,7 +81,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
 
     @router.get("/visits/{visit}")
     async def one_visit(request: Request, visit: str, person: Who) -> Response:
-        """This will show one visit: when, where, whom, and what was agreed last time."""
+        """Show one visit: when, where, whom, and what was agreed last time."""
         visit_id, as_of = there(visit), clock.now()
         async with context.begin() as tx:
             card = await view.card_of(tx.connection, pages, visit_id, person, as_of)
@@ -100,7 +100,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
 
     @router.post("/visits/{visit}/safety")
     async def look_after_me(request: Request, visit: str, person: Who) -> Response:
-        """This will start a timer: not back by then, and the coordinator sees it."""
+        """Start a timer: not back by then, and the coordinator sees it."""
         visit_id, form, as_of = there(visit), await read_form(request), clock.now()
         if form.get("minutes") not in {str(minutes) for minutes in SAFETY_MINUTES}:
             raise HTTPException(422, N_("Choose one of these."))
@@ -114,7 +114,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
 
     @router.post("/visits/{visit}/safe")
     async def all_well(visit: str, person: Who) -> Response:
-        """This will end the timer."""
+        """End the timer."""
         visit_id = there(visit)
         async with context.begin() as tx:
             await access.visit_of(tx.connection, visit_id, person)
@@ -166,7 +166,7 @@ async def _form_page(
 def _offer_form(router: APIRouter, context: Context, pages: Pages) -> None:
     @router.get("/visits/{visit}/log")
     async def ask(request: Request, visit: str, person: Who) -> Response:
-        """This will ask what happened; a visit that took place and is logged shows its log instead."""
+        """Ask what happened; a visit that took place and is logged shows its log instead."""
         visit_id = there(visit)
         async with context.begin() as tx:
             await access.visit_of(tx.connection, visit_id, person)
@@ -179,7 +179,7 @@ def _offer_form(router: APIRouter, context: Context, pages: Pages) -> None:
     @router.post("/visits/{visit}/logs/{client}")
     @router.put("/visits/{visit}/logs/{client}")
     async def write(request: Request, visit: str, client: str, person: Who) -> Response:
-        """This will write the log of a form, sent by a page (POST) or by a phone's outbox (PUT), once."""
+        """Write the log of a form, sent by a page (POST) or by a phone's outbox (PUT), once."""
         visit_id, client_id = there(visit), there(client)
         form = await read_form(request, max_bytes=LARGEST_FORM)
         try:
@@ -286,12 +286,12 @@ def _offer_log(router: APIRouter, context: Context, pages: Pages) -> None:
 
     @router.get("/logs/{log}")
     async def show(request: Request, log: str, person: Who, settled: str = "") -> Response:
-        """This will show a log, and offer to add to it."""
+        """Show a log, and offer to add to it."""
         return await _shown(request, person, there(log), settled=str(there(settled)) if settled else "")
 
     @router.post("/logs/{log}/amendments")
     async def amend(request: Request, log: str, person: Who) -> Response:
-        """This will add to a log."""
+        """Add to a log."""
         log_id, form = there(log), await read_form(request)
         settled, amendment = form.get("settled"), form.get("amendment_id")
         try:
@@ -314,7 +314,7 @@ def _offer_log(router: APIRouter, context: Context, pages: Pages) -> None:
 
     @router.post("/logs/{log}/referrals/{referral}")
     async def move(request: Request, log: str, referral: str, person: Who) -> Response:
-        """This will move a referral on."""
+        """Move a referral on."""
         log_id, referral_id, form = there(log), there(referral), await read_form(request)
         if form.get("status") not in REFERRAL_ORDER:
             raise HTTPException(422, N_("Choose one of these."))

@@ -1,6 +1,6 @@
 """What people read for the codes of a log."""
 
-from services.runtime.languages import N_
+from services.runtime.web.languages import N_
 
 OUTCOMES = {
     "took_place": N_("It took place"),
@@ -101,5 +101,5 @@ ALL = {
 
 
 def of_code(code: str) -> str:
-    """This will make words of a district's own code."""
+    """Make words of a district's own code."""
     return code.replace("_", " ").capitalize()

@@ -7,11 +7,11 @@ from uuid import UUID
 import asyncpg
 
 from contracts.events import Effort
-from services.visitlog.outcomes import Training
+from services.visitlog.rules.outcomes import Training
 
 
 async def find_visit(connection: asyncpg.Connection, visit_id: UUID, *, lock: bool = False) -> asyncpg.Record | None:
-    """This will read an agreed visit, cancelled or not; with `lock`, logs of the same visit wait for each other."""
+    """Read an agreed visit, cancelled or not; with `lock`, logs of the same visit wait for each other."""
     return await connection.fetchrow(
         f"""
         SELECT visit_id, household_key, district, cancelled, starts_at, place, language, minutes, interpreter,
@@ -23,7 +23,7 @@ async def find_visit(connection: asyncpg.Connection, visit_id: UUID, *, lock: bo
 
 
 async def logs_of_visit(connection: asyncpg.Connection, visit_id: UUID) -> list[asyncpg.Record]:
-    """This will read the logs of one visit, first to last."""
+    """Read the logs of one visit, first to last."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         SELECT log_id, outcome, started_at, logged_by, logged_at FROM visit_log
@@ -35,7 +35,7 @@ async def logs_of_visit(connection: asyncpg.Connection, visit_id: UUID) -> list[
 
 
 async def find_trainings(connection: asyncpg.Connection, visitor_ids: Sequence[str]) -> list[Training]:
-    """This will read where these visitors belong and when their training holds."""
+    """Read where these visitors belong and when their training holds."""
     rows = await connection.fetch(
         "SELECT visitor_id, district, valid_from, valid_until, active FROM visitor WHERE visitor_id = ANY ($1::text[])",
         list(visitor_ids),
@@ -44,7 +44,7 @@ async def find_trainings(connection: asyncpg.Connection, visitor_ids: Sequence[s
 
 
 async def list_visitors(connection: asyncpg.Connection, district: str) -> list[str]:
-    """This will name the district's active visitors: whoever may step in."""
+    """Name the district's active visitors: whoever may step in."""
     rows = await connection.fetch(
         "SELECT visitor_id FROM visitor WHERE district = $1 AND active ORDER BY visitor_id", district
     )
@@ -66,7 +66,7 @@ async def insert_log(
     actor: str,
     as_of: datetime,
 ) -> bool:
-    """This will write the log and its efforts; False when one stands under its id, also one being written just now."""
+    """Write the log and its efforts; False when one stands under its id, also one being written just now."""
     inserted = await connection.fetchval(
         """
         INSERT INTO visit_log (log_id, visit_id, outcome, started_at, ended_at, pair, body, written_at, logged_by,
@@ -112,7 +112,7 @@ async def insert_referrals(
     actor: str,
     as_of: datetime,
 ) -> None:
-    """This will write a new log's referrals, each with its first step. Rows: referral_id, resource, status."""
+    """Write a new log's referrals, each with its first step. Rows: referral_id, resource, status."""
     if not referrals:
         return
     referral_ids, resources, statuses = (list(column) for column in zip(*referrals, strict=True))
@@ -138,7 +138,7 @@ async def insert_referrals(
 
 
 async def find_log(connection: asyncpg.Connection, log_id: UUID, *, lock: bool = False) -> asyncpg.Record | None:
-    """This will read a log with its visit's household and district; with `lock`, amendments wait for each other."""
+    """Read a log with its visit's household and district; with `lock`, amendments wait for each other."""
     return await connection.fetchrow(
         f"""
         SELECT log_id, visit_id, household_key, district, outcome, started_at, ended_at, body, logged_by, logged_at,
@@ -152,7 +152,7 @@ async def find_log(connection: asyncpg.Connection, log_id: UUID, *, lock: bool =
 async def append_amendment(
     connection: asyncpg.Connection, *, log_id: UUID, amendment_id: UUID | None, note: str, actor: str, as_of: datetime
 ) -> tuple[int, bool]:
-    """This will add to a locked log and return the amendment's number, from 1, and whether it is new."""
+    """Add to a locked log and return the amendment's number, from 1, and whether it is new."""
     known = await connection.fetchval(
         "SELECT amendment FROM amendment WHERE log_id = $1 AND amendment_id = $2", log_id, amendment_id
     )
@@ -174,7 +174,7 @@ async def append_amendment(
 
 
 async def list_amendments(connection: asyncpg.Connection, log_id: UUID) -> list[asyncpg.Record]:
-    """This will read what was added to a log, first to last."""
+    """Read what was added to a log, first to last."""
     rows: list[asyncpg.Record] = await connection.fetch(
         "SELECT amendment, note, made_by, made_at FROM amendment WHERE log_id = $1 ORDER BY amendment", log_id
     )
@@ -182,7 +182,7 @@ async def list_amendments(connection: asyncpg.Connection, log_id: UUID) -> list[
 
 
 async def list_referrals(connection: asyncpg.Connection, log_id: UUID) -> list[asyncpg.Record]:
-    """This will read a log's referrals as they stand, and since when."""
+    """Read a log's referrals as they stand, and since when."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         SELECT DISTINCT ON (resource, referral_id) referral_id, resource, status, made_by, made_at
@@ -195,7 +195,7 @@ async def list_referrals(connection: asyncpg.Connection, log_id: UUID) -> list[a
 
 
 async def find_referral(connection: asyncpg.Connection, *, log_id: UUID, referral_id: UUID) -> asyncpg.Record | None:
-    """This will read one referral of a log that the caller has locked, with its last step."""
+    """Read one referral of a log that the caller has locked, with its last step."""
     return await connection.fetchrow(
         """
         SELECT referral_id, resource, status, step FROM referral JOIN referral_step USING (referral_id)
@@ -209,7 +209,7 @@ async def find_referral(connection: asyncpg.Connection, *, log_id: UUID, referra
 async def append_referral_step(
     connection: asyncpg.Connection, *, referral_id: UUID, step: int, status: str, actor: str, as_of: datetime
 ) -> None:
-    """This will add the next step of a referral."""
+    """Add the next step of a referral."""
     await connection.execute(
         "INSERT INTO referral_step (referral_id, step, status, made_by, made_at) VALUES ($1, $2, $3, $4, $5)",
         referral_id,
@@ -223,7 +223,7 @@ async def append_referral_step(
 async def last_log_of_household(
     connection: asyncpg.Connection, *, household_key: UUID, before: datetime
 ) -> asyncpg.Record | None:
-    """This will read the household's last visit that took place: what was agreed then is taken up again."""
+    """Read the household's last visit that took place: what was agreed then is taken up again."""
     return await connection.fetchrow(
         """
         SELECT log_id, started_at, body FROM visit_log JOIN visit USING (visit_id)

@@ -7,18 +7,18 @@ from typing import Any
 
 import asyncpg
 
-from services.visitlog.pay import Rate
-from services.visitlog.policy import LogPolicy
+from services.visitlog.rules.pay import Rate
+from services.visitlog.rules.policy import LogPolicy
 
 
 async def list_policies(connection: asyncpg.Connection, district: str) -> list[LogPolicy]:
-    """This will read every version of the district's policy, the standing one first; the default one if none."""
+    """Read every version of the district's policy, the standing one first; the default one if none."""
     rows = await connection.fetch("SELECT policy FROM log_policy WHERE district = $1 ORDER BY version DESC", district)
     return [LogPolicy.model_validate_json(row["policy"]) for row in rows] or [LogPolicy()]
 
 
 async def policy_version(connection: asyncpg.Connection, district: str) -> int:
-    """This will read how often the district's policy was set; 0 means the default stands."""
+    """Read how often the district's policy was set; 0 means the default stands."""
     version: int = await connection.fetchval(
         "SELECT coalesce(max(version), 0) FROM log_policy WHERE district = $1", district
     )
@@ -28,7 +28,7 @@ async def policy_version(connection: asyncpg.Connection, district: str) -> int:
 async def append_policy(
     connection: asyncpg.Connection, *, district: str, version: int, policy: LogPolicy, actor: str, as_of: datetime
 ) -> bool:
-    """This will add a version of the policy; False when somebody else has just added it."""
+    """Add a version of the policy; False when somebody else has just added it."""
     added = await connection.fetchval(
         """
         INSERT INTO log_policy (district, version, policy, set_by, set_at) VALUES ($1, $2, $3, $4, $5)
@@ -44,7 +44,7 @@ async def append_policy(
 
 
 async def log_due_days_by_district(connection: asyncpg.Connection, districts: Sequence[str] | None) -> dict[str, int]:
-    """This will read, of districts with a policy, within how many business days a visit is to be logged."""
+    """Read, of districts with a policy, within how many business days a visit is to be logged."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT ON (district) district, (policy ->> 'log_due_business_days')::integer AS business_days
@@ -56,7 +56,7 @@ async def log_due_days_by_district(connection: asyncpg.Connection, districts: Se
 
 
 async def list_rates(connection: asyncpg.Connection, districts: Sequence[str] | None) -> list[Rate]:
-    """This will read every rate that was ever set, by day and revision."""
+    """Read every rate that was ever set, by day and revision."""
     rows = await connection.fetch(
         """
         SELECT district, effective_from, revision, hourly_cents, travel_hourly_cents, mile_tenth_cents, show_up_cents
@@ -68,7 +68,7 @@ async def list_rates(connection: asyncpg.Connection, districts: Sequence[str] | 
 
 
 async def append_rate(connection: asyncpg.Connection, *, rate: Rate, actor: str, as_of: datetime) -> bool:
-    """This will add a rate; False when somebody else has just added that revision."""
+    """Add a rate; False when somebody else has just added that revision."""
     added = await connection.fetchval(
         """
         INSERT INTO pay_rate (district, effective_from, revision, hourly_cents, travel_hourly_cents, mile_tenth_cents,
@@ -92,7 +92,7 @@ async def append_rate(connection: asyncpg.Connection, *, rate: Rate, actor: str,
 async def list_efforts(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, starts_from: datetime, starts_before: datetime
 ) -> list[asyncpg.Record]:
-    """This will list what each logged visit took of each visitor, by visitor and start."""
+    """List what each logged visit took of each visitor, by visitor and start."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         SELECT district, visitor_id, visit_id, log_id, outcome, started_at, effort.minutes, travel_minutes,
@@ -111,7 +111,7 @@ async def list_efforts(
 async def logs_to_check(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, starts_from: datetime, starts_before: datetime
 ) -> list[dict[str, Any]]:
-    """This will read what the quiet checks need of each log.
+    """Read what the quiet checks need of each log.
 
     `is_school_day` asks the calendars of the household's schools, or of the district where the schools are unknown;
     null where no calendar of that year is.
@@ -140,7 +140,7 @@ async def logs_to_check(
 async def list_private_notes(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, since: datetime, limit: int
 ) -> list[asyncpg.Record]:
-    """This will list the notes that visitors wrote to the coordinator, the latest first."""
+    """List the notes that visitors wrote to the coordinator, the latest first."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         SELECT log_id, visit_id, household_key, district, started_at, logged_by,
@@ -158,7 +158,7 @@ async def list_private_notes(
 
 
 async def count_logs(connection: asyncpg.Connection, districts: Sequence[str] | None) -> list[asyncpg.Record]:
-    """This will count logs by district and outcome."""
+    """Count logs by district and outcome."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         SELECT district, outcome, count(*) AS logs FROM visit_log JOIN visit USING (visit_id)

@@ -9,7 +9,7 @@ import asyncpg
 
 
 async def keep_newest_visits(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """This will keep what was agreed last of each visit; older and repeated news changes nothing.
+    """Keep what was agreed last of each visit; older and repeated news changes nothing.
 
     Rows: visit_id, request_id, household_key, district, cancelled, starts_at, place, language, minutes, interpreter,
     follow_up, first visitor, second visitor, request_version. A cancelled visit keeps the time and pair it had.
@@ -52,7 +52,7 @@ async def keep_newest_visits(connection: asyncpg.Connection, rows: Sequence[tupl
 
 
 async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """This will keep each household's newest contact data.
+    """Keep each household's newest contact data.
 
     Rows: household_key, district, contact_name, phones (JSON list), address, language, interpreter_needed,
     students (JSON list), source_version; one row per household.
@@ -82,14 +82,14 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
 
 
 async def forget_contacts(connection: asyncpg.Connection, households: Sequence[UUID]) -> None:
-    """This will delete the contact data of these households."""
+    """Delete the contact data of these households."""
     await connection.execute("DELETE FROM household_contact WHERE household_key = ANY ($1::uuid[])", list(households))
 
 
 async def keep_newest_requests(
     connection: asyncpg.Connection, rows: Sequence[tuple[UUID, str, list[str], int]]
 ) -> None:
-    """This will keep which schools a request's students go to. Rows: request_id, district, schools, version."""
+    """Keep which schools a request's students go to. Rows: request_id, district, schools, version."""
     if not rows:
         return
     request_ids, districts, schools, versions = (list(column) for column in zip(*rows, strict=True))
@@ -111,7 +111,7 @@ async def keep_newest_requests(
 
 
 async def keep_newest_calendars(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """This will keep each school year's newest calendar; it comes on every partition, so most of it is known.
+    """Keep each school year's newest calendar; it comes on every partition, so most of it is known.
 
     Rows: district, school, school_year, school_days, source_version; one row per calendar.
     """
@@ -138,7 +138,7 @@ async def keep_newest_calendars(connection: asyncpg.Connection, rows: Sequence[t
 
 
 async def keep_newest_visitors(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """This will keep each visitor's newest version.
+    """Keep each visitor's newest version.
 
     Rows: visitor_id, district, affiliation, languages (JSON list), valid_from, valid_until, active, version.
     """

@@ -39,7 +39,7 @@ async def list_visits(
     limit: int,
     after: tuple[datetime, UUID] | None = None,
 ) -> list[asyncpg.Record]:
-    """This will list agreed visits with the standing of their logs, by start. `districts` None means every district.
+    """List agreed visits with the standing of their logs, by start. `districts` None means every district.
 
     `after` is the start and id of the last row seen before.
     """
@@ -72,12 +72,12 @@ async def list_visits(
 async def standing_of_visit(
     connection: asyncpg.Connection, *, visit_id: UUID, overdue_before: datetime
 ) -> asyncpg.Record | None:
-    """This will read one visit with the standing of its log."""
+    """Read one visit with the standing of its log."""
     return await connection.fetchrow(f"{_STANDING} WHERE visit_id = $1", visit_id, overdue_before, [], [])
 
 
 async def contacts_of(connection: asyncpg.Connection, households: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
-    """This will read how to reach these households. Personal data: whoever shows it records the disclosure."""
+    """Read how to reach these households. Personal data: whoever shows it records the disclosure."""
     rows = await connection.fetch(
         """
         SELECT household_key, district, contact_name, phones, address, language, interpreter_needed, students
@@ -99,7 +99,7 @@ async def record_disclosures(
     seen_on: date,
     as_of: datetime,
 ) -> None:
-    """This will note that the person saw what is known of these households: once a day each, with how often."""
+    """Note that the person saw what is known of these households: once a day each, with how often."""
     if not households:
         return
     ordered = sorted(set(households))
@@ -124,7 +124,7 @@ async def record_disclosures(
 async def list_disclosures(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, household_key: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
-    """This will list who saw what of which household and why, the latest first."""
+    """List who saw what of which household and why, the latest first."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         SELECT person, household_key, district, purpose, what, first_at, last_at, times FROM disclosure
@@ -141,7 +141,7 @@ async def list_disclosures(
 async def start_safety_timer(
     connection: asyncpg.Connection, *, visit_id: UUID, person: str, back_by: datetime, as_of: datetime
 ) -> None:
-    """This will start the person's timer for this visit, or set it anew."""
+    """Start the person's timer for this visit, or set it anew."""
     await connection.execute(
         """
         INSERT INTO safety_timer (visit_id, person, started_at, back_by) VALUES ($1, $2, $3, $4)
@@ -156,7 +156,7 @@ async def start_safety_timer(
 
 
 async def end_safety_timer(connection: asyncpg.Connection, *, visit_id: UUID, person: str, as_of: datetime) -> None:
-    """This will end the person's timer: they are out and well. One that has ended stays as it is."""
+    """End the person's timer: they are out and well. One that has ended stays as it is."""
     await connection.execute(
         "UPDATE safety_timer SET ended_at = $3 WHERE visit_id = $1 AND person = $2 AND ended_at IS NULL",
         visit_id,
@@ -168,7 +168,7 @@ async def end_safety_timer(connection: asyncpg.Connection, *, visit_id: UUID, pe
 async def list_safety_timers(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None = None, visit_id: UUID | None = None
 ) -> list[asyncpg.Record]:
-    """This will list the timers that run, the one that ends first at the top."""
+    """List the timers that run, the one that ends first at the top."""
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         SELECT visit_id, person, safety_timer.started_at, back_by, visit.place

@@ -8,11 +8,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page
 
-from services.runtime.testing import served
 from tests import people
 from tests.browser.conftest import NewPage
 from tests.browser.looking import Screenshots, axe
 from tests.browser.site import Site, serving
+from tests.delivering import served
 from tests.unit.runtime import little
 
 NO_DATABASE: Any = None

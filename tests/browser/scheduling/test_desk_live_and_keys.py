@@ -3,15 +3,15 @@
 from playwright.async_api import Page, expect
 
 from services.runtime import clock
-from services.runtime.people import Person
-from services.runtime.testing import RecordingPublisher
-from services.runtime.transaction import begin
-from services.scheduling.handlers import commands
+from services.runtime.delivery.transaction import begin
+from services.runtime.web.people import Person
+from services.scheduling.handlers import requests as commands
 from tests.browser.conftest import Serve
 from tests.browser.scheduling.test_desk_story import a_desk
 from tests.browser.site import Site
 from tests.component.scheduling.waiting import absences
 from tests.component.visit_events import household
+from tests.delivering import RecordingPublisher
 
 BEN = Person(name="ben", display_name="Ben Example", role="scheduler", scopes=frozenset({"hartford"}), language="en")
 

@@ -23,9 +23,9 @@ from contracts.events import (
 )
 from contracts.topics import PARTITIONS, TOPIC_BY_NAME
 from services.flagging.app import FACTS
-from services.runtime.outbox import partition_of
-from services.runtime.testing import deliver, record
+from services.runtime.delivery.publisher import partition_of
 from tests import oracle
+from tests.delivering import deliver, record
 
 DISTRICT = "hartford"
 FIRST_DAY = date(2026, 8, 31)
@@ -33,12 +33,12 @@ _NAMES = UUID("3f1c1f2e-0a2b-4c83-9d5f-6c7d8e9f0a1b")
 
 
 def student(number: int) -> UUID:
-    """This will give the same key for the same number, spread over the partitions."""
+    """Give the same key for the same number, spread over the partitions."""
     return uuid5(_NAMES, f"student {number}")
 
 
 def school_days(count: int, first: date = FIRST_DAY) -> list[date]:
-    """This will give weekdays from the first on."""
+    """Give weekdays from the first on."""
     return [day for n in range(count * 2) if (day := first + timedelta(days=n)).weekday() < 5][:count]
 
 
@@ -49,7 +49,7 @@ def _envelope() -> dict[str, Any]:
 def mark(
     who: UUID, day: date, category: str = "unexcused_absence", *, school: str = "H01", version: int = 1, **fields: Any
 ) -> AttendanceRecorded:
-    """This will build a mark, an absence unless told otherwise."""
+    """Build a mark, an absence unless told otherwise."""
     return AttendanceRecorded.model_validate(
         _envelope()
         | {"event_type": AttendanceRecorded.EVENT_TYPE, "district": DISTRICT, "school": school, "student_key": who}
@@ -61,7 +61,7 @@ def mark(
 def retraction(
     who: UUID, day: date, *, school: str = "H01", version: int = 2, district: str = DISTRICT
 ) -> AttendanceRetracted:
-    """This will take a mark back."""
+    """Take a mark back."""
     return AttendanceRetracted.model_validate(
         _envelope()
         | {"event_type": AttendanceRetracted.EVENT_TYPE, "district": district, "school": school}
@@ -70,7 +70,7 @@ def retraction(
 
 
 def roll(day: date, *, school: str = "H01", feed: str = "exceptions", district: str = DISTRICT) -> RollCompleted:
-    """This will complete a school's day."""
+    """Complete a school's day."""
     return RollCompleted.model_validate(
         _envelope()
         | {"event_type": RollCompleted.EVENT_TYPE, "district": district, "school": school}
@@ -81,7 +81,7 @@ def roll(day: date, *, school: str = "H01", feed: str = "exceptions", district: 
 def stint(
     who: UUID, *, school: str = "H01", entry: date = FIRST_DAY, version: int = 1, grade: str = "4", **fields: Any
 ) -> EnrollmentChanged:
-    """This will enrol a student."""
+    """Enrol a student."""
     return EnrollmentChanged.model_validate(
         _envelope()
         | {"event_type": EnrollmentChanged.EVENT_TYPE, "district": DISTRICT, "school": school, "student_key": who}
@@ -93,7 +93,7 @@ def stint(
 def calendar(
     days: Sequence[date], *, school: str = "H01", version: int = 1, feed: str = "exceptions", **fields: Any
 ) -> SchoolCalendarChanged:
-    """This will set a school's year."""
+    """Set a school's year."""
     return SchoolCalendarChanged.model_validate(
         _envelope()
         | {"event_type": SchoolCalendarChanged.EVENT_TYPE, "district": DISTRICT, "school": school}
@@ -110,7 +110,7 @@ class Feeder:
         self._offsets: dict[tuple[str, int], int] = {}
 
     async def feed(self, facts: Iterable[Event], *, batch: int = 5000) -> None:
-        """This will deliver the facts in batches of so many."""
+        """Deliver the facts in batches of so many."""
         facts = list(facts)
         for start in range(0, len(facts), batch):
             await deliver(self.pool, FACTS, list(self._records(facts[start : start + batch])))
@@ -129,7 +129,7 @@ class Feeder:
 
 
 async def conclusions(pool: "asyncpg.Pool[asyncpg.Record]") -> oracle.Conclusions:
-    """This will read what flagging concluded, in the oracle's terms."""
+    """Read what flagging concluded, in the oracle's terms."""
     records: dict[oracle.RecordKey, oracle.Days] = {}
     for row in await pool.fetch(
         "SELECT *, enrolled::text AS e, counted::text AS c, absent::text AS a FROM absence_record"
@@ -154,7 +154,7 @@ async def conclusions(pool: "asyncpg.Pool[asyncpg.Record]") -> oracle.Conclusion
 
 
 async def published(pool: "asyncpg.Pool[asyncpg.Record]", topic: str) -> list[Event]:
-    """This will read the outbox of a topic through its contracts."""
+    """Read the outbox of a topic through its contracts."""
     models = {model.EVENT_TYPE: model for model in TOPIC_BY_NAME[topic].events}
     rows = await pool.fetch("SELECT * FROM outbox WHERE topic = $1 ORDER BY id", topic)
     events = []
@@ -174,7 +174,7 @@ CATEGORIES = list(Category)
 
 
 def a_year_of_facts(seed: int, *, students: int = 24, days: int = 45) -> list[Event]:
-    """This will make two school years of two districts with movers, snow days, corrections, repeats and oddities."""
+    """Make two school years of two districts with movers, snow days, corrections, repeats and oddities."""
     draw = random.Random(seed)
     facts: list[Event] = []
     for first, year_students in ((date(2025, 9, 2), students // 2), (FIRST_DAY, students)):

@@ -18,9 +18,8 @@ from contracts.events import (
     SchoolDayTallied,
     StudentMonthTallied,
 )
-from services.flagging import tallies
 from services.flagging.app import FACTS, service
-from services.runtime.testing import deliver, record, served
+from services.flagging.store import tallies
 from tests import people
 from tests.component.flagging.builders import (
     FIRST_DAY,
@@ -36,6 +35,7 @@ from tests.component.flagging.builders import (
     student,
 )
 from tests.conftest import ServiceDatabase
+from tests.delivering import deliver, record, served
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -333,7 +333,7 @@ async def months(pool: "Pool[asyncpg.Record]") -> list[StudentMonthTallied]:
 
 
 async def school_day(pool: "Pool[asyncpg.Record]", day: date) -> tuple[int, int]:
-    """This will add the newest version of all parts, as reporting does."""
+    """Add the newest version of all parts, as reporting does."""
     events = cast("list[SchoolDayTallied]", await published(pool, "school-days"))
     newest = {event.part: event for event in sorted(events, key=lambda each: each.version) if event.school_day == day}
     return (

@@ -6,10 +6,10 @@ from datetime import date, timedelta
 
 import pytest
 
-from services.flagging import absence
-from services.flagging.absence import Level, Policy
-from services.flagging.judge_sql import dates_of, recent_days
-from services.runtime.outbox import partition_of
+from services.flagging.rules import absence
+from services.flagging.rules.absence import Level, Policy
+from services.flagging.store.judge_sql import dates_of, recent_days
+from services.runtime.delivery.publisher import partition_of
 from tests.component.flagging.builders import student
 from tests.conftest import ServiceDatabase
 

@@ -12,8 +12,8 @@ from aiokafka import ConsumerRecord
 
 from contracts.events import AttendanceRecorded, AttendanceRejected
 from services.ingest import handlers
-from services.runtime.subscription import Subscription
-from services.runtime.testing import RecordingPublisher, deliver, record
+from services.runtime.delivery.subscription import Subscription
+from tests.delivering import RecordingPublisher, deliver, record
 from tests.unit.ingest.landed import districts, mark
 
 TOPIC = "attendance-in-hartford"

@@ -13,10 +13,10 @@ import pytest_asyncio
 
 from services.ingest import api, handlers
 from services.ingest.formats.own import MAX_ROW_BYTES
+from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service
-from services.runtime.subscription import Subscription
-from services.runtime.testing import RecordingPublisher, deliver, record, served
 from tests import people
+from tests.delivering import RecordingPublisher, deliver, record, served
 from tests.unit.ingest.landed import DANBURY_TOKEN, HARTFORD_TOKEN, districts, enrollment, mark
 
 NDJSON = {"Content-Type": "application/x-ndjson", "Authorization": f"Bearer {HARTFORD_TOKEN}"}

@@ -12,15 +12,15 @@ from services.flagging import metrics as flagging
 from services.ingest import handlers
 from services.ingest import metrics as ingest
 from services.runtime import clock
-from services.runtime.context import Context
-from services.runtime.metric import Snapshot
-from services.runtime.outbox import Publisher
+from services.runtime.delivery.publisher import Publisher
+from services.runtime.delivery.subscription import Subscription
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.seen.metric import Snapshot
 from services.runtime.settings import Settings
-from services.runtime.subscription import Subscription
-from services.runtime.testing import RecordingPublisher, deliver, record
-from services.runtime.transaction import Transaction
+from services.runtime.web.context import Context
 from tests.component.flagging.builders import Feeder, calendar, mark, roll, school_days, stint, student
 from tests.conftest import ServiceDatabase
+from tests.delivering import RecordingPublisher, deliver, record
 from tests.unit.ingest.landed import districts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

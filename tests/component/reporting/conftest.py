@@ -11,11 +11,11 @@ import httpx
 import pytest_asyncio
 
 from services.reporting.app import service
-from services.runtime.context import Context
 from services.runtime.settings import Settings
-from services.runtime.testing import RecordingPublisher, served
+from services.runtime.web.context import Context
 from tests import people
 from tests.component.visit_events import World
+from tests.delivering import RecordingPublisher, served
 
 
 class ReportingWorld(World):

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from contracts import events
-from services.reporting.effect import NEVER, Panel
+from services.reporting.rules.effect import NEVER, Panel
 from tests.component.visit_events import flag, of_visit
 
 ZONE = ZoneInfo("America/New_York")

@@ -4,12 +4,12 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from services.reporting.effect import Panel, effect_by_month, month_number, still_chronically_absent
-from services.reporting.effect_tables import effect_shown, flagged_students, still_shown
 from services.reporting.reports import effect, published
-from services.reporting.spans import span_until_cut_off
+from services.reporting.rules.effect import Panel, effect_by_month, month_number, still_chronically_absent
+from services.reporting.rules.effect_tables import effect_shown, flagged_students, still_shown
+from services.reporting.rules.spans import span_until_cut_off
+from services.reporting.rules.tables import STATE
 from services.reporting.store import effect_queries
-from services.reporting.tables import STATE
 from tests.component.reporting.conftest import ReportingWorld
 from tests.component.reporting.planted_events import ZONE, month, told
 from tests.component.visit_events import flag

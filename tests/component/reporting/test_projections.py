@@ -10,9 +10,9 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from contracts import events
-from services.runtime.testing import record
 from tests.component.reporting.conftest import ReportingWorld as World
 from tests.component.visit_events import DISTRICT, MORNING, flag, household, of_visit, student
+from tests.delivering import record
 
 Told = tuple[str, events.Event]
 TABLES = (

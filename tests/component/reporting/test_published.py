@@ -7,10 +7,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.reporting.reports.published import publish
-from services.runtime.testing import record
 from tests.component.reporting.conftest import ReportingWorld
 from tests.component.reporting.test_projections import month
 from tests.component.visit_events import flag
+from tests.delivering import record
 from tests.hartford_spring import HARTFORD_TRAINED, HARTFORD_VISITS, STATE_VISITS, Happened, hartford_spring
 
 HERE = ZoneInfo("America/New_York")

@@ -12,9 +12,9 @@ import orjson
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
-from services.runtime.consume import Delivery, Subscription, Undecodable
+from services.runtime.delivery.consume import Delivery, Subscription, Undecodable
+from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context, Service, run
-from services.runtime.transaction import Transaction
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 GROUP = os.environ.get("COUNTING_GROUP", "counting")
@@ -44,7 +44,7 @@ class Counted:
 
 
 def decode(record: ConsumerRecord) -> Any:
-    """This will read {"name": ..., "by": ...}."""
+    """Read {"name": ..., "by": ...}."""
     try:
         value = orjson.loads(record.value or b"")
     except orjson.JSONDecodeError:
@@ -53,7 +53,7 @@ def decode(record: ConsumerRecord) -> Any:
 
 
 async def count(transaction: Transaction, deliveries: list[Delivery]) -> None:
-    """This will add up, deliberately so that doing it twice counts twice."""
+    """Add up, deliberately so that doing it twice counts twice."""
     if deliveries[0].event[0] == "stumble" and not _stumbled:
         _stumbled.append(True)
         raise ConnectionResetError
@@ -71,7 +71,7 @@ async def count(transaction: Transaction, deliveries: list[Delivery]) -> None:
 
 
 def subscription(*topics: str, pattern: str | None = None, **changes: Any) -> Subscription:
-    """This will make the subscription of the counting service."""
+    """Make the subscription of the counting service."""
     return Subscription(
         **{
             "group": GROUP,

@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 40.0
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """This will return as soon as the condition holds, and fail when it does not in time."""
+    """Return as soon as the condition holds, and fail when it does not in time."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not await condition():
         assert time.monotonic() < deadline, f"not in time: {what}"
@@ -33,7 +33,7 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
 
 
 async def create_topics(bootstrap: str, **partitions: int) -> dict[str, str]:
-    """This will create topics with names of their own for this test; returns the full names."""
+    """Create topics with names of their own for this test; returns the full names."""
     unique = uuid4().hex[:8]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -46,7 +46,7 @@ async def create_topics(bootstrap: str, **partitions: int) -> dict[str, str]:
 
 
 async def send(bootstrap: str, topic: str, values: Sequence[bytes], *, partition: int = 0, headers: Any = None) -> None:
-    """This will write the values to one partition, in order."""
+    """Write the values to one partition, in order."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
     try:
@@ -57,12 +57,12 @@ async def send(bootstrap: str, topic: str, values: Sequence[bytes], *, partition
 
 
 def ones(name: str, count: int) -> list[bytes]:
-    """This will make values that count one each."""
+    """Make values that count one each."""
     return [orjson.dumps({"name": name, "by": 1})] * count
 
 
 async def send_with_header_name(bootstrap: str, topic: str, values: Sequence[bytes], name: bytes) -> None:
-    """This will write one batch whose middle record has a header with this name, which need not be UTF-8."""
+    """Write one batch whose middle record has a header with this name, which need not be UTF-8."""
     placeholder = "h" * len(name)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
@@ -82,7 +82,7 @@ async def send_with_header_name(bootstrap: str, topic: str, values: Sequence[byt
 
 
 async def read_all(bootstrap: str, topic: str) -> list[Any]:
-    """This will read every record the topic holds now."""
+    """Read every record the topic holds now."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -100,7 +100,7 @@ async def read_all(bootstrap: str, topic: str) -> list[Any]:
 
 
 def group_of(*arguments: str) -> str:
-    """This will name the group that a worker with these arguments belongs to."""
+    """Name the group that a worker with these arguments belongs to."""
     return f"counting-{arguments[-1]}"
 
 
@@ -112,7 +112,7 @@ class Worker:
         self.port = port
 
     def get(self, path: str) -> tuple[int, str]:
-        """This will ask the service by HTTP; 0 when nobody answers."""
+        """Ask the service by HTTP; 0 when nobody answers."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -122,23 +122,23 @@ class Worker:
             return 0, ""
 
     def post(self, path: str) -> str:
-        """This will post nothing and return the answer's text."""
+        """Post nothing and return the answer's text."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", data=b"", timeout=10) as answer:
             return str(answer.read().decode())
 
     async def ready(self) -> bool:
-        """This will tell whether it says it is ready."""
+        """Tell whether it says it is ready."""
         return (await asyncio.to_thread(self.get, "/readyz"))[0] == 200
 
     def metric(self, line_start: str) -> float:
-        """This will add up the metric's values over all labels."""
+        """Add up the metric's values over all labels."""
         _, text = self.get("/metrics")
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(line_start))
 
 
 @asynccontextmanager
 async def worker(bootstrap: str, database_url: str, *arguments: str, **settings: str) -> AsyncIterator[Worker]:
-    """This will run a counting service; it is killed at the end if it still runs."""
+    """Run a counting service; it is killed at the end if it still runs."""
     port = free_port(9000)
     process = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from services.runtime import web
-from services.runtime.sse import MOST_CHANGES, Change, announce, read_changes
-from services.runtime.testing import served
+from services.runtime.web import application
+from services.runtime.web.sse import MOST_CHANGES, Change, announce, read_changes
 from tests import people
 from tests.browser.site import serving
+from tests.delivering import served
 from tests.unit.runtime import little
 
 PATIENCE_SECONDS = 10.0
@@ -127,7 +127,7 @@ async def test_open_streams_do_not_keep_a_process_from_stopping(app: FastAPI) ->
             for person in ("ana", "ben"):
                 await open_pages.enter_async_context(listening(address, person))
             began = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - began < web.GRACEFUL_HTTP_SECONDS / 2
+        assert asyncio.get_running_loop().time() - began < application.GRACEFUL_HTTP_SECONDS / 2
 
 
 async def test_nobody_listens_without_signing_in(app: FastAPI) -> None:

@@ -10,12 +10,12 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from deploy.local import provision
-from services.runtime import relay
-from services.runtime.inbox import first_time
+from services.runtime.delivery import relay
+from services.runtime.delivery.inbox import first_time
+from services.runtime.delivery.transaction import begin
 from services.runtime.migrate import MigrationChanged, migrate
-from services.runtime.testing import RecordingPublisher
-from services.runtime.transaction import begin
 from tests.component.runtime.counting import COUNTED, Counted
+from tests.delivering import RecordingPublisher
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 RUNTIME_MIGRATIONS = Path(relay.__file__).parent / "migrations"

@@ -9,13 +9,13 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from services.runtime import batch
-from services.runtime.batch import Hole, HoleFound, PoisonBurst, apply_batch
-from services.runtime.consume import Delivery
-from services.runtime.outbox import Publisher
-from services.runtime.testing import RecordingPublisher, deliver, record
-from services.runtime.transaction import Transaction
+from services.runtime.delivery import batch
+from services.runtime.delivery.batch import Hole, HoleFound, PoisonBurst, apply_batch
+from services.runtime.delivery.consume import Delivery
+from services.runtime.delivery.publisher import Publisher
+from services.runtime.delivery.transaction import Transaction
 from tests.component.runtime.counting import GROUP, count, subscription
+from tests.delivering import RecordingPublisher, deliver, record
 
 PUBLISHER: Any = RecordingPublisher()
 

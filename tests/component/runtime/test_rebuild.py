@@ -11,11 +11,11 @@ import pytest_asyncio
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from services.runtime import rebuild as runtime_rebuild
 from services.runtime.database import Connection
-from services.runtime.rebuild import Rebuild, RebuildFailed, go_back, rebuild
+from services.runtime.rebuild import rebuild as runtime_rebuild
+from services.runtime.rebuild.rebuild import Rebuild, RebuildFailed, go_back, rebuild
+from services.runtime.rebuild.shadow import CopyRefused
 from services.runtime.service import Service
-from services.runtime.shadow import CopyRefused
 from tests.component.runtime import counting
 from tests.component.runtime.kafka import Worker, create_topics, group_of, ones, send, until, worker
 
@@ -37,7 +37,7 @@ class Counting:
         )
 
     async def count(self, records: int) -> None:
-        """This will write that many ones, spread over the partitions."""
+        """Write that many ones, spread over the partitions."""
         for partition in range(PARTITIONS):
             share = ones(f"p{partition}", records // PARTITIONS)
             await send(self.broker, self.topic, share, partition=partition)
@@ -48,7 +48,7 @@ class Counting:
         return total
 
     async def counted(self) -> None:
-        """This will wait until everything is counted, which must then be neither more nor less."""
+        """Wait until everything is counted, which must then be neither more nor less."""
 
         async def reached() -> bool:
             return await self.total() >= self.sent

@@ -11,11 +11,11 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from services.runtime import tracing
-from services.runtime.relay import relay_once
-from services.runtime.testing import RecordingPublisher, deliver, record
-from services.runtime.transaction import begin
+from services.runtime.delivery.relay import relay_once
+from services.runtime.delivery.transaction import begin
+from services.runtime.seen import tracing
 from tests.component.runtime.counting import COUNTED, Counted, subscription
+from tests.delivering import RecordingPublisher, deliver, record
 
 UPSTREAM = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OTHER = "00-1af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-01"

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from deploy.local import Part
-from services.runtime.faults import POINTS
+from services.runtime.delivery.faults import POINTS
 from tests.component.runtime.kafka import (
     Worker,
     create_topics,

@@ -8,13 +8,13 @@ from httpx import Response
 
 from contracts import events
 from services.runtime import clock
-from services.runtime.people import Person
-from services.runtime.testing import RecordingPublisher
-from services.runtime.transaction import begin
-from services.scheduling.handlers import commands
+from services.runtime.delivery.transaction import begin
+from services.runtime.web.people import Person
+from services.scheduling.handlers import requests as commands
+from services.scheduling.rules.visits import HERE, Answer, Way
 from services.scheduling.store import changes
-from services.scheduling.visits import HERE, Answer, Way
 from tests.component.visit_events import World, flag, household, of_visit
+from tests.delivering import RecordingPublisher
 from tests.people import headers
 
 ANA = Person(name="ana", display_name="Ana Example", role="scheduler", scopes=frozenset({"hartford"}), language="en")

@@ -279,7 +279,7 @@ async def test_visitors_and_policy_refuse_what_is_wrong_and_keep_it(world: World
 def policy_form(**changed: str) -> dict[str, str]:
     """The policy as its form shows the defaults."""
     from services.scheduling.pages.policy import NUMBERS, WEIGHTS
-    from services.scheduling.policy import DEFAULT
+    from services.scheduling.rules.policy import DEFAULT
 
     return {
         "district": "hartford",

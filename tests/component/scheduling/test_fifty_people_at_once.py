@@ -16,11 +16,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from services.runtime import clock
-from services.runtime.testing import served
 from services.scheduling.app import service
-from services.scheduling.visits import CLAIM_LEASE, local_day
+from services.scheduling.rules.visits import CLAIM_LEASE, local_day
 from tests.component.scheduling.conftest import FIFTY
 from tests.component.visit_events import World, flag
+from tests.delivering import served
 from tests.people import headers, people
 
 REQUESTS = 200

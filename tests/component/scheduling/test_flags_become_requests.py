@@ -8,8 +8,8 @@ from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
-from services.runtime.testing import record
 from tests.component.visit_events import World, contact, flag, household, student
+from tests.delivering import record
 
 
 async def requests(world: World) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from contracts import events
 from services.runtime import clock
 from services.scheduling.handlers.follow_ups import open_follow_ups
-from services.scheduling.visits import HERE, local_day
+from services.scheduling.rules.visits import HERE, local_day
 from tests.component.scheduling.test_why_here_why_gone import context_of, show, the_request
 from tests.component.visit_events import World, flag, of_visit
 

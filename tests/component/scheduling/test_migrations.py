@@ -7,13 +7,13 @@ from pathlib import Path
 import asyncpg
 
 from deploy.local import provision
-from services.runtime.context import Context
 from services.runtime.migrate import migrate
 from services.runtime.settings import Settings
-from services.runtime.testing import RecordingPublisher
+from services.runtime.web.context import Context
 from services.scheduling.app import service
 from services.scheduling.handlers.pricing import price_waiting
 from tests.component.visit_events import household, student
+from tests.delivering import RecordingPublisher
 
 OPENED = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 

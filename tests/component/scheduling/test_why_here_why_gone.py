@@ -6,13 +6,13 @@ from uuid import uuid4
 
 from contracts import events
 from services.runtime import clock
-from services.runtime.context import Context
 from services.runtime.settings import Settings
-from services.runtime.testing import RecordingPublisher
-from services.scheduling.ageing import school_year_of
+from services.runtime.web.context import Context
 from services.scheduling.handlers.pricing import price_waiting
-from services.scheduling.visits import local_day
+from services.scheduling.rules.ageing import school_year_of
+from services.scheduling.rules.visits import local_day
 from tests.component.visit_events import MORNING, World, flag, household, student
+from tests.delivering import RecordingPublisher
 from tests.people import headers
 
 DAYS = [date(2026, 9, 1) + timedelta(days=n) for n in (0, 1, 8, 20)]

@@ -24,7 +24,7 @@ FAMILIES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
 
 def today() -> date:
     """The day it is where the districts are."""
-    from services.scheduling.visits import local_day
+    from services.scheduling.rules.visits import local_day
 
     return local_day(datetime.now(UTC))
 
@@ -94,7 +94,7 @@ def absences(student_number: int, *, missed: int, household_number: int, grade: 
 
 
 async def waiting_families(deliver: Deliver, families: int = len(FAMILIES)) -> None:
-    """This will bring calendars, contacts and flags, so that so many requests wait."""
+    """Bring calendars, contacts and flags, so that so many requests wait."""
     await deliver("school-calendar", calendar(), calendar("H02"))
     contacts, flags = [], []
     for number in range(families):
@@ -123,7 +123,7 @@ async def waiting_families(deliver: Deliver, families: int = len(FAMILIES)) -> N
 
 
 async def register(pool: Any, *visitors: str, district: str = "hartford", languages: tuple[str, ...] = ("en",)) -> None:
-    """This will register visitors with a current LEAP 101, who can at any hour."""
+    """Register visitors with a current LEAP 101, who can at any hour."""
     await pool.executemany(
         "INSERT INTO visitor (visitor_id, district, languages, leap101_valid_from, leap101_valid_until)"
         " VALUES ($1, $2, $3, $4, $5)",

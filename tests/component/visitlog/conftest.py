@@ -10,10 +10,10 @@ import asyncpg
 import httpx
 import pytest_asyncio
 
-from services.runtime.testing import served
 from services.visitlog.app import service
 from tests import people
 from tests.component.visit_events import World
+from tests.delivering import served
 
 
 class VisitLog(World):

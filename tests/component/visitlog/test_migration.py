@@ -9,7 +9,7 @@ import asyncpg
 from deploy.local import provision
 from services.runtime.migrate import migrate
 from services.visitlog.app import FOLDER
-from services.visitlog.form import Log
+from services.visitlog.rules.form import Log
 
 VISIT, LOG = UUID(int=1), UUID(int=2)
 BODY = (

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts import events
-from services.visitlog.outcomes import LOCAL, due_of, overdue_before
+from services.visitlog.rules.outcomes import LOCAL, due_of, overdue_before
 from tests import builders
 from tests.component.visit_events import contact, household, of_visit
 from tests.component.visitlog.conftest import VisitLog

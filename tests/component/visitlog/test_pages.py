@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts import events
-from services.visitlog.outcomes import LOCAL
+from services.visitlog.rules.outcomes import LOCAL
 from tests.component.visit_events import contact, of_visit
 from tests.component.visitlog.conftest import VisitLog
 

@@ -77,14 +77,14 @@ class _Reader(HTMLParser):
 
 
 def read(address: str, html: str) -> tuple[list[str], list[Form]]:
-    """This will find the page's links and forms, by whole addresses."""
+    """Find the page's links and forms, by whole addresses."""
     reader = _Reader(address)
     reader.feed(html)
     return reader.links, reader.forms
 
 
 def variations(form: Form) -> list[dict[str, str]]:
-    """This will fill the form in wrongly: all shown fields alike, each alone, and each left out."""
+    """Fill the form in wrongly: all shown fields alike, each alone, and each left out."""
     shown = sorted(form.shown) or sorted(form.fields)
     wrong = [form.fields | dict.fromkeys(shown, value) for value in HOSTILE]
     for number, name in enumerate(sorted(form.fields)):

@@ -9,13 +9,13 @@ from pathlib import Path
 from contracts import events
 from services.ingest import api as ingest_api
 from services.runtime.service import Service
-from services.runtime.testing import served
 from tests import people
 from tests.browser.site import Site, service_named, serving
 from tests.browser.visitlog.visits import with_visits
 from tests.component.scheduling.waiting import register, waiting_families
 from tests.component.visit_events import flag, of_visit
 from tests.conftest import ServiceDatabase
+from tests.delivering import served
 from tests.unit.ingest.landed import districts
 
 PAGES = ("scheduling", "visitlog", "reporting")
@@ -24,7 +24,7 @@ ALL = ("ingest", "flagging", *PAGES)
 
 @asynccontextmanager
 async def standing(name: str, service_database: ServiceDatabase) -> AsyncIterator[Site]:
-    """This will serve the service with some families, visits or numbers in it."""
+    """Serve the service with some families, visits or numbers in it."""
     service = _ingest() if name == "ingest" else service_named(name)
     pool = await service_database(name)
     app = served(service, pool, people.everybody())
@@ -44,7 +44,7 @@ async def standing(name: str, service_database: ServiceDatabase) -> AsyncIterato
 
 
 def schema_of(name: str) -> dict[str, object]:
-    """This will describe the service's API as it describes itself."""
+    """Describe the service's API as it describes itself."""
     service = _ingest() if name == "ingest" else service_named(name)
     return served(service, None, people.everybody()).openapi()  # type: ignore[arg-type]
 

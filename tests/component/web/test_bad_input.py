@@ -30,14 +30,14 @@ WHO = {"scheduling": ("ana", "carl"), "visitlog": ("marisol", "carl"), "reportin
 
 
 def shape(address: str) -> str:
-    """This will make one of many: the address without its ids and values."""
+    """Make one of many: the address without its ids and values."""
     parts = urlsplit(address)
     names = ",".join(sorted(pair.partition("=")[0] for pair in parts.query.split("&") if pair))
     return _DAY.sub("DAY", _UUID.sub("ID", parts.path)) + (f"?{names}" if names else "")
 
 
 async def every_form(client: httpx.AsyncClient) -> list[Form]:
-    """This will walk from page to page and collect each kind of form once."""
+    """Walk from page to page and collect each kind of form once."""
     seen: set[str] = set()
     forms: dict[tuple[str, str, frozenset[str]], Form] = {}
     waiting = deque([str(client.base_url)])
@@ -61,7 +61,7 @@ async def every_form(client: httpx.AsyncClient) -> list[Form]:
 
 
 def complaint(answer: httpx.Response) -> str:
-    """This will say what is wrong with an answer to bad input, or nothing."""
+    """Say what is wrong with an answer to bad input, or nothing."""
     if answer.status_code >= 500:
         return "fails"
     if SCRIPT in answer.text or "<img src=x" in answer.text:
@@ -109,7 +109,7 @@ async def test_a_route_sent_anything_refuses_clearly(name: str, service_database
 
 
 def assault(operation: Any, address: str, name: str, real: dict[str, str]) -> None:
-    """This will send one route what its description allows and what it doesn't, to real and to invented things."""
+    """Send one route what its description allows and what it doesn't, to real and to invented things."""
     modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
     cases = st.one_of([operation.as_strategy(generation_mode=mode) for mode in modes])
     persons = ["ana", "carl", "marisol", "bea", "state", "ops"]
@@ -141,7 +141,7 @@ def assault(operation: Any, address: str, name: str, real: dict[str, str]) -> No
 
 
 async def real_values(site: Site) -> dict[str, str]:
-    """This will name things that are there, so that bad input reaches further than "there is nothing here"."""
+    """Name things that are there, so that bad input reaches further than "there is nothing here"."""
     real = {"visitor_id": "marisol", "district": "hartford", "school": "H01"}
     for parameter, query in (
         ("request_id", "SELECT request_id FROM request LIMIT 1"),

@@ -57,7 +57,7 @@ class Observed:
         return charts.Answers(self.prometheus.address, minutes=minutes, district="hartford")
 
     async def value(self, expression: str) -> float | None:
-        """This will ask for one number; None where there is no answer."""
+        """Ask for one number; None where there is no answer."""
         found = await asyncio.to_thread(self.answers().at_the_end, Query(expr=expression, legend=""))
         return found[0].points[-1][1] if found else None
 

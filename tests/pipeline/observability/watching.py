@@ -38,14 +38,14 @@ class Webhook:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def heard(self, alert: str, status: str, **labels: str) -> bool:
-        """This will tell whether the alert came with that status (firing or resolved) and those labels."""
+        """Tell whether the alert came with that status (firing or resolved) and those labels."""
         return any(
             each["status"] == status and {"alertname": alert, **labels}.items() <= each["labels"].items()
             for _, each in self.told
         )
 
     def stop(self) -> None:
-        """This will close the door."""
+        """Close the door."""
         self._server.shutdown()
         self._server.server_close()
 

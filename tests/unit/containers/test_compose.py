@@ -21,7 +21,7 @@ JOBS = ("prepare", "leap", "simulated")
 
 
 def unconfined(name: str, container: dict[str, Any]) -> list[str]:
-    """This will say what a container may do that none here needs."""
+    """Say what a container may do that none here needs."""
     complaints = []
     if container.get("read_only") is not True:
         complaints.append(f"{name}: can write its own root")

@@ -24,13 +24,13 @@ class District:
     garbage: list[bytes] = field(default_factory=list)
 
     def share_chronic(self) -> float:
-        """This will give the share of K-12 students with ten enrolled days or more who missed a tenth of them."""
+        """Give the share of K-12 students with ten enrolled days or more who missed a tenth of them."""
         enrolled, absent, grades = self.days()
         judged = [key for key, days in enrolled.items() if len(days) >= 10 and grades[key] != "PK"]
         return sum(10 * len(absent[key]) >= len(enrolled[key]) for key in judged) / len(judged)
 
     def days(self) -> tuple[dict[str, set[date]], dict[str, set[date]], dict[str, str]]:
-        """This will give each student's counted and absent days, and grade."""
+        """Give each student's counted and absent days, and grade."""
         enrolled: dict[str, set[date]] = defaultdict(set)
         absent: dict[str, set[date]] = defaultdict(set)
         grades: dict[str, str] = {}
@@ -55,7 +55,7 @@ class District:
 
 
 def read(days: Iterable[DistrictDay]) -> dict[str, District]:
-    """This will fold all records of a plan into one District per code."""
+    """Fold all records of a plan into one District per code."""
     districts: dict[str, District] = defaultdict(District)
     for day in days:
         district = districts[day.district]

@@ -13,7 +13,7 @@ from deploy.demo.calendars import first_school_day, latest_day_worth_replaying
 from deploy.demo.districts import DISTRICT_BY_CODE, DISTRICTS
 from deploy.demo.feed import DistrictDay, plan
 from services.ingest.formats import own
-from services.ingest.landing import Rejection
+from services.ingest.rules.landing import Rejection
 from tests.unit.demo import recount
 
 JUNE, NOVEMBER = date(2027, 6, 30), date(2026, 11, 20)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from contracts.events import Category
 from contracts.events import Level as ContractLevel
-from services.flagging import absence
-from services.flagging.absence import Level, Policy, SchoolPart
+from services.flagging.rules import absence
+from services.flagging.rules.absence import Level, Policy, SchoolPart
 
 POLICY = Policy()
 day_sets = st.frozensets(st.integers(0, 365)).map(lambda places: sum(1 << n for n in places))

@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from services.ingest.handlers import Batch
-from services.ingest.pseudonyms import Districts, Pseudonyms
-from services.runtime.testing import record
+from services.ingest.rules.pseudonyms import Districts, Pseudonyms
+from tests.delivering import record
 
 HARTFORD_TOKEN = "hartford-token-of-the-tests"
 DANBURY_TOKEN = "danbury-token-of-the-tests!"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.events import Category, RejectionReason
 from services.ingest.formats import csv_rows
-from services.ingest.landing import Rejection
+from services.ingest.rules.landing import Rejection
 from tests.unit.ingest.landed import land, published
 
 HEADER = b"student,school,date,category,present_parts,day_parts,version"

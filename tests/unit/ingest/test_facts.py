@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from contracts import events
 from contracts.topics import PARTITIONS
-from services.ingest import attendance
-from services.runtime.outbox import partition_of
+from services.ingest.rules import attendance
+from services.runtime.delivery.publisher import partition_of
 from tests.unit.ingest.landed import districts, enrollment, land, mark, published, rejections
 
 numbers = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=64)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.pseudonyms import DistrictsFileUnreadable, Pseudonyms, load_districts
+from services.ingest.districts_file import DistrictsFileUnreadable, load_districts
+from services.ingest.rules.pseudonyms import Pseudonyms
 from tests.unit.ingest.landed import HARTFORD_TOKEN, districts
 
 HARTFORD = {"secret": "bb" * 32, "token": HARTFORD_TOKEN}

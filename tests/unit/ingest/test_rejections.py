@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from contracts.events import AttendanceRejected, RejectionReason
 from services.ingest.handlers import MAX_RETURNABLE_BYTES, Batch, decode_landed
-from services.runtime.subscription import Undecodable
-from services.runtime.testing import record
+from services.runtime.delivery.subscription import Undecodable
+from tests.delivering import record
 from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections
 
 Reason = RejectionReason

@@ -63,7 +63,7 @@ NOT_BEHIND = {**_lag(f"0{LONG}"), **_lag(f"0{LONG}", "leap-scheduling"), **_lag(
 
 
 def burning(slo: str, *severities: str) -> tuple[Labels, ...]:
-    """This will give the alerts of a promise that is being broken."""
+    """Give the alerts of a promise that is being broken."""
     return tuple({"severity": severity, "slo": slo} for severity in severities)
 
 

@@ -11,7 +11,7 @@ from deploy.observability.generate import HERE, files
 from deploy.observability.metrics_table import LABELS, listed
 from deploy.observability.panel import Board
 from deploy.observability.slo import WINDOWS
-from services.runtime.metric import Entry
+from services.runtime.seen.metric import Entry
 
 FILES = files()
 
@@ -68,7 +68,7 @@ def test_a_misspelt_metric_or_label_is_found() -> None:
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """This will give every query there is, with where it stands."""
+    """Give every query there is, with where it stands."""
     for board in BOARDS:
         for panel in board.panels:
             for query in panel.queries:
@@ -80,25 +80,25 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 def recorded() -> set[str]:
-    """This will name the series that rules record."""
+    """Name the series that rules record."""
     return {record.name for record in (*rules.RECORDS, *rules.promise_records(WINDOWS))}
 
 
 def exposed_names(entry: Entry) -> list[str]:
-    """This will name the series by which a metric is scraped."""
+    """Name the series by which a metric is scraped."""
     if entry.kind == "histogram":
         return [f"{entry.name}_bucket", f"{entry.name}_count", f"{entry.name}_sum"]
     return [entry.name]
 
 
 def names_in(query: str) -> set[str]:
-    """This will name the metrics of a query: words of ours, or of the few we know not to be ours."""
+    """Name the metrics of a query: words of ours, or of the few we know not to be ours."""
     bare = re.sub(r'"[^"]*"', '""', query)
     return set(re.findall(r"\b(?:leap[_:][a-z0-9_:]+|ALERTS|up\b|process_\w+)", bare))
 
 
 def labels_in(query: str) -> set[str]:
-    """This will name the labels a query matches or groups by."""
+    """Name the labels a query matches or groups by."""
     matched = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", query)
     grouped = [
         label.strip()

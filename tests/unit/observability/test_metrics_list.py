@@ -10,20 +10,20 @@ from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_lates
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.observability.metrics_table import LABELS, listed
-from services.runtime.metric import Entry, Snapshot, WeightedHistogram, counter
+from services.runtime.seen.metric import Entry, Snapshot, WeightedHistogram, counter
 
 SERVICES = Path(__file__).parents[3] / "services"
-MAY_USE_THE_CLIENT = {"metric.py", "web.py"}
+MAY_USE_THE_CLIENT = {"metric.py", "application.py"}
 
 
 def unlisted(scraped: str, entries: list[Entry]) -> set[str]:
-    """This will name what is scraped under our prefix and not in the list."""
+    """Name what is scraped under our prefix and not in the list."""
     families = {family.name for family in text_string_to_metric_families(scraped) if family.name.startswith("leap_")}
     return families - {entry.name.removesuffix("_total") for entry in entries}
 
 
 def strange_labels(entries: list[Entry]) -> set[tuple[str, str]]:
-    """This will name each label that nothing bounds."""
+    """Name each label that nothing bounds."""
     return {(entry.name, label) for entry in entries for label in entry.labels if label not in LABELS}
 
 

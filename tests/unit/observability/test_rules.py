@@ -85,7 +85,7 @@ def promtool(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def run_cases(cases: tuple[Case, ...], folder: Path) -> "subprocess.CompletedProcess[str]":
-    """This will let promtool play the cases; JSON is YAML to it."""
+    """Let promtool play the cases; JSON is YAML to it."""
     written = folder / "cases.yml"
     written.write_text(
         json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [_test(case) for case in cases]})

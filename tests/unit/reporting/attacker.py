@@ -31,7 +31,7 @@ class Attacker:
     hidden: dict[str, Terms] = field(default_factory=dict)
 
     def cell(self, name: str, shown: Any, terms: Terms) -> None:
-        """This will learn one published cell: its number, or that it is hidden and so not zero."""
+        """Learn one published cell: its number, or that it is hidden and so not zero."""
         for _, unknown in terms:
             self.least.setdefault(unknown, 0.0)
         if shown == HIDDEN:
@@ -41,7 +41,7 @@ class Attacker:
             self.exact.append((terms, float(shown)))
 
     def share(self, shown: Any, part: Terms, whole: Terms, per: float = 100.0) -> None:
-        """This will learn a published share, rounded to one place: two inequalities."""
+        """Learn a published share, rounded to one place: two inequalities."""
         if shown is None or shown == HIDDEN:
             return
         low, high = shown - ROUNDING, shown + ROUNDING
@@ -49,7 +49,7 @@ class Attacker:
         self.at_most.append(([(per * t, u) for t, u in part] + [(-high * t, u) for t, u in whole], 1e-6))
 
     def spans(self) -> dict[str, tuple[float, float]]:
-        """This will find, for every hidden cell, the smallest and largest value that agrees with all that is known."""
+        """Find, for every hidden cell, the smallest and largest value that agrees with all that is known."""
         unknowns = sorted(self.least)
         at = {name: position for position, name in enumerate(unknowns)}
         equal, upper = _matrix(self.exact, at), _matrix(self.at_most, at)
@@ -85,7 +85,7 @@ def _matrix(rows: Iterable[tuple[Terms, float]], at: Mapping[str, int]) -> Any:
 
 
 def attackers(documents: Documents) -> dict[str, Attacker]:
-    """This will read every table into the equations it belongs to; tables about the same counts go together."""
+    """Read every table into the equations it belongs to; tables about the same counts go together."""
     return {
         "households and visits": _households(documents),
         "requests": _sums_by_district(documents["endings"], ("declined", "not_reached", "withdrawn")),

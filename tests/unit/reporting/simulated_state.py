@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.reporting.effect import NEVER, Floats, Panel, month_number
+from services.reporting.rules.effect import NEVER, Floats, Panel, month_number
 
 SEPTEMBER = month_number(year=2025, month=9)
 MONTHS = 10
@@ -29,7 +29,7 @@ class SimulatedState:
 def simulate(
     seed: int, *, students: int = 6000, planted: tuple[float, ...] = PLANTED, sees_spells: bool = False
 ) -> SimulatedState:
-    """This will simulate one school year; many of the households have several students."""
+    """Simulate one school year; many of the households have several students."""
     chance = np.random.default_rng(seed)
     household = np.sort(chance.integers(0, int(students / 1.2), students))
     usual = chance.beta(0.035 * 120, 0.965 * 120, students)

@@ -4,9 +4,9 @@ import random
 from datetime import UTC, date, datetime
 from typing import Any
 
-from services.reporting.figures import Figures, tables_of
-from services.reporting.measures import REFERRAL_STATUSES, STEPS
-from services.reporting.tables import Table
+from services.reporting.rules.figures import Figures, tables_of
+from services.reporting.rules.measures import REFERRAL_STATUSES, STEPS
+from services.reporting.rules.tables import Table
 
 CUT_OFF = date(2026, 10, 31)
 AS_OF = datetime(2026, 10, 31, 20, 0, tzinfo=UTC)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.reporting import cubes, suppression
-from services.reporting.figures import Figures
-from services.reporting.measures import MEASURES, grade_band
-from services.reporting.suppression import PROTECTION
-from services.reporting.tables import as_json, as_rows
+from services.reporting.rules import cubes, suppression
+from services.reporting.rules.figures import Figures
+from services.reporting.rules.measures import MEASURES, grade_band
+from services.reporting.rules.suppression import PROTECTION
+from services.reporting.rules.tables import as_json, as_rows
 from tests.unit.reporting.attacker import Attacker, attackers
 from tests.unit.reporting.small_state import figures_of, published_of
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.reporting.effect import (
+from services.reporting.rules.effect import (
     NEVER,
     EffectOfMonth,
     Floats,

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.reporting.effect import EffectOfMonth, StillChronic, effect_by_month
-from services.reporting.effect_tables import effect_shown, effect_tables, flagged_students, still_shown
-from services.reporting.tables import HIDDEN_MARK, STATE, Table
+from services.reporting.rules.effect import EffectOfMonth, StillChronic, effect_by_month
+from services.reporting.rules.effect_tables import effect_shown, effect_tables, flagged_students, still_shown
+from services.reporting.rules.tables import HIDDEN_MARK, STATE, Table
 from tests.unit.reporting.simulated_state import simulate
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from services.reporting.measures import MEASURES, TABLES, grade_band, household_of
+from services.reporting.rules.measures import MEASURES, TABLES, grade_band, household_of
 
 
 def test_a_student_without_a_household_counts_as_one() -> None:

@@ -9,8 +9,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from services.reporting import effect
-from services.reporting.effect import EffectOfMonth, effect_by_month
+from services.reporting.rules import effect
+from services.reporting.rules.effect import EffectOfMonth, effect_by_month
 from tests.unit.reporting.simulated_state import SimulatedState, simulate
 
 SEEDS = range(20)

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.reporting.spans import (
+from services.reporting.rules.spans import (
     business_days_before,
     last_cut_off,
     school_year_of,

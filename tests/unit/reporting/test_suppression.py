@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from services.reporting.suppression import (
+from services.reporting.rules.suppression import (
     PROTECTION,
     Part,
     Sum,

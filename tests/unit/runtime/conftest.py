@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 
-from services.runtime.testing import served
 from tests import people
+from tests.delivering import served
 from tests.unit.runtime import little
 
 NO_DATABASE: Any = None

@@ -10,11 +10,11 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
-from services.runtime.consume import GRACEFUL_SECONDS, PARTITION_BYTES, SUBSCRIBER_OPTIONS, Consumption
-from services.runtime.outbox import PRODUCER_OPTIONS, Publisher
+from services.runtime.delivery.consume import GRACEFUL_SECONDS, PARTITION_BYTES, SUBSCRIBER_OPTIONS, Consumption
+from services.runtime.delivery.publisher import PRODUCER_OPTIONS, Publisher
+from services.runtime.delivery.subscription import Subscription
 from services.runtime.settings import Settings
-from services.runtime.subscription import Subscription
-from services.runtime.testing import RecordingPublisher
+from tests.delivering import RecordingPublisher
 
 
 @pytest.fixture

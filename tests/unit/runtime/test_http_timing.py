@@ -5,8 +5,8 @@ import httpx
 import pytest
 from fastapi.responses import StreamingResponse
 
-from services.runtime import telemetry
-from services.runtime.http_timing import Timed
+from services.runtime.seen import telemetry
+from services.runtime.web.timing import Timed
 
 app = fastapi.FastAPI()
 app.add_middleware(Timed)

@@ -5,9 +5,9 @@ import time
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
-from services.runtime import telemetry
-from services.runtime.lag import Lag
-from services.runtime.testing import record
+from services.runtime.delivery.lag import Lag
+from services.runtime.seen import telemetry
+from tests.delivering import record
 
 NORTH, SOUTH = TopicPartition("in-north", 0), TopicPartition("in-south", 0)
 

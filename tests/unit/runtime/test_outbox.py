@@ -2,7 +2,7 @@ from uuid import UUID
 
 import pytest
 
-from services.runtime.outbox import cloud_event_headers, partition_of
+from services.runtime.delivery.publisher import cloud_event_headers, partition_of
 
 
 def test_the_leading_bits_of_a_uuid_choose_the_partition() -> None:

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from services.runtime.languages import languages
-from services.runtime.pages import Pages
-from services.runtime.web import routes_by_person
+from services.runtime.web.application import routes_by_person
+from services.runtime.web.languages import languages
+from services.runtime.web.pages import Pages
 from tests import people
 
 

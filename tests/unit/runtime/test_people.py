@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.runtime.people import People
 from services.runtime.settings import SettingsRejected
+from services.runtime.web.people import People
 from tests import people
 
 

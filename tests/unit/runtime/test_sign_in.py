@@ -9,10 +9,10 @@ import pytest
 from fastapi import FastAPI
 from itsdangerous import URLSafeTimedSerializer
 
-from services.runtime import sign_in
 from services.runtime.settings import SettingsRejected
-from services.runtime.testing import served
+from services.runtime.web import sign_in
 from tests import people
+from tests.delivering import served
 from tests.unit.runtime import little
 
 NO_DATABASE: Any = None

@@ -6,8 +6,8 @@ import sys
 import pytest
 import structlog
 
-from services.runtime import telemetry
-from services.runtime.batch import is_transient
+from services.runtime.delivery.batch import is_transient
+from services.runtime.seen import telemetry
 
 
 def test_logs_are_json_and_never_quote_what_an_exception_says(monkeypatch: pytest.MonkeyPatch) -> None:

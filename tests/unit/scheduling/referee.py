@@ -8,12 +8,12 @@ from uuid import UUID
 
 from ortools.sat.python import cp_model
 
-from services.scheduling import pairing
-from services.scheduling.pairing import POINTS, Meeting, Visitor
-from services.scheduling.policy import Policy
-from services.scheduling.proposals import starts_in
-from services.scheduling.visits import HERE
-from services.scheduling.week import MOST_PRIORITY, PINNED, SCHEDULED, Wanted, Week, WeekPlan
+from services.scheduling.rules import pairing
+from services.scheduling.rules.pairing import POINTS, Meeting, Visitor
+from services.scheduling.rules.policy import Policy
+from services.scheduling.rules.proposals import starts_in
+from services.scheduling.rules.visits import HERE
+from services.scheduling.rules.week import MOST_PRIORITY, PINNED, SCHEDULED, Wanted, Week, WeekPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class Verdict:
 
 
 def best_possible(week: Week, policy: Policy) -> Verdict:
-    """This will prove how good the best plan of the week is."""
+    """Prove how good the best plan of the week is."""
     return _solve(week, policy, plan=None)
 
 
 def value_of(week: Week, policy: Policy, plan: WeekPlan) -> Verdict:
-    """This will price a plan as it stands; not proven means that it breaks a rule."""
+    """Price a plan as it stands; not proven means that it breaks a rule."""
     return _solve(week, policy, plan=plan)
 
 

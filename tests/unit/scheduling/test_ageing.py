@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduling.ageing import (
+from services.scheduling.rules.ageing import (
     Calendar,
     age,
     business_days,
@@ -16,8 +16,8 @@ from services.scheduling.ageing import (
     with_pause,
     without_future,
 )
-from services.scheduling.policy import DEFAULT
-from services.scheduling.visits import Stage
+from services.scheduling.rules.policy import DEFAULT
+from services.scheduling.rules.visits import Stage
 
 FRIDAY = date(2026, 10, 2)
 MONDAY = date(2026, 10, 5)

@@ -10,12 +10,12 @@ from fastapi import HTTPException, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.forms import Form
-from services.scheduling.ageing import Calendar
+from services.runtime.web.forms import Form
 from services.scheduling.pages import letters, view
 from services.scheduling.pages.days import months_of
 from services.scheduling.pages.forms import Typed
 from services.scheduling.pages.rows import age_of
+from services.scheduling.rules.ageing import Calendar
 from services.scheduling.store.day_sheet import SheetVisit
 from services.scheduling.store.queue import Cursor, Row, View
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.scheduling import pairing
-from services.scheduling.pairing import AppointmentRefused, Away, Reason, Window, because, say
-from services.scheduling.policy import Policy
+from services.scheduling.rules import pairing
+from services.scheduling.rules.pairing import AppointmentRefused, Away, Reason, Window, because, say
+from services.scheduling.rules.policy import Policy
 from tests.unit.scheduling.who_goes import FAMILY, NOW, TUESDAY, at, booking, meeting, visitor
 
 POLICY = Policy(min_notice_hours=0)

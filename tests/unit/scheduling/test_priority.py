@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.scheduling.policy import DEFAULT, Weights, problems_with
-from services.scheduling.priority import (
+from services.scheduling.rules.policy import DEFAULT, Weights, problems_with
+from services.scheduling.rules.priority import (
     Child,
     Correction,
     Inputs,

@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scheduling import pairing
-from services.scheduling.pairing import Away, Booking, Meeting, Visitor, Window, say
-from services.scheduling.policy import Policy
-from services.scheduling.proposals import Proposals, propose_pairs, starts_in
+from services.scheduling.rules import pairing
+from services.scheduling.rules.pairing import Away, Booking, Meeting, Visitor, Window, say
+from services.scheduling.rules.policy import Policy
+from services.scheduling.rules.proposals import Proposals, propose_pairs, starts_in
 from tests.unit.scheduling.who_goes import FAMILY, NOW, TUESDAY, at, booking, meeting, visitor
 
 POLICY = Policy(min_notice_hours=0)

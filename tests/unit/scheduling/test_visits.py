@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduling.visits import (
+from services.scheduling.rules.visits import (
     AHEAD,
     HERE,
     Answer,

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scheduling import pairing
-from services.scheduling.pairing import Booking, Meeting, Window, say
-from services.scheduling.visits import HERE
-from services.scheduling.week import Budget, Week, WeekPlan, propose
+from services.scheduling.rules import pairing
+from services.scheduling.rules.pairing import Booking, Meeting, Window, say
+from services.scheduling.rules.visits import HERE
+from services.scheduling.rules.week import Budget, Week, WeekPlan, propose
 from tests.unit.scheduling.referee import best_possible, value_of
 from tests.unit.scheduling.weeks import MONDAY, POLICY, drawn_week, moment, wanted, week
 from tests.unit.scheduling.who_goes import visitor
@@ -29,7 +29,7 @@ def reason(world: Week) -> str:
 
 
 def assert_no_rule_is_broken(world: Week, plan: WeekPlan) -> None:
-    """This will ask of every visit of the plan what is asked of an appointment, all the others being booked."""
+    """Ask of every visit of the plan what is asked of an appointment, all the others being booked."""
     wishes = {wish.request_id: wish for wish in world.wanted}
     known = {person.visitor_id: person for person in world.visitors}
     bookings = {who: list(booked) for who, booked in world.bookings.items()}

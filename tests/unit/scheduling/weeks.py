@@ -4,10 +4,10 @@ import random
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
-from services.scheduling.pairing import Booking, Visitor, Window
-from services.scheduling.policy import Policy
-from services.scheduling.visits import HERE
-from services.scheduling.week import Wanted, Week
+from services.scheduling.rules.pairing import Booking, Visitor, Window
+from services.scheduling.rules.policy import Policy
+from services.scheduling.rules.visits import HERE
+from services.scheduling.rules.week import Wanted, Week
 from tests.unit.scheduling.who_goes import visitor
 
 MONDAY = date(2026, 10, 5)

@@ -4,8 +4,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from services.scheduling.pairing import Booking, Meeting, Visitor, Window
-from services.scheduling.visits import HERE
+from services.scheduling.rules.pairing import Booking, Meeting, Visitor, Window
+from services.scheduling.rules.visits import HERE
 
 NOW = datetime(2026, 10, 5, 9, 0, tzinfo=HERE)
 TUESDAY = date(2026, 10, 6)

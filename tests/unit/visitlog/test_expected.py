@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.visitlog.outcomes import (
+from services.visitlog.rules.outcomes import (
     LOCAL,
     Due,
     LogInvalid,

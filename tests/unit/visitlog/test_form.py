@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.runtime.forms import Form
-from services.visitlog.form import LONG_TEXT, Log, efforts_of, referral_id_of
-from services.visitlog.outcomes import LogInvalid
+from services.runtime.web.forms import Form
 from services.visitlog.pages.fields import FormFaulty, as_text, log_of_form, uuid7
-from services.visitlog.policy import ExtraField, Labelled, LogPolicy, check_extra
+from services.visitlog.rules.form import LONG_TEXT, Log, efforts_of, referral_id_of
+from services.visitlog.rules.outcomes import LogInvalid
+from services.visitlog.rules.policy import ExtraField, Labelled, LogPolicy, check_extra
 from tests.unit.visitlog.test_outcomes import NOON
 
 VISIT = UUID("0c000000-0000-4000-8000-000000000001")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.visitlog.integrity import BURST_LOGS, Check, Finding, LoggedVisit, Travel, findings
+from services.visitlog.rules.integrity import BURST_LOGS, Check, Finding, LoggedVisit, Travel, findings
 
 FOUR = datetime(2026, 10, 5, 20, 0, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.visitlog.form import Log
-from services.visitlog.outcomes import PHONE_CLOCK_TOLERANCE, LogInvalid, check_log
+from services.visitlog.rules.form import Log
+from services.visitlog.rules.outcomes import PHONE_CLOCK_TOLERANCE, LogInvalid, check_log
 
 NOON = datetime(2026, 10, 5, 16, 0, tzinfo=UTC)
 A_VISIT: dict[str, Any] = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.visitlog.pay import Rate, compensation, dollars, rate_on
+from services.visitlog.rules.pay import Rate, compensation, dollars, rate_on
 
 RATE = Rate(
     district="hartford",

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.runtime.context import Context
-from services.runtime.forms import read_form
-from services.runtime.languages import N_
-from services.runtime.pages import Pages, require_role, signed_in
-from services.runtime.people import Person
 from services.runtime.service import Service
-from services.runtime.sse import Broadcast, event_stream
+from services.runtime.web.context import Context
+from services.runtime.web.forms import read_form
+from services.runtime.web.languages import N_
+from services.runtime.web.pages import Pages, require_role, signed_in
+from services.runtime.web.people import Person
+from services.runtime.web.sse import Broadcast, event_stream
 
 HERE = Path(__file__).parent
 Who = Annotated[Person, Depends(signed_in)]

@@ -1,0 +1,1 @@
+"""The arithmetic of absence, without input or output."""

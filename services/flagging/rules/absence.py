@@ -1,0 +1,179 @@
+"""The rules of absence. Sets of days are ints: bit n is the n-th day after 1 July. No I/O, no clock, no floats.
+
+The same rules stand in SQL (migrations, marks_sql.py), where the volume is; tests hold the two equal.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import IntEnum
+
+YEAR_DAYS = 366
+SEPTEMBER = ((1 << 30) - 1) << 62
+SEPTEMBER_ABSENCES = 2
+
+PRESENT_CATEGORIES = (
+    "in_attendance",
+    "tardy",
+    "early_departure",
+    "school_activity",
+    "remote_learning",
+    "in_school_suspension",
+    "alternative_education",
+)
+# Excused days still count: chronic absence is about missed instruction, not blame.
+ABSENT_CATEGORIES = (
+    "excused_absence",
+    "unexcused_absence",
+    "mental_health_day",
+    "out_of_school_suspension",
+    "expulsion",
+)
+CATEGORIES = PRESENT_CATEGORIES + ABSENT_CATEGORIES
+
+
+class Level(IntEnum):
+    """How far it has gone; the names are the contract's values."""
+
+    none = 0
+    at_risk = 1
+    chronically_absent = 2
+    severely_chronically_absent = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a district may set. In-school suspension is present for the flag, whatever a district does locally."""
+
+    version: int = 1
+    min_enrolled_days: int = 10
+    early_absences: int = 2
+    early_days: int = 20
+    accumulator: str = "district"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchoolPart:
+    """One school's part of a student's year."""
+
+    school: str
+    entry_date: date | None
+    counted: int
+    absent: int
+
+
+def school_year_of(*, day: date) -> int:
+    """Name a school year by the calendar year of its July."""
+    return day.year if day.month >= 7 else day.year - 1
+
+
+def day_bit(*, day: date) -> int:
+    """Give the day as a set of one, within its own school year."""
+    return 1 << (day - date(school_year_of(day=day), 7, 1)).days
+
+
+def days_of(*, days: int, school_year: int) -> list[date]:
+    """List the dates of a set, earliest first."""
+    first = date(school_year, 7, 1)
+    return [first + timedelta(days=n) for n in range(YEAR_DAYS) if days >> n & 1]
+
+
+def days_between(*, first_day: date, last_day: date, school_year: int) -> int:
+    """Give the days of the year from the first to the last, both included."""
+    begin = max((first_day - date(school_year, 7, 1)).days, 0)
+    end = min((last_day - date(school_year, 7, 1)).days, YEAR_DAYS - 1)
+    return ((1 << (end + 1)) - 1) & ~((1 << begin) - 1) if end >= begin else 0
+
+
+def last_enrolled_day(*, exit_date: date | None, exit_day_counts: bool, school_year: int) -> date:
+    """Give a stint's last day in a school year; whether the exit date is one is the feed's convention."""
+    if exit_date is None:
+        return date(school_year + 1, 6, 30)
+    return exit_date if exit_day_counts else exit_date - timedelta(days=1)
+
+
+def is_absent(*, category: str, present_parts: int | None, day_parts: int | None) -> bool:
+    """Say whether a mark's day was missed: less than half of it attended (State Board, September 2022)."""
+    if present_parts is not None and day_parts is not None:
+        return 2 * present_parts < day_parts
+    return category in ABSENT_CATEGORIES
+
+
+def counted_days(*, marked: int, school_days: int, assumed: int, enrolled: int) -> int:
+    """Give the days that count: marked school days, and enrolled days whose silence means present."""
+    return (marked & school_days) | (assumed & enrolled)
+
+
+def overlay(*, parts: Iterable[SchoolPart]) -> tuple[int, int]:
+    """Join a student's schools into (counted, absent): a day that two claim goes to the later entry."""
+    counted = absent = 0
+    for part in sorted(parts, key=lambda part: (part.entry_date or date.min, part.school)):
+        absent = (absent & ~part.counted) | part.absent
+        counted |= part.counted
+    return counted, absent
+
+
+def is_chronically_absent(*, days_absent: int, days_enrolled: int, min_enrolled_days: int) -> bool:
+    """Apply the 10 % test of CGS 10-198c, once the student was enrolled long enough for it to speak."""
+    return days_enrolled >= min_enrolled_days and 10 * days_absent >= days_enrolled
+
+
+def has_begun_to_miss(*, counted: int, absent: int, chronic_last_year: bool, policy: Policy) -> bool:
+    """Look for the early warning: absences among the first counted days, or September after a chronic year.
+
+    It holds while the first days last, and after them for as long as the student misses 5 % or more.
+    """
+    days_enrolled = counted.bit_count()
+    if days_enrolled > policy.early_days and 20 * absent.bit_count() < days_enrolled:
+        return False
+    early = _first(days=counted, count=policy.early_days) & absent
+    return early.bit_count() >= policy.early_absences or (
+        chronic_last_year and (absent & SEPTEMBER).bit_count() >= SEPTEMBER_ABSENCES
+    )
+
+
+def level(*, counted: int, absent: int, chronic_last_year: bool, policy: Policy) -> Level:
+    """Judge one set of days."""
+    days_absent, days_enrolled = absent.bit_count(), counted.bit_count()
+    if is_chronically_absent(
+        days_absent=days_absent, days_enrolled=days_enrolled, min_enrolled_days=policy.min_enrolled_days
+    ):
+        severe = 5 * days_absent >= days_enrolled
+        return Level.severely_chronically_absent if severe else Level.chronically_absent
+    begun = has_begun_to_miss(counted=counted, absent=absent, chronic_last_year=chronic_last_year, policy=policy)
+    return Level.at_risk if begun else Level.none
+
+
+def recent_days(*, counted: int, absent: int) -> dict[str, int]:
+    """Say how it has been going lately: the last 20 counted days, the 20 before, and days missed in a row."""
+    latest_first = [bool(absent >> place & 1) for place in range(365, -1, -1) if counted >> place & 1]
+    spell = next((place for place, missed in enumerate(latest_first) if not missed), len(latest_first))
+    last, before = latest_first[:20], latest_first[20:40]
+    return {
+        "last_20_absent": sum(last),
+        "last_20_counted": len(last),
+        "before_20_absent": sum(before),
+        "before_20_counted": len(before),
+        "spell": spell,
+    }
+
+
+def why(*, level: Level, days_absent: int, days_enrolled: int, policy: Policy) -> str:
+    """Say in one plain sentence what the figures mean."""
+    share = f"Absent on {days_absent} of {days_enrolled} enrolled days"
+    if level is Level.severely_chronically_absent:
+        return f"{share}: 20 % or more."
+    if level is Level.chronically_absent:
+        return f"{share}: 10 % or more."
+    if level is Level.at_risk:
+        return f"{share}, some of them early in the year: under 10 %, and begun to miss."
+    if days_enrolled < policy.min_enrolled_days:
+        return f"{share}: too few days for the 10 % test, which needs {policy.min_enrolled_days}."
+    return f"{share}: under 10 %, and no early warning."
+
+
+def _first(*, days: int, count: int) -> int:
+    rest = days
+    for _ in range(count):
+        rest &= rest - 1
+    return days & ~rest

@@ -1,0 +1,1 @@
+"""The only place with SQL: days, flags and what is told of them."""

@@ -1,0 +1,122 @@
+"""Judging: once per batch, after all of it, for the students whose days may have crossed a line."""
+
+from services.flagging.store.changes_sql import RULE
+
+# Subqueries, not functions: PostgreSQL would start each of them anew for every flag, at ten times the price.
+_PLACES = "generate_series(strpos(({days})::text, '1') - 1, 366 - strpos(reverse(({days})::text), '1'))"
+
+
+def dates_of(days: str, school_year: str) -> str:
+    """Write a subquery for the dates of a bitmap, oldest first, as a JSON list."""
+    return f"""(
+        SELECT coalesce(json_agg(first_day_of({school_year}) + n ORDER BY n), '[]'::json)
+        FROM {_PLACES.format(days=days)} AS n WHERE {days} <> no_days() AND get_bit({days}, n) = 1)"""
+
+
+def recent_days(counted: str, absent: str) -> str:
+    """Write a subquery for how it has been going lately, as JSON. The same rule in Python: absence.py."""
+    return f"""(
+        SELECT json_build_object(
+            'last_20_absent', count(*) FILTER (WHERE place <= 20 AND missed),
+            'last_20_counted', count(*) FILTER (WHERE place <= 20),
+            'before_20_absent', count(*) FILTER (WHERE place BETWEEN 21 AND 40 AND missed),
+            'before_20_counted', count(*) FILTER (WHERE place BETWEEN 21 AND 40),
+            'spell', coalesce(min(place) FILTER (WHERE NOT missed), count(*) + 1) - 1)
+        FROM (
+            SELECT get_bit({absent}, n) = 1 AS missed, row_number() OVER (ORDER BY n DESC) AS place
+            FROM {_PLACES.format(days=counted)} AS n WHERE {counted} <> no_days() AND get_bit({counted}, n) = 1
+        ) AS day)"""
+
+
+# Last year's days are read too: a chronic year makes two September absences a warning, so a correction of last year
+# may change this year's flag.
+JUDGE = f"""
+WITH asked AS MATERIALIZED (
+    SELECT DISTINCT student_key, school_year + following AS school_year
+    FROM unnest($1::uuid[], $2::int[]) AS a (student_key, school_year), (VALUES (0), (1)) AS f (following)
+), {RULE}, part AS (
+    SELECT r.student_key, r.school_year, r.school, r.district, r.household_key, r.grade, r.counted, r.absent,
+        coalesce(r.entry_date, DATE '-infinity') AS entered,
+        coalesce(own.version, standard.version) AS policy_version,
+        coalesce(own.min_enrolled_days, standard.min_enrolled_days) AS min_enrolled_days,
+        coalesce(own.early_absences, standard.early_absences) AS early_absences,
+        coalesce(own.early_days, standard.early_days) AS early_days,
+        coalesce(own.accumulator, standard.accumulator) AS accumulator,
+        -- Where two schools claim a day, the later entry's bit counts.
+        coalesce(bit_or(r.counted) OVER (
+            PARTITION BY r.student_key, r.school_year
+            ORDER BY coalesce(r.entry_date, DATE '-infinity') DESC, r.school DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), no_days()) AS claimed_later
+    FROM (SELECT student_key, school_year FROM asked UNION SELECT student_key, school_year - 1 FROM asked) basis
+    JOIN absence_record r USING (student_key, school_year)
+    JOIN rule standard ON standard.district = '' LEFT JOIN rule own ON own.district = r.district
+    WHERE r.grade IS DISTINCT FROM 'PK'
+), days AS (
+    SELECT student_key, school_year, bit_or(counted) AS counted, bit_or(absent & ~ claimed_later) AS absent,
+        (array_agg(school ORDER BY entered DESC, school DESC))[1] AS school, min(district) AS district,
+        (array_agg(household_key ORDER BY entered DESC, school DESC))[1] AS household_key,
+        (array_agg(grade ORDER BY entered DESC, school DESC))[1] AS grade,
+        min(policy_version) AS policy_version, min(min_enrolled_days) AS min_enrolled_days,
+        min(early_absences) AS early_absences, min(early_days) AS early_days, accumulator
+    FROM part GROUP BY student_key, school_year, accumulator, CASE accumulator WHEN 'school' THEN school END
+), measured AS MATERIALIZED (
+    SELECT days.*, standing(counted, absent, grade, min_enrolled_days, early_absences, early_days) AS standing
+    FROM days
+), verdict AS MATERIALIZED (
+    SELECT DISTINCT ON (m.student_key, m.school_year) m.*,
+        CASE m.standing WHEN -1 THEN (l.chronic IS TRUE)::int ELSE m.standing END AS level,
+        l.chronic AS chronic_last_year
+    FROM measured m LEFT JOIN (
+        SELECT student_key, school_year + 1 AS school_year, bool_or(standing >= 2) AS chronic
+        FROM measured GROUP BY 1, 2
+    ) l USING (student_key, school_year)
+    ORDER BY m.student_key, m.school_year, level DESC, bit_count(m.absent) DESC, m.school DESC
+), crossed AS (
+    INSERT INTO flag AS f (student_key, school_year, district, school, household_key, level, version, days_absent,
+                           days_enrolled, as_of, policy_version, absent)
+    SELECT a.student_key, a.school_year, coalesce(v.district, was.district), coalesce(v.school, was.school),
+        coalesce(v.household_key, was.household_key), coalesce(v.level, 0), 1,
+        coalesce(bit_count(v.absent), 0), coalesce(bit_count(v.counted), 0),
+        coalesce(last_day(v.counted, a.school_year), was.as_of), coalesce(v.policy_version, was.policy_version),
+        coalesce(v.absent, no_days())
+    FROM asked a LEFT JOIN verdict v USING (student_key, school_year)
+    LEFT JOIN flag was ON was.student_key = a.student_key AND was.school_year = a.school_year
+    WHERE coalesce(v.level, 0) <> coalesce(was.level, 0)
+       -- A roster may come after the marks: the request must move to the household it then names.
+       OR v.level > 0 AND v.household_key <> coalesce(was.household_key, a.student_key)
+    ORDER BY a.student_key, a.school_year
+    ON CONFLICT (student_key, school_year) DO UPDATE
+    SET district = excluded.district, school = excluded.school, household_key = excluded.household_key,
+        level = excluded.level, version = f.version + 1,
+        days_absent = excluded.days_absent, days_enrolled = excluded.days_enrolled, as_of = excluded.as_of,
+        policy_version = excluded.policy_version, absent = excluded.absent
+    RETURNING new.*, coalesce(old.level, 0) AS previous_level,
+        coalesce(old.absent & ~ new.absent, no_days()) AS corrected
+), told AS (
+    INSERT INTO flag_history (student_key, school_year, version, level, previous_level, school, days_absent,
+                              days_enrolled, as_of, policy_version)
+    SELECT student_key, school_year, version, level, previous_level, school, days_absent, days_enrolled, as_of,
+           policy_version
+    FROM crossed WHERE level <> previous_level
+)
+INSERT INTO outbox (topic, key, event_id, event_type, payload)
+SELECT 'absence-flags', c.student_key::text, event_id, event_type, json_build_object(
+    'event_type', event_type, 'event_id', event_id, 'occurred_at', $3::text, 'district', c.district,
+    'school', c.school, 'student_key', c.student_key, 'household_key', c.household_key, 'grade', v.grade,
+    'school_year', c.school_year, 'accumulator', coalesce(v.accumulator, 'district'),
+    'level', level_name[c.level + 1], 'previous_level', level_name[c.previous_level + 1],
+    'days_absent', c.days_absent, 'days_enrolled', c.days_enrolled, 'as_of', c.as_of,
+    'policy_version', c.policy_version, 'version', c.version,
+    'absent_days', {dates_of("c.absent", "c.school_year")},
+    'corrected_days', {dates_of("c.corrected", "c.school_year")},
+    'recent', {recent_days("coalesce(v.counted, no_days())", "c.absent")},
+    'chronic_last_year', v.chronic_last_year)::text
+FROM crossed c LEFT JOIN verdict v USING (student_key, school_year)
+CROSS JOIN LATERAL (
+    -- The same crossing has the same identity, whoever publishes it.
+    SELECT md5('absence-flag/' || c.student_key || '/' || c.school_year || '/' || c.version)::uuid AS event_id,
+        CASE WHEN c.level = 0 THEN 'absence-flag.cleared.v1' WHEN c.previous_level = 0 THEN 'absence-flag.raised.v1'
+             ELSE 'absence-flag.changed.v1' END AS event_type,
+        ARRAY['none', 'at_risk', 'chronically_absent', 'severely_chronically_absent'] AS level_name
+) e
+ORDER BY c.student_key, c.school_year"""

@@ -1,0 +1,1 @@
+"""What may land, what it becomes and under which key, without input or output."""

@@ -1,0 +1,216 @@
+"""The rules that make a landed record a fact. No I/O, no clock.
+
+msgspec on this path, not pydantic: a mark costs 1 µs to decode instead of 3.5. The contracts stay the source: a test
+reads every fact written here through its contract.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import msgspec
+
+from contracts.events import Category, Feed, Grade, RejectionReason
+from services.ingest.rules.landing import Calendar, CompletedRoll, Enrollment, Household
+from services.ingest.rules.pseudonyms import Pseudonyms
+
+LAST_MOMENT_MS = 253_402_300_799_000  # the last second of the year 9999
+
+# What is published: exactly the contracts' JSON. A mark leaves out what it hasn't got; the rest spells all out.
+
+
+class AttendanceRecorded(
+    msgspec.Struct, tag_field="event_type", tag="attendance.recorded.v1", omit_defaults=True, gc=False
+):
+    event_id: str
+    occurred_at: str
+    district: str
+    school: str
+    student_key: str
+    school_day: date
+    category: Category
+    source_version: int
+    present_parts: int | None = None
+    day_parts: int | None = None
+    receipt: str | None = None
+
+
+class AttendanceRetracted(
+    msgspec.Struct, tag_field="event_type", tag="attendance.retracted.v1", omit_defaults=True, gc=False
+):
+    event_id: str
+    occurred_at: str
+    district: str
+    school: str
+    student_key: str
+    school_day: date
+    source_version: int
+    receipt: str | None = None
+
+
+class RollCompleted(msgspec.Struct, tag_field="event_type", tag="roll.completed.v1"):
+    event_id: str
+    occurred_at: str
+    district: str
+    school: str
+    school_day: date
+    feed: Feed
+
+
+class EnrollmentChanged(msgspec.Struct, tag_field="event_type", tag="enrollment.changed.v1"):
+    event_id: str
+    occurred_at: str
+    district: str
+    school: str
+    student_key: str
+    person_key: str | None
+    household_key: str | None
+    stint: str
+    grade: Grade
+    entry_date: date
+    exit_date: date | None
+    exit_day_counts: bool
+    withdrawn: bool
+    source_version: int
+
+
+class SchoolCalendarChanged(msgspec.Struct, tag_field="event_type", tag="school-calendar.changed.v1"):
+    event_id: str
+    occurred_at: str
+    district: str
+    school: str
+    school_year: int
+    feed: Feed
+    school_days: list[date]
+    source_version: int
+
+
+class StudentName(msgspec.Struct):
+    student_key: str
+    given_name: str
+    family_name: str
+
+
+class HouseholdContactChanged(msgspec.Struct, tag_field="event_type", tag="household-contact.changed.v1"):
+    event_id: str
+    occurred_at: str
+    district: str
+    household_key: str
+    contact_name: str
+    phones: list[str]
+    address: str | None
+    language: str
+    interpreter_needed: bool
+    students: list[StudentName]
+    source_version: int
+
+
+class AttendanceRejected(msgspec.Struct, tag_field="event_type", tag="attendance.rejected.v1"):
+    event_id: str
+    occurred_at: str
+    district: str
+    reason: RejectionReason
+    detail: str
+    landing_topic: str
+    landing_partition: int
+    landing_offset: int
+    row: int | None
+    receipt: str | None
+    original: bytes  # msgspec writes bytes as base64, as the contract says
+
+
+Fact = (
+    AttendanceRecorded
+    | AttendanceRetracted
+    | RollCompleted
+    | EnrollmentChanged
+    | SchoolCalendarChanged
+    | HouseholdContactChanged
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What every fact says about itself. `event_id` follows from the landing position, so a repeat has the same."""
+
+    event_id: str
+    occurred_at: str
+    district: str
+
+
+def completed_roll(roll: CompletedRoll, *, identity: Identity) -> RollCompleted:
+    """State that a school has taken attendance for a day."""
+    return RollCompleted(
+        event_id=identity.event_id,
+        occurred_at=identity.occurred_at,
+        district=identity.district,
+        school=roll.school,
+        school_day=roll.date,
+        feed=roll.feed,
+    )
+
+
+def changed_calendar(calendar: Calendar, *, identity: Identity) -> SchoolCalendarChanged:
+    """State all school days of a school's year, in order, each once."""
+    return SchoolCalendarChanged(
+        event_id=identity.event_id,
+        occurred_at=identity.occurred_at,
+        district=identity.district,
+        school=calendar.school,
+        school_year=calendar.school_year,
+        feed=calendar.feed,
+        school_days=sorted(set(calendar.school_days)),
+        source_version=calendar.version,
+    )
+
+
+def changed_enrollment(enrollment: Enrollment, *, identity: Identity, pseudonyms: Pseudonyms) -> EnrollmentChanged:
+    """State a student's stint at a school, every number of the source replaced by its keyed hash."""
+    return EnrollmentChanged(
+        event_id=identity.event_id,
+        occurred_at=identity.occurred_at,
+        district=identity.district,
+        school=enrollment.school,
+        student_key=pseudonyms.student_key(student=enrollment.student, state_student=enrollment.state_student),
+        person_key=None if enrollment.state_student is None else pseudonyms.person_key(enrollment.state_student),
+        household_key=None if enrollment.household is None else pseudonyms.household_key(enrollment.household),
+        stint=pseudonyms.stint(enrollment.id),
+        grade=enrollment.grade,
+        entry_date=enrollment.entry_date,
+        exit_date=enrollment.exit_date,
+        exit_day_counts=enrollment.exit_day_counts,
+        withdrawn=enrollment.withdrawn,
+        source_version=enrollment.version,
+    )
+
+
+def changed_contact(household: Household, *, identity: Identity, pseudonyms: Pseudonyms) -> HouseholdContactChanged:
+    """State how to reach a household: the one fact that names people."""
+    return HouseholdContactChanged(
+        event_id=identity.event_id,
+        occurred_at=identity.occurred_at,
+        district=identity.district,
+        household_key=pseudonyms.household_key(household.household),
+        contact_name=household.contact_name,
+        phones=household.phones,
+        address=household.address,
+        language=household.language,
+        interpreter_needed=household.interpreter_needed,
+        students=[
+            StudentName(
+                student_key=pseudonyms.student_key(student=student.student, state_student=student.state_student),
+                given_name=student.given_name,
+                family_name=student.family_name,
+            )
+            for student in household.students
+        ],
+        source_version=household.version,
+    )
+
+
+def moment_of(timestamp_ms: int) -> str:
+    """Write a Kafka timestamp as RFC 3339 in UTC; one that no calendar knows becomes the nearest it does.
+
+    The producer sets it, so a district can send any number.
+    """
+    seconds, milliseconds = divmod(min(max(timestamp_ms, 0), LAST_MOMENT_MS), 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"

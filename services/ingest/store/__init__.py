@@ -1,0 +1,1 @@
+"""The only place with SQL: what landed, and what became of an upload."""

@@ -1,0 +1,179 @@
+"""Counts as sums of their finest parts, so that suppression sees every table in which a part stands at once.
+
+One cube per kind of thing counted: households by furthest step, requests by ending, logs, promises, referrals,
+students by school and grade band. A cell's key is (what, where); the state's line is a cell like any other.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.reporting.rules.measures import BANDS, REFERRAL_STATUSES, STEPS, grade_band
+from services.reporting.rules.suppression import SMALLEST_DENOMINATOR, SMALLEST_NUMERATOR, Part, Sum, hidden_cells
+from services.reporting.rules.tables import HIDDEN_MARK, STATE, Number
+
+Cell = tuple[str, tuple[str, ...]]
+Lines = Iterable[Mapping[str, Any]]
+
+
+@dataclass(slots=True)
+class Cube:
+    """Parts with their values, cells as sums of parts, and which cells are hidden (none until `suppress`)."""
+
+    parts: dict[Part, int] = field(default_factory=dict)
+    coefficients: dict[Cell, dict[Part, int]] = field(default_factory=dict)
+    share_of: dict[Cell, tuple[Cell, ...]] = field(default_factory=dict)
+    smallest: dict[Cell, int] = field(default_factory=dict)
+    worth: dict[Cell, int] = field(default_factory=dict)
+    group_by_row: dict[Any, Any] = field(default_factory=dict)
+    moves: tuple[Mapping[Any, int], ...] = ()
+    hidden: frozenset[Cell] = frozenset()
+
+    def add(self, part: Part, value: int) -> None:
+        """Add to a part."""
+        self.parts[part] = self.parts.get(part, 0) + value
+
+    def count(self, cell: Cell, part: Part, times: int = 1) -> None:
+        """Let a part count in a cell."""
+        self.coefficients.setdefault(cell, {})[part] = times
+
+    def cells(self) -> dict[Cell, Sum[Cell]]:
+        """Describe the published cells to the rule on small cells."""
+        return {
+            cell: Sum(
+                parts,
+                self.share_of.get(cell, ()),
+                self.smallest.get(cell, SMALLEST_NUMERATOR),
+                self.worth.get(cell, 1),
+            )
+            for cell, parts in self.coefficients.items()
+        }
+
+    def suppress(self) -> None:
+        """Decide which cells are hidden."""
+        self.hidden = hidden_cells(self.parts, self.cells(), self.group_by_row, self.moves)
+
+    def value(self, what: str, *where: str) -> int:
+        """Give a cell's true value; only for deciding whether something derived from it may show."""
+        return sum(times * self.parts[part] for part, times in self.coefficients.get((what, where), {}).items())
+
+    def shown(self, what: str, *where: str) -> Number | str:
+        """Give a cell as it may be shown."""
+        return HIDDEN_MARK if (what, where) in self.hidden else self.value(what, *where)
+
+
+def funnel_cube(furthest: Lines, visits: Lines, districts: Iterable[str]) -> Cube:
+    """Count households by furthest step, and visits: one, two, or more of a household."""
+    # Visits and logged households together tell the few that were visited again. Rather than the visits, the numbers
+    # of households are hidden then: two of them visited once are as many visits as one visited twice.
+    fewer_households = tuple({"visited_again": 1, "logged": -2, step: 1} for step in STEPS[:-2])
+    other_visits = ({"visited_again": 1, "logged": -2}, {"visited_again": 1, "logged": -1, "further_visits": -1})
+    cube = Cube(moves=(*other_visits, *fewer_households))
+    districts = list(districts)
+    visits_by_district = {each["district"]: int(each["visits"]) for each in visits}
+    households = {(each["district"], each["furthest"]): int(each["households"]) for each in furthest}
+    for district in districts:
+        for step in STEPS:
+            cube.add((district, step), households.get((district, step), 0))
+        once, again = (cube.parts[district, step] for step in STEPS[-2:])
+        cube.add((district, "further_visits"), max(0, visits_by_district.get(district, 0) - once - 2 * again))
+        for where in (district, STATE):
+            for reached, step in enumerate(STEPS):
+                for furthest_step in STEPS[reached:]:
+                    cube.count((step, (where,)), (district, furthest_step))
+            for part, times in (("logged", 1), ("visited_again", 2), ("further_visits", 1)):
+                cube.count(("visits", (where,)), (district, part), times)
+    for where in (*districts, STATE):
+        for former, step in itertools.pairwise(STEPS):
+            cube.share_of[step, (where,)] = ((former, (where,)),)
+        cube.worth["visits", (where,)] = 10
+        # Visits per 100 flagged of fewer than 20: the flagged are hidden then, the visits are the headline.
+        cube.smallest["flagged", (where,)] = SMALLEST_DENOMINATOR
+        cube.share_of["visits", (where,)] = (("visits", (STATE,)),)
+    return cube
+
+
+def endings_cube(endings: Lines, districts: Iterable[str]) -> Cube:
+    """Count requests by how they ended without a visit."""
+    return _by_district(endings, ("declined", "not_reached", "withdrawn"), districts)
+
+
+def logs_cube(logs: Lines, districts: Iterable[str]) -> Cube:
+    """Count appointments that are over by how their log stands; each is shown as a share of all."""
+    states = ("in_time", "late", "waiting", "overdue")
+    districts = list(districts)
+    cube = _by_district(logs, states, districts)
+    _whole(cube, "due", states, districts)
+    return cube
+
+
+def promises_cube(promises: Lines, districts: Iterable[str]) -> Cube:
+    """Count promises that were due, kept ones among them."""
+    districts = list(districts)
+    lines = [{**each, "open": each["promised"] - each["kept"]} for each in promises]
+    cube = _by_district(lines, ("kept", "open"), districts)
+    _whole(cube, "promised", ("kept", "open"), districts)
+    for where in (*districts, STATE):
+        del cube.coefficients["open", (where,)], cube.share_of["open", (where,)]
+    return cube
+
+
+def referrals_cube(referrals: Lines) -> Cube:
+    """Count referrals by resource and by how far they have come."""
+    cube = Cube()
+    found = {(each["resource"], REFERRAL_STATUSES[each["furthest"]]): int(each["referrals"]) for each in referrals}
+    for resource in sorted({resource for resource, _ in found}):
+        for status in REFERRAL_STATUSES:
+            part = (resource, status)
+            cube.add(part, found.get(part, 0))
+            for where in (resource, STATE):
+                cube.count((f"referral_{status}", (where,)), part)
+                cube.count(("referrals", (where,)), part)
+    return cube
+
+
+def chronic_cube(students: Lines) -> Cube:
+    """Count students by district, school and grade band, chronically absent ones among them."""
+    cube = Cube()
+    for each in students:
+        band = grade_band(each["grade"])
+        if band is None:
+            continue
+        district, school = str(each["district"]), str(each["school"])
+        row = (district, school)
+        cube.group_by_row[row] = district
+        chronic, others = (row, (band, "chronic")), (row, (band, "other"))
+        cube.add(chronic, int(each["chronic"]))
+        cube.add(others, int(each["students"]) - int(each["chronic"]))
+        for where in ((STATE,), (district,), (STATE, band), (district, band), ("school", district, school)):
+            cube.count(("chronic", where), chronic)
+            cube.count(("students", where), chronic)
+            cube.count(("students", where), others)
+            cube.share_of["chronic", where] = (("students", where),)
+            cube.smallest["students", where] = SMALLEST_DENOMINATOR
+    return cube
+
+
+def bands_of(cube: Cube, where: str) -> list[str]:
+    """Name the bands in which a district, or the state, has students, youngest first."""
+    return [band for band in BANDS if ("students", (where, band)) in cube.coefficients]
+
+
+def _by_district(lines: Lines, columns: tuple[str, ...], districts: Iterable[str]) -> Cube:
+    cube = Cube()
+    line_by_district = {each["district"]: each for each in lines}
+    for district in districts:
+        for column in columns:
+            cube.add((district, column), int(line_by_district.get(district, {}).get(column, 0)))
+            for where in (district, STATE):
+                cube.count((column, (where,)), (district, column))
+    return cube
+
+
+def _whole(cube: Cube, whole: str, columns: tuple[str, ...], districts: list[str]) -> None:
+    for district in districts:
+        for column in columns:
+            for where in (district, STATE):
+                cube.count((whole, (where,)), (district, column))
+                cube.share_of[column, (where,)] = ((whole, (where,)),)

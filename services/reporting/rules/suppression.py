@@ -1,0 +1,217 @@
+"""Which cells of published tables stay hidden: small ones, and others so that no hidden value can be solved for.
+
+A count is hidden when it is under 6, or when a published share of it has a denominator under 20; a denominator when it
+is under 20. A true zero may show. That alone hides nothing where totals are published: the reader subtracts.
+
+So every table is described by the parts it is made of (`Part`: a row and a column of the finest table, for instance a
+school's chronically absent students of one grade band), and a cell as a sum of parts, however many tables it stands in.
+For each hidden cell an *exchange* is sought: some students moved from one part to another, and back elsewhere, so that
+every cell still shown stays exactly as it is, while the hidden one may differ by at least PROTECTION. What the exchange
+does change is hidden too. The exchange is the proof: a reader who knows every shown number can't tell the true table
+from the one after it, and so can't know the hidden value more closely than that.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+SMALLEST_NUMERATOR = 6
+SMALLEST_DENOMINATOR = 20
+PROTECTION = 5
+"""A hidden count's possible values span at least this much: as much as between 1 and 6."""
+
+# How many rows beyond the cell's own group are tried as partners. The smallest that suffice come first.
+_FAR_PARTNERS = 40
+
+Part = tuple[Hashable, Hashable]
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum(Generic[K]):
+    """A published cell: how often each part counts in it, the cells it is shown as a share of, its smallest value.
+
+    `worth` is how much more it would be missed than another of its size: cells worth less are hidden for its sake.
+    """
+
+    parts: Mapping[Part, int]
+    share_of: tuple[K, ...] = ()
+    smallest: int = SMALLEST_NUMERATOR
+    worth: int = 1
+
+
+def is_small(numerator: int, denominator: int | None = None) -> bool:
+    """Say whether a count, or a share of `denominator`, must be hidden by itself. A true zero may show."""
+    if numerator == 0:
+        return False
+    return numerator < SMALLEST_NUMERATOR or (denominator is not None and denominator < SMALLEST_DENOMINATOR)
+
+
+def may_show(*, numerator: int, denominator: int) -> bool:
+    """Say whether a share, a mean or a median over `denominator` may be shown."""
+    return denominator >= SMALLEST_DENOMINATOR and not is_small(numerator, denominator)
+
+
+def small_cells(parts: Mapping[Part, int], cells: Mapping[K, Sum[K]]) -> set[K]:
+    """Find the cells hidden for what they are themselves."""
+    value_by_cell = {key: _value(cell, parts) for key, cell in cells.items()}
+    return {
+        key
+        for key, cell in cells.items()
+        if 0 < value_by_cell[key] < cell.smallest
+        or (value_by_cell[key] > 0 and any(value_by_cell[whole] < SMALLEST_DENOMINATOR for whole in cell.share_of))
+    }
+
+
+def hidden_cells(
+    parts: Mapping[Part, int],
+    cells: Mapping[K, Sum[K]],
+    group_by_row: Mapping[Hashable, Hashable] | None = None,
+    moves: Sequence[Mapping[Any, int]] = (),
+) -> frozenset[K]:
+    """Find every cell that must be hidden, complementary ones included.
+
+    `parts` are the true values, no part missing; `group_by_row` names the rows that are tried as partners first.
+    `moves` are changes within a row, by column, worth trying beside moving one from a column to another.
+    """
+    search = _Search(parts, cells, group_by_row or {}, moves)
+    small = small_cells(parts, cells)
+    search.hidden |= small
+    for key in sorted(small, key=repr):
+        if key not in search.proof:
+            search.protect(key)
+    for key in sorted(search.hidden - small, key=lambda key: (-search.worth(key), repr(key))):
+        search.show_again(key)
+    return frozenset(search.hidden)
+
+
+def _value(cell: Sum[K], parts: Mapping[Part, int]) -> int:
+    return sum(times * parts.get(part, 0) for part, times in cell.parts.items())
+
+
+class _Search(Generic[K]):
+    def __init__(
+        self,
+        parts: Mapping[Part, int],
+        cells: Mapping[K, Sum[K]],
+        group_by_row: Mapping[Hashable, Hashable],
+        moves: Sequence[Mapping[Any, int]],
+    ) -> None:
+        self.moves = moves
+        self.parts = parts
+        self.cells = cells
+        self.group_by_row = group_by_row
+        self.value_by_cell = {key: _value(cell, parts) for key, cell in cells.items()}
+        self.hidden: set[K] = set()
+        self.proof: dict[K, frozenset[K]] = {}
+        self._cells_by_part: defaultdict[Part, list[tuple[K, int]]] = defaultdict(list)
+        for key, cell in cells.items():
+            for part, times in cell.parts.items():
+                self._cells_by_part[part].append((key, times))
+        self._columns = sorted({column for _, column in parts}, key=repr)
+        self._rows = sorted({row for row, _ in parts}, key=repr)
+
+    def protect(self, key: K) -> None:
+        """Hide what the cheapest sufficient exchange changes; one part alone always suffices."""
+        changed = self._cheapest(key)
+        assert changed is not None, "an exchange of one part with nothing has no upper end"
+        self.hidden |= changed
+        for each in changed:
+            self.proof.setdefault(each, changed)
+
+    def show_again(self, key: K) -> None:
+        """Show a cell that was hidden for others' sake, if each of them has another proof without it."""
+        self.hidden.discard(key)
+        found: dict[K, frozenset[K]] = {}
+        for each in sorted(self.hidden, key=repr):
+            if key in self.proof[each]:
+                changed = self._cheapest(each, hide_more=False)
+                if changed is None:
+                    self.hidden.add(key)
+                    return
+                found[each] = changed
+        del self.proof[key]
+        self.proof |= found
+
+    def _cheapest(self, key: K, *, hide_more: bool = True) -> frozenset[K] | None:
+        """The cells that the cheapest sufficient exchange changes; None if there is none within what is hidden."""
+        best: tuple[int, frozenset[K]] | None = None
+        for exchange in self._exchanges(key):
+            net = self._net(exchange)
+            if key not in net:
+                continue
+            cost = sum(self.worth(each) for each in net if each not in self.hidden)
+            if (cost and not hide_more) or (best is not None and cost >= best[0]):
+                continue
+            if self._room(exchange, net) >= PROTECTION:
+                best = (cost, frozenset(net))
+                if cost == 0:
+                    break
+        return best[1] if best is not None else None
+
+    def _exchanges(self, key: K) -> Iterable[dict[Part, int]]:
+        """Squares first: some more here and fewer there, and the reverse in another column, so that sums stay."""
+        for row, column in sorted(self.cells[key].parts, key=repr):
+            here = (row, column)
+            partners = self._partners(row, column)
+            for other in partners:
+                for across in self._columns:
+                    if across != column and (row, across) in self.parts and (other, across) in self.parts:
+                        yield {here: 1, (other, column): -1, (row, across): -1, (other, across): 1}
+                for move in self.moves:
+                    if column in move and all((one, each) in self.parts for one in (row, other) for each in move):
+                        yield {(row, each): times for each, times in move.items()} | {
+                            (other, each): -times for each, times in move.items()
+                        }
+            for other in partners:
+                yield {here: 1, (other, column): -1}
+            for across in self._columns:
+                if across != column and (row, across) in self.parts:
+                    yield {here: 1, (row, across): -1}
+            for move in self.moves:
+                if column in move:
+                    yield {(row, each): times for each, times in move.items()}
+            yield {here: 1}
+
+    def worth(self, key: K) -> int:
+        """Weigh what is lost by hiding the cell."""
+        return (self.value_by_cell[key] + 1) * self.cells[key].worth
+
+    def _partners(self, row: Hashable, column: Hashable) -> list[Hashable]:
+        group = self.group_by_row.get(row)
+        others = [other for other in self._rows if other != row and (other, column) in self.parts]
+        near = [other for other in others if group is not None and self.group_by_row.get(other) == group]
+        far = [other for other in others if group is None or self.group_by_row.get(other) != group]
+        far.sort(key=lambda other: (self.parts[other, column] <= PROTECTION, self.parts[other, column], repr(other)))
+        return near + far[:_FAR_PARTNERS]
+
+    def _net(self, exchange: Mapping[Part, int]) -> dict[K, int]:
+        """By how much each published cell changes when the exchange is made once."""
+        net: defaultdict[K, int] = defaultdict(int)
+        for part, moved in exchange.items():
+            for key, times in self._cells_by_part[part]:
+                net[key] += moved * times
+        return {key: change for key, change in net.items() if change}
+
+    def _room(self, exchange: Mapping[Part, int], net: Mapping[K, int]) -> int:
+        """How often the exchange can be made forwards and backwards.
+
+        No part may fall under zero, and no hidden cell under one: true zeros show, so that a cell is hidden says it
+        is no zero. For the same reason a zero is never hidden for the sake of another cell.
+        """
+        if any(self.value_by_cell[key] == 0 for key in net):
+            return 0
+        forwards = backwards = 10**9
+        for part, moved in exchange.items():
+            if moved < 0:
+                forwards = min(forwards, self.parts[part] // -moved)
+            else:
+                backwards = min(backwards, self.parts[part] // moved)
+        for key, change in net.items():
+            above = (self.value_by_cell[key] - 1) // abs(change)
+            if change < 0:
+                forwards = min(forwards, above)
+            else:
+                backwards = min(backwards, above)
+        return forwards + backwards

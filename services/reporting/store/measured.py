@@ -1,0 +1,15 @@
+"""What operations ask of reporting's store."""
+
+import asyncpg
+
+from services.runtime.database import Connection
+
+
+async def known_flags(connection: Connection) -> list[asyncpg.Record]:
+    """Count, per district, the students whose flag stands in the newest school year."""
+    return await connection.fetch(
+        """
+        SELECT district, count(*) AS flags FROM flag
+        WHERE level <> 'none' AND school_year = (SELECT max(school_year) FROM flag) GROUP BY district
+        """
+    )

@@ -1,0 +1,255 @@
+"""A batch of records, applied: positions locked, records decoded, handler, outbox, positions moved, commit."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import NamedTuple
+
+import asyncpg
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+
+from services.runtime.delivery.dead_letter import HANDLER, DeadLetter, bury, recent_handler_failures
+from services.runtime.delivery.faults import crash_point
+from services.runtime.delivery.positions import lock_positions, move_positions
+from services.runtime.delivery.publisher import Publisher
+from services.runtime.delivery.subscription import Delivery, Subscription, Undecodable
+from services.runtime.delivery.transaction import Transaction, begin
+from services.runtime.seen import tracing
+
+MAX_POISON_PER_BATCH = 50
+MAX_POISON_PER_WINDOW = 500
+POISON_WINDOW_SECONDS = 600
+
+# SQLSTATE classes that speak about the values given, and so about a record: a triggered data exception (21, 22),
+# a constraint (23), a failed check (44), an exception raised by our own SQL (P0), a limit on size (54).
+# Every other class (connection, locks, resources, shutdown, a missing table or right) is no record's fault.
+_DATA_CLASSES = frozenset({"21", "22", "23", "44", "54", "P0"})
+
+
+class Hole(NamedTuple):
+    """Offsets that the log did not deliver: `expected` is the stored position, `found` the first record's offset."""
+
+    partition: TopicPartition
+    expected: int
+    found: int
+
+
+class Decoded(NamedTuple):
+    """What a batch was read as, in its order, and what of it can't be read."""
+
+    deliveries: list[Delivery]
+    dead: list[DeadLetter]
+
+
+class HoleFound(Exception):
+    """A batch starts beyond its position. Read again from the position: if the hole is still there, it is the log's."""
+
+    def __init__(self, holes: list[Hole]) -> None:
+        super().__init__(f"{len(holes)} partitions start beyond their positions")
+        self.holes = holes
+
+
+class PoisonBurst(Exception):
+    """Too many records in a row can't be applied: the fault is in this service, not in the records. Stop."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch's records. `next_offsets` holds only partitions that moved."""
+
+    next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    applied: int = 0
+    skipped: int = 0
+    dead_letters: dict[str, int] = field(default_factory=dict)
+
+    def add(self, later: "Outcome") -> None:
+        """Add what became of the records after these."""
+        self.next_offsets |= later.next_offsets
+        self.applied += later.applied
+        self.skipped += later.skipped
+        for reason, count in later.dead_letters.items():
+            self.dead_letters[reason] = self.dead_letters.get(reason, 0) + count
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell trouble of the surroundings, which passes, from trouble with a record, which stays."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "")[:2] not in _DATA_CLASSES
+    if isinstance(error, MessageSizeTooLargeError | RecordTooLargeError):
+        return False
+    if isinstance(error, asyncpg.InterfaceError):
+        # asyncpg reports a value it can't encode as an InterfaceError that is a ValueError too.
+        return not isinstance(error, ValueError)
+    return isinstance(error, KafkaError | OSError | TimeoutError | MemoryError | asyncpg.InternalClientError)
+
+
+async def apply_batch(
+    pool: asyncpg.Pool,
+    publisher: Publisher,
+    subscription: Subscription,
+    records: Sequence[ConsumerRecord],
+    accepted_holes: Collection[Hole] = (),
+    decoded: Decoded | None = None,
+    at_work: asyncio.Event | None = None,
+) -> Outcome:
+    """Apply the records (each partition's together, in order), each exactly once over any number of calls.
+
+    `decoded` is what `decode_all` made of the same records, for a caller who had the time to do that before.
+    `at_work` is set when the handler has the records and only waits for others.
+
+    Poison is searched by halves, each committed for itself, and set aside alone. Raises HoleFound, PoisonBurst, or
+    a transient error; what halves before it did stays done, and the same records may be given again.
+    """
+    outcome = Outcome()
+    pending = [records]
+    begun: set[TopicPartition] = set()  # a hole behind a record of the same batch is the log's own (compaction)
+    poison = 0
+    while pending:
+        part = pending.pop()
+        try:
+            known = decoded if part is records else None
+            with tracing.consuming(subscription.group, part):
+                outcome.add(
+                    await _apply(
+                        pool, publisher, subscription, part, accepted_holes, begun, decoded=known, at_work=at_work
+                    )
+                )
+            continue
+        except HoleFound:
+            raise
+        except asyncpg.QueryCanceledError:
+            # A statement that takes too long with many records may do with half of them.
+            if len(part) == 1:
+                raise
+            failure = ""
+        except Exception as error:
+            if is_transient(error):
+                raise
+            failure = type(error).__name__
+
+        if len(part) > 1:
+            middle = len(part) // 2
+            pending += [part[middle:], part[:middle]]
+            continue
+        poison += 1
+        await _refuse_burst(pool, poison)
+        outcome.add(await _apply(pool, publisher, subscription, part, accepted_holes, begun, handler_failure=failure))
+    return outcome
+
+
+async def _refuse_burst(pool: asyncpg.Pool, poison_in_batch: int) -> None:
+    if poison_in_batch > MAX_POISON_PER_BATCH:
+        raise PoisonBurst(f"more than {MAX_POISON_PER_BATCH} records of one batch can't be applied")
+    async with pool.acquire() as connection:
+        recent = await recent_handler_failures(
+            connection, seconds=POISON_WINDOW_SECONDS, limit=MAX_POISON_PER_WINDOW + 1
+        )
+    if recent >= MAX_POISON_PER_WINDOW:
+        raise PoisonBurst(f"{MAX_POISON_PER_WINDOW} records in {POISON_WINDOW_SECONDS} seconds can't be applied")
+
+
+async def _apply(
+    pool: asyncpg.Pool,
+    publisher: Publisher,
+    subscription: Subscription,
+    records: Sequence[ConsumerRecord],
+    accepted_holes: Collection[Hole],
+    begun: set[TopicPartition],
+    *,
+    handler_failure: str = "",
+    decoded: Decoded | None = None,
+    at_work: asyncio.Event | None = None,
+) -> Outcome:
+    by_partition = _by_partition(records)
+    async with begin(pool, publisher) as transaction:
+        positions = await lock_positions(transaction.connection, subscription.group, by_partition)
+        _refuse_holes(by_partition, positions, accepted_holes, begun)
+        await transaction.caused_at(min(run[0].timestamp for run in by_partition.values()))
+        fresh: list[ConsumerRecord] = []
+        next_offsets: dict[TopicPartition, int] = {}
+        for partition, run in by_partition.items():
+            if run[0].offset < positions[partition]:  # read again after a crash or a rebalance: applied already
+                run = [each for each in run if each.offset >= positions[partition]]
+            if run:
+                fresh += run
+                next_offsets[partition] = run[-1].offset + 1
+
+        deliveries: list[Delivery] = []
+        if handler_failure:
+            dead = [DeadLetter(each, HANDLER, handler_failure) for each in fresh]
+        elif decoded is not None and len(fresh) == len(records):
+            deliveries, dead = decoded
+        else:
+            deliveries, dead = decode_all(subscription, fresh)
+        if at_work is not None:
+            at_work.set()  # who waits for it runs once the handler has nothing to do but wait
+        if deliveries:
+            await subscription.handle(transaction, deliveries)
+        await _finish(transaction, subscription.group, dead, next_offsets)
+    crash_point("after_commit")
+    begun.update(by_partition)
+
+    outcome = Outcome(next_offsets, len(deliveries), len(records) - len(fresh))
+    for letter in dead:
+        outcome.dead_letters[letter.reason] = outcome.dead_letters.get(letter.reason, 0) + 1
+    return outcome
+
+
+async def _finish(
+    transaction: Transaction, group: str, dead: list[DeadLetter], next_offsets: dict[TopicPartition, int]
+) -> None:
+    await bury(transaction.connection, dead)
+    await transaction.flush()
+    if next_offsets:
+        await move_positions(transaction.connection, group, next_offsets)
+    crash_point("before_commit")
+
+
+def decode_all(subscription: Subscription, records: Sequence[ConsumerRecord]) -> Decoded:
+    """Decode each record by itself, so that a bad one takes no other with it."""
+    decode = subscription.decode
+    try:
+        # tuple.__new__ rather than Delivery: a third of the time, and this is done for every record there is.
+        return Decoded(list(map(tuple.__new__, repeat(Delivery), zip(records, map(decode, records), strict=True))), [])
+    except Exception:  # noqa: S110 - once more, one by one, to find out which
+        pass
+
+    deliveries: list[Delivery] = []
+    dead: list[DeadLetter] = []
+    for record in records:
+        try:
+            deliveries.append(Delivery(record, decode(record)))
+        except Undecodable as error:
+            dead.append(DeadLetter(record, error.reason, error.detail))
+        except Exception as error:
+            dead.append(DeadLetter(record, "decode", type(error).__name__))
+    return Decoded(deliveries, dead)
+
+
+def _by_partition(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, list[ConsumerRecord]]:
+    by_partition: dict[TopicPartition, list[ConsumerRecord]] = {}
+    topic, partition = "", -1
+    append = None
+    for record in records:
+        if record.partition != partition or record.topic != topic or append is None:
+            topic, partition = record.topic, record.partition
+            append = by_partition.setdefault(TopicPartition(topic, partition), []).append
+        append(record)
+    return by_partition
+
+
+def _refuse_holes(
+    by_partition: dict[TopicPartition, list[ConsumerRecord]],
+    positions: dict[TopicPartition, int],
+    accepted_holes: Collection[Hole],
+    begun: Collection[TopicPartition],
+) -> None:
+    holes = [
+        Hole(partition, positions[partition], run[0].offset)
+        for partition, run in by_partition.items()
+        if run[0].offset > positions[partition] and partition not in begun
+    ]
+    if any(hole not in accepted_holes for hole in holes):
+        raise HoleFound(holes)

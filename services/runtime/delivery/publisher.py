@@ -1,0 +1,141 @@
+"""What goes out: events wait in the outbox, and one relay per outbox publishes them in order, then deletes them."""
+
+import asyncio
+import contextlib
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, RecordTooLargeError
+
+from services.runtime.seen import tracing
+
+Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
+"""Key, value, headers."""
+
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+
+PRODUCER_OPTIONS: dict[str, Any] = {
+    "acks": "all",
+    "enable_idempotence": True,
+    "max_batch_size": 262_144,
+    "request_timeout_ms": 30_000,
+}
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Name the partition of a key: by its first six hex digits where it has them, as the text of a UUID does.
+
+    Everybody who writes a keyed topic must use this function, or a key's order is cut in two.
+    """
+    head = key[:6]
+    if len(head) == 6 and _HEX_DIGITS.issuperset(head):
+        return int(head, 16) % partitions
+    return zlib.crc32(key.encode()) % partitions
+
+
+def cloud_event_headers(*, event_id: str, event_type: str, source: str) -> list[tuple[str, bytes]]:
+    """Make the headers of a CloudEvent in Kafka's binary form."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id.encode()),
+        ("ce_type", event_type.encode()),
+        ("ce_source", source.encode()),
+        ("content-type", b"application/json"),
+    ]
+
+
+class Publisher:
+    """Sends batches, one partition at a time in order, and returns when every replica in sync has them.
+
+    A send that failed leaves the idempotent producer's numbering in doubt, so the next call starts a new producer.
+    """
+
+    def __init__(self, bootstrap_servers: str, *, source: str) -> None:
+        self.source = source
+        self._bootstrap_servers = bootstrap_servers
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaError when no broker answers."""
+        await self._connected()
+
+    async def _connected(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap_servers, **PRODUCER_OPTIONS)
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def stop(self) -> None:
+        """Send what is in flight and disconnect."""
+        producer = self._producer
+        self._producer = None
+        if producer is not None:
+            await producer.stop()
+
+    async def partitions(self, topic: str) -> int:
+        """Ask how many partitions the topic has."""
+        producer = await self._connected()
+        return len(await producer.partitions_for(topic))
+
+    async def publish_batches(
+        self, topic: str, messages_by_partition: Mapping[int, Sequence[Message]], *, caused_at_ms: int | None = None
+    ) -> None:
+        """Publish, each partition's messages in their order, and return after the last acknowledgement.
+
+        `caused_at_ms` becomes the records' timestamp: when what they follow from began, so that the last hop can tell
+        how long the whole way took. Without it they begin now.
+        When it raises (KafkaError), any part may have been published: publish all of it again.
+        """
+        producer = await self._connected()
+        if (trace := tracing.traceparent()) is not None:
+            mark = (tracing.HEADER, trace.encode())
+            messages_by_partition = {
+                partition: [(key, value, [*headers, mark]) for key, value, headers in messages]
+                for partition, messages in messages_by_partition.items()
+            }
+        timestamp_ms = time.time_ns() // 1_000_000 if caused_at_ms is None else caused_at_ms
+        sending = [
+            self._publish(producer, topic, partition, messages, timestamp_ms)
+            for partition, messages in messages_by_partition.items()
+            if messages
+        ]
+        try:
+            for outcome in await asyncio.gather(*sending, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+        except KafkaError:
+            await self._forget(producer)
+            raise
+
+    async def _publish(
+        self, producer: AIOKafkaProducer, topic: str, partition: int, messages: Sequence[Message], timestamp_ms: int
+    ) -> None:
+        acknowledgements = []
+        batch = producer.create_batch()
+        for key, value, headers in messages:
+            if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+                if not batch.record_count():
+                    raise RecordTooLargeError(f"a message for {topic} is larger than a whole batch may be")
+                acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+                batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
+        batch.close()
+        acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
+        await asyncio.gather(*acknowledgements)
+
+    async def _forget(self, producer: AIOKafkaProducer) -> None:
+        if self._producer is producer:
+            self._producer = None
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(5):
+                await producer.stop()

@@ -1,0 +1,58 @@
+"""What a service says about the records it reads."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from aiokafka import ConsumerRecord
+from pydantic import TypeAdapter, ValidationError
+
+from services.runtime.delivery.transaction import Transaction
+
+
+class Undecodable(Exception):
+    """The record can't be read: `reason` is a short code, `detail` helps to find out why and holds no payload."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def read_event(model: TypeAdapter[Any], value: bytes | None) -> Any:
+    """Read one event. Raises Undecodable with the fields at fault, never their values."""
+    if b"\\u0000" in (value or b""):
+        raise Undecodable("nul_character", "text can't hold a NUL character")
+    try:
+        return model.validate_json(value or b"")
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        detail = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in faults)
+        raise Undecodable("not_an_event", detail[:300]) from None
+
+
+class Delivery(NamedTuple):
+    """One record and what it was read as."""
+
+    record: ConsumerRecord
+    event: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """Which records a service reads, how it reads one, and what it does with a batch of them in one transaction.
+
+    `handle` may be called again with the same records after it raised, and with any part of them: it must leave
+    nothing behind but what `Transaction.connection` did. Records of one partition come in their order.
+    """
+
+    group: str
+    decode: Callable[[ConsumerRecord], Any]
+    handle: Callable[[Transaction, list[Delivery]], Awaitable[None]]
+    topics: tuple[str, ...] = ()
+    pattern: str | None = None
+    max_records: int = 5000
+
+    def __post_init__(self) -> None:
+        if bool(self.topics) == bool(self.pattern):
+            raise ValueError(f"subscription {self.group}: name either topics or a pattern")

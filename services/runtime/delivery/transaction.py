@@ -1,0 +1,71 @@
+"""One transaction: what a handler changes and what it says to others become true together or not at all."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol, cast
+from uuid import UUID
+
+import asyncpg
+
+from services.runtime.delivery.publisher import Publisher
+from services.runtime.seen import tracing
+
+# ORDER BY: the identity column numbers the rows in the order they were emitted, and the relay sends by that number.
+_INSERT_OUTBOX = """
+INSERT INTO outbox (topic, partition, key, event_id, event_type, payload)
+SELECT topic, partition, key, event_id, event_type, payload
+FROM unnest($1::text[], $2::int[], $3::text[], $4::uuid[], $5::text[], $6::text[])
+     WITH ORDINALITY AS emitted (topic, partition, key, event_id, event_type, payload, position)
+ORDER BY position
+"""
+
+
+# Until the end of the transaction: the outbox's columns take these as their defaults.
+_TELL_CAUSE = "SELECT set_config('leap.caused_at', $1, true)"
+_TELL_TRACE = "SELECT set_config('leap.traceparent', $1, true)"
+
+
+class EventLike(Protocol):
+    """Whatever has an identity, a type and a JSON form can be emitted."""
+
+    @property
+    def event_id(self) -> UUID: ...
+    @property
+    def event_type(self) -> str: ...
+    def model_dump_json(self) -> str: ...
+
+
+class Transaction:
+    """An open database transaction, and the events that will be published if, and only if, it commits."""
+
+    __slots__ = ("_emitted", "connection", "publisher")
+
+    def __init__(self, connection: asyncpg.Connection, publisher: Publisher) -> None:
+        self.connection = connection
+        self.publisher = publisher
+        self._emitted: list[tuple[str, int | None, str, UUID, str, str]] = []
+
+    def emit(self, *, topic: str, key: str, event: EventLike, partition: int | None = None) -> None:
+        """Publish the event after the commit, in order per key, at least once."""
+        self._emitted.append((topic, partition, key, event.event_id, event.event_type, event.model_dump_json()))
+
+    async def caused_at(self, timestamp_ms: int) -> None:
+        """Give everything the transaction publishes this cause's time, also what SQL writes by itself."""
+        await self.connection.execute(_TELL_CAUSE, str(timestamp_ms / 1000))
+
+    async def flush(self) -> None:
+        """Write what was emitted into the outbox, in one statement."""
+        if self._emitted:
+            await self.connection.execute(_INSERT_OUTBOX, *map(list, zip(*self._emitted, strict=True)))
+            self._emitted.clear()
+
+
+@asynccontextmanager
+async def begin(pool: asyncpg.Pool, publisher: Publisher) -> AsyncIterator[Transaction]:
+    """Open a transaction, write its outbox and commit; an exception rolls all of it back."""
+    async with pool.acquire() as connection, connection.transaction():
+        transaction = Transaction(cast(asyncpg.Connection, connection), publisher)
+        if (trace := tracing.traceparent()) is not None:
+            await transaction.connection.execute(_TELL_TRACE, trace)
+        yield transaction
+        await transaction.flush()

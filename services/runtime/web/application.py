@@ -1,0 +1,161 @@
+"""The HTTP side of every service: metrics, liveness, readiness, and its own routes."""
+
+from collections.abc import Awaitable, Callable
+
+import fastapi
+import structlog
+import uvicorn
+from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute, iter_route_contexts
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.runtime.seen import telemetry
+from services.runtime.web.context import Context
+from services.runtime.web.languages import N_
+from services.runtime.web.problems import problem_of, title_of
+from services.runtime.web.sign_in import signed_in
+from services.runtime.web.timing import Timed
+
+log = structlog.get_logger(__name__)
+
+GRACEFUL_HTTP_SECONDS = 3
+
+
+class Server(uvicorn.Server):
+    """Leaves the signals to the service, which stops everything else too."""
+
+    async def serve(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        await self._serve()
+
+
+def application(
+    name: str,
+    *,
+    alive: Callable[[], str],
+    ready: Callable[[], Awaitable[str]],
+    measure: Callable[[], Awaitable[None]],
+    max_body_bytes: int | None = None,
+) -> fastapi.FastAPI:
+    """Make the application with the routes every service has.
+
+    `alive` and `ready` return what is wrong, or an empty string; `measure` brings the metrics up to now. A body longer
+    than `max_body_bytes` gets 413.
+    """
+    # No page of FastAPI's own: they load scripts from another site.
+    app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None)
+    app.state.max_body_bytes = max_body_bytes
+    app.add_middleware(_LongBodiesExplained, max_body_bytes=max_body_bytes)
+    app.add_middleware(Timed)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(Exception, _on_failure)
+
+    @app.get("/livez", include_in_schema=False)
+    async def livez() -> Response:
+        return _plain(alive())
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> Response:
+        return _plain(await ready())
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        await measure()
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def serve(app: fastapi.FastAPI, context: Context, routes: fastapi.APIRouter) -> None:
+    """Add a service's own routes, and what they need to know who is asking.
+
+    Raises SettingsRejected where a route asks who that is and nobody said who may sign in.
+    """
+    # On the router and not on the application, whose own limit would come before the explanation.
+    app.include_router(routes, max_body_size=app.state.max_body_bytes)
+    if context.pages is not None or routes_by_person(app)[True]:
+        app.state.sessions = context.sessions
+    app.state.pages = context.pages
+    app.state.on_stop = context.on_stop
+
+
+def routes_by_person(app: fastapi.FastAPI) -> dict[bool, set[str]]:
+    """Name the routes, as "METHOD /path", by whether they let in only people who are signed in."""
+    named: dict[bool, set[str]] = {True: set(), False: set()}
+    for route in iter_route_contexts(app.routes):
+        asks_who = isinstance(route.original_route, APIRoute) and _depends_on_a_person(route.dependant)
+        named[asks_who] |= {f"{method} {route.path}" for method in route.methods or ()}
+    return named
+
+
+def _depends_on_a_person(dependant: Dependant) -> bool:
+    return any(each.call is signed_in or _depends_on_a_person(each) for each in dependant.dependencies)
+
+
+def server(app: fastapi.FastAPI, host: str, port: int) -> Server:
+    """Make the HTTP server; its log goes where the service's goes, without a line per request."""
+    return Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
+            server_header=False,
+        )
+    )
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code < 400:
+        return Response(status_code=error.status_code, headers=error.headers)
+    said = error.detail if error.detail != title_of(error.status_code) else ""
+    answer = problem_of(request, error.status_code, said)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # Where, never what: a field may hold a name.
+    fields = sorted({".".join(map(str, fault["loc"])) for fault in error.errors()})
+    return problem_of(request, 422, N_("correct the fields listed and send again"), fields=fields)
+
+
+async def _on_failure(request: Request, error: Exception) -> Response:
+    log.error("a request failed", method=request.method, route=_route_of(request), **telemetry.where(error))
+    return problem_of(request, 500, N_("nothing was changed; try again, and tell us if it stays"))
+
+
+class _LongBodiesExplained:
+    """Refuses a body that says it is too long before any of it is read; one that doesn't say is cut off later."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int | None) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._max_body_bytes is not None:
+            said = Headers(scope=scope).get("content-length", "")
+            if said.isdecimal() and int(said) > self._max_body_bytes:
+                answer = problem_of(Request(scope), 413, N_("this is longer than any form here; send less"))
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _route_of(request: Request) -> str:
+    # The pattern, not the address: an address may hold what somebody searched for.
+    return str(getattr(request.scope.get("route"), "path", "unknown"))
+
+
+def _plain(problem: str) -> Response:
+    return Response(problem or "ok", status_code=503 if problem else 200, media_type="text/plain")

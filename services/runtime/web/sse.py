@@ -1,0 +1,238 @@
+"""Pages that hear of changes: server-sent events that carry id and version only, whoever made the change.
+
+PostgreSQL tells every process (NOTIFY), on the commit and never before it. The page then fetches what changed by its
+ordinary address, with its ordinary rights: the stream itself says nothing about anybody.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import asyncpg
+import orjson
+import structlog
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+
+from services.runtime.database import Connection
+from services.runtime.seen import telemetry
+from services.runtime.web.context import Context
+
+HEARTBEAT_SECONDS = 15.0
+# A stream ends after this time and the browser opens another: the right to hear is looked at again.
+STREAM_SECONDS = 15 * 60.0
+RETRY_MS = 1000
+LISTEN_AGAIN_SECONDS = 1.0
+# More than this in one go, or waiting for one slow reader: "look again" says it all.
+MOST_CHANGES = 200
+MISSED = "*"
+
+log = structlog.get_logger(__name__)
+
+
+class Change(NamedTuple):
+    """Something is at another version now. The scope decides who hears of it and is not sent."""
+
+    id: str
+    version: int
+    scope: str
+
+
+async def announce(connection: Connection, changes: Sequence[Change]) -> None:
+    """Tell every process of the changes when the transaction commits.
+
+    A trigger may do the same: lines of "ID VERSION SCOPE" to the channel SCHEMA_changes, or `*` where there are more
+    than MOST_CHANGES of them. Ids and scopes hold no space.
+    """
+    if not changes:
+        return
+    # A notification holds less than 8000 bytes: 60 of these lines are 7000 at the most.
+    payloads = [MISSED] if len(changes) > MOST_CHANGES else [_lines(some) for some in _runs(changes, 60)]
+    await connection.execute(
+        "SELECT pg_notify(current_schema() || '_changes', payload) FROM unnest($1::text[]) AS told (payload)", payloads
+    )
+
+
+def _lines(changes: Sequence[Change]) -> str:
+    return "\n".join(f"{change.id} {change.version} {change.scope}" for change in changes)
+
+
+def _runs(changes: Sequence[Change], length: int) -> list[Sequence[Change]]:
+    return [changes[start : start + length] for start in range(0, len(changes), length)]
+
+
+class Listener:
+    """One open stream's view: what changed since it last looked, the newest version of each id only."""
+
+    def __init__(self, may_see: Callable[[str], bool]) -> None:
+        self._may_see = may_see
+        self._versions: dict[str, int] = {}
+        self._missed = False
+        self._woken = asyncio.Event()
+
+    def hear(self, changes: Iterable[Change]) -> None:
+        """Keep what this stream may know of."""
+        for change in changes:
+            if self._may_see(change.scope):
+                self._versions[change.id] = max(change.version, self._versions.get(change.id, 0))
+                self._woken.set()
+        if len(self._versions) > MOST_CHANGES:
+            self.miss()
+
+    def miss(self) -> None:
+        """Say that changes may have gone by unheard: the page had better look again."""
+        self._versions.clear()
+        self._missed = True
+        self._woken.set()
+
+    async def next(self, seconds: float) -> tuple[bool, dict[str, int]]:
+        """Wait for changes, that long at most: whether some were missed, and versions by id."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        heard = self._missed, self._versions
+        self._missed, self._versions = False, {}
+        self._woken.clear()
+        return heard
+
+
+class Broadcast:
+    """The changes of one service, for every stream of this process. Listens while somebody does."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._listeners: set[Listener] = set()
+        self._listening: asyncio.Task[None] | None = None
+        self._heard = asyncio.Event()
+        self.closed = False
+        context.on_stop.append(self.close)
+
+    def close(self) -> None:
+        """End every stream: a process that stops must not wait for a browser to leave."""
+        self.closed = True
+        if self._listening is not None:
+            self._listening.cancel()
+        self._heard.set()
+        for listener in self._listeners:
+            listener.miss()
+
+    @property
+    def streams(self) -> int:
+        """Count the open streams of this process."""
+        return len(self._listeners)
+
+    def publish(self, *changes: Change) -> None:
+        """Tell this process's own streams; `announce` tells all processes'."""
+        for listener in self._listeners:
+            listener.hear(changes)
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, may_see: Callable[[str], bool]) -> AsyncIterator[Listener]:
+        """Give a listener that misses nothing from now on."""
+        listener = Listener(may_see)
+        self._listeners.add(listener)
+        if not self.closed and (self._listening is None or self._listening.done()):
+            self._heard.clear()
+            self._listening = asyncio.create_task(self._listen(), name="changes")
+        try:
+            await self._heard.wait()
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+            if not self._listeners and self._listening is not None:
+                self._listening.cancel()
+                self._listening = None
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._context.pool.acquire() as connection:
+                    await self._listen_on(connection)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                log.warning("changes not heard for a moment", **telemetry.where(error))
+            # Whoever waits for the first word is let through: a page without news is better than none.
+            self._heard.set()
+            await asyncio.sleep(LISTEN_AGAIN_SECONDS)
+
+    async def _listen_on(self, connection: Connection) -> None:
+        ended = asyncio.Event()
+        schema = await connection.fetchval("SELECT current_schema()")
+        await connection.add_listener(f"{schema}_changes", self._on_notification)
+        connection.add_termination_listener(lambda *_: ended.set())
+        try:
+            # What happened while nobody listened is not known: everybody looks again, except on the first start.
+            if self._heard.is_set():
+                for listener in self._listeners:
+                    listener.miss()
+            self._heard.set()
+            await ended.wait()
+        finally:
+            with contextlib.suppress(asyncpg.InterfaceError):
+                await connection.remove_listener(f"{schema}_changes", self._on_notification)
+
+    def _on_notification(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        changes = read_changes(str(payload))
+        for listener in self._listeners:
+            if changes is None:
+                listener.miss()
+            else:
+                listener.hear(changes)
+
+
+def read_changes(payload: str) -> list[Change] | None:
+    """Read a notification; None where it only says that there is much, or can't be read."""
+    changes = []
+    for line in payload.splitlines():
+        id, _, rest = line.partition(" ")
+        version, _, scope = rest.partition(" ")
+        if not version.isdecimal():
+            return None
+        changes.append(Change(id, int(version), scope))
+    return changes
+
+
+def event_stream(
+    request: Request,
+    broadcast: Broadcast,
+    may_see: Callable[[str], bool],
+    *,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+) -> StreamingResponse:
+    """Stream `changed` events with {"id", "version"}, and `missed` when the page had better look again.
+
+    Send `person.may_see` as the filter. The stream ends after a quarter of an hour; browsers come again by themselves.
+    """
+    return StreamingResponse(
+        _stream(request, broadcast, may_see, heartbeat_seconds),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _stream(
+    request: Request, broadcast: Broadcast, may_see: Callable[[str], bool], heartbeat_seconds: float
+) -> AsyncIterator[bytes]:
+    until = time.monotonic() + STREAM_SECONDS
+    number = int(time.time() * 1000)  # only ever grows, and says to us that a browser has been here before
+    async with broadcast.subscribe(may_see) as listener:
+        yield f"retry: {RETRY_MS}\n".encode() + _event("ready", {}, number)
+        if request.headers.get("last-event-id"):
+            yield _event("missed", {}, number)
+        while time.monotonic() < until:
+            missed, versions = await listener.next(heartbeat_seconds)
+            if broadcast.closed:
+                return
+            if not missed and not versions:
+                yield b": still here\n\n"
+                continue
+            number += 1
+            if missed:
+                yield _event("missed", {}, number)
+            for id, version in versions.items():
+                yield _event("changed", {"id": id, "version": version}, number)
+
+
+def _event(name: str, told: dict[str, object], number: int) -> bytes:
+    return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), number, orjson.dumps(told))

@@ -1,0 +1,313 @@
+"""What scheduling does with events, a batch at a time: flags, logs, promises, contacts, calendars."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import asyncpg
+from aiokafka import ConsumerRecord
+from pydantic import Field, TypeAdapter
+
+from contracts import events
+from services.runtime import clock
+from services.runtime.delivery.subscription import Delivery, Undecodable, read_event
+from services.runtime.delivery.transaction import Transaction
+from services.scheduling.handlers.changes import emit
+from services.scheduling.handlers.pricing import price
+from services.scheduling.rules import visits
+from services.scheduling.rules.visits import VisitState, What
+from services.scheduling.store import batches, calendars, changes, logs, policies
+from services.scheduling.store.changes import HistoryRow
+
+Flag = events.FlagRaised | events.FlagChanged | events.FlagCleared
+Log = events.VisitCompleted | events.VisitAttempted
+
+_EVENTS: TypeAdapter[Any] = TypeAdapter(
+    Annotated[
+        events.FlagRaised
+        | events.FlagChanged
+        | events.FlagCleared
+        | events.HouseholdContactChanged
+        | events.SchoolCalendarChanged
+        | events.VisitCompleted
+        | events.VisitAttempted
+        | events.LogAmended
+        | events.FollowUpPromised
+        | events.ReferralMade,
+        Field(discriminator="event_type"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ContactForgotten:
+    """A district took a household's contact data back: a tombstone on the compacted topic."""
+
+    household_key: UUID
+
+
+def decode(record: ConsumerRecord) -> Any:
+    """Read one event. Raises Undecodable with the fields at fault, never their values."""
+    if record.value is None and record.topic == "household-contacts":
+        try:
+            return ContactForgotten(UUID((record.key or b"").decode()))
+        except ValueError:
+            raise Undecodable("tombstone_without_household", "the key of a tombstone must be a household key") from None
+    return read_event(_EVENTS, record.value)
+
+
+async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
+    """Apply one batch. Requests are locked once, in one order, for all of it."""
+    as_of = clock.now()
+    flags = [
+        d.event for d in deliveries if isinstance(d.event, events.FlagRaised | events.FlagChanged | events.FlagCleared)
+    ]
+    logged = [d.event for d in deliveries if isinstance(d.event, events.VisitCompleted | events.VisitAttempted)]
+    promises = [d.event for d in deliveries if isinstance(d.event, events.FollowUpPromised)]
+    contacts = [d.event for d in deliveries if isinstance(d.event, events.HouseholdContactChanged | ContactForgotten)]
+    schools = [d.event for d in deliveries if isinstance(d.event, events.SchoolCalendarChanged)]
+
+    await _on_calendars(tx, schools)
+    if flags or logged:
+        await batches.lock_open_requests(
+            tx.connection,
+            households={_household(flag) for flag in flags} | {log.household_key for log in logged},
+            students={flag.student_key for flag in flags},
+        )
+    if flags:
+        await _on_flags(tx, flags, as_of)
+    await logs.keep_promises(
+        tx.connection, [(each.log_id, each.kind, each.due, each.visit_id, each.household_key) for each in promises]
+    )
+    if logged:
+        await _on_logs(tx, logged, as_of)
+    if contacts:
+        await _on_contacts(tx, contacts)
+
+
+async def _on_calendars(tx: Transaction, schools: Sequence[events.SchoolCalendarChanged]) -> None:
+    rows = [
+        (each.district, each.school, each.school_year, each.source_version, _dates(each.school_days))
+        for each in schools
+    ]
+    await calendars.keep_newest(tx.connection, rows)
+
+
+def _dates(days: Iterable[date]) -> str:
+    return "{" + ",".join(day.isoformat() for day in days) + "}"
+
+
+def _household(flag: Flag) -> UUID:
+    return visits.household_of(student_key=flag.student_key, household_key=flag.household_key)
+
+
+async def _on_flags(tx: Transaction, flags: Sequence[Flag], as_of: datetime) -> None:
+    changed = await batches.keep_newest_flags(tx.connection, [_flag_row(flag) for flag in flags])
+
+    moved = [row for row in changed if row["was_flagged"] and row["household_key"] != row["former_household_key"]]
+    raised = [row for row in changed if row["flagged"] and (not row["was_flagged"] or row in moved)]
+    risen = {row["household_key"] for row in raised}
+    fallen = {row["household_key"] for row in changed if not row["flagged"] and row["was_flagged"]}
+    left = {row["former_household_key"] for row in moved}
+    if risen:
+        await _open_or_join(tx, raised, as_of)
+    if unflagged := (fallen | left) - risen:
+        await _withdraw_or_annotate(tx, sorted(unflagged), as_of)
+
+    touched = {row["household_key"] for row in changed} | left
+    await price(tx, await batches.open_request_ids(tx.connection, sorted(touched)), as_of=as_of)
+
+
+def _flag_row(flag: Flag) -> tuple[Any, ...]:
+    recent = flag.recent
+    return (
+        flag.student_key,
+        _household(flag),
+        flag.district,
+        flag.school,
+        flag.grade and flag.grade.value,
+        flag.level.value,
+        flag.days_absent,
+        flag.days_enrolled,
+        flag.school_year,
+        flag.version,
+        flag.as_of,
+        _dates(sorted(flag.absent_days)),
+        _dates(sorted(flag.corrected_days)),
+        recent and recent.last_20_absent,
+        recent and recent.last_20_counted,
+        recent and recent.before_20_absent,
+        recent and recent.before_20_counted,
+        recent and recent.spell,
+        flag.chronic_last_year,
+        flag.new_to_district,
+    )
+
+
+async def _open_or_join(tx: Transaction, raised: Sequence[asyncpg.Record], as_of: datetime) -> None:
+    joining: dict[UUID, list[str]] = {}
+    for row in raised:
+        joining.setdefault(row["household_key"], []).append(str(row["student_key"]))
+    rows = await batches.open_requests(
+        tx.connection, households=sorted(joining), today=visits.local_day(as_of), as_of=as_of
+    )
+
+    history = []
+    for _, group in groupby(rows, key=lambda row: row["request_id"]):
+        children = list(group)
+        first = children[0]
+        what = What.FLAG_RAISED if first["was_cleared"] else What.JOINED
+        history.append(
+            HistoryRow(
+                request_id=first["request_id"],
+                version=first["version"],
+                what=(What.OPENED if first["is_new"] else what).value,
+                from_stage=None if first["is_new"] else first["stage"],
+                to_stage=first["stage"],
+                at=as_of,
+                detail={"students": joining[first["household_key"]]},
+            )
+        )
+        if first["is_new"]:
+            emit(tx, _visit_requested(children, as_of))
+    await changes.append_history(tx.connection, history)
+
+
+def _facts(row: asyncpg.Record, event_type: str, as_of: datetime, version: int | None = None) -> dict[str, Any]:
+    return {
+        "event_id": uuid4(),
+        "event_type": event_type,
+        "occurred_at": as_of,
+        "district": row["district"],
+        "household_key": row["household_key"],
+        "request_id": row["request_id"],
+        "version": row["version"] if version is None else version,
+    }
+
+
+def _visit_requested(rows: Sequence[asyncpg.Record], as_of: datetime) -> events.VisitRequested:
+    return events.VisitRequested(
+        **_facts(rows[0], "visit.requested.v1", as_of),
+        school=rows[0]["request_school"],
+        students=tuple(
+            events.FlaggedStudent(
+                student_key=row["student_key"],
+                school=row["school"],
+                grade=row["grade"],
+                level=row["level"],
+                days_absent=row["days_absent"],
+                days_enrolled=row["days_enrolled"],
+            )
+            for row in rows
+        ),
+    )
+
+
+async def _withdraw_or_annotate(tx: Transaction, households: Sequence[UUID], as_of: datetime) -> None:
+    rows = await batches.withdraw_or_annotate(tx.connection, households=households, as_of=as_of)
+
+    for row in rows:
+        if row["stage"] == "closed":
+            emit(tx, events.VisitRequestWithdrawn(**_facts(row, "visit-request.withdrawn.v1", as_of)))
+            emit(tx, _stage_changed(row, row["from_stage"], "closed", as_of, because="no_longer_flagged"))
+    # The correction that did it stays with the change: which days of which child stood as absent and do no longer.
+    history = [
+        HistoryRow(
+            request_id=row["request_id"],
+            version=row["version"],
+            what=(What.WITHDRAWN if row["stage"] == "closed" else What.FLAG_CLEARED).value,
+            from_stage=row["from_stage"],
+            to_stage=row["stage"],
+            at=as_of,
+            detail={"children": json.loads(row["children"])},
+        )
+        for row in rows
+    ]
+    await changes.append_history(tx.connection, history)
+
+
+def _stage_changed(
+    row: asyncpg.Record,
+    previous: str,
+    stage: str,
+    as_of: datetime,
+    *,
+    version: int | None = None,
+    because: str | None = None,
+) -> events.RequestStageChanged:
+    return events.RequestStageChanged(
+        **_facts(row, "visit-request.stage-changed.v1", as_of, version),
+        stage=events.Stage(stage),
+        previous_stage=events.Stage(previous),
+        closed_because=events.ClosingReason(because) if because else None,
+    )
+
+
+async def _on_logs(tx: Transaction, logged: Sequence[Log], as_of: datetime) -> None:
+    today = visits.local_day(as_of)
+    policy_by_district = await policies.of_districts(tx.connection, sorted({log.district for log in logged}))
+    rows = await logs.apply_logged_visits(
+        tx.connection,
+        [_logged_visit(log) for log in logged],
+        follow_up_on_by_district={
+            district: today + timedelta(days=policy.follow_up_days) for district, policy in policy_by_district.items()
+        },
+    )
+
+    history = []
+    for row in rows:
+        steps = [(What.VISIT_ATTEMPTED, row["stage"])]
+        if row["state"] == "completed":
+            steps = [(What.VISITED, "visited"), (What.LOGGED, row["stage"])]
+        stage = row["from_stage"]
+        for version, (what, to_stage) in enumerate(steps, start=row["version"] - len(steps) + 1):
+            detail = {"visit_id": str(row["visit_id"])}
+            history.append(HistoryRow(row["request_id"], version, what.value, stage, to_stage, as_of, detail))
+            if stage != to_stage:
+                emit(tx, _stage_changed(row, stage, to_stage, as_of, version=version))
+            stage = to_stage
+    await changes.append_history(tx.connection, history)
+    await price(tx, [row["request_id"] for row in rows], as_of=as_of)
+
+
+def _logged_visit(log: Log) -> tuple[UUID, str, str]:
+    state = VisitState.COMPLETED if isinstance(log, events.VisitCompleted) else VisitState.ATTEMPTED
+    declined_today = log.outcome is events.Outcome.DECLINED_TODAY
+    return log.visit_id, state.value, visits.stage_after_visit(state=state, declined_today=declined_today).value
+
+
+async def _on_contacts(tx: Transaction, contacts: list[events.HouseholdContactChanged | ContactForgotten]) -> None:
+    # A key's records come in order: of what was said before a tombstone nothing may stay.
+    standing: dict[UUID, events.HouseholdContactChanged] = {}
+    forgotten: set[UUID] = set()
+    for contact in contacts:
+        known = standing.get(contact.household_key)
+        if isinstance(contact, ContactForgotten):
+            standing.pop(contact.household_key, None)
+            forgotten.add(contact.household_key)
+        elif known is None or contact.source_version > known.source_version:
+            standing[contact.household_key] = contact
+
+    if forgotten:
+        await batches.forget_contacts(tx.connection, sorted(forgotten))
+    await batches.keep_newest_contacts(
+        tx.connection,
+        [
+            (
+                contact.household_key,
+                contact.district,
+                contact.contact_name,
+                json.dumps(contact.phones),
+                contact.address,
+                contact.language,
+                contact.interpreter_needed,
+                json.dumps([student.model_dump(mode="json") for student in contact.students]),
+                contact.source_version,
+            )
+            for contact in standing.values()
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Stages, points, pairs and weeks, without input or output."""

@@ -1,0 +1,110 @@
+"""For component tests: batches through the real transaction path, without Kafka."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import asyncpg
+import fastapi
+from aiokafka import ConsumerRecord, TopicPartition
+
+from services.runtime.delivery.batch import Outcome, apply_batch
+from services.runtime.delivery.positions import read_positions
+from services.runtime.delivery.publisher import Message, Publisher
+from services.runtime.delivery.subscription import Subscription
+from services.runtime.service import Service
+from services.runtime.web import application
+from services.runtime.web.context import Context
+from services.runtime.web.people import People
+
+
+class RecordingPublisher:
+    """Stands in for the publisher: keeps what was published, in order."""
+
+    def __init__(self) -> None:
+        self.source = "test"
+        self.published: list[tuple[str, int, Message]] = []
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def partitions(self, topic: str) -> int:
+        return 24
+
+    async def publish_batches(
+        self, topic: str, messages_by_partition: Mapping[int, Sequence[Message]], *, caused_at_ms: int | None = None
+    ) -> None:
+        for partition, messages in messages_by_partition.items():
+            self.published += [(topic, partition, message) for message in messages]
+
+
+def served(
+    service: Service,
+    pool: asyncpg.Pool,
+    people: People | None = None,
+    publisher: Publisher | RecordingPublisher | None = None,
+) -> fastapi.FastAPI:
+    """Make the application that the service's process serves, on this database and without a broker."""
+
+    async def ready() -> str:
+        return ""
+
+    async def measure() -> None: ...
+
+    assert service.routes is not None
+    settings = service.settings.model_construct()
+    context = Context(
+        settings, pool, cast(Publisher, publisher or RecordingPublisher()), service=service.name, people=people
+    )
+    app = application.application(
+        service.name, alive=lambda: "", ready=ready, measure=measure, max_body_bytes=service.max_body_bytes
+    )
+    application.serve(app, context, service.routes(context))
+    return app
+
+
+async def deliver(
+    pool: asyncpg.Pool,
+    subscription: Subscription,
+    records: Sequence[ConsumerRecord],
+    publisher: Publisher | RecordingPublisher | None = None,
+) -> Outcome:
+    """Apply the records as one batch, as the consumer does: positions, dead letters, handler, outbox.
+
+    A partition seen for the first time starts at its first record here. Poison is isolated; transient errors raise.
+    """
+    if not records:
+        return Outcome()
+    starts: dict[TopicPartition, int] = {}
+    for each in records:
+        starts.setdefault(TopicPartition(each.topic, each.partition), each.offset)
+    async with pool.acquire() as connection:
+        await read_positions(connection, subscription.group, starts)
+    return await apply_batch(pool, cast(Publisher, publisher or RecordingPublisher()), subscription, list(records))
+
+
+def record(
+    topic: str,
+    partition: int,
+    offset: int,
+    value: bytes | str | None,
+    key: bytes | str | None = None,
+    headers: Sequence[tuple[str, bytes]] = (),
+    timestamp_ms: int = 1_788_220_800_000,
+) -> ConsumerRecord:
+    """Build a record as aiokafka hands it over; text becomes UTF-8."""
+    value = value.encode() if isinstance(value, str) else value
+    key = key.encode() if isinstance(key, str) else key
+    return ConsumerRecord(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        timestamp=timestamp_ms,
+        timestamp_type=0,
+        key=key,
+        value=value,
+        checksum=None,
+        serialized_key_size=-1 if key is None else len(key),
+        serialized_value_size=-1 if value is None else len(value),
+        headers=tuple(headers),
+    )
