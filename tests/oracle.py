@@ -1,6 +1,7 @@
-"""An independent recomputation: from the set of facts to absence records and flags, in plain sets and fractions.
+"""An independent recomputation: from the set of facts to days and flags, in plain sets and fractions.
 
-It shares no code with flagging, takes the facts in any order, and is slow on purpose: nothing in it is clever.
+Written from the domain's rules alone, before the code: it shares nothing with flagging, takes the facts in any order,
+and is slow on purpose: nothing in it is clever. A day is a date, a rate a fraction, a child a key.
 """
 
 from collections import defaultdict
@@ -34,6 +35,8 @@ ABSENT = {
 MARK_ORDER = list(Category)
 
 RecordKey = tuple[UUID, int, str]
+School = tuple[str, str]
+"""District and school code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +49,12 @@ class Policy:
     accumulator: str = "district"
 
 
+STANDARD = Policy()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Days:
-    """One student at one school in one year."""
+    """One student at one school in one year. `own`: counted days that no later enrolment elsewhere claims."""
 
     district: str
     entry_date: date | None = None
@@ -56,34 +62,154 @@ class Days:
     enrolled: frozenset[date] = frozenset()
     counted: frozenset[date] = frozenset()
     absent: frozenset[date] = frozenset()
+    own: frozenset[date] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conclusions:
-    """Records with at least one enrolled or counted day, and the flags that stand."""
+    """Records with at least one enrolled day, and the flags that stand."""
 
     records: dict[RecordKey, Days] = field(default_factory=dict)
     flags: dict[tuple[UUID, int], Level] = field(default_factory=dict)
 
 
+class World:
+    """What stands once all the facts are known: the newest mark, stint and calendar of each, every completed roll."""
+
+    def __init__(self, facts: Iterable[Event]) -> None:
+        facts = list(facts)
+        self.missed = _standing_marks(facts)
+        self.stints = _standing_stints(facts)
+        self.calendars = _standing_calendars(facts)
+        self.rolls = {
+            (fact.district, fact.school, fact.school_day): fact.feed
+            for fact in facts
+            if isinstance(fact, RollCompleted)
+        }
+
+    def is_school_day(self, school: School, day: date) -> bool:
+        """Without a calendar any day may be one (9.1: a day with a complete roll, on a full feed one with marks)."""
+        calendar = self.calendars.get((*school, school_year(day)))
+        return calendar is None or day in calendar[0]
+
+    def is_full_feed(self, school: School, year: int) -> bool:
+        """The calendar declares the feed; until one comes, the school's rolls of that year do."""
+        calendar = self.calendars.get((*school, year))
+        if calendar is not None:
+            return calendar[1] is Feed.FULL
+        feeds = [
+            feed for (*place, day), feed in self.rolls.items() if tuple(place) == school and school_year(day) == year
+        ]
+        return Feed.FULL in feeds
+
+    def counts(self, stint: EnrollmentChanged, day: date) -> bool:
+        """9.1: a school day, inside the enrolment, its roll complete; on a full feed a standing mark will do."""
+        school = (stint.district, stint.school)
+        if not _covers(stint, day) or not self.is_school_day(school, day):
+            return False
+        marked = self.missed.get((stint.student_key, day, stint.school)) is not None
+        return (*school, day) in self.rolls or (marked and self.is_full_feed(school, school_year(day)))
+
+    def is_absent(self, stint: EnrollmentChanged, day: date) -> bool:
+        """Only a standing mark makes a day missed: silence on a complete roll is presence."""
+        return self.missed.get((stint.student_key, day, stint.school)) is True
+
+
 def conclude(facts: Iterable[Event], policies: Mapping[str, Policy] | None = None) -> Conclusions:
     """Say what must be true once all the facts are known."""
-    facts = list(facts)
-    marks = _standing_marks(facts)
-    stints = _standing_stints(facts)
-    calendars = _standing_calendars(facts)
-    silent = {
-        (fact.district, fact.school, fact.school_day)
-        for fact in facts
-        if isinstance(fact, RollCompleted) and fact.feed is Feed.EXCEPTIONS
-    }
-
+    world = World(facts)
+    stints_of: defaultdict[tuple[UUID, int], list[EnrollmentChanged]] = defaultdict(list)
+    years = {school_year(day) for _, _, day in world.rolls} | {year for _, _, year in world.calendars}
+    years |= {school_year(day) for _, day, _ in world.missed} | {school_year(s.entry_date) for s in world.stints}
+    for stint in world.stints:
+        for year in years:
+            if any(_covers(stint, day) for day in whole_year(year)):
+                stints_of[stint.student_key, year].append(stint)
     records: dict[RecordKey, Days] = {}
-    for key, district in _record_keys(marks, stints, calendars, silent).items():
-        days = _days(key, district, marks, stints, calendars, silent)
-        if days.enrolled or days.counted:
-            records[key] = days
-    return Conclusions(records=records, flags=_flags(records, policies or {}))
+    flags: dict[tuple[UUID, int], Level] = {}
+    for (student, year), stints in stints_of.items():
+        records |= _records(world, student, year, stints)
+        policy = (policies or {}).get(stints[0].district, STANDARD)
+        level = _judged(world, year, stints, stints_of.get((student, year - 1), []), policy)
+        if level is not Level.NONE:
+            flags[student, year] = level
+    return Conclusions(records=records, flags=flags)
+
+
+def whole_year(year: int) -> list[date]:
+    """List the days of a school year, from 1 July."""
+    first = date(year, 7, 1)
+    return [first + timedelta(days=n) for n in range((date(year + 1, 7, 1) - first).days)]
+
+
+def _records(world: World, student: UUID, year: int, stints: list[EnrollmentChanged]) -> dict[RecordKey, Days]:
+    claims = _claims(world, year, stints)
+    found: dict[RecordKey, Days] = {}
+    for school in {(stint.district, stint.school) for stint in stints}:
+        here = [stint for stint in stints if (stint.district, stint.school) == school]
+        days = whole_year(year)
+        enrolled = {d for d in days if world.is_school_day(school, d) and any(_covers(stint, d) for stint in here)}
+        counted = {day for day in days if any(world.counts(stint, day) for stint in here)}
+        latest = max(here, key=lambda stint: (stint.entry_date, stint.stint))
+        if enrolled:
+            found[student, year, school[1]] = Days(
+                district=school[0],
+                entry_date=latest.entry_date,
+                grade=latest.grade,
+                enrolled=frozenset(enrolled),
+                counted=frozenset(counted),
+                absent=frozenset(day for day in counted if any(world.is_absent(stint, day) for stint in here)),
+                own=frozenset(day for day in counted if claims[day].school == school[1]),
+            )
+    return found
+
+
+def _claims(world: World, year: int, stints: list[EnrollmentChanged]) -> dict[date, EnrollmentChanged]:
+    """9.9: a day that two enrolments claim goes to the later entry, equal entry to the larger stint id."""
+    claims: dict[date, EnrollmentChanged] = {}
+    for stint in sorted(stints, key=lambda stint: (stint.entry_date, stint.stint)):
+        claims |= {day: stint for day in whole_year(year) if world.counts(stint, day)}
+    return claims
+
+
+def _judged(
+    world: World, year: int, stints: list[EnrollmentChanged], before: list[EnrollmentChanged], policy: Policy
+) -> Level:
+    """Pre-kindergarten is outside; the year before is judged over the district, by the standard policy (9.14)."""
+    last = [_verdicts(world, year - 1, [stint for stint in before if stint.grade is not Grade.PK])]
+    chronic_before = any(_is_chronic(verdicts, STANDARD) for verdicts in last)
+    older = [stint for stint in stints if stint.grade is not Grade.PK]
+    # The statute counts "at such school": there nothing of another school is laid over.
+    groups = [[s for s in older if s.school == school] for school in {stint.school for stint in older}]
+    accumulated = [older] if policy.accumulator == "district" else groups
+    levels = [_level(_verdicts(world, year, group), chronic_before, policy) for group in accumulated]
+    return max(levels, key=list(Level).index, default=Level.NONE)
+
+
+def _verdicts(world: World, year: int, stints: list[EnrollmentChanged]) -> dict[date, bool]:
+    return {day: world.is_absent(stint, day) for day, stint in _claims(world, year, stints).items()}
+
+
+def _is_chronic(verdicts: Mapping[date, bool], policy: Policy) -> bool:
+    return len(verdicts) >= policy.min_enrolled_days and Fraction(sum(verdicts.values()), len(verdicts)) >= Fraction(
+        1, 10
+    )
+
+
+def _level(verdicts: Mapping[date, bool], chronic_before: bool, policy: Policy) -> Level:
+    if not verdicts:
+        return Level.NONE
+    rate = Fraction(sum(verdicts.values()), len(verdicts))
+    if _is_chronic(verdicts, policy):
+        return Level.SEVERELY_CHRONICALLY_ABSENT if rate >= Fraction(1, 5) else Level.CHRONICALLY_ABSENT
+    days = sorted(verdicts)
+    early = days[: policy.early_days]
+    # Who comes after September has no September: those first days stand for it.
+    september = [day for day in days if day.month == 9] if days[0] < date(school_year(days[0]), 10, 1) else early
+    warned = sum(verdicts[day] for day in early) >= policy.early_absences
+    warned = warned or (chronic_before and sum(verdicts[day] for day in september) >= 2)
+    over = len(days) > policy.early_days and rate < Fraction(1, 20)
+    return Level.AT_RISK if warned and not over else Level.NONE
 
 
 def school_year(day: date) -> int:
@@ -91,8 +217,9 @@ def school_year(day: date) -> int:
     return day.year - (day < date(day.year, 7, 1))
 
 
-def _standing_marks(facts: list[Event]) -> dict[tuple[UUID, date, str], tuple[str, bool | None]]:
-    newest: dict[tuple[UUID, date, str], tuple[tuple[int, ...], str, bool | None]] = {}
+def _standing_marks(facts: list[Event]) -> dict[tuple[UUID, date, str], bool | None]:
+    """Newest version, then content; None where the source took the mark back."""
+    newest: dict[tuple[UUID, date, str], tuple[tuple[int, ...], bool | None]] = {}
     for fact in facts:
         rank: tuple[int, ...]
         if isinstance(fact, AttendanceRecorded):
@@ -109,8 +236,8 @@ def _standing_marks(facts: list[Event]) -> dict[tuple[UUID, date, str], tuple[st
             continue
         key = (fact.student_key, fact.school_day, fact.school)
         if key not in newest or rank > newest[key][0]:
-            newest[key] = (rank, fact.district, missed)
-    return {key: (district, missed) for key, (_, district, missed) in newest.items()}
+            newest[key] = (rank, missed)
+    return {key: missed for key, (_, missed) in newest.items()}
 
 
 def _standing_stints(facts: list[Event]) -> list[EnrollmentChanged]:
@@ -137,8 +264,8 @@ def _stint_rank(fact: EnrollmentChanged) -> tuple[Any, ...]:
     )
 
 
-def _standing_calendars(facts: list[Event]) -> dict[tuple[str, str, int], frozenset[date]]:
-    newest: dict[tuple[str, str, int], tuple[tuple[Any, ...], frozenset[date]]] = {}
+def _standing_calendars(facts: list[Event]) -> dict[tuple[str, str, int], tuple[frozenset[date], Feed]]:
+    newest: dict[tuple[str, str, int], tuple[tuple[Any, ...], frozenset[date], Feed]] = {}
     for fact in facts:
         if isinstance(fact, SchoolCalendarChanged):
             first = date(fact.school_year, 7, 1)
@@ -148,100 +275,12 @@ def _standing_calendars(facts: list[Event]) -> dict[tuple[str, str, int], frozen
             rank = (fact.source_version, picture, fact.feed.value)
             key = (fact.district, fact.school, fact.school_year)
             if key not in newest or rank > newest[key][0]:
-                newest[key] = (rank, days)
-    return {key: days for key, (_, days) in newest.items()}
-
-
-def _record_keys(
-    marks: dict[tuple[UUID, date, str], tuple[str, bool | None]],
-    stints: list[EnrollmentChanged],
-    calendars: dict[tuple[str, str, int], frozenset[date]],
-    silent: set[tuple[str, str, date]],
-) -> dict[RecordKey, str]:
-    known_years = set(calendars) | {(district, school, school_year(day)) for district, school, day in silent}
-    keys = {(student, school_year(day), school): district for (student, day, school), (district, _) in marks.items()}
-    for stint in stints:
-        keys[stint.student_key, school_year(stint.entry_date), stint.school] = stint.district
-        for district, school, year in known_years:
-            if (district, school) == (stint.district, stint.school):
-                keys[stint.student_key, year, school] = district
-    return keys
-
-
-def _days(
-    key: RecordKey,
-    district: str,
-    marks: dict[tuple[UUID, date, str], tuple[str, bool | None]],
-    stints: list[EnrollmentChanged],
-    calendars: dict[tuple[str, str, int], frozenset[date]],
-    silent: set[tuple[str, str, date]],
-) -> Days:
-    student, year, school = key
-    whole_year = {date(year, 7, 1) + timedelta(days=n) for n in range(366)} - {date(year + 1, 7, 1)}
-    school_days = calendars.get((district, school, year), whole_year)
-    own = [stint for stint in stints if (stint.student_key, stint.school) == (student, school)]
-    own = [stint for stint in own if stint.entry_date in whole_year or stint.entry_date < date(year, 7, 1)]
-    own = [stint for stint in own if stint.exit_date is None or stint.exit_date >= date(year, 7, 1)]
-    enrolled = {day for day in school_days if any(_covers(stint, day) for stint in own)}
-    missed = {day: marks[student, day, school][1] for day in whole_year if (student, day, school) in marks}
-    marked = {day for day in school_days if missed.get(day) is not None}
-    latest = max(own, key=lambda stint: (stint.entry_date, stint.stint), default=None)
-    return Days(
-        district=district,
-        entry_date=latest.entry_date if latest else None,
-        grade=latest.grade if latest else None,
-        enrolled=frozenset(enrolled),
-        counted=frozenset(marked | {day for day in enrolled if (district, school, day) in silent}),
-        absent=frozenset(day for day in marked if missed[day]),
-    )
+                newest[key] = (rank, days, fact.feed)
+    return {key: (days, feed) for key, (_, days, feed) in newest.items()}
 
 
 def _covers(stint: EnrollmentChanged, day: date) -> bool:
+    """Whether the exit day counts is the feed's convention; the entry day always does."""
     if day < stint.entry_date:
         return False
     return stint.exit_date is None or day < stint.exit_date or (stint.exit_day_counts and day == stint.exit_date)
-
-
-def _flags(records: dict[RecordKey, Days], policies: Mapping[str, Policy]) -> dict[tuple[UUID, int], Level]:
-    parts: dict[tuple[UUID, int], list[tuple[str, Days]]] = defaultdict(list)
-    for (student, year, school), days in records.items():
-        if days.grade is not Grade.PK:
-            parts[student, year].append((school, days))
-    flags: dict[tuple[UUID, int], Level] = {}
-    for (student, year), schools in parts.items():
-        policy = policies.get(schools[0][1].district, Policy())
-        chronic_before = any(
-            _is_chronic(counted, absent, policy)
-            for counted, absent in _accumulated(parts.get((student, year - 1), []), policy)
-        )
-        level = max(
-            (_level(counted, absent, chronic_before, policy) for counted, absent in _accumulated(schools, policy)),
-            key=list(Level).index,
-        )
-        if level is not Level.NONE:
-            flags[student, year] = level
-    return flags
-
-
-def _accumulated(schools: list[tuple[str, Days]], policy: Policy) -> list[tuple[set[date], set[date]]]:
-    if policy.accumulator == "school":
-        return [(set(days.counted), set(days.absent)) for _, days in schools]
-    verdict: dict[date, bool] = {}
-    for _, days in sorted(schools, key=lambda part: (part[1].entry_date or date.min, part[0])):
-        verdict.update({day: day in days.absent for day in days.counted})
-    return [(set(verdict), {day for day, absent in verdict.items() if absent})]
-
-
-def _is_chronic(counted: set[date], absent: set[date], policy: Policy) -> bool:
-    return len(counted) >= policy.min_enrolled_days and Fraction(len(absent), len(counted)) >= Fraction(10, 100)
-
-
-def _level(counted: set[date], absent: set[date], chronic_before: bool, policy: Policy) -> Level:
-    if _is_chronic(counted, absent, policy):
-        severe = Fraction(len(absent), len(counted)) >= Fraction(20, 100)
-        return Level.SEVERELY_CHRONICALLY_ABSENT if severe else Level.CHRONICALLY_ABSENT
-    first_days = sorted(counted)[: policy.early_days]
-    early = sum(day in absent for day in first_days) >= policy.early_absences
-    september = chronic_before and sum(day.month == 9 for day in absent) >= 2
-    still = len(counted) <= policy.early_days or Fraction(len(absent), len(counted)) >= Fraction(5, 100)
-    return Level.AT_RISK if (early or september) and still else Level.NONE

@@ -32,13 +32,17 @@ def routes(context: Context) -> APIRouter:
             year = school_year or await reads.newest_school_year(connection, student_key)
             parts = await reads.parts_of(connection, student_key, year) if year else []
             own = [part for part in parts if part.student_key == student_key]
+            waiting = await reads.waiting_of(connection, student_key, year) if year else None
+            if year and waiting and person.may_see(waiting[0]):
+                return _waiting(student_key, year, days=waiting[1])
             # Another district's student is answered like one that nobody knows.
             if year is None or not own or not person.may_see(own[-1].district):
                 raise HTTPException(404, "no attendance is known of this student in this school year")
             last_year = await reads.parts_of(connection, student_key, year - 1)
             policy = await reads.policy_of(connection, own[-1].district)
             history = await reads.flag_history(connection, student_key, year)
-        chronic_last_year = _chronic([part for part in last_year if part.student_key == student_key], policy)
+        # By the standard policy, whatever the district's own says of this year.
+        chronic_last_year = _chronic([part for part in last_year if part.student_key == student_key], Policy())
         return _explained(student_key, year, own, parts, policy, chronic_last_year, history)
 
     @router.get("/counts")
@@ -49,6 +53,19 @@ def routes(context: Context) -> APIRouter:
             return {"districts": await reads.counts(connection)}
 
     return router
+
+
+def _waiting(student_key: UUID, school_year: int, *, days: int) -> dict[str, Any]:
+    return {
+        "student_key": student_key,
+        "school_year": school_year,
+        "level": Level.none.name,
+        "sentence": f"Marks of {days} days wait: no enrolment of this number is known. They count when one comes.",
+        "waiting_days": days,
+        "accumulators": [],
+        "absent_days": [],
+        "history": [],
+    }
 
 
 def _explained(
@@ -62,21 +79,15 @@ def _explained(
 ) -> dict[str, Any]:
     counted, absent = absence.overlay(parts=[part.days for part in own])
     flagged = [part for part in own if part.grade != "PK"]
-    flag_counted, flag_absent = absence.overlay(parts=[part.days for part in flagged])
-    level = absence.level(counted=flag_counted, absent=flag_absent, chronic_last_year=chronic_last_year, policy=policy)
-    if policy.accumulator == "school":
-        level = max(
-            (
-                absence.level(
-                    counted=part.days.counted,
-                    absent=part.days.absent,
-                    chronic_last_year=chronic_last_year,
-                    policy=policy,
-                )
-                for part in flagged
-            ),
-            default=Level.none,
-        )
+    # The statute counts "at such school": there nothing of another school is laid over.
+    groups = [flagged] if policy.accumulator == "district" else list(_by_school(flagged).values())
+    judged = [
+        (absence.level(counted=days, absent=missed, chronic_last_year=chronic_last_year, policy=policy), missed, days)
+        for days, missed in (absence.overlay(parts=[part.days for part in group]) for group in groups)
+    ]
+    level, flag_absent, flag_counted = max(
+        judged, key=lambda each: (each[0], each[1].bit_count()), default=(Level.none, 0, 0)
+    )
     state_counted, state_absent = absence.overlay(parts=[part.days for part in everywhere])
     return {
         "student_key": student_key,
@@ -92,9 +103,9 @@ def _explained(
         else "Pre-kindergarten is outside chronic absence.",
         "accumulators": [
             *(
-                {"accumulator": "school", "school": part.days.school, "district": part.district, "grade": part.grade}
-                | _figures(part.days.counted, part.days.absent)
-                for part in own
+                {"accumulator": "school", "school": school, "district": parts[-1].district, "grade": parts[-1].grade}
+                | _figures(*absence.overlay(parts=[part.days for part in parts]))
+                for school, parts in _by_school(own).items()
             ),
             {"accumulator": "district", "district": own[-1].district} | _figures(counted, absent),
             {"accumulator": "state"} | _figures(state_counted, state_absent),
@@ -114,6 +125,13 @@ def _explained(
             for change in history
         ],
     }
+
+
+def _by_school(parts: Sequence[Part]) -> dict[str, list[Part]]:
+    by_school: dict[str, list[Part]] = {}
+    for part in parts:
+        by_school.setdefault(part.days.school, []).append(part)
+    return by_school
 
 
 def _figures(counted: int, absent: int) -> dict[str, Any]:

@@ -19,6 +19,9 @@ service = Service(
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(FACTS,),
-    timers=(Timer(name="tallies", every_seconds=1.0, run=handlers.publish_tallies),),
+    timers=(
+        Timer(name="tallies", every_seconds=1.0, run=handlers.publish_tallies),
+        Timer(name="judge", every_seconds=1.0, run=handlers.judge_due),
+    ),
     routes=api.routes,
 )

@@ -10,6 +10,8 @@ from services.runtime.delivery.subscription import Delivery, Undecodable
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
 
+STUDENTS_AT_A_TIME = 2_000
+
 _MARKS = (facts.AttendanceRecorded, facts.AttendanceRetracted)
 
 
@@ -40,12 +42,23 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
         schools += await writes.record_rolls(connection, rolls)
     students = await writes.apply_enrollments(connection, enrollments) if enrollments else []
     candidates = await writes.rebuild(connection, students, schools) if students or schools else []
+    candidates += await writes.sharing(connection, students)
     if rolls:
         candidates += await writes.apply_rolls(connection, rolls)
     if marks:
         candidates += await writes.apply_marks(connection, marks, lane=deliveries[0].record.partition)
 
     await writes.judge(connection, candidates)
+
+
+async def judge_due(context: Context) -> None:
+    """Judge again whoever a changed rule concerns, a bite a transaction."""
+    more = True
+    while more:
+        async with context.begin() as transaction:
+            candidates = await writes.take_judge_due(transaction.connection, STUDENTS_AT_A_TIME)
+            await writes.judge(transaction.connection, candidates)
+            more = len(candidates) == STUDENTS_AT_A_TIME
 
 
 async def publish_tallies(context: Context) -> None:

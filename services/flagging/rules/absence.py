@@ -10,6 +10,7 @@ from enum import IntEnum
 
 YEAR_DAYS = 366
 SEPTEMBER = ((1 << 30) - 1) << 62
+UP_TO_SEPTEMBER = (1 << 92) - 1
 SEPTEMBER_ABSENCES = 2
 
 PRESENT_CATEGORIES = (
@@ -53,11 +54,12 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SchoolPart:
-    """One school's part of a student's year."""
+class StintDays:
+    """One stint's part of a student's year: the counted and the absent days inside it."""
 
     school: str
-    entry_date: date | None
+    stint: str
+    entry_date: date
     counted: int
     absent: int
 
@@ -99,15 +101,13 @@ def is_absent(*, category: str, present_parts: int | None, day_parts: int | None
     return category in ABSENT_CATEGORIES
 
 
-def counted_days(*, marked: int, school_days: int, assumed: int, enrolled: int) -> int:
-    """Give the days that count: marked school days, and enrolled days whose silence means present."""
-    return (marked & school_days) | (assumed & enrolled)
+def overlay(*, parts: Iterable[StintDays]) -> tuple[int, int]:
+    """Join a student's stints into (counted, absent): a day that two claim goes to the later entry.
 
-
-def overlay(*, parts: Iterable[SchoolPart]) -> tuple[int, int]:
-    """Join a student's schools into (counted, absent): a day that two claim goes to the later entry."""
+    On equal entry it goes to the larger stint id, so that arrival never decides.
+    """
     counted = absent = 0
-    for part in sorted(parts, key=lambda part: (part.entry_date or date.min, part.school)):
+    for part in sorted(parts, key=lambda part: (part.entry_date, part.stint)):
         absent = (absent & ~part.counted) | part.absent
         counted |= part.counted
     return counted, absent
@@ -127,8 +127,10 @@ def has_begun_to_miss(*, counted: int, absent: int, chronic_last_year: bool, pol
     if days_enrolled > policy.early_days and 20 * absent.bit_count() < days_enrolled:
         return False
     early = _first(days=counted, count=policy.early_days) & absent
+    # Who comes after September has no September: those first days stand for it.
+    september = absent & SEPTEMBER if counted & UP_TO_SEPTEMBER else early
     return early.bit_count() >= policy.early_absences or (
-        chronic_last_year and (absent & SEPTEMBER).bit_count() >= SEPTEMBER_ABSENCES
+        chronic_last_year and september.bit_count() >= SEPTEMBER_ABSENCES
     )
 
 

@@ -6,6 +6,9 @@ rule AS MATERIALIZED (
     FROM policy ORDER BY district, version DESC
 )"""
 
+# Days of a school year on which a mark counts before its roll is complete: every one on a full feed, else none.
+OPEN_DAYS = "CASE y.feed WHEN 'full' THEN all_days() ELSE no_days() END"
+
 # `changed` holds a record's days before and after. Corrections of days already tallied make those tallies due; they
 # are rare, so the usual batch writes nothing here. DO UPDATE, not NOTHING: it waits for a timer that is reading them.
 TALLIES_DUE = """
@@ -62,3 +65,20 @@ WHERE r.student_key = a.student_key AND r.school_year = a.school_year AND NOT r.
               WHERE other.student_key = r.student_key AND other.school_year = r.school_year
                 AND other.school <> r.school)
 RETURNING r.student_key, r.school_year"""
+
+# Whoever has several records, or stints of several kinds, weighs one against another: every change of stints counts.
+SHARED = """
+SELECT DISTINCT student_key, school_year FROM absence_record
+JOIN unnest($1::uuid[], $2::int[]) AS a (student_key, school_year) USING (student_key, school_year)
+WHERE shared"""
+
+# One bite; the timer takes another until there is none.
+TAKE_JUDGE_DUE = """
+DELETE FROM judge_due d USING (SELECT student_key, school_year FROM judge_due LIMIT $1 FOR UPDATE SKIP LOCKED) t
+WHERE d.student_key = t.student_key AND d.school_year = t.school_year
+RETURNING d.student_key, d.school_year"""
+
+# A batch that is changing these days comes first: what is read afterwards, to judge, is what it left.
+LOCK_RECORDS = """
+SELECT FROM absence_record
+WHERE (student_key, school_year) IN (SELECT * FROM unnest($1::uuid[], $2::int[])) ORDER BY student_key FOR UPDATE"""

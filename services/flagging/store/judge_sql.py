@@ -1,6 +1,6 @@
 """Judging: once per batch, after all of it, for the students whose days may have crossed a line."""
 
-from services.flagging.store.changes_sql import RULE
+from services.flagging.store.changes_sql import RULE, TALLIES_DUE
 
 # Subqueries, not functions: PostgreSQL would start each of them anew for every flag, at ten times the price.
 _PLACES = "generate_series(strpos(({days})::text, '1') - 1, 366 - strpos(reverse(({days})::text), '1'))"
@@ -28,34 +28,80 @@ def recent_days(counted: str, absent: str) -> str:
         ) AS day)"""
 
 
+# What a record yields moved: the same tallies are due as where its days did.
+_TALLIES_DUE = TALLIES_DUE.replace("FROM changed", "FROM yielded")
+
 # Last year's days are read too: a chronic year makes two September absences a warning, so a correction of last year
-# may change this year's flag.
+# may change this year's flag. A day that two stints claim goes to the later entry (equal entry: the larger stint id);
+# "at such school" (accumulator school) nothing of another school is laid over, and pre-kindergarten claims nothing.
 JUDGE = f"""
 WITH asked AS MATERIALIZED (
     SELECT DISTINCT student_key, school_year + following AS school_year
     FROM unnest($1::uuid[], $2::int[]) AS a (student_key, school_year), (VALUES (0), (1)) AS f (following)
-), {RULE}, part AS (
-    SELECT r.student_key, r.school_year, r.school, r.district, r.household_key, r.grade, r.counted, r.absent,
-        coalesce(r.entry_date, DATE '-infinity') AS entered,
+), {RULE}, claim AS MATERIALIZED (
+    SELECT r.student_key, r.school_year, r.school, r.lane, r.district, r.household_key, r.grade, r.shared, r.counted,
+        r.absent, r.yielded, e.grade <> 'PK' AS judged, e.entry_date AS entered, e.stint,
+        r.counted & days_between(
+            e.entry_date,
+            CASE WHEN e.exit_date IS NULL THEN first_day_of(r.school_year + 1) - 1
+                 WHEN e.exit_day_counts THEN e.exit_date ELSE e.exit_date - 1 END,
+            r.school_year) AS days
+    FROM (SELECT student_key, school_year FROM asked UNION SELECT student_key, school_year - 1 FROM asked) basis
+    JOIN absence_record r USING (student_key, school_year)
+    JOIN enrollment e ON e.student_key = r.student_key AND e.district = r.district AND e.school = r.school
+     AND NOT e.withdrawn AND e.entry_date < first_day_of(r.school_year + 1)
+     AND coalesce(e.exit_date, 'infinity') >= first_day_of(r.school_year)
+), own AS (
+    -- What each record yields to stints elsewhere, so that sums over schools count a child's day once.
+    SELECT student_key, school_year, school, bit_or(days & ~ claimed_later) AS days
+    FROM (
+        SELECT claim.*, coalesce(bit_or(days) OVER (
+            PARTITION BY student_key, school_year ORDER BY entered DESC, stint DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), no_days()) AS claimed_later
+        FROM claim WHERE shared
+    ) c GROUP BY student_key, school_year, school
+), yielding AS (
+    UPDATE absence_record r SET yielded = r.counted & ~ coalesce(own.days, no_days())
+    FROM (SELECT student_key, school_year FROM asked UNION SELECT student_key, school_year - 1 FROM asked) basis
+    JOIN absence_record i USING (student_key, school_year)
+    LEFT JOIN own ON own.student_key = i.student_key AND own.school_year = i.school_year AND own.school = i.school
+    WHERE r.student_key = i.student_key AND r.school_year = i.school_year AND r.school = i.school
+      AND r.shared AND r.yielded <> r.counted & ~ coalesce(own.days, no_days())
+    RETURNING r.student_key, r.school_year, r.school, r.lane, r.district, old.yielded # new.yielded AS moved
+), yielded AS MATERIALIZED (
+    SELECT y.*, coalesce(s.completed, no_days()) AS completed, coalesce(s.closed, no_days()) AS closed
+    FROM yielding y LEFT JOIN school_year s USING (lane, district, school, school_year)
+), {_TALLIES_DUE}, part AS (
+    SELECT claim.*,
         coalesce(own.version, standard.version) AS policy_version,
         coalesce(own.min_enrolled_days, standard.min_enrolled_days) AS min_enrolled_days,
         coalesce(own.early_absences, standard.early_absences) AS early_absences,
         coalesce(own.early_days, standard.early_days) AS early_days,
         coalesce(own.accumulator, standard.accumulator) AS accumulator,
-        -- Where two schools claim a day, the later entry's bit counts.
-        coalesce(bit_or(r.counted) OVER (
-            PARTITION BY r.student_key, r.school_year
-            ORDER BY coalesce(r.entry_date, DATE '-infinity') DESC, r.school DESC
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), no_days()) AS claimed_later
-    FROM (SELECT student_key, school_year FROM asked UNION SELECT student_key, school_year - 1 FROM asked) basis
-    JOIN absence_record r USING (student_key, school_year)
-    JOIN rule standard ON standard.district = '' LEFT JOIN rule own ON own.district = r.district
-    WHERE r.grade IS DISTINCT FROM 'PK'
+        standard.min_enrolled_days AS standard_days,
+        coalesce(bit_or(days) OVER (
+            PARTITION BY student_key, school_year,
+                CASE coalesce(own.accumulator, standard.accumulator) WHEN 'school' THEN school END
+            ORDER BY entered DESC, stint DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), no_days())
+            AS claimed_later,
+        coalesce(bit_or(days) OVER (
+            PARTITION BY student_key, school_year
+            ORDER BY entered DESC, stint DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), no_days())
+            AS claimed_in_district
+    FROM claim
+    JOIN rule standard ON standard.district = '' LEFT JOIN rule own ON own.district = claim.district
+    WHERE judged
+), last_year AS (
+    -- By the standard policy, over the district, whatever the district's own policy says of this year.
+    SELECT student_key, school_year + 1 AS school_year,
+        bit_count(bit_or(days)) >= min(standard_days)
+        AND 10 * bit_count(bit_or(days & absent & ~ claimed_in_district)) >= bit_count(bit_or(days)) AS chronic
+    FROM part GROUP BY student_key, school_year
 ), days AS (
-    SELECT student_key, school_year, bit_or(counted) AS counted, bit_or(absent & ~ claimed_later) AS absent,
-        (array_agg(school ORDER BY entered DESC, school DESC))[1] AS school, min(district) AS district,
-        (array_agg(household_key ORDER BY entered DESC, school DESC))[1] AS household_key,
-        (array_agg(grade ORDER BY entered DESC, school DESC))[1] AS grade,
+    SELECT student_key, school_year, bit_or(days) AS counted, bit_or(days & absent & ~ claimed_later) AS absent,
+        (array_agg(school ORDER BY entered DESC, stint DESC))[1] AS school, min(district) AS district,
+        (array_agg(household_key ORDER BY entered DESC, stint DESC))[1] AS household_key,
+        (array_agg(grade ORDER BY entered DESC, stint DESC))[1] AS grade,
         min(policy_version) AS policy_version, min(min_enrolled_days) AS min_enrolled_days,
         min(early_absences) AS early_absences, min(early_days) AS early_days, accumulator
     FROM part GROUP BY student_key, school_year, accumulator, CASE accumulator WHEN 'school' THEN school END
@@ -66,10 +112,7 @@ WITH asked AS MATERIALIZED (
     SELECT DISTINCT ON (m.student_key, m.school_year) m.*,
         CASE m.standing WHEN -1 THEN (l.chronic IS TRUE)::int ELSE m.standing END AS level,
         l.chronic AS chronic_last_year
-    FROM measured m LEFT JOIN (
-        SELECT student_key, school_year + 1 AS school_year, bool_or(standing >= 2) AS chronic
-        FROM measured GROUP BY 1, 2
-    ) l USING (student_key, school_year)
+    FROM measured m LEFT JOIN last_year l USING (student_key, school_year)
     ORDER BY m.student_key, m.school_year, level DESC, bit_count(m.absent) DESC, m.school DESC
 ), crossed AS (
     INSERT INTO flag AS f (student_key, school_year, district, school, household_key, level, version, days_absent,

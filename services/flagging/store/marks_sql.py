@@ -1,7 +1,7 @@
 """The hot path: one statement per batch of marks and retractions."""
 
 from services.flagging.rules.absence import CATEGORIES
-from services.flagging.store.changes_sql import CANDIDATES, RULE, TALLIES_DUE, before_and_after
+from services.flagging.store.changes_sql import CANDIDATES, OPEN_DAYS, RULE, TALLIES_DUE, before_and_after
 
 CATEGORY_CODES = {None: 0} | {name: code for code, name in enumerate(CATEGORIES, start=1)}
 """What `mark.category` holds; None, a mark taken back, is 0."""
@@ -68,10 +68,10 @@ WITH landed AS (
     FROM dated GROUP BY student_key, school_year, school
 ), school AS MATERIALIZED (
     -- Few schools have marks in a batch: each is looked up once, instead of reading every school of the state.
-    SELECT s.lane, s.district, s.school, s.school_year, y.completed, y.closed, y.school_days, y.assumed
+    SELECT s.lane, s.district, s.school, s.school_year, y.completed, y.closed, y.open, y.assumed
     FROM (SELECT DISTINCT lane_of(student_key) AS lane, district, school, school_year FROM bits) s
     CROSS JOIN LATERAL (
-        SELECT completed, closed, school_days, assumed FROM school_year y
+        SELECT completed, closed, assumed, {OPEN_DAYS} AS open FROM school_year y
         WHERE y.lane = s.lane AND y.district = s.district AND y.school = s.school AND y.school_year = s.school_year
         OFFSET 0
     ) y
@@ -80,7 +80,7 @@ WITH landed AS (
     USING (
         SELECT b.student_key, b.school_year, b.school, b.district, b.touched, b.missed, b.retracted,
             lane_of(b.student_key) AS lane, y.completed, y.closed,
-            coalesce(y.school_days, all_days()) AS school_days, coalesce(y.assumed, no_days()) AS assumed
+            coalesce(y.open, no_days()) AS open, coalesce(y.assumed, no_days()) AS assumed
         FROM bits b LEFT JOIN school y
           ON y.lane = lane_of(b.student_key) AND y.district = b.district AND y.school = b.school
          AND y.school_year = b.school_year
@@ -91,11 +91,11 @@ WITH landed AS (
                       OR (r.missed & ~ b.touched) | b.missed <> r.missed) THEN
         UPDATE SET marked = (r.marked | b.touched) & ~ b.retracted,
                    missed = (r.missed & ~ b.touched) | b.missed,
-                   counted = ((r.marked | b.touched) & ~ b.retracted & b.school_days) | (b.assumed & r.enrolled)
+                   counted = (((r.marked | b.touched) & ~ b.retracted & b.open) | b.assumed) & r.enrolled
     WHEN NOT MATCHED AND b.touched <> b.retracted THEN
-        INSERT (student_key, school_year, school, district, lane, marked, missed, counted)
-        VALUES (b.student_key, b.school_year, b.school, b.district, b.lane, b.touched & ~ b.retracted, b.missed,
-                b.touched & ~ b.retracted & b.school_days)
+        -- No enrolment knows this student here: the marks wait for one.
+        INSERT (student_key, school_year, school, district, lane, marked, missed)
+        VALUES (b.student_key, b.school_year, b.school, b.district, b.lane, b.touched & ~ b.retracted, b.missed)
     RETURNING {before_and_after(days="b", arrived="old.student_key IS NULL")}
 ), tallied AS (
     INSERT INTO mark_count AS t (district, lane, applied, duplicate)

@@ -1,6 +1,6 @@
 """Calendars, completed rolls and enrolments: what opens days to students, and the rebuild that follows a change."""
 
-from services.flagging.store.changes_sql import CANDIDATES, RULE, TALLIES_DUE, before_and_after
+from services.flagging.store.changes_sql import CANDIDATES, OPEN_DAYS, RULE, TALLIES_DUE, before_and_after
 
 # Returns the school years whose students' days must be rebuilt.
 APPLY_CALENDARS = """
@@ -20,27 +20,28 @@ SET source_version = excluded.source_version, feed = excluded.feed, school_days 
 WHERE (excluded.source_version, excluded.school_days, excluded.feed) > (y.source_version, y.school_days, y.feed)
 RETURNING lane, district, school, school_year"""
 
-# Returns school years of which nothing was known before: students of older, open stints get their records then.
+# Returns school years of which nothing was known before: students of older, open stints get their records then; and
+# those whose feed is learned here. A calendar declares the feed; until one comes the rolls do.
 RECORD_ROLLS = """
 WITH roll AS (
     SELECT lane, district COLLATE "C" AS district, school COLLATE "C" AS school,
-        school_year_of(school_day) AS school_year,
-        bit_or(day) AS completed, coalesce(bit_or(day) FILTER (WHERE feed = 'exceptions'), no_days()) AS assumed
+        school_year_of(school_day) AS school_year, bit_or(day) AS completed, max(feed) AS feed
     FROM unnest($1::int[], $2::text[], $3::text[], $4::date[], $5::text[])
         AS r (lane, district, school, school_day, feed)
     CROSS JOIN LATERAL set_bit(no_days(), school_day - first_day_of(school_year_of(school_day)), 1) AS day
     GROUP BY 1, 2, 3, 4
 ), recorded AS (
-    INSERT INTO school_year AS y (lane, district, school, school_year, completed, assumed, closed)
-    SELECT lane, district, school, school_year, completed, assumed,
+    INSERT INTO school_year AS y (lane, district, school, school_year, feed, completed, assumed, closed)
+    SELECT lane, district, school, school_year, feed, completed, completed,
         closed_days(completed, all_days(), -1, school_year)
     FROM roll ORDER BY 1, 2, 3, 4
     ON CONFLICT (lane, district, school, school_year) DO UPDATE
-    SET completed = y.completed | excluded.completed, assumed = y.assumed | excluded.assumed,
+    SET feed = CASE WHEN y.source_version < 0 THEN greatest(y.feed, excluded.feed) ELSE y.feed END,
+        completed = y.completed | excluded.completed, assumed = y.assumed | excluded.assumed,
         closed = y.closed | closed_days(y.completed | excluded.completed, y.school_days, y.source_version,
                                         y.school_year)
-    WHERE y.completed | excluded.completed <> y.completed OR y.assumed | excluded.assumed <> y.assumed
-    RETURNING new.lane, new.district, new.school, new.school_year, old.lane IS NULL AS opened,
+    WHERE y.completed | excluded.completed <> y.completed OR y.source_version < 0 AND y.feed < excluded.feed
+    RETURNING new.lane, new.district, new.school, new.school_year, old.feed IS DISTINCT FROM new.feed AS opened,
         new.completed & ~ coalesce(old.completed, no_days()) AS fresh,
         new.closed & ~ coalesce(old.closed, no_days()) AS closing
 ), due AS (
@@ -51,7 +52,7 @@ WITH roll AS (
 )
 SELECT lane, district, school, school_year FROM recorded WHERE opened"""
 
-# Silence means present, for the enrolled: one update for all completed rolls of a batch, only where a bit is added.
+# On a complete roll silence means present, for the enrolled: one update for all of a batch, only where a bit is added.
 APPLY_ROLLS = f"""
 WITH changed AS (
     UPDATE absence_record r SET counted = r.counted | (y.assumed & r.enrolled)
@@ -136,7 +137,8 @@ WITH opened AS (
                  WHEN e.exit_day_counts THEN e.exit_date ELSE e.exit_date - 1 END,
             w.school_year)) FILTER (WHERE e.stint IS NOT NULL), no_days()) AS days,
         (array_agg(ROW(e.entry_date, e.person_key, e.household_key, e.grade)::stint_face
-                   ORDER BY e.entry_date DESC, e.stint DESC))[1] AS newest
+                   ORDER BY e.entry_date DESC, e.stint DESC))[1] AS newest,
+        coalesce(bool_or(e.grade = 'PK') AND bool_or(e.grade <> 'PK'), false) AS mixed
     FROM wanted w LEFT JOIN enrollment e
       ON e.student_key = w.student_key AND e.school = w.school AND e.district = w.district AND NOT e.withdrawn
      AND e.entry_date < first_day_of(w.school_year + 1)
@@ -146,8 +148,9 @@ WITH opened AS (
     MERGE INTO absence_record r
     USING (
         SELECT a.student_key, a.district, a.school, a.school_year, a.lane, y.completed, y.closed,
-            (a.newest).entry_date, (a.newest).person_key, (a.newest).household_key, (a.newest).grade,
-            coalesce(y.school_days, all_days()) AS school_days, coalesce(y.assumed, no_days()) AS assumed,
+            coalesce({OPEN_DAYS}, no_days()) AS open,
+            a.mixed, (a.newest).entry_date, (a.newest).person_key, (a.newest).household_key, (a.newest).grade,
+            coalesce(y.assumed, no_days()) AS assumed,
             a.days & coalesce(y.school_days, all_days()) AS enrolled
         FROM attended a LEFT JOIN school_year y
           ON y.lane = a.lane AND y.district = a.district AND y.school = a.school AND y.school_year = a.school_year
@@ -155,16 +158,16 @@ WITH opened AS (
     ) b
     ON r.student_key = b.student_key AND r.school_year = b.school_year AND r.school = b.school
     WHEN MATCHED AND (r.enrolled, r.counted, r.entry_date, r.person_key, r.household_key, r.grade)
-        IS DISTINCT FROM (b.enrolled, (r.marked & b.school_days) | (b.assumed & b.enrolled), b.entry_date,
+        IS DISTINCT FROM (b.enrolled, ((r.marked & b.open) | b.assumed) & b.enrolled, b.entry_date,
                           b.person_key, b.household_key, b.grade) THEN
-        UPDATE SET enrolled = b.enrolled, counted = (r.marked & b.school_days) | (b.assumed & b.enrolled),
+        UPDATE SET enrolled = b.enrolled, counted = ((r.marked & b.open) | b.assumed) & b.enrolled,
                    entry_date = b.entry_date, person_key = b.person_key, household_key = b.household_key,
-                   grade = b.grade
+                   grade = b.grade, shared = r.shared OR b.mixed
     WHEN NOT MATCHED AND b.entry_date IS NOT NULL THEN
         INSERT (student_key, school_year, school, district, lane, entry_date, person_key, household_key, grade,
-                enrolled, counted)
+                shared, enrolled, counted)
         VALUES (b.student_key, b.school_year, b.school, b.district, b.lane, b.entry_date, b.person_key,
-                b.household_key, b.grade, b.enrolled, b.assumed & b.enrolled)
+                b.household_key, b.grade, b.mixed, b.enrolled, b.assumed & b.enrolled)
     RETURNING {
     before_and_after(
         days="b",

@@ -26,14 +26,14 @@ PUBLISH_SCHOOL_DAYS = """
 WITH tally AS (
     SELECT d.lane, d.district, d.school, first_day_of(d.school_year) + d.place AS school_day,
         count(r.student_key) AS students_counted,
-        count(r.student_key) FILTER (WHERE get_bit(r.absent, d.place) = 1) AS students_absent
+        count(r.student_key) FILTER (WHERE get_bit(r.absent & ~ r.yielded, d.place) = 1) AS students_absent
     FROM (
         SELECT lane, district COLLATE "C" AS district, school COLLATE "C" AS school, school_year, place
         FROM unnest($1::int[], $2::text[], $3::text[], $4::int[], $5::int[])
             AS d (lane, district, school, school_year, place)
     ) d
     LEFT JOIN absence_record r ON r.lane = d.lane AND r.district = d.district AND r.school = d.school
-         AND r.school_year = d.school_year AND get_bit(r.counted, d.place) = 1
+         AND r.school_year = d.school_year AND get_bit(r.counted & ~ r.yielded, d.place) = 1
     GROUP BY d.lane, d.district, d.school, d.school_year, d.place
 )
 INSERT INTO outbox (topic, partition, key, event_id, event_type, payload)
@@ -56,7 +56,8 @@ _PUBLISH_MONTHS = """, month AS MATERIALIZED (
     FROM due d JOIN month m ON m.school_year = d.school_year AND m.days & d.days <> no_days()
 ), tally AS (
     SELECT r.student_key, r.district, r.school, r.grade, m.first_day,
-        bit_count(r.counted & m.days) AS days_enrolled, bit_count(r.absent & m.days) AS days_absent
+        bit_count(r.counted & ~ r.yielded & m.days) AS days_enrolled,
+        bit_count(r.absent & ~ r.yielded & m.days) AS days_absent
     FROM month_due m JOIN absence_record r USING ({keys})
     WHERE {which}
 )
@@ -71,7 +72,7 @@ ORDER BY version"""
 PUBLISH_CLOSED_MONTHS = f"WITH {_SCHOOLS}" + _PUBLISH_MONTHS.format(
     keys="lane, district, school, school_year",
     due="d.lane, d.district, d.school, d.school_year",
-    which="r.counted & m.days <> no_days()",
+    which="r.counted & ~ r.yielded & m.days <> no_days()",
     now="$6",
 )
 

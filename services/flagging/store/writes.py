@@ -11,7 +11,7 @@ import msgspec
 
 from services.flagging.facts import EnrollmentChanged, Mark, RollCompleted, SchoolCalendarChanged
 from services.flagging.store.arguments import moment_text, transposed
-from services.flagging.store.changes_sql import SHARE
+from services.flagging.store.changes_sql import LOCK_RECORDS, SHARE, SHARED, TAKE_JUDGE_DUE
 from services.flagging.store.judge_sql import JUDGE
 from services.flagging.store.marks_sql import APPLY_MARKS, APPLY_MARKS_OF_UPLOADS, CATEGORY_CODES
 from services.flagging.store.school_sql import APPLY_CALENDARS, APPLY_ENROLLMENTS, APPLY_ROLLS, REBUILD, RECORD_ROLLS
@@ -98,12 +98,8 @@ async def record_rolls(connection: asyncpg.Connection, rolls: Sequence[tuple[int
 
 
 async def apply_rolls(connection: asyncpg.Connection, rolls: Sequence[tuple[int, RollCompleted]]) -> list[Candidate]:
-    """Count completed days for the enrolled students of each roll's own lane.
-
-    On full feeds a completed roll changes no count: every student has a mark.
-    """
-    silent = [(lane, roll) for lane, roll in rolls if roll.feed == "exceptions"]
-    return [Candidate(*row) for row in await connection.fetch(APPLY_ROLLS, *_columns(silent))] if silent else []
+    """Count completed days for the enrolled students of each roll's own lane."""
+    return [Candidate(*row) for row in await connection.fetch(APPLY_ROLLS, *_columns(rolls))]
 
 
 async def apply_enrollments(
@@ -120,6 +116,21 @@ async def rebuild(
     """Set enrolled and counted days anew from stints, calendars, completed rolls and marked days."""
     rows = await connection.fetch(REBUILD, *transposed(students, 4), *transposed(schools, 4))
     return [Candidate(*row) for row in rows]
+
+
+async def sharing(connection: asyncpg.Connection, students: Sequence[StudentYear]) -> list[Candidate]:
+    """Name those of the students whose stints weigh against each other: a changed one may move what each claims."""
+    asked = [(each.student_key, each.school_year) for each in students]
+    rows = await connection.fetch(SHARED, *transposed(asked, 2)) if asked else []
+    return [Candidate(row["student_key"], row["school_year"], arrived=False, crossed=True) for row in rows]
+
+
+async def take_judge_due(connection: asyncpg.Connection, limit: int) -> list[Candidate]:
+    """Take so many students at most who are to be judged again because a rule changed, not a day."""
+    rows = await connection.fetch(TAKE_JUDGE_DUE, limit)
+    if rows:
+        await connection.execute(LOCK_RECORDS, *transposed([tuple(row) for row in rows], 2))
+    return [Candidate(row["student_key"], row["school_year"], arrived=True, crossed=True) for row in rows]
 
 
 async def judge(connection: asyncpg.Connection, candidates: Sequence[Candidate]) -> None:

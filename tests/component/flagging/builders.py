@@ -132,7 +132,8 @@ async def conclusions(pool: "asyncpg.Pool[asyncpg.Record]") -> oracle.Conclusion
     """Read what flagging concluded, in the oracle's terms."""
     records: dict[oracle.RecordKey, oracle.Days] = {}
     for row in await pool.fetch(
-        "SELECT *, enrolled::text AS e, counted::text AS c, absent::text AS a FROM absence_record"
+        "SELECT *, enrolled::text AS e, counted::text AS c, absent::text AS a, (counted & ~ yielded)::text AS o"
+        " FROM absence_record"
     ):
         year = row["school_year"]
         days = oracle.Days(
@@ -142,8 +143,10 @@ async def conclusions(pool: "asyncpg.Pool[asyncpg.Record]") -> oracle.Conclusion
             enrolled=_dates(row["e"], year),
             counted=_dates(row["c"], year),
             absent=_dates(row["a"], year),
+            own=_dates(row["o"], year),
         )
-        if days.enrolled or days.counted:
+        assert days.counted <= days.enrolled, "a day counted outside every enrolment"
+        if days.enrolled:
             records[row["student_key"], year, row["school"]] = days
     levels = list(Level)
     flags = {

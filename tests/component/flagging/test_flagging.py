@@ -94,18 +94,38 @@ async def test_silence_is_presence_only_once_the_roll_is_complete(service_databa
     days = school_days(12)
     await feeder.feed([calendar(days), stint(ANNA), stint(BEN), mark(ANNA, days[0])])
     before = (await conclusions(pool)).records
-    assert (len(before[ANNA, 2026, "H01"].counted), len(before[BEN, 2026, "H01"].counted)) == (1, 0)
+    assert (len(before[ANNA, 2026, "H01"].counted), len(before[BEN, 2026, "H01"].counted)) == (0, 0)
 
     await feeder.feed([roll(day) for day in days[:3]])
     after = (await conclusions(pool)).records
     assert (len(after[ANNA, 2026, "H01"].counted), len(after[BEN, 2026, "H01"].counted)) == (3, 3)
 
 
-async def test_on_a_full_feed_a_completed_roll_changes_no_count(service_database: ServiceDatabase) -> None:
+async def test_on_a_full_feed_a_mark_counts_before_the_roll_is_complete_and_no_mark_is_no_absence(
+    service_database: ServiceDatabase,
+) -> None:
     pool = await service_database("flagging")
+    feeder = Feeder(pool)
     days = school_days(12)
-    await Feeder(pool).feed([*a_year(days, ANNA, feed="full"), mark(ANNA, days[0], "in_attendance")])
-    assert (await conclusions(pool)).records[ANNA, 2026, "H01"].counted == {days[0]}
+    await feeder.feed([calendar(days, feed="full"), stint(ANNA), stint(BEN), mark(ANNA, days[0]), mark(ANNA, days[1])])
+    before = (await conclusions(pool)).records
+    assert before[ANNA, 2026, "H01"].counted == before[ANNA, 2026, "H01"].absent == {days[0], days[1]}
+    assert before[BEN, 2026, "H01"].counted == set()
+
+    await feeder.feed([roll(day, feed="full") for day in days[:2]])
+    after = (await conclusions(pool)).records
+    assert after[BEN, 2026, "H01"].counted == {days[0], days[1]}
+    assert after[BEN, 2026, "H01"].absent == set()
+
+
+async def test_without_a_calendar_the_rolls_say_which_feed_it_is(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(3)
+    await feeder.feed([stint(ANNA), mark(ANNA, days[0]), mark(ANNA, days[1])])
+    assert (await conclusions(pool)).records[ANNA, 2026, "H01"].counted == set()
+    await feeder.feed([roll(days[2], feed="full")])
+    assert (await conclusions(pool)).records[ANNA, 2026, "H01"].counted == set(days)
 
 
 async def test_a_retraction_is_present_where_the_roll_is_complete_and_uncounted_where_not(
@@ -198,6 +218,7 @@ async def test_the_state_counts_a_mover_across_districts(service_database: Servi
         [
             *a_year(days, ANNA, person_key=PERSON),
             stint(elsewhere, district="windham", entry=date(2026, 8, 24), exit_date=FIRST_DAY, person_key=PERSON),
+            roll(date(2026, 8, 27), district="windham"),
             mark(elsewhere, date(2026, 8, 27), district="windham"),
         ]
     )
@@ -228,6 +249,7 @@ async def test_counts_tell_applied_from_duplicate(service_database: ServiceDatab
     feeder = Feeder(pool)
     days = school_days(5)
     first = [mark(ANNA, day) for day in days]
+    await feeder.feed([stint(ANNA), *(roll(day) for day in days)])
     await feeder.feed([*first, first[0]])
     await feeder.feed([*first, mark(BEN, days[0], district="windham")])
     counts = {each["district"]: each for each in (await ask(pool, "/v1/counts", "ops"))["districts"]}
