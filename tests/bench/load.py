@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
 import msgspec
 
-from contracts.events import Category
+from contracts.events import Category, EnrollmentChanged, Feed, Grade, SchoolCalendarChanged
 from contracts.topics import PARTITIONS, landing_topics
 from deploy.demo import records
 from services.ingest.rules.attendance import AttendanceRecorded
@@ -16,13 +18,14 @@ STUDENTS = 20_000
 ABSENT, TARDY, CORRECTED = 0.09, 0.04, 0.05
 _FIRST_DAY = date(2026, 8, 31)
 _CHUNK = 20_000
+_SCHOOLS = 40
 _encode = msgspec.json.Encoder().encode
 
 
 def marks(count: int, *, seed: int = 7) -> Iterator[AttendanceRecorded]:
     """Give marks of 20,000 students, day after school day, one in twenty corrected a little later."""
     rng = random.Random(seed)
-    keys = [_uuid_text(rng) for _ in range(min(STUDENTS, max(1, count // 15)))]
+    keys = _students(rng, count)
     sent, school_day = 0, _FIRST_DAY
     while True:
         for nth, key in enumerate(keys):
@@ -32,7 +35,7 @@ def marks(count: int, *, seed: int = 7) -> Iterator[AttendanceRecorded]:
                     event_id=_uuid_text(rng),
                     occurred_at=f"{school_day.isoformat()}T14:{sent % 60:02d}:00.000Z",
                     district="hartford",
-                    school=f"E{nth % 40:02d}",
+                    school=_school(nth),
                     student_key=key,
                     school_day=school_day,
                     category=(
@@ -48,6 +51,32 @@ def marks(count: int, *, seed: int = 7) -> Iterator[AttendanceRecorded]:
                 if sent == count:
                     return
         school_day += timedelta(days=3 if school_day.weekday() == 4 else 1)
+
+
+def roster(count: int, *, seed: int = 7) -> Iterator[EnrollmentChanged | SchoolCalendarChanged]:
+    """Give the enrolment of each of those students and the calendars of their schools: a full feed, every weekday."""
+    rng = random.Random(seed)
+    spoken = datetime(2026, 8, 1, tzinfo=UTC)
+    weekdays = [day for n in range(300) if (day := _FIRST_DAY + timedelta(days=n)).weekday() < 5]
+    envelope: dict[str, Any] = {"occurred_at": spoken, "district": "hartford", "source_version": 1}
+    for nth in range(_SCHOOLS):
+        yield SchoolCalendarChanged(
+            event_id=uuid4(), event_type="school-calendar.changed.v1", school=_school(nth), school_year=2026,
+            feed=Feed.FULL, school_days=tuple(weekdays), **envelope,
+        )  # fmt: skip
+    for nth, key in enumerate(_students(rng, count)):
+        yield EnrollmentChanged(
+            event_id=uuid4(), event_type="enrollment.changed.v1", school=_school(nth), student_key=UUID(key),
+            stint="s", grade=Grade.G4, entry_date=_FIRST_DAY, **envelope,
+        )  # fmt: skip
+
+
+def _students(rng: random.Random, count: int) -> list[str]:
+    return [_uuid_text(rng) for _ in range(min(STUDENTS, max(1, count // 15)))]
+
+
+def _school(nth: int) -> str:
+    return f"E{nth % _SCHOOLS:02d}"
 
 
 async def fill_attendance(publisher: Publisher, count: int) -> None:

@@ -83,14 +83,20 @@ async def test_a_correction_and_a_retraction_reach_the_records(stack: Stack) -> 
     await assert_all_is_well(stack)
 
 
-async def test_a_roster_that_comes_after_the_marks_still_finds_the_household(stack: Stack) -> None:
+async def test_marks_that_come_before_their_roster_make_no_flag_until_it_comes(stack: Stack) -> None:
     newcomers = range(900, 910)
+    standing = "SELECT count(*) FROM flag WHERE level > 0"
+    async with stack.sql("flagging") as connection:
+        before = await connection.fetchval(standing)
     await stack.land(EXCEPTIONS, marks(students=newcomers, days=range(12), seed=9, share_absent=0.5))
     await stack.settled()
     async with stack.sql("flagging") as connection:
-        assert await connection.fetchval("SELECT count(*) FROM flag WHERE level > 0 AND household_key IS NULL") > 0
+        assert await connection.fetchval(standing) == before
     await stack.land(EXCEPTIONS, roster(EXCEPTIONS, students=newcomers), roster=True)
     await assert_all_is_well(stack)
+    async with stack.sql("flagging") as connection:
+        assert await connection.fetchval(standing) > before
+        assert await connection.fetchval("SELECT count(*) FROM flag WHERE level > 0 AND household_key IS NULL") == 0
 
 
 async def test_poison_is_kept_and_its_neighbours_take_effect(stack: Stack) -> None:

@@ -207,8 +207,13 @@ def _student_facts(draw: random.Random, who: UUID, dates: list[date], first: dat
             facts.append(stint(who, school=school, entry=entry, stint=name, **fields))
         if draw.random() < 0.2:
             facts.append(stint(who, school=draw.choice(["H01", "H02"]), entry=entry, stint=name, version=2, **fields))
-        if draw.random() < 0.05:
+        if draw.random() < 0.1:
             facts.append(stint(who, school=school, entry=entry, stint=name, version=3, withdrawn=True))
+        if draw.random() < 0.15:  # an exit that is told long after it, with marks behind it
+            left = draw.choice([day for day in dates if day >= entry])
+            facts.append(stint(who, school=school, entry=entry, stint=name, version=4, exit_date=left))
+        if draw.random() < 0.15:  # gone and back, the first stay sometimes left open
+            facts.append(stint(who, school=school, entry=draw.choice(dates), stint=f"{name}-again", grade="3"))
         for day in dates:
             missed = draw.random() < share
             if missed or school == "H03":

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.events import Event, FlagChanged, FlagCleared, FlagRaised, Level
 from tests import oracle
-from tests.component.flagging.builders import Feeder, a_year_of_facts, conclusions, published
+from tests.component.flagging.builders import DISTRICT, Feeder, a_year_of_facts, conclusions, published
 from tests.conftest import ServiceDatabase
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -28,17 +28,34 @@ def corrections_first(facts: list[Event], draw: random.Random) -> list[Event]:
     return sorted(facts, key=lambda fact: -getattr(fact, "source_version", 0))
 
 
-@pytest.mark.parametrize("seed", range(3))
+STANDARD = oracle.Policy()
+OWN = oracle.Policy(min_enrolled_days=15, early_absences=3, early_days=12)
+AT_SUCH_SCHOOL = oracle.Policy(accumulator="school")
+
+
+@pytest.mark.parametrize(
+    ("seed", "policy"), [(0, STANDARD), (1, STANDARD), (2, STANDARD), (4, OWN), (5, AT_SUCH_SCHOOL)]
+)
 async def test_the_same_facts_lead_to_the_same_records_and_flags_in_any_arrival(
-    service_database: ServiceDatabase, seed: int
+    service_database: ServiceDatabase, seed: int, policy: oracle.Policy
 ) -> None:
     facts = a_year_of_facts(seed)
-    expected = oracle.conclude(facts)
+    expected = oracle.conclude(facts, {DISTRICT: policy})
     assert len(set(expected.flags.values())) == 3, "the facts should reach every level"
     draw = random.Random(seed)
 
     for arrival, batch in ((in_order, 5000), (in_order, 37), (shuffled, 150), (repeated, 400), (corrections_first, 90)):
         pool = await service_database("flagging")
+        if policy != STANDARD:
+            await pool.execute(
+                "INSERT INTO policy (district, version, min_enrolled_days, early_absences, early_days, accumulator)"
+                " VALUES ($1, 1, $2, $3, $4, $5)",
+                DISTRICT,
+                policy.min_enrolled_days,
+                policy.early_absences,
+                policy.early_days,
+                policy.accumulator,
+            )
         await Feeder(pool).feed(arrival(facts, draw), batch=batch)
 
         concluded = await conclusions(pool)
