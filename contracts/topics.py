@@ -86,7 +86,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(
         name="absence-flags",
         key="student_key",
-        events=(events.FlagRaised, events.FlagChanged, events.FlagCleared),
+        events=(events.FlagRaised, events.FlagChanged, events.FlagCleared, events.FlagFiguresUpdated),
         producer="flagging",
         consumers=("scheduling", "reporting"),
     ),

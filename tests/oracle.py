@@ -67,10 +67,11 @@ class Days:
 
 @dataclass(frozen=True, kw_only=True)
 class Conclusions:
-    """Records with at least one enrolled day, and the flags that stand."""
+    """Records with at least one enrolled day, the flags that stand, and each student's figures: (absent, counted)."""
 
     records: dict[RecordKey, Days] = field(default_factory=dict)
     flags: dict[tuple[UUID, int], Level] = field(default_factory=dict)
+    figures: dict[tuple[UUID, int], tuple[int, int]] = field(default_factory=dict)
 
 
 class World:
@@ -127,13 +128,14 @@ def conclude(facts: Iterable[Event], policies: Mapping[str, Policy] | None = Non
                 stints_of[stint.student_key, year].append(stint)
     records: dict[RecordKey, Days] = {}
     flags: dict[tuple[UUID, int], Level] = {}
+    figures: dict[tuple[UUID, int], tuple[int, int]] = {}
     for (student, year), stints in stints_of.items():
         records |= _records(world, student, year, stints)
         policy = (policies or {}).get(stints[0].district, STANDARD)
-        level = _judged(world, year, stints, stints_of.get((student, year - 1), []), policy)
+        level, figures[student, year] = _judged(world, year, stints, stints_of.get((student, year - 1), []), policy)
         if level is not Level.NONE:
             flags[student, year] = level
-    return Conclusions(records=records, flags=flags)
+    return Conclusions(records=records, flags=flags, figures=figures)
 
 
 def whole_year(year: int) -> list[date]:
@@ -174,16 +176,21 @@ def _claims(world: World, year: int, stints: list[EnrollmentChanged]) -> dict[da
 
 def _judged(
     world: World, year: int, stints: list[EnrollmentChanged], before: list[EnrollmentChanged], policy: Policy
-) -> Level:
+) -> tuple[Level, tuple[int, int]]:
     """Pre-kindergarten is outside; the year before is judged over the district, by the standard policy (9.14)."""
-    last = [_verdicts(world, year - 1, [stint for stint in before if stint.grade is not Grade.PK])]
-    chronic_before = any(_is_chronic(verdicts, STANDARD) for verdicts in last)
+    last = _verdicts(world, year - 1, [stint for stint in before if stint.grade is not Grade.PK])
+    chronic_before = _is_chronic(last, STANDARD)
     older = [stint for stint in stints if stint.grade is not Grade.PK]
     # The statute counts "at such school": there nothing of another school is laid over.
     groups = [[s for s in older if s.school == school] for school in {stint.school for stint in older}]
-    accumulated = [older] if policy.accumulator == "district" else groups
-    levels = [_level(_verdicts(world, year, group), chronic_before, policy) for group in accumulated]
-    return max(levels, key=list(Level).index, default=Level.NONE)
+    accumulated = [older] if policy.accumulator == "district" else sorted(groups, key=lambda group: group[0].school)
+    verdict, best = Level.NONE, (0, 0)
+    for verdicts in (_verdicts(world, year, group) for group in accumulated):
+        level, figures = _level(verdicts, chronic_before, policy), (sum(verdicts.values()), len(verdicts))
+        # Of several schools the worst speaks, then the one with the most absences, then the last by its code.
+        if (list(Level).index(level), figures[0]) >= (list(Level).index(verdict), best[0]):
+            verdict, best = level, figures
+    return verdict, best
 
 
 def _verdicts(world: World, year: int, stints: list[EnrollmentChanged]) -> dict[date, bool]:

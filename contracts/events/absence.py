@@ -2,10 +2,10 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contracts.events.attendance import Grade
 from contracts.events.envelope import Contract, Days, Event, School, SchoolYear
@@ -51,7 +51,7 @@ class _Flag(Event):
     days_enrolled: Days
     as_of: date = Field(description="the last counted school day behind the figures")
     policy_version: int = Field(ge=1)
-    version: int = Field(ge=1, description="counts the changes of this student's flag in this school year")
+    version: int = Field(ge=1, description="grows with each change of this student's flag in this school year")
     absent_days: tuple[date, ...] = Field(default=(), description="the days behind `days_absent`, oldest first")
     corrected_days: tuple[date, ...] = Field(
         default=(), description="days that stood behind the former version as absent and do no longer"
@@ -80,6 +80,40 @@ class FlagCleared(_Flag):
 
     EVENT_TYPE: ClassVar[str] = "absence-flag.cleared.v1"
     event_type: Literal["absence-flag.cleared.v1"]
+
+
+class FlagFiguresUpdated(Event):
+    """Today's figures of a school's students who are flagged, or were at any time this year; no line was crossed.
+
+    As columns: one place in each, one student. Told whenever a day of theirs closes or is corrected, so that a number
+    on a screen is today's and not that of the last crossing. `versions` go on counting where the flag's events do.
+    """
+
+    EVENT_TYPE: ClassVar[str] = "absence-flag.figures-updated.v1"
+    event_type: Literal["absence-flag.figures-updated.v1"]
+    school: School
+    school_year: SchoolYear
+    as_of: date = Field(description="the last counted school day behind the figures of all of them")
+    policy_version: int = Field(ge=1)
+    students: tuple[UUID, ...] = Field(min_length=1, max_length=1000)
+    grades: tuple[Grade | None, ...]
+    levels: tuple[Level, ...]
+    versions: tuple[int, ...]
+    days_absent: tuple[Days, ...]
+    days_enrolled: tuple[Days, ...]
+    absent_days: tuple[tuple[date, ...], ...] = Field(description="the days behind `days_absent`, oldest first")
+    recent: tuple[RecentDays, ...]
+    chronic_last_year: tuple[bool | None, ...]
+
+    @model_validator(mode="after")
+    def _one_place_one_student(self) -> Self:
+        columns = (
+            self.grades, self.levels, self.versions, self.days_absent, self.days_enrolled, self.absent_days,
+            self.recent, self.chronic_last_year,
+        )  # fmt: skip
+        if any(len(column) != len(self.students) for column in columns):
+            raise ValueError("every column has as many places as students")
+        return self
 
 
 class StudentMonthTallied(Event):

@@ -48,7 +48,8 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     if marks:
         candidates += await writes.apply_marks(connection, marks, lane=deliveries[0].record.partition)
 
-    await writes.judge(connection, candidates)
+    newest_ms = max(each.record.timestamp for each in deliveries)
+    await writes.judge(connection, candidates, told_at_us=1000 * newest_ms)
 
 
 async def judge_due(context: Context) -> None:

@@ -7,6 +7,16 @@ UPDATE school_year SET assumed = completed WHERE assumed <> completed;
 -- Counted days that a later enrolment elsewhere claims: they count there, and here in nobody's sum.
 ALTER TABLE absence_record ADD COLUMN yielded bit(366) NOT NULL DEFAULT no_days();
 
+-- Judged at every change of its days, not only when its own standing moves: other records or stints weigh in, or the
+-- student was flagged this year and its figures are told on.
+ALTER TABLE absence_record RENAME COLUMN shared TO watched;
+UPDATE absence_record r SET watched = true FROM flag f
+WHERE f.student_key = r.student_key AND f.school_year = r.school_year AND NOT r.watched;
+
+-- Versions follow the log's time, so that a restored backup can't tell the next change under an older number.
+ALTER TABLE flag ALTER COLUMN version TYPE bigint;
+ALTER TABLE flag_history ALTER COLUMN version TYPE bigint;
+
 -- Students to be judged again, by the timer: a rule changed for them, not a day.
 CREATE TABLE judge_due (
     student_key uuid NOT NULL,
@@ -50,7 +60,7 @@ WHERE counted <> no_days() AND NOT EXISTS (
        AND y.school_year = r.school_year);
 
 INSERT INTO judge_due (student_key, school_year)
-SELECT student_key, school_year FROM absence_record WHERE shared OR missed <> no_days()
+SELECT student_key, school_year FROM absence_record WHERE watched OR missed <> no_days()
 UNION SELECT student_key, school_year FROM flag;
 INSERT INTO tally_due AS t (lane, district, school, school_year, school_days, closing)
 SELECT lane, district, school, school_year, completed, closed FROM school_year

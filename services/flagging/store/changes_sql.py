@@ -28,7 +28,7 @@ day_due AS (
 # A student must be judged again when a record's own standing changed, or when other records of the same year weigh in;
 # whether a record that arrived has such others, SHARE finds out.
 CANDIDATES = """
-SELECT * FROM (SELECT c.student_key, c.school_year, c.arrived, c.shared OR c.moved_in
+SELECT * FROM (SELECT c.student_key, c.school_year, c.arrived, c.watched OR c.moved_in
    OR standing(c.old_counted, c.old_absent, c.grade, p.min_enrolled_days, p.early_absences, p.early_days)
    <> standing(c.new_counted, c.new_absent, c.grade, p.min_enrolled_days, p.early_absences, p.early_days) AS crossed
 FROM changed c JOIN rule standard ON standard.district = '' LEFT JOIN rule own ON own.district = c.district
@@ -40,7 +40,7 @@ CROSS JOIN LATERAL (
 ) candidate WHERE arrived OR crossed"""
 
 _BEFORE_AND_AFTER = """
-    new.student_key, new.school_year, new.school, new.district, new.lane, new.grade, new.shared,
+    new.student_key, new.school_year, new.school, new.district, new.lane, new.grade, new.watched,
     coalesce(old.counted, no_days()) AS old_counted, coalesce(old.absent, no_days()) AS old_absent,
     new.counted AS new_counted, new.absent AS new_absent,
     (coalesce(old.counted, no_days()) # new.counted) | (coalesce(old.absent, no_days()) # new.absent) AS moved,
@@ -58,19 +58,19 @@ def before_and_after(*, days: str, arrived: str, moved_in: str = "false") -> str
 
 
 SHARE = """
-UPDATE absence_record r SET shared = true
+UPDATE absence_record r SET watched = true
 FROM (SELECT DISTINCT * FROM unnest($1::uuid[], $2::int[]) AS a (student_key, school_year)) a
-WHERE r.student_key = a.student_key AND r.school_year = a.school_year AND NOT r.shared
+WHERE r.student_key = a.student_key AND r.school_year = a.school_year AND NOT r.watched
   AND EXISTS (SELECT FROM absence_record other
               WHERE other.student_key = r.student_key AND other.school_year = r.school_year
                 AND other.school <> r.school)
 RETURNING r.student_key, r.school_year"""
 
-# Whoever has several records, or stints of several kinds, weighs one against another: every change of stints counts.
+# Whoever is watched is judged again when a stint changes, also where no day of the record does.
 SHARED = """
 SELECT DISTINCT student_key, school_year FROM absence_record
 JOIN unnest($1::uuid[], $2::int[]) AS a (student_key, school_year) USING (student_key, school_year)
-WHERE shared"""
+WHERE watched"""
 
 # One bite; the timer takes another until there is none.
 TAKE_JUDGE_DUE = """
@@ -82,3 +82,9 @@ RETURNING d.student_key, d.school_year"""
 LOCK_RECORDS = """
 SELECT FROM absence_record
 WHERE (student_key, school_year) IN (SELECT * FROM unnest($1::uuid[], $2::int[])) ORDER BY student_key FOR UPDATE"""
+
+# Flagged for the first time this year: from now on every change of the days is told.
+WATCH = """
+UPDATE absence_record r SET watched = true
+FROM unnest($1::uuid[], $2::int[]) AS a (student_key, school_year)
+WHERE r.student_key = a.student_key AND r.school_year = a.school_year AND NOT r.watched"""

@@ -39,7 +39,7 @@ WITH asked AS MATERIALIZED (
     SELECT DISTINCT student_key, school_year + following AS school_year
     FROM unnest($1::uuid[], $2::int[]) AS a (student_key, school_year), (VALUES (0), (1)) AS f (following)
 ), {RULE}, claim AS MATERIALIZED (
-    SELECT r.student_key, r.school_year, r.school, r.lane, r.district, r.household_key, r.grade, r.shared, r.counted,
+    SELECT r.student_key, r.school_year, r.school, r.lane, r.district, r.household_key, r.grade, r.watched, r.counted,
         r.absent, r.yielded, e.grade <> 'PK' AS judged, e.entry_date AS entered, e.stint,
         r.counted & days_between(
             e.entry_date,
@@ -58,7 +58,7 @@ WITH asked AS MATERIALIZED (
         SELECT claim.*, coalesce(bit_or(days) OVER (
             PARTITION BY student_key, school_year ORDER BY entered DESC, stint DESC
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), no_days()) AS claimed_later
-        FROM claim WHERE shared
+        FROM claim WHERE watched
     ) c GROUP BY student_key, school_year, school
 ), yielding AS (
     UPDATE absence_record r SET yielded = r.counted & ~ coalesce(own.days, no_days())
@@ -66,7 +66,7 @@ WITH asked AS MATERIALIZED (
     JOIN absence_record i USING (student_key, school_year)
     LEFT JOIN own ON own.student_key = i.student_key AND own.school_year = i.school_year AND own.school = i.school
     WHERE r.student_key = i.student_key AND r.school_year = i.school_year AND r.school = i.school
-      AND r.shared AND r.yielded <> r.counted & ~ coalesce(own.days, no_days())
+      AND r.watched AND r.yielded <> r.counted & ~ coalesce(own.days, no_days())
     RETURNING r.student_key, r.school_year, r.school, r.lane, r.district, old.yielded # new.yielded AS moved
 ), yielded AS MATERIALIZED (
     SELECT y.*, coalesce(s.completed, no_days()) AS completed, coalesce(s.closed, no_days()) AS closed
@@ -118,7 +118,7 @@ WITH asked AS MATERIALIZED (
     INSERT INTO flag AS f (student_key, school_year, district, school, household_key, level, version, days_absent,
                            days_enrolled, as_of, policy_version, absent)
     SELECT a.student_key, a.school_year, coalesce(v.district, was.district), coalesce(v.school, was.school),
-        coalesce(v.household_key, was.household_key), coalesce(v.level, 0), 1,
+        coalesce(v.household_key, was.household_key), coalesce(v.level, 0), greatest(1, $4::bigint),
         coalesce(bit_count(v.absent), 0), coalesce(bit_count(v.counted), 0),
         coalesce(last_day(v.counted, a.school_year), was.as_of), coalesce(v.policy_version, was.policy_version),
         coalesce(v.absent, no_days())
@@ -127,39 +127,79 @@ WITH asked AS MATERIALIZED (
     WHERE coalesce(v.level, 0) <> coalesce(was.level, 0)
        -- A roster may come after the marks: the request must move to the household it then names.
        OR v.level > 0 AND v.household_key <> coalesce(was.household_key, a.student_key)
+       -- No line crossed: whoever was flagged this year has the figures of today told all the same.
+       OR was.student_key IS NOT NULL
+          AND (was.absent, was.days_enrolled, was.as_of, was.school, was.policy_version) IS DISTINCT FROM (
+              coalesce(v.absent, no_days()), coalesce(bit_count(v.counted), 0),
+              coalesce(last_day(v.counted, a.school_year), was.as_of), coalesce(v.school, was.school),
+              coalesce(v.policy_version, was.policy_version))
     ORDER BY a.student_key, a.school_year
     ON CONFLICT (student_key, school_year) DO UPDATE
     SET district = excluded.district, school = excluded.school, household_key = excluded.household_key,
-        level = excluded.level, version = f.version + 1,
+        level = excluded.level, version = greatest(f.version + 1, $4::bigint),
         days_absent = excluded.days_absent, days_enrolled = excluded.days_enrolled, as_of = excluded.as_of,
         policy_version = excluded.policy_version, absent = excluded.absent
     RETURNING new.*, coalesce(old.level, 0) AS previous_level,
-        coalesce(old.absent & ~ new.absent, no_days()) AS corrected
-), told AS (
+        coalesce(old.absent & ~ new.absent, no_days()) AS corrected,
+        new.level <> coalesce(old.level, 0) OR new.household_key IS DISTINCT FROM old.household_key AS is_crossing
+), history AS (
     INSERT INTO flag_history (student_key, school_year, version, level, previous_level, school, days_absent,
                               days_enrolled, as_of, policy_version)
     SELECT student_key, school_year, version, level, previous_level, school, days_absent, days_enrolled, as_of,
            policy_version
     FROM crossed WHERE level <> previous_level
+), figure AS MATERIALIZED (
+    SELECT c.*, lane_of(c.student_key) AS lane, v.grade, coalesce(v.accumulator, 'district') AS accumulator,
+        v.chronic_last_year,
+        (ARRAY['none', 'at_risk', 'chronically_absent', 'severely_chronically_absent'])[c.level + 1] AS level_name,
+        {dates_of("c.absent", "c.school_year")} AS absent_days,
+        {recent_days("coalesce(v.counted, no_days())", "c.absent")} AS recent
+    FROM crossed c LEFT JOIN verdict v USING (student_key, school_year)
+), crossings AS (
+    INSERT INTO outbox (topic, key, event_id, event_type, payload)
+    SELECT 'absence-flags', c.student_key::text, event_id, event_type, json_build_object(
+        'event_type', event_type, 'event_id', event_id, 'occurred_at', $3::text, 'district', c.district,
+        'school', c.school, 'student_key', c.student_key, 'household_key', c.household_key, 'grade', c.grade,
+        'school_year', c.school_year, 'accumulator', c.accumulator, 'level', c.level_name,
+        'previous_level', level_names[c.previous_level + 1],
+        'days_absent', c.days_absent, 'days_enrolled', c.days_enrolled, 'as_of', c.as_of,
+        'policy_version', c.policy_version, 'version', c.version, 'absent_days', c.absent_days,
+        'corrected_days', {dates_of("c.corrected", "c.school_year")},
+        'recent', c.recent, 'chronic_last_year', c.chronic_last_year)::text
+    FROM figure c
+    CROSS JOIN LATERAL (
+        -- The same crossing has the same identity, whoever publishes it.
+        SELECT md5('absence-flag/' || c.student_key || '/' || c.school_year || '/' || c.version)::uuid AS event_id,
+            CASE WHEN c.level = 0 THEN 'absence-flag.cleared.v1'
+                 WHEN c.previous_level = 0 THEN 'absence-flag.raised.v1'
+                 ELSE 'absence-flag.changed.v1' END AS event_type,
+            ARRAY['none', 'at_risk', 'chronically_absent', 'severely_chronically_absent'] AS level_names
+    ) e
+    WHERE c.is_crossing
+    ORDER BY c.student_key, c.school_year
+), figures AS (
+    -- To the students' own partition: one subject, one order. A record holds a thousand students at most.
+    INSERT INTO outbox (topic, partition, key, event_id, event_type, payload)
+    SELECT 'absence-flags', lane, district, event_id, 'absence-flag.figures-updated.v1', json_build_object(
+        'event_type', 'absence-flag.figures-updated.v1', 'event_id', event_id, 'occurred_at', $3::text,
+        'district', district, 'school', school, 'school_year', school_year, 'as_of', as_of,
+        'policy_version', policy_version, 'students', students, 'grades', grades, 'levels', levels,
+        'versions', versions, 'days_absent', days_absent, 'days_enrolled', days_enrolled,
+        'absent_days', absent_days, 'recent', recent, 'chronic_last_year', chronic_last_year)::text
+    FROM (
+        SELECT lane, district, school, school_year, as_of, policy_version,
+            md5('absence-figures/' || school_year || '/' || string_agg(student_key || '/' || version, ' ' ORDER BY student_key))::uuid
+                AS event_id,
+            json_agg(student_key ORDER BY student_key) AS students, json_agg(grade ORDER BY student_key) AS grades,
+            json_agg(level_name ORDER BY student_key) AS levels, json_agg(version ORDER BY student_key) AS versions,
+            json_agg(days_absent ORDER BY student_key) AS days_absent,
+            json_agg(days_enrolled ORDER BY student_key) AS days_enrolled,
+            json_agg(absent_days ORDER BY student_key) AS absent_days, json_agg(recent ORDER BY student_key) AS recent,
+            json_agg(chronic_last_year ORDER BY student_key) AS chronic_last_year
+        FROM (SELECT *, row_number() OVER (
+                  PARTITION BY lane, district, school, school_year, as_of, policy_version ORDER BY student_key) - 1 AS n
+              FROM figure WHERE NOT is_crossing) f
+        GROUP BY lane, district, school, school_year, as_of, policy_version, n / 1000
+    ) f
 )
-INSERT INTO outbox (topic, key, event_id, event_type, payload)
-SELECT 'absence-flags', c.student_key::text, event_id, event_type, json_build_object(
-    'event_type', event_type, 'event_id', event_id, 'occurred_at', $3::text, 'district', c.district,
-    'school', c.school, 'student_key', c.student_key, 'household_key', c.household_key, 'grade', v.grade,
-    'school_year', c.school_year, 'accumulator', coalesce(v.accumulator, 'district'),
-    'level', level_name[c.level + 1], 'previous_level', level_name[c.previous_level + 1],
-    'days_absent', c.days_absent, 'days_enrolled', c.days_enrolled, 'as_of', c.as_of,
-    'policy_version', c.policy_version, 'version', c.version,
-    'absent_days', {dates_of("c.absent", "c.school_year")},
-    'corrected_days', {dates_of("c.corrected", "c.school_year")},
-    'recent', {recent_days("coalesce(v.counted, no_days())", "c.absent")},
-    'chronic_last_year', v.chronic_last_year)::text
-FROM crossed c LEFT JOIN verdict v USING (student_key, school_year)
-CROSS JOIN LATERAL (
-    -- The same crossing has the same identity, whoever publishes it.
-    SELECT md5('absence-flag/' || c.student_key || '/' || c.school_year || '/' || c.version)::uuid AS event_id,
-        CASE WHEN c.level = 0 THEN 'absence-flag.cleared.v1' WHEN c.previous_level = 0 THEN 'absence-flag.raised.v1'
-             ELSE 'absence-flag.changed.v1' END AS event_type,
-        ARRAY['none', 'at_risk', 'chronically_absent', 'severely_chronically_absent'] AS level_name
-) e
-ORDER BY c.student_key, c.school_year"""
+SELECT student_key, school_year FROM crossed WHERE level > 0 AND previous_level = 0"""

@@ -162,10 +162,10 @@ WITH opened AS (
                           b.person_key, b.household_key, b.grade) THEN
         UPDATE SET enrolled = b.enrolled, counted = ((r.marked & b.open) | b.assumed) & b.enrolled,
                    entry_date = b.entry_date, person_key = b.person_key, household_key = b.household_key,
-                   grade = b.grade, shared = r.shared OR b.mixed
+                   grade = b.grade, watched = r.watched OR b.mixed
     WHEN NOT MATCHED AND b.entry_date IS NOT NULL THEN
         INSERT (student_key, school_year, school, district, lane, entry_date, person_key, household_key, grade,
-                shared, enrolled, counted)
+                watched, enrolled, counted)
         VALUES (b.student_key, b.school_year, b.school, b.district, b.lane, b.entry_date, b.person_key,
                 b.household_key, b.grade, b.mixed, b.enrolled, b.assumed & b.enrolled)
     RETURNING {

@@ -11,7 +11,7 @@ import msgspec
 
 from services.flagging.facts import EnrollmentChanged, Mark, RollCompleted, SchoolCalendarChanged
 from services.flagging.store.arguments import moment_text, transposed
-from services.flagging.store.changes_sql import LOCK_RECORDS, SHARE, SHARED, TAKE_JUDGE_DUE
+from services.flagging.store.changes_sql import LOCK_RECORDS, SHARE, SHARED, TAKE_JUDGE_DUE, WATCH
 from services.flagging.store.judge_sql import JUDGE
 from services.flagging.store.marks_sql import APPLY_MARKS, APPLY_MARKS_OF_UPLOADS, CATEGORY_CODES
 from services.flagging.store.school_sql import APPLY_CALENDARS, APPLY_ENROLLMENTS, APPLY_ROLLS, REBUILD, RECORD_ROLLS
@@ -133,14 +133,19 @@ async def take_judge_due(connection: asyncpg.Connection, limit: int) -> list[Can
     return [Candidate(row["student_key"], row["school_year"], arrived=True, crossed=True) for row in rows]
 
 
-async def judge(connection: asyncpg.Connection, candidates: Sequence[Candidate]) -> None:
-    """Bring the flags of these students up to their days, with one event for each crossing."""
+async def judge(connection: asyncpg.Connection, candidates: Sequence[Candidate], *, told_at_us: int = 0) -> None:
+    """Bring the flags of these students up to their days: one event for each crossing, else figures as columns.
+
+    `told_at_us` is the append time of the newest fact behind it, in microseconds since 1970: versions follow it.
+    """
     students = [(each.student_key, each.school_year) for each in candidates if each.crossed]
     arrived = [(each.student_key, each.school_year) for each in candidates if each.arrived]
     if arrived:
         students += [(row[0], row[1]) for row in await connection.fetch(SHARE, *transposed(arrived, 2))]
     if students:
-        await connection.execute(JUDGE, *transposed(students, 2), moment_text())
+        raised = await connection.fetch(JUDGE, *transposed(students, 2), moment_text(), told_at_us)
+        if raised:
+            await connection.execute(WATCH, *transposed([tuple(row) for row in raised], 2))
 
 
 def _columns(rolls: Sequence[tuple[int, RollCompleted]]) -> tuple[list[int], list[str], list[str], list[date]]:

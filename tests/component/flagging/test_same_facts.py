@@ -1,10 +1,11 @@
 """The same facts, however they come: shuffled, repeated, split otherwise, corrections first: the same conclusions."""
 
 import random
+from uuid import UUID
 
 import pytest
 
-from contracts.events import Event, FlagChanged, FlagCleared, FlagRaised, Level
+from contracts.events import Event, FlagChanged, FlagCleared, FlagFiguresUpdated, FlagRaised, Level
 from tests import oracle
 from tests.component.flagging.builders import DISTRICT, Feeder, a_year_of_facts, conclusions, published
 from tests.conftest import ServiceDatabase
@@ -65,17 +66,32 @@ async def test_the_same_facts_lead_to_the_same_records_and_flags_in_any_arrival(
         _assert_events_tell_the_same_story(await published(pool, "absence-flags"), expected)
 
 
-def _assert_events_tell_the_same_story(events: list[Event], expected: oracle.Conclusions) -> None:
-    standing: dict[object, tuple[int, Level]] = {}
+def _assert_events_tell_the_same_story(told: list[Event], expected: oracle.Conclusions) -> None:
+    level: dict[object, Level] = {}
+    version: dict[object, int] = {}
     household: dict[object, object] = {}
-    for event in events:
+    figures: dict[tuple[UUID, int], tuple[int, int]] = {}
+    for event in told:
+        if isinstance(event, FlagFiguresUpdated):
+            for place, who in enumerate(event.students):
+                key = (who, event.school_year)
+                assert event.levels[place] == level[key], "figures cross no line"
+                assert event.versions[place] > version[key]
+                version[key] = event.versions[place]
+                figures[key] = (event.days_absent[place], event.days_enrolled[place])
+                assert len(event.absent_days[place]) == event.days_absent[place]
+            continue
         assert isinstance(event, FlagRaised | FlagChanged | FlagCleared)
-        version, level = standing.get((event.student_key, event.school_year), (0, Level.NONE))
-        assert (event.version, event.previous_level) == (version + 1, level)
+        key = (event.student_key, event.school_year)
+        assert event.version > version.get(key, 0)
+        assert event.previous_level == level.get(key, Level.NONE)
         assert event.level != event.previous_level or event.household_key != household[event.student_key]
         household[event.student_key] = event.household_key
         assert isinstance(event, FlagRaised) == (event.previous_level is Level.NONE)
         assert isinstance(event, FlagCleared) == (event.level is Level.NONE)
-        standing[event.student_key, event.school_year] = (event.version, event.level)
-    assert {key: level for key, (_, level) in standing.items() if level is not Level.NONE} == expected.flags
-    assert len({event.event_id for event in events}) == len(events)
+        level[key], version[key], figures[key] = event.level, event.version, (event.days_absent, event.days_enrolled)
+        assert len(event.absent_days) == event.days_absent
+    assert {key: each for key, each in level.items() if each is not Level.NONE} == expected.flags
+    # Of everybody flagged at any time in it, the newest figures told are those of all the facts.
+    assert figures == {key: expected.figures.get(key, (0, 0)) for key in figures}
+    assert len({event.event_id for event in told}) == len(told)
