@@ -188,8 +188,8 @@ WITH asked AS MATERIALIZED (
         'absent_days', absent_days, 'recent', recent, 'chronic_last_year', chronic_last_year)::text
     FROM (
         SELECT lane, district, school, school_year, as_of, policy_version,
-            md5('absence-figures/' || school_year || '/' || string_agg(student_key || '/' || version, ' ' ORDER BY student_key))::uuid
-                AS event_id,
+            md5('absence-figures/' || school_year || '/'
+                || string_agg(student_key || '/' || version, ' ' ORDER BY student_key))::uuid AS event_id,
             json_agg(student_key ORDER BY student_key) AS students, json_agg(grade ORDER BY student_key) AS grades,
             json_agg(level_name ORDER BY student_key) AS levels, json_agg(version ORDER BY student_key) AS versions,
             json_agg(days_absent ORDER BY student_key) AS days_absent,
