@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts bench observe containers
+.PHONY: help setup check test up down contracts generated bench observe containers
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,10 @@ down: .venv/runs  ## the end of it, leaving nothing behind
 
 contracts: .venv/checks  ## schemas, AsyncAPI documents and examples from the event models
 	$(BIN)/python -m contracts.generate
+
+generated: contracts  ## everything that is generated: contracts, rules and boards, compose files
+	$(BIN)/python -m deploy.observability.generate
+	$(BIN)/python -m deploy.containers.generate
 
 bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka
 	$(BIN)/python -m tests.bench
