@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts bench observe containers
+.PHONY: help setup check test up down contracts generated bench observe containers
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,10 @@ down: .venv/runs  ## the end of it, leaving nothing behind
 contracts: .venv/checks  ## schemas and AsyncAPI documents from the event models; RELEASE=1 lists what is new as released
 	$(BIN)/python -m contracts.generate
 	$(if $(filter 1,$(RELEASE)),$(BIN)/python -m contracts.compatibility --release)
+
+generated: contracts  ## everything that is generated: contracts, rules and boards, compose files
+	$(BIN)/python -m deploy.observability.generate
+	$(BIN)/python -m deploy.containers.generate
 
 bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka
 	$(BIN)/python -m tests.bench

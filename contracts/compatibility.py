@@ -27,7 +27,8 @@ from pydantic import ValidationError
 from contracts import released
 from contracts.differences import Json, Verdict, breaking, differences
 from contracts.events import Event
-from contracts.generate import FOLDER, SERVICES, concrete_events, stale_files
+from contracts.generate import FOLDER, concrete_events, stale_files
+from contracts.services import SERVICES
 from contracts.topics import TOPICS, Topic
 
 EXAMPLES_PER_EVENT = 2

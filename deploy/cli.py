@@ -55,6 +55,8 @@ def run(words: list[str]) -> int:
         DoorClosed,
     ) as error:
         return _complain(error, NOT_WELL)
+    except PermissionError as error:
+        return _complain(error, NOT_WELL)  # it names the file; often root ran `leap` here before
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

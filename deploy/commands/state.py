@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.local.found import part_from
 from deploy.local.machine import checkout, write_whole
-from deploy.local.parts import Part, part_from
+from deploy.local.parts import Part
 
 
 class NotRunning(Exception):

@@ -15,7 +15,8 @@ from deploy.commands import districts, life, people, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
 from deploy.local import HTTP_PORTS, create_topics, free_port, provision, start_broker, start_database, start_service
-from deploy.local.parts import Part, PartFailed, part_from
+from deploy.local.found import part_from
+from deploy.local.parts import Part, PartFailed
 from deploy.observability.running import start_alertmanager, start_prometheus
 
 POLL_SECONDS = 0.5

@@ -80,7 +80,7 @@ def daemon_answers() -> bool:
     return True
 
 
-def start_broker() -> Container:
+def start_kafka_container() -> Container:
     """Run the Kafka image (KAFKA_IMAGE) on a free port, advertised under that same port."""
     port = free_port()
     return _run(
@@ -106,7 +106,7 @@ def start_broker() -> Container:
     )
 
 
-def start_database() -> Container:
+def start_postgres_container() -> Container:
     """Run the PostgreSQL image (POSTGRES_IMAGE) on a free port."""
     port = free_port()
     return _run(

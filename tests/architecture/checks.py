@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from contracts.events import Event
+from contracts.services import SERVICES
 from contracts.topics import Topic
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 
 # A file imports only what stands to its right: app > api, pages > handlers, reports > metrics > store > the rest.
 _RANK = {"app": 5, "api": 4, "pages": 4, "handlers": 3, "reports": 3, "metrics": 2, "store": 1, "rules": 0}

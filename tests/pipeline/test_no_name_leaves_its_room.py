@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from contracts.services import SERVICES
 from contracts.topics import TOPICS, landing_topics
 from deploy.commands import story
 from deploy.demo.families import LOCAL
@@ -32,7 +33,7 @@ from tests.pipeline.canaries import (
     in_topics,
     search,
 )
-from tests.pipeline.stack import SERVICES, Stack, eventually, start_stack
+from tests.pipeline.stack import Stack, eventually, start_stack
 
 HARTFORD = story.DISTRICT
 NOW = datetime(2026, 10, 20, 15, tzinfo=LOCAL)

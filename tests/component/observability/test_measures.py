@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from contracts.services import SERVICES
 from services.flagging import metrics as flagging
 from services.ingest import handlers
 from services.ingest import metrics as ingest
@@ -25,7 +26,6 @@ from tests.unit.ingest.landed import districts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 DAYS = school_days(20)
 HARTFORD = ("hartford",)
 

@@ -17,6 +17,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from contracts.services import SERVICES
 from deploy.demo.calendars import latest_day_worth_replaying
 from deploy.demo.replay import replay
 from deploy.local.machine import checkout
@@ -27,7 +28,7 @@ from deploy.observability.metrics_table import listed
 from deploy.observability.panel import Query
 from deploy.observability.running import start_alertmanager, start_prometheus
 from tests.pipeline.observability.watching import Webhook, steady_load
-from tests.pipeline.stack import SERVICES, Stack, eventually, start_stack
+from tests.pipeline.stack import Stack, eventually, start_stack
 from tests.unit.observability.test_metrics_list import unlisted
 
 pytestmark = [
