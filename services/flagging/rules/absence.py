@@ -29,7 +29,6 @@ ABSENT_CATEGORIES = (
     "out_of_school_suspension",
     "expulsion",
 )
-CATEGORIES = PRESENT_CATEGORIES + ABSENT_CATEGORIES
 
 
 class Level(IntEnum):
