@@ -11,10 +11,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from contracts.calendar import school_year_of
 from deploy.commands import districts, people, state
 from deploy.commands.figures import measure_backlog
 from deploy.commands.state import State
-from deploy.demo.calendars import school_year_of
 from deploy.demo.families import LOCAL, Families
 from deploy.demo.living import Chronicle, Clock, Life
 from deploy.demo.population import Town, settle

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from rich.console import Console
 
+from contracts.calendar import is_business_day, school_year_of
 from deploy.commands import districts, life, people, push, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
@@ -52,12 +53,12 @@ class School:
         told_at = datetime.now(LOCAL).strftime("%m%d%H%M%S")
         self.first = Child(number=f"S1{told_at}", given_name="Wren", household=f"SH1{told_at}")
         self.second = Child(number=f"S2{told_at}", given_name="Linnet", household=f"SH2{told_at}")
-        self.days = [day for n in range(40, 0, -1) if (day := today - timedelta(days=n)).weekday() < 5][-SCHOOL_DAYS:]
+        self.days = [day for n in range(40, 0, -1) if is_business_day(day := today - timedelta(days=n))][-SCHOOL_DAYS:]
 
     def roster(self) -> list[dict[str, Any]]:
         """Say when the school teaches, who attends it, and how to reach the households."""
-        school_year = self.days[0].year - (self.days[0].month < 7)
-        taught = [day.isoformat() for n in range(120) if (day := self.days[0] + timedelta(days=n)).weekday() < 5]
+        school_year = school_year_of(self.days[0])
+        taught = [day.isoformat() for n in range(120) if is_business_day(day := self.days[0] + timedelta(days=n))]
         rows: list[dict[str, Any]] = [
             {
                 "type": "calendar", "school": SCHOOL, "school_year": school_year, "feed": "exceptions",

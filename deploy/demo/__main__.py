@@ -7,7 +7,8 @@ import sys
 from datetime import date, datetime
 from pathlib import Path
 
-from deploy.demo.calendars import last_possible_day, latest_day_worth_replaying, school_year_of
+from contracts.calendar import school_year_of
+from deploy.demo.calendars import last_possible_day, latest_day_worth_replaying
 from deploy.demo.replay import Progress, ignore, replay
 
 

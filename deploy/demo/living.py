@@ -13,7 +13,8 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from deploy.demo.calendars import last_possible_day, school_year_of
+from contracts.calendar import school_year_of
+from deploy.demo.calendars import last_possible_day
 from deploy.demo.families import LOCAL
 from deploy.demo.feed import Visited
 from deploy.demo.population import Town

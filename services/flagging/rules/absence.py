@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import IntEnum
 
+from contracts.calendar import first_day_of, last_day_of, school_year_of
+
 YEAR_DAYS = 366
 SEPTEMBER = ((1 << 30) - 1) << 62
 SEPTEMBER_ABSENCES = 2
@@ -61,33 +63,28 @@ class SchoolPart:
     absent: int
 
 
-def school_year_of(*, day: date) -> int:
-    """Name a school year by the calendar year of its July."""
-    return day.year if day.month >= 7 else day.year - 1
-
-
 def day_bit(*, day: date) -> int:
     """Give the day as a set of one, within its own school year."""
-    return 1 << (day - date(school_year_of(day=day), 7, 1)).days
+    return 1 << (day - first_day_of(school_year_of(day))).days
 
 
 def days_of(*, days: int, school_year: int) -> list[date]:
     """List the dates of a set, earliest first."""
-    first = date(school_year, 7, 1)
+    first = first_day_of(school_year)
     return [first + timedelta(days=n) for n in range(YEAR_DAYS) if days >> n & 1]
 
 
 def days_between(*, first_day: date, last_day: date, school_year: int) -> int:
     """Give the days of the year from the first to the last, both included."""
-    begin = max((first_day - date(school_year, 7, 1)).days, 0)
-    end = min((last_day - date(school_year, 7, 1)).days, YEAR_DAYS - 1)
+    begin = max((first_day - first_day_of(school_year)).days, 0)
+    end = min((last_day - first_day_of(school_year)).days, YEAR_DAYS - 1)
     return ((1 << (end + 1)) - 1) & ~((1 << begin) - 1) if end >= begin else 0
 
 
 def last_enrolled_day(*, exit_date: date | None, exit_day_counts: bool, school_year: int) -> date:
     """Give a stint's last day in a school year; whether the exit date is one is the feed's convention."""
     if exit_date is None:
-        return date(school_year + 1, 6, 30)
+        return last_day_of(school_year)
     return exit_date if exit_day_counts else exit_date - timedelta(days=1)
 
 

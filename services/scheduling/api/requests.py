@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.calendar import business_days_between
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.people import Person
@@ -269,7 +270,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
             rows = await logs.missing_logs(tx.connection, districts=districts_of(who, district), as_of=as_of)
         return {
             "missing": [
-                {**row, "business_days": ageing.business_days(since=visits.local_day(row["ends_at"]), today=today)}
+                {**row, "business_days": business_days_between(after=visits.local_day(row["ends_at"]), until=today)}
                 for row in rows
             ]
         }

@@ -5,11 +5,11 @@ from typing import Any
 from uuid import uuid4
 
 from contracts import events
+from contracts.calendar import school_year_of
 from services.runtime import clock
 from services.runtime.settings import Settings
 from services.runtime.web.context import Context
 from services.scheduling.handlers.pricing import price_waiting
-from services.scheduling.rules.ageing import school_year_of
 from services.scheduling.rules.visits import local_day
 from tests.component.visit_events import MORNING, World, flag, household, student
 from tests.delivering import RecordingPublisher

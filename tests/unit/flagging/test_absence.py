@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.calendar import school_year_of
 from contracts.events import Category
 from contracts.events import Level as ContractLevel
 from services.flagging.rules import absence
@@ -140,7 +141,7 @@ def test_the_later_entry_wins_the_day_that_two_schools_claim(claims: list[tuple[
 
 @given(st.dates(date(2000, 7, 1), date(2099, 12, 31)))
 def test_a_day_and_its_bit_are_the_same_day(day: date) -> None:
-    year = absence.school_year_of(day=day)
+    year = school_year_of(day)
     assert date(year, 7, 1) <= day < date(year + 1, 7, 1)
     assert absence.days_of(days=absence.day_bit(day=day), school_year=year) == [day]
 
