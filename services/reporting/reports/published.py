@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from contracts.calendar import first_day_of, school_year_of
+from contracts.calendar import first_day_of, local_day, school_year_of
 from services.reporting.reports.effect import effect_tables
 from services.reporting.reports.gather import gather, newest_event_at
 from services.reporting.rules.figures import tables_of
@@ -27,7 +27,7 @@ async def publish(connection: Connection, *, now: datetime, zone: ZoneInfo) -> d
     Called inside a transaction. An earlier cut-off that was missed stays without a release: what was known then is not
     known any more.
     """
-    cut_off = last_cut_off(now.astimezone(zone).date())
+    cut_off = last_cut_off(local_day(now, zone=zone))
     if await releases.exists(connection, cut_off):
         return None
     # Once a month, and with a whole state's schools: neither a query nor the search between two may be cut off.

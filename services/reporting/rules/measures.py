@@ -9,7 +9,6 @@ from uuid import UUID
 
 MINIMUM_ENROLLED_DAYS = 10
 """Before a student has been enrolled so long, the rule on chronic absence does not speak (policy; federal practice)."""
-LOG_TARGET_BUSINESS_DAYS = 5
 
 STEPS = ("flagged", "requested", "contacted", "agreed", "scheduled", "visited", "logged", "visited_again")
 REFERRAL_STATUSES = ("offered", "accepted", "handed_over", "connected", "closed")
