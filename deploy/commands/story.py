@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +13,6 @@ from contracts.calendar import is_business_day, school_year_of
 from deploy.commands import districts, life, people, push, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
-from deploy.demo.families import LOCAL
 from deploy.demo.staff import Door
 from services.ingest.districts_file import load_districts
 from services.ingest.rules.pseudonyms import Pseudonyms
@@ -50,7 +49,7 @@ class School:
 
     def __init__(self, *, today: date) -> None:
         # New children each time the story is told: none of them has a past.
-        told_at = datetime.now(LOCAL).strftime("%m%d%H%M%S")
+        told_at = datetime.now(UTC).strftime("%m%d%H%M%S")
         self.first = Child(number=f"S1{told_at}", given_name="Wren", household=f"SH1{told_at}")
         self.second = Child(number=f"S2{told_at}", given_name="Linnet", household=f"SH2{told_at}")
         self.days = [day for n in range(40, 0, -1) if is_business_day(day := today - timedelta(days=n))][-SCHOOL_DAYS:]
@@ -105,6 +104,7 @@ class Story:
 
     def __init__(self, found: State, screen: Screen) -> None:
         self.school = School(today=life.today())
+        self.zone = found.zone()
         self._screen = screen
         self._addresses = {name: found.address_of(name) for name in found.services}
         self._doors = {name: Door(address, people.acting_as) for name, address in self._addresses.items()}
@@ -171,7 +171,7 @@ class Story:
     def appoint(self, request: dict[str, Any]) -> dict[str, Any]:
         """Agree the first time, in the coming days, at which both of the pair can go."""
         for n in range(2, 12):
-            day = datetime.combine(life.today() + timedelta(days=n), datetime.min.time(), LOCAL)
+            day = datetime.combine(life.today() + timedelta(days=n), datetime.min.time(), self.zone)
             for hour in (16, 11, 18, 9, 14):
                 starts_at = day.replace(hour=hour).isoformat()
                 body = {"version": request["version"], "starts_at": starts_at, "place": "home", "pair": list(PAIR)}
@@ -251,7 +251,7 @@ def tell(story: Story) -> Iterator[tuple[str, str]]:
     yield "An agreement", "The family was called, and wishes a visit. A decline would have needed no reason."
 
     agreed = story.appoint(answered)
-    starts_at = datetime.fromisoformat(agreed["starts_at"]).astimezone(LOCAL)
+    starts_at = datetime.fromisoformat(agreed["starts_at"]).astimezone(story.zone)
     yield (
         "A pair",
         f"{' and '.join(PAIR)} go on {starts_at:%A, %d %B, %H:%M}: both trained, both free, one speaks Spanish.",

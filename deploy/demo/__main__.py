@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts.calendar import school_year_of
 from deploy.demo.calendars import last_possible_day, latest_day_worth_replaying
 from deploy.demo.replay import Progress, ignore, replay
+from services.runtime.settings import zone_from
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _today() -> date:
-    return latest_day_worth_replaying(datetime.now().astimezone().date())
+    return latest_day_worth_replaying(datetime.now(zone_from()).date())
 
 
 def _scale(text: str) -> float:

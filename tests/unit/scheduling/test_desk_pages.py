@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import HTTPException, Request
@@ -18,8 +17,8 @@ from services.scheduling.pages.forms import Typed
 from services.scheduling.pages.rows import age_of
 from services.scheduling.store.day_sheet import SheetVisit
 from services.scheduling.store.queue import Cursor, Row, View
+from tests.zones import HERE
 
-HERE = ZoneInfo("America/New_York")
 FRIDAY = date(2026, 11, 20)
 SCHOOL_DAYS = [day for day in (date(2026, 11, 2) + timedelta(days=n) for n in range(28)) if day.weekday() < 5]
 
