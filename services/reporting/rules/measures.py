@@ -5,7 +5,6 @@ before the furthest one it reached.
 """
 
 from dataclasses import dataclass
-from uuid import UUID
 
 MINIMUM_ENROLLED_DAYS = 10
 """Before a student has been enrolled so long, the rule on chronic absence does not speak (policy; federal practice)."""
@@ -36,11 +35,6 @@ class Measure:
     definition: str
     unit: str
     suppressed: bool = True
-
-
-def household_of(*, student_key: UUID, household_key: UUID | None) -> UUID:
-    """Name the household; a student of whom none is known is a household alone, as in scheduling."""
-    return household_key or student_key
 
 
 def grade_band(grade: str | None) -> str | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.events import DISTRICT_PATTERN
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.people import Person
@@ -14,7 +15,7 @@ from services.scheduling.handlers.policies import current_policy, save_policy
 from services.scheduling.rules.policy import DEFAULT, Policy, Weights
 
 Who = Annotated[Person, Depends(signed_in)]
-District = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
+District = Annotated[str, Path(pattern=DISTRICT_PATTERN)]
 Weight = Annotated[int, Field(ge=0, le=1000)]
 
 

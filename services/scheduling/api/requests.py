@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.calendar import business_days_between
+from contracts.events import DISTRICT_PATTERN
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.people import Person
@@ -22,8 +23,7 @@ from services.scheduling.rules.wording import N_, say
 from services.scheduling.store import appointments, calendars, changes, desk, logs, policies
 from services.scheduling.store.appointments import Appointment
 
-DISTRICT = r"^[a-z0-9][a-z0-9-]{0,47}$"
-District = Annotated[str | None, Query(pattern=DISTRICT)]
+District = Annotated[str | None, Query(pattern=DISTRICT_PATTERN)]
 Who = Annotated[Person, Depends(signed_in)]
 Version = Annotated[int, Field(ge=1, lt=2**31, description="the version you read; another one is answered with 409")]
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
