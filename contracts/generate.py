@@ -95,9 +95,10 @@ def asyncapi_of(service: str, *, topics: Iterable[Topic] = TOPICS) -> Json:
 
 def _channel(topic: Topic) -> Json:
     readers = ", ".join(topic.consumers) if topic.consumers else "its district"
+    tombstone = f" A record without a value says {topic.tombstone}." if topic.tombstone else ""
     return {
         "address": topic.name,
-        "description": f"Keyed by {topic.key}. Written by {topic.producer}, read by {readers}.",
+        "description": f"Keyed by {topic.key}. Written by {topic.producer}, read by {readers}.{tombstone}",
         "messages": {event.EVENT_TYPE: {"$ref": f"#/components/messages/{event.EVENT_TYPE}"} for event in topic.events},
         "bindings": {
             "kafka": {

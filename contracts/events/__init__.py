@@ -25,7 +25,8 @@ from contracts.events.attendance import (
     SchoolCalendarChanged,
     StudentName,
 )
-from contracts.events.envelope import Contract, Event
+from contracts.events.envelope import DISTRICT_PATTERN, Contract, Event
+from contracts.events.household import ContactForgotten, Contacts, contacts_after, household_of
 from contracts.events.visits import (
     ClosingReason,
     ContactAttempted,
@@ -52,6 +53,7 @@ from contracts.events.visits import (
 )
 
 __all__ = [
+    "DISTRICT_PATTERN",
     "Accumulator",
     "AttendanceRecorded",
     "AttendanceRejected",
@@ -59,6 +61,8 @@ __all__ = [
     "Category",
     "ClosingReason",
     "ContactAttempted",
+    "ContactForgotten",
+    "Contacts",
     "Contract",
     "Effort",
     "EnrollmentChanged",
@@ -97,4 +101,6 @@ __all__ = [
     "VisitRescheduled",
     "VisitScheduled",
     "VisitorChanged",
+    "contacts_after",
+    "household_of",
 ]

@@ -34,6 +34,7 @@ def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
         bootstrap_servers=found.bootstrap(),
         database_url=found.services[name]["environment"]["LEAP_DATABASE_URL"],
         admin_url=found.admin_url(),
+        zone=found.zone(),
         kept=kept,
     )
     try:

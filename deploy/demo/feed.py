@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
+from contracts.calendar import is_business_day, school_year_of
 from deploy.demo import absences, records
-from deploy.demo.calendars import first_school_day, last_possible_day, school_year_of
+from deploy.demo.calendars import first_school_day, last_possible_day
 from deploy.demo.population import School, Student, Town, settle
 from deploy.demo.records import Sent
 
@@ -125,7 +126,7 @@ class _Reporter:
                 for school in self._town.schools.values()
                 if day in self._town.year.school_days(school=school.code, known_on=day)
             ]
-            if day.weekday() < 5
+            if is_business_day(day)
             else []
         )
         if open_schools:

@@ -130,7 +130,9 @@ class Running:
         return self.exit_code
 
     async def _start(self, app: fastapi.FastAPI) -> None:
-        pool = self._pool = await self._until_there(lambda: open_pool(self.settings.database_url, self.service.name))
+        pool = self._pool = await self._until_there(
+            partial(open_pool, self.settings.database_url, self.service.name, zone=self.settings.zone)
+        )
         async with pool.acquire() as connection:
             applied = await migrate(connection, self.service.migrations)
         await self._until_there(self._publisher.start)

@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.events import DISTRICT_PATTERN
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
@@ -105,7 +106,7 @@ _Cents = Annotated[int, Field(ge=0, le=100_000)]
 class RateCommand(Command):
     """What is paid from a day on."""
 
-    district: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
+    district: Annotated[str, Field(pattern=DISTRICT_PATTERN)]
     effective_from: Day
     hourly_cents: _Cents
     travel_hourly_cents: _Cents

@@ -16,7 +16,6 @@ from aiokafka import AIOKafkaProducer
 from contracts.services import SERVICES
 from contracts.topics import TOPICS, landing_topics
 from deploy.commands import story
-from deploy.demo.families import LOCAL
 from tests import people
 from tests.pipeline.canaries import (
     ADDRESS,
@@ -34,9 +33,10 @@ from tests.pipeline.canaries import (
     search,
 )
 from tests.pipeline.stack import Stack, eventually, start_stack
+from tests.zones import HERE
 
 HARTFORD = story.DISTRICT
-NOW = datetime(2026, 10, 20, 15, tzinfo=LOCAL)
+NOW = datetime(2026, 10, 20, 15, tzinfo=HERE)
 CONTACT_ROOMS = (*landing_topics(HARTFORD), "household-contacts", "attendance-rejected")
 STRENGTHS, HOPES, WELL, WAY, LEFT, STEP, PROMISE, PRIVATE, EXTRA, AMENDED, PLACE = SAID
 

@@ -20,6 +20,7 @@ from services.runtime.delivery.publisher import partition_of
 from services.runtime.rebuild.rebuild import Outcome, Rebuild, go_back, rebuild
 from tests.component.visit_events import MORNING, flag, of_visit
 from tests.pipeline.stack import Stack, start_stack
+from tests.zones import HERE
 
 Told = tuple[str, str, events.Event]
 PACE_SECONDS = 0.05  # how fast events come and questions are asked; nothing is synchronised by it
@@ -145,6 +146,7 @@ def wanted(stack: Stack) -> Rebuild:
         bootstrap_servers=stack.broker.address,
         database_url=stack.urls["reporting"],
         admin_url=stack.database.address,
+        zone=HERE,
         kept=kept,
     )
 

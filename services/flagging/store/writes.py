@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from contracts.calendar import first_day_of
 from services.flagging.facts import EnrollmentChanged, Mark, RollCompleted, SchoolCalendarChanged
 from services.flagging.store.arguments import moment_text, transposed
 from services.flagging.store.changes_sql import SHARE
@@ -142,7 +143,7 @@ def _columns(rolls: Sequence[tuple[int, RollCompleted]]) -> tuple[list[int], lis
 
 
 def _bits(calendar: SchoolCalendarChanged) -> str:
-    first = date(calendar.school_year, 7, 1)
+    first = first_day_of(calendar.school_year)
     places = {(day - first).days for day in calendar.school_days}
     # A day outside the school year is no day of it.
     return "".join("1" if place in places else "0" for place in range(366))

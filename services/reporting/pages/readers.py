@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from contracts.events import DISTRICT_PATTERN
 from services.reporting.access import OWN_ROLES, REGIONAL_ROLES
 from services.reporting.pages import charts
 from services.reporting.pages.sections import Place, Section, figure, section
@@ -23,7 +24,7 @@ from services.runtime.web.people import Person
 
 HERE = File(__file__).parent
 Who = Annotated[Person, Depends(signed_in)]
-District = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
+District = Annotated[str, Path(pattern=DISTRICT_PATTERN)]
 School = Annotated[str, Path(pattern=r"^[^\x00-\x1f]{1,40}$")]
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
 CutOff = Annotated[date | None, Query()]

@@ -13,9 +13,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLarge
 from services.runtime.delivery.dead_letter import HANDLER, DeadLetter, bury, recent_handler_failures
 from services.runtime.delivery.faults import crash_point
 from services.runtime.delivery.positions import lock_positions, move_positions
-from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Delivery, Subscription, Undecodable
-from services.runtime.delivery.transaction import Transaction, begin
+from services.runtime.delivery.transaction import Begin, Transaction
 from services.runtime.seen import tracing
 
 MAX_POISON_PER_BATCH = 50
@@ -86,8 +85,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 async def apply_batch(
-    pool: asyncpg.Pool,
-    publisher: Publisher,
+    begin: Begin,
     subscription: Subscription,
     records: Sequence[ConsumerRecord],
     accepted_holes: Collection[Hole] = (),
@@ -96,6 +94,7 @@ async def apply_batch(
 ) -> Outcome:
     """Apply the records (each partition's together, in order), each exactly once over any number of calls.
 
+    `begin` opens one of the service's transactions.
     `decoded` is what `decode_all` made of the same records, for a caller who had the time to do that before.
     `at_work` is set when the handler has the records and only waits for others.
 
@@ -112,9 +111,7 @@ async def apply_batch(
             known = decoded if part is records else None
             with tracing.consuming(subscription.group, part):
                 outcome.add(
-                    await _apply(
-                        pool, publisher, subscription, part, accepted_holes, begun, decoded=known, at_work=at_work
-                    )
+                    await _apply(begin, subscription, part, accepted_holes, begun, decoded=known, at_work=at_work)
                 )
             continue
         except HoleFound:
@@ -134,25 +131,24 @@ async def apply_batch(
             pending += [part[middle:], part[:middle]]
             continue
         poison += 1
-        await _refuse_burst(pool, poison)
-        outcome.add(await _apply(pool, publisher, subscription, part, accepted_holes, begun, handler_failure=failure))
+        await _refuse_burst(begin, poison)
+        outcome.add(await _apply(begin, subscription, part, accepted_holes, begun, handler_failure=failure))
     return outcome
 
 
-async def _refuse_burst(pool: asyncpg.Pool, poison_in_batch: int) -> None:
+async def _refuse_burst(begin: Begin, poison_in_batch: int) -> None:
     if poison_in_batch > MAX_POISON_PER_BATCH:
         raise PoisonBurst(f"more than {MAX_POISON_PER_BATCH} records of one batch can't be applied")
-    async with pool.acquire() as connection:
+    async with begin() as transaction:
         recent = await recent_handler_failures(
-            connection, seconds=POISON_WINDOW_SECONDS, limit=MAX_POISON_PER_WINDOW + 1
+            transaction.connection, seconds=POISON_WINDOW_SECONDS, limit=MAX_POISON_PER_WINDOW + 1
         )
     if recent >= MAX_POISON_PER_WINDOW:
         raise PoisonBurst(f"{MAX_POISON_PER_WINDOW} records in {POISON_WINDOW_SECONDS} seconds can't be applied")
 
 
 async def _apply(
-    pool: asyncpg.Pool,
-    publisher: Publisher,
+    begin: Begin,
     subscription: Subscription,
     records: Sequence[ConsumerRecord],
     accepted_holes: Collection[Hole],
@@ -163,7 +159,7 @@ async def _apply(
     at_work: asyncio.Event | None = None,
 ) -> Outcome:
     by_partition = _by_partition(records)
-    async with begin(pool, publisher) as transaction:
+    async with begin() as transaction:
         positions = await lock_positions(transaction.connection, subscription.group, by_partition)
         _refuse_holes(by_partition, positions, accepted_holes, begun)
         await transaction.caused_at(min(run[0].timestamp for run in by_partition.values()))

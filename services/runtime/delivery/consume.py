@@ -33,6 +33,7 @@ from services.runtime.delivery.lenient import read_leniently
 from services.runtime.delivery.positions import read_positions, refuse_beyond_log
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Delivery, Subscription, Undecodable
+from services.runtime.delivery.transaction import begin
 from services.runtime.seen import telemetry
 from services.runtime.settings import Settings
 
@@ -82,7 +83,7 @@ class Consumption:
         self.stopping = asyncio.Event()
         self.polled_at = self.attempted_at = time.monotonic()
         self._pool = pool
-        self._publisher = publisher
+        self._begin = partial(begin, pool, publisher, zone=settings.zone)
         self._give_up = give_up
         self._backoff_seconds = FIRST_BACKOFF_SECONDS
         self._holes: set[Hole] = set()
@@ -211,9 +212,7 @@ class Consumption:
         group = self.subscription.group
         started = time.perf_counter()
         try:
-            outcome = await apply_batch(
-                self._pool, self._publisher, self.subscription, records, self._holes, decoded, at_work
-            )
+            outcome = await apply_batch(self._begin, self.subscription, records, self._holes, decoded, at_work)
         except HoleFound as found:
             # Accepted when the second read starts at the same record.
             self._holes.update(found.holes)

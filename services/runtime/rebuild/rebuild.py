@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -35,12 +36,14 @@ class Rebuild:
     """What is to be made anew, and where. `kept` are tables that no event could bring back: their rows are taken over.
 
     `database_url` is the service's own; `admin_url` is one that may make and rename schemas of the same database.
+    `zone` is the one in which the running service counts days.
     """
 
     service: Service
     bootstrap_servers: str
     database_url: str
     admin_url: str
+    zone: ZoneInfo
     kept: tuple[str, ...] = ()
 
     @property
@@ -133,6 +136,7 @@ def _shadow(wanted: Rebuild, schema: str) -> Shadow:
         bootstrap_servers=wanted.bootstrap_servers,
         database_url=wanted.database_url,
         schema=schema,
+        zone=wanted.zone,
     )
 
 

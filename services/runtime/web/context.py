@@ -40,7 +40,7 @@ class Context:
 
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction with an outbox; leaving the block commits."""
-        return begin(self.pool, self.publisher)
+        return begin(self.pool, self.publisher, zone=self.settings.zone)
 
     @property
     def people(self) -> People:

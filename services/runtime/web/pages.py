@@ -9,7 +9,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import jinja2
 from babel.dates import format_date, format_time
@@ -49,7 +48,7 @@ class Pages:
     ) -> None:
         self.title = title
         self.sessions = context.sessions
-        self.zone = ZoneInfo(context.settings.time_zone)
+        self.zone = context.settings.zone
         self.languages = languages(translations)
         self.static = StaticFiles({**vendored(), **_files_of(OWN_STATIC), **_files_of(static)})
         loader = jinja2.ChoiceLoader([jinja2.FileSystemLoader(templates), jinja2.FileSystemLoader(OWN_TEMPLATES)])
@@ -98,10 +97,6 @@ class Pages:
             person=person.language if person is not None else "",
             accepted=request.headers.get("accept-language", ""),
         )
-
-    def today(self, moment: datetime) -> date:
-        """Say which day the moment falls on where the people are."""
-        return moment.astimezone(self.zone).date()
 
     def _environment(self, language: Language, loader: jinja2.BaseLoader) -> jinja2.Environment:
         environment = jinja2.Environment(

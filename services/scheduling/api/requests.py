@@ -8,6 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.calendar import business_days_between
+from contracts.events import DISTRICT_PATTERN
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.people import Person
@@ -21,8 +23,7 @@ from services.scheduling.rules.wording import N_, say
 from services.scheduling.store import appointments, calendars, changes, desk, logs, policies
 from services.scheduling.store.appointments import Appointment
 
-DISTRICT = r"^[a-z0-9][a-z0-9-]{0,47}$"
-District = Annotated[str | None, Query(pattern=DISTRICT)]
+District = Annotated[str | None, Query(pattern=DISTRICT_PATTERN)]
 Who = Annotated[Person, Depends(signed_in)]
 Version = Annotated[int, Field(ge=1, lt=2**31, description="the version you read; another one is answered with 409")]
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
@@ -269,7 +270,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
             rows = await logs.missing_logs(tx.connection, districts=districts_of(who, district), as_of=as_of)
         return {
             "missing": [
-                {**row, "business_days": ageing.business_days(since=visits.local_day(row["ends_at"]), today=today)}
+                {**row, "business_days": business_days_between(after=visits.local_day(row["ends_at"]), until=today)}
                 for row in rows
             ]
         }

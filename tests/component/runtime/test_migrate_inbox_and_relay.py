@@ -13,10 +13,9 @@ from aiokafka.errors import KafkaConnectionError
 from deploy.local import provision
 from services.runtime.delivery import relay
 from services.runtime.delivery.inbox import first_time
-from services.runtime.delivery.transaction import begin
 from services.runtime.migrate import RUNTIME_MIGRATIONS, MigrationChanged, migrate
 from tests.component.runtime.counting import COUNTED, Counted
-from tests.delivering import RecordingPublisher
+from tests.delivering import RecordingPublisher, transactions
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 
@@ -27,7 +26,7 @@ def sha256(text: str) -> str:
 
 async def emit(pool: asyncpg.Pool, *names: str) -> None:
     publisher: Any = RecordingPublisher()
-    async with begin(pool, publisher) as transaction:
+    async with transactions(pool, publisher)() as transaction:
         for number, name in enumerate(names):
             transaction.emit(topic=COUNTED, key=name, event=Counted(name, f"{name}{number}"), partition=0)
 
@@ -106,7 +105,7 @@ async def test_what_is_rolled_back_is_never_published(pool: asyncpg.Pool) -> Non
     publisher: Any = RecordingPublisher()
 
     async def emit_and_fail() -> None:
-        async with begin(pool, publisher) as transaction:
+        async with transactions(pool, publisher)() as transaction:
             transaction.emit(topic=COUNTED, key="a", event=Counted("a", "1"))
             raise RuntimeError("no")
 

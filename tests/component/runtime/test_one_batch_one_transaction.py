@@ -15,7 +15,7 @@ from services.runtime.delivery.consume import Delivery
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.transaction import Transaction
 from tests.component.runtime.counting import GROUP, count, subscription
-from tests.delivering import RecordingPublisher, deliver, record
+from tests.delivering import RecordingPublisher, deliver, record, transactions
 
 PUBLISHER: Any = RecordingPublisher()
 
@@ -80,7 +80,7 @@ async def test_a_hole_is_refused_until_it_was_read_again(pool: asyncpg.Pool) -> 
     assert found.value.holes == [Hole(TopicPartition("numbers", 0), 1, 4)]
     assert await next_offset(pool) == 1
 
-    await apply_batch(pool, PUBLISHER, subscription("numbers"), [counted(4)], {*found.value.holes})
+    await apply_batch(transactions(pool, PUBLISHER), subscription("numbers"), [counted(4)], {*found.value.holes})
     assert await next_offset(pool) == 5
 
 
@@ -89,7 +89,10 @@ async def test_an_accepted_hole_does_not_excuse_a_larger_one(pool: asyncpg.Pool)
 
     with pytest.raises(HoleFound):
         await apply_batch(
-            pool, PUBLISHER, subscription("numbers"), [counted(9)], {Hole(TopicPartition("numbers", 0), 1, 4)}
+            transactions(pool, PUBLISHER),
+            subscription("numbers"),
+            [counted(9)],
+            {Hole(TopicPartition("numbers", 0), 1, 4)},
         )
 
 

@@ -18,6 +18,7 @@ from services.runtime.rebuild.shadow import CopyRefused
 from services.runtime.service import Service
 from tests.component.runtime import counting
 from tests.component.runtime.kafka import Worker, create_topics, group_of, ones, send, until, worker
+from tests.zones import HERE
 
 PARTITIONS = 3
 
@@ -34,6 +35,7 @@ class Counting:
             bootstrap_servers=broker,
             database_url=url,
             admin_url=admin_url,
+            zone=HERE,
         )
 
     async def count(self, records: int) -> None:

@@ -11,7 +11,6 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -30,6 +29,7 @@ from deploy.observability.running import start_alertmanager, start_prometheus
 from tests.pipeline.observability.watching import Webhook, steady_load
 from tests.pipeline.stack import Stack, eventually, start_stack
 from tests.unit.observability.test_metrics_list import unlisted
+from tests.zones import HERE
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -67,7 +67,7 @@ class Observed:
 async def observed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Observed]:
     """The stack with Prometheus and Alertmanager, a replayed year, and a load that goes on."""
     folder = tmp_path_factory.mktemp("observed")
-    today = datetime.now(ZoneInfo("America/New_York")).date()
+    today = datetime.now(HERE).date()
     until = latest_day_worth_replaying(today)
     stack = await start_stack(folder, DISTRICTS)
     webhook = Webhook()
