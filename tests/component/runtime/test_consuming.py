@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from services.runtime.delivery import consume
 from services.runtime.delivery.consume import Consumption
+from services.runtime.delivery.membership import Membership
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Delivery
 from services.runtime.delivery.transaction import Transaction
@@ -208,21 +209,28 @@ async def test_a_member_whose_coordination_died_asks_for_a_new_process(
     assert reasons == [f"group of {topic}: KafkaError"]
 
 
+async def nothing(*_: Any) -> None: ...
+
+
 async def test_a_member_that_could_not_join_leaves_nothing_behind(
     broker: str, pool: asyncpg.Pool, consuming: Consuming, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = (await create_topics(broker, numbers=1))["numbers"]
     await send(broker, topic, ones("a", 10))
+    settings = Settings(kafka_bootstrap_servers=broker, database_url="not asked")
+    membership = Membership(subscription(topic, group=f"group of {topic}"), settings, nothing)
     with monkeypatch.context() as patched:
         patched.setattr(RangePartitionAssignor, "assign", None)
         with pytest.raises(KafkaError):
-            async with consuming(topic):
-                pass
+            await membership.join()
+    assert membership.consumer is None, "it would hold a partition and read nothing of it"
     async with consuming(topic):
         await until(reaches(pool, 10), "applied by who came next")
 
 
-async def test_a_fault_that_nobody_foresaw_ends_the_process(broker: str, pool: asyncpg.Pool, consuming: Consuming) -> None:
+async def test_a_fault_that_nobody_foresaw_ends_the_process(
+    broker: str, pool: asyncpg.Pool, consuming: Consuming
+) -> None:
     """What is neither a record's fault nor passing trouble: nobody may go on as if nothing had happened."""
     topic = (await create_topics(broker, numbers=1))["numbers"]
     await send(broker, topic, ones("a", 10))
