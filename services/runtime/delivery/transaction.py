@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from services.runtime.columns import columns
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.seen import tracing
 
@@ -61,7 +62,7 @@ class Transaction:
     async def flush(self) -> None:
         """Write what was emitted into the outbox, in one statement."""
         if self._emitted:
-            await self.connection.execute(_INSERT_OUTBOX, *map(list, zip(*self._emitted, strict=True)))
+            await self.connection.execute(_INSERT_OUTBOX, *columns(self._emitted, width=6))
             self._emitted.clear()
 
 

@@ -17,7 +17,7 @@ import pytest_asyncio
 from contracts.events import FlagChanged, Level
 from contracts.generate import FOLDER
 from deploy.local import provision
-from deploy.local.database import postgres_programs
+from deploy.local.postgres import postgres_programs
 from services.runtime.migrate import MigrationChanged, earlier_forms, migrate
 from services.scheduling.app import service as scheduling
 from tests.component.flagging import test_flagging as of_flags
