@@ -10,7 +10,7 @@ from services.runtime.web.context import Context
 from services.runtime.web.pages import Pages
 from services.visitlog import api
 from services.visitlog.handlers.arrivals import decode, on_events
-from services.visitlog.pages import office, phone, visits
+from services.visitlog.pages import form, log, office, phone, visits
 
 FOLDER = Path(__file__).parent
 
@@ -34,8 +34,8 @@ def routes(context: Context) -> APIRouter:
     router = APIRouter()
     router.include_router(pages.router)
     router.include_router(api.routes(context))
-    router.include_router(visits.routes(context, pages))
-    router.include_router(office.routes(context, pages))
+    for part in (visits, form, log, office):
+        router.include_router(part.routes(context, pages))
     router.include_router(phone.routes(pages))
     return router
 
