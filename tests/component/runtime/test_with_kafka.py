@@ -34,7 +34,7 @@ async def total(pool: asyncpg.Pool, name: str = "a") -> int:
 
 
 async def counts(pool: asyncpg.Pool, expected: int, name: str = "a") -> None:
-    """Waits for the total, which must then be neither more nor less."""
+    """Wait for the total, which must then be neither more nor less."""
 
     async def reached() -> bool:
         return await total(pool, name) >= expected
