@@ -12,9 +12,11 @@ help:  ## what there is
 
 setup: .venv/checks  ## everything the checks and tests need, into .venv
 
-check: .venv/checks  ## format, lint, types, who imports whom, contracts against what was released
+check: .venv/checks  ## format, lint, spelling, types, who imports whom, contracts against what was released
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/python -m tests.architecture.stock
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m contracts.compatibility

@@ -102,7 +102,7 @@ class _Reporter:
         self._version = 0
 
     def open_the_year(self, day: date) -> DistrictDay:
-        """Calendars, enrolments, households: known before the first bell."""
+        """Tell calendars, enrolments and households, known before the first bell."""
         entry = self._town.year.planned[0]
         roster = [self._calendar(school, known_on=day) for school in self._town.schools]
         roster += [
@@ -114,7 +114,7 @@ class _Reporter:
         return DistrictDay(day=day, district=self._district.code, roster=tuple(roster), attendance=())
 
     def report(self, day: date) -> DistrictDay | None:
-        """One day: who moved, which schools closed, every school's roll, and what earlier days still owed."""
+        """Tell one day: who moved, which schools closed, every school's roll, and what earlier days still owed."""
         rng = random.Random(f"{self._seed}:{self._district.code}:{day.isoformat()}")
         out = _Outbound()
         self._close_schools(day, out)

@@ -26,7 +26,7 @@ def routes(context: Context) -> APIRouter:
     async def absence_of(
         student_key: UUID, person: Who, school_year: Annotated[int | None, Query(ge=1900, le=2199)] = None
     ) -> dict[str, Any]:
-        """One student's year: the days, the three accumulators, the rule with its numbers, the flag's history."""
+        """Tell one student's year: the days, the three accumulators, the rule with its numbers, the flag's history."""
         require_role(person, *_WORK_WITH_STUDENTS)
         async with context.pool.acquire() as connection:
             year = school_year or await reads.newest_school_year(connection, student_key)
@@ -43,7 +43,7 @@ def routes(context: Context) -> APIRouter:
 
     @router.get("/counts")
     async def counts(person: Who) -> dict[str, Any]:
-        """Marks, students and standing flags, per district."""
+        """Count marks, students and standing flags per district."""
         require_role(person, "operations")
         async with context.pool.acquire() as connection:
             return {"districts": await reads.counts(connection)}

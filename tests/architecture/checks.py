@@ -204,21 +204,31 @@ def _complaints(call: ast.Call) -> Iterator[str]:
                 yield f"logs something of {name}"
 
 
-def texts_of_the_tree(root: Path) -> list[tuple[str, str]]:
-    """Read every text file that git knows or would add."""
+def names_of_the_tree(root: Path) -> list[str]:
+    """Name every file that git knows or would add."""
     listed = subprocess.run(
         ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         capture_output=True, check=True,
     )  # fmt: skip
+    return [name for name in listed.stdout.decode().split("\0") if name]
+
+
+def read_texts(root: Path, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Read those of the files that are text, each with its name."""
     texts = []
-    for name in listed.stdout.decode().split("\0"):
+    for name in names:
         path = root / name
-        if name and path.is_file():
+        if path.is_file():
             try:
                 texts.append((name, path.read_text(encoding="utf-8")))
             except UnicodeDecodeError:
                 continue
     return texts
+
+
+def texts_of_the_tree(root: Path) -> list[tuple[str, str]]:
+    """Read every text file that git knows or would add."""
+    return read_texts(root, names_of_the_tree(root))
 
 
 # Split, so that this file does not name what it looks for.

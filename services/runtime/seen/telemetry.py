@@ -88,7 +88,7 @@ HTTP_SECONDS = histogram(
 
 
 def where(error: BaseException) -> dict[str, Any]:
-    """Say what failed and where without the message, which may quote a payload."""
+    """Say what failed and where, without the message, which may quote a payload."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     seen: dict[str, Any] = {
         "error": type(error).__qualname__,

@@ -74,7 +74,7 @@ def traceparent() -> str | None:
 
 @contextmanager
 def consuming(group: str, records: Sequence[ConsumerRecord]) -> Iterator[None]:
-    """One batch: a child of the first trace in it, linked with the others."""
+    """Trace one batch: a child of the first trace in it, linked with the others."""
     if _tracing.tracer is None:
         yield
         return
@@ -96,7 +96,7 @@ def consuming(group: str, records: Sequence[ConsumerRecord]) -> Iterator[None]:
 
 @contextmanager
 def serving(method: str, given: str | None) -> Iterator[None]:
-    """One request, a child of the caller's span where the caller named one."""
+    """Trace one request: a child of the caller's span where the caller named one."""
     if _tracing.tracer is None:
         yield
         return

@@ -32,7 +32,7 @@ HARTFORD = ("hartford",)
 
 @pytest.fixture
 def at(tmp_path: Path) -> Iterator[Any]:
-    """Sets the time of day, in UTC."""
+    """Set the time of day, in UTC."""
 
     def set_clock(moment: datetime) -> None:
         file = tmp_path / "clock"
