@@ -5,16 +5,18 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts bench observe containers
+.PHONY: help setup check test up down contracts generated bench observe containers
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/checks  ## everything the checks and tests need, into .venv
 
-check: .venv/checks  ## format, lint, types, who imports whom, generated contracts
+check: .venv/checks  ## format, lint, spelling, types, who imports whom, contracts against what was released
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/python -m tests.architecture.stock
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m contracts.compatibility
@@ -28,8 +30,13 @@ up: .venv/runs  ## the whole system on this machine, with a simulated state
 down: .venv/runs  ## the end of it, leaving nothing behind
 	$(BIN)/leap down --purge
 
-contracts: .venv/checks  ## schemas, AsyncAPI documents and examples from the event models
+contracts: .venv/checks  ## schemas and AsyncAPI documents from the event models; RELEASE=1 lists what is new as released
 	$(BIN)/python -m contracts.generate
+	$(if $(filter 1,$(RELEASE)),$(BIN)/python -m contracts.compatibility --release)
+
+generated: contracts  ## everything that is generated: contracts, rules and boards, compose files
+	$(BIN)/python -m deploy.observability.generate
+	$(BIN)/python -m deploy.containers.generate
 
 bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka
 	$(BIN)/python -m tests.bench

@@ -25,7 +25,7 @@ class Difference:
     what: str
 
     def __str__(self) -> str:
-        """Read as one line of a report."""
+        """Write the change as one line of a report."""
         return f"{self.verdict}: {self.where}: {self.what}"
 
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from contracts.events import Event
+from contracts.services import SERVICES
 from contracts.topics import ATTENDANCE_IN, LANDING_RETENTION_MS, ROSTER_IN, TOPICS, Topic
 
 Json = dict[str, Any]
@@ -22,14 +23,6 @@ Json = dict[str, Any]
 FOLDER = Path(__file__).parent
 CONTRACTS_VERSION = "1.0.0"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-SERVICES = {
-    "ingest": "What districts send becomes facts on attendance, enrolments, calendars and contacts.",
-    "flagging": "Who is chronically absent, or begins to be, and since when.",
-    "scheduling": "A flag becomes a request, and a request becomes an agreed visit.",
-    "visitlog": "What happened at the door, and what was promised there.",
-    "reporting": "Numbers, each defined once, from what the other services said.",
-}
 
 CLOUD_EVENT_HEADERS: Json = {
     "title": "CloudEventHeaders",
@@ -102,9 +95,10 @@ def asyncapi_of(service: str, *, topics: Iterable[Topic] = TOPICS) -> Json:
 
 def _channel(topic: Topic) -> Json:
     readers = ", ".join(topic.consumers) if topic.consumers else "its district"
+    tombstone = f" A record without a value says {topic.tombstone}." if topic.tombstone else ""
     return {
         "address": topic.name,
-        "description": f"Keyed by {topic.key}. Written by {topic.producer}, read by {readers}.",
+        "description": f"Keyed by {topic.key}. Written by {topic.producer}, read by {readers}.{tombstone}",
         "messages": {event.EVENT_TYPE: {"$ref": f"#/components/messages/{event.EVENT_TYPE}"} for event in topic.events},
         "bindings": {
             "kafka": {

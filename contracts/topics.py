@@ -14,11 +14,15 @@ FOR_EVER = -1
 
 ATTENDANCE_IN = "attendance-in-"
 ROSTER_IN = "roster-in-"
+HOUSEHOLD_CONTACTS = "household-contacts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """One topic. `key` says what the order holds for; `personal_data` decides who may ever read it."""
+    """One topic. `key` says what the order holds for; `personal_data` decides who may ever read it.
+
+    `tombstone` completes "a record without a value says", on a compacted topic that has such.
+    """
 
     name: str
     key: str
@@ -29,6 +33,7 @@ class Topic:
     retention_ms: int = FOR_EVER
     compacted: bool = False
     personal_data: bool = False
+    tombstone: str = ""
 
 
 TOPICS: tuple[Topic, ...] = (
@@ -57,13 +62,14 @@ TOPICS: tuple[Topic, ...] = (
         retention_ms=TWO_SCHOOL_YEARS_MS,
     ),
     Topic(
-        name="household-contacts",
+        name=HOUSEHOLD_CONTACTS,
         key="household_key",
         events=(events.HouseholdContactChanged,),
         producer="ingest",
         consumers=("scheduling", "visitlog"),
         compacted=True,
         personal_data=True,
+        tombstone="that the district took the contact data back: whoever keeps any deletes it",
     ),
     # The original bytes of a rejected record may name a child: it goes back to its district and to nobody else.
     Topic(

@@ -32,6 +32,7 @@ def run(words: list[str]) -> int:
     from deploy.commands.why import NobodyFound
     from deploy.demo.staff import DoorClosed
     from deploy.local.parts import PartFailed, PartMissing
+    from services.runtime.settings import SettingsRejected
 
     # aiokafka warns of every retry while fresh topics elect their leaders; what matters reaches the screen anyway.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -53,8 +54,11 @@ def run(words: list[str]) -> int:
         LogMissing,
         StoryStuck,
         DoorClosed,
+        SettingsRejected,
     ) as error:
         return _complain(error, NOT_WELL)
+    except PermissionError as error:
+        return _complain(error, NOT_WELL)  # it names the file; often root ran `leap` here before
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -121,8 +125,9 @@ def _up(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands.down import down
     from deploy.commands.up import Demonstration, up
     from deploy.demo.calendars import latest_day_worth_replaying
+    from services.runtime.settings import zone_from
 
-    until = arguments.until or latest_day_worth_replaying(datetime.now().astimezone().date())
+    until = arguments.until or latest_day_worth_replaying(datetime.now(zone_from()).date())
     demonstration = Demonstration(scale=arguments.scale, seed=arguments.seed, until=until, goes_on=not arguments.still)
     try:
         return up(screen, demonstration=None if arguments.no_demo else demonstration, observed=arguments.observe)

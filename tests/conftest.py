@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from deploy.local import Part, provision, start_broker, start_database
 from deploy.local.containers import Container
+from tests.zones import HERE
 
 Pool = asyncpg.Pool
 ServiceDatabase = Callable[[str], Awaitable["Pool[asyncpg.Record]"]]
@@ -74,7 +75,9 @@ async def service_database(database: str) -> AsyncIterator[ServiceDatabase]:
                 await migrate(connection, REPOSITORY / "services" / service / "migrations")
             finally:
                 await connection.close()
-            return await stack.enter_async_context(asyncpg.create_pool(url, min_size=1, max_size=8))
+            told = {"leap.time_zone": HERE.key}  # as the runtime tells its connections
+            pool = asyncpg.create_pool(url, min_size=1, max_size=8, server_settings=told)
+            return await stack.enter_async_context(pool)
 
         yield make
 

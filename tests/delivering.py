@@ -1,20 +1,24 @@
 """For component tests: batches through the real transaction path, without Kafka."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import fastapi
 from aiokafka import ConsumerRecord, TopicPartition
 
-from services.runtime.delivery.batch import Outcome, apply_batch
+from services.runtime.delivery.batch import Applied, Batch, apply_batch
 from services.runtime.delivery.positions import read_positions
 from services.runtime.delivery.publisher import Message, Publisher
 from services.runtime.delivery.subscription import Subscription
+from services.runtime.delivery.transaction import Begin, begin
 from services.runtime.service import Service
 from services.runtime.web import application
 from services.runtime.web.context import Context
 from services.runtime.web.people import People
+from tests.zones import HERE
 
 
 class RecordingPublisher:
@@ -43,6 +47,7 @@ def served(
     pool: asyncpg.Pool,
     people: People | None = None,
     publisher: Publisher | RecordingPublisher | None = None,
+    zone: ZoneInfo = HERE,
 ) -> fastapi.FastAPI:
     """Make the application that the service's process serves, on this database and without a broker."""
 
@@ -51,15 +56,15 @@ def served(
 
     async def measure() -> None: ...
 
-    assert service.routes is not None
-    settings = service.settings.model_construct()
+    settings = service.settings.model_construct(time_zone=zone.key)
     context = Context(
         settings, pool, cast(Publisher, publisher or RecordingPublisher()), service=service.name, people=people
     )
     app = application.application(
         service.name, alive=lambda: "", ready=ready, measure=measure, max_body_bytes=service.max_body_bytes
     )
-    application.serve(app, context, service.routes(context))
+    app.state.changes = context.changes
+    service.serve(app, context)
     return app
 
 
@@ -68,19 +73,28 @@ async def deliver(
     subscription: Subscription,
     records: Sequence[ConsumerRecord],
     publisher: Publisher | RecordingPublisher | None = None,
-) -> Outcome:
+    zone: ZoneInfo = HERE,
+) -> Applied:
     """Apply the records as one batch, as the consumer does: positions, dead letters, handler, outbox.
 
     A partition seen for the first time starts at its first record here. Poison is isolated; transient errors raise.
     """
     if not records:
-        return Outcome()
+        return Applied()
     starts: dict[TopicPartition, int] = {}
     for each in records:
         starts.setdefault(TopicPartition(each.topic, each.partition), each.offset)
     async with pool.acquire() as connection:
         await read_positions(connection, subscription.group, starts)
-    return await apply_batch(pool, cast(Publisher, publisher or RecordingPublisher()), subscription, list(records))
+    batch = Batch.of(subscription, list(records))
+    return await apply_batch(transactions(pool, publisher, zone=zone), subscription, batch)
+
+
+def transactions(
+    pool: asyncpg.Pool, publisher: Publisher | RecordingPublisher | None = None, *, zone: ZoneInfo = HERE
+) -> Begin:
+    """Give what opens transactions on this database, as a service would."""
+    return partial(begin, pool, cast(Publisher, publisher or RecordingPublisher()), zone=zone)
 
 
 def record(

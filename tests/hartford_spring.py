@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from contracts import events
 from contracts.events import Level, Outcome, Place
 from tests.builders import key
+from tests.zones import HERE
 
 HARTFORD = "hartford"
 HARTFORD_VISITS, STATE_VISITS = 210, 420
@@ -28,7 +28,6 @@ ELSEWHERE: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 
 _HOURS = (15, 17, 19)
-_HERE = ZoneInfo("America/New_York")
 _SCHOOLS = ("01", "02", "03", "04", "05")
 
 E = TypeVar("E", bound=events.Event)
@@ -162,7 +161,7 @@ def _starts_at(district: str, number: int) -> datetime:
     # Evenly over the spring, earlier visits first; the hours take turns.
     days = _weekdays()
     day = days[number * len(days) // visits_of(district)]
-    return datetime.combine(day, time(_HOURS[number % len(_HOURS)]), _HERE).astimezone(UTC)
+    return datetime.combine(day, time(_HOURS[number % len(_HOURS)]), HERE).astimezone(UTC)
 
 
 def _pair(district: str, number: int) -> tuple[str, str]:

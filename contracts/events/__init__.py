@@ -26,7 +26,8 @@ from contracts.events.attendance import (
     SchoolCalendarChanged,
     StudentName,
 )
-from contracts.events.envelope import Contract, Event
+from contracts.events.envelope import DISTRICT_PATTERN, Contract, Event
+from contracts.events.household import ContactForgotten, Contacts, contacts_after, household_of
 from contracts.events.visits import (
     ClosingReason,
     ContactAttempted,
@@ -53,6 +54,7 @@ from contracts.events.visits import (
 )
 
 __all__ = [
+    "DISTRICT_PATTERN",
     "Accumulator",
     "AttendanceRecorded",
     "AttendanceRejected",
@@ -60,6 +62,8 @@ __all__ = [
     "Category",
     "ClosingReason",
     "ContactAttempted",
+    "ContactForgotten",
+    "Contacts",
     "Contract",
     "Effort",
     "EnrollmentChanged",
@@ -99,4 +103,6 @@ __all__ = [
     "VisitRescheduled",
     "VisitScheduled",
     "VisitorChanged",
+    "contacts_after",
+    "household_of",
 ]

@@ -12,7 +12,8 @@ def _utc(moment: datetime) -> datetime:
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
-District = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$", description="district code, kebab-case")]
+DISTRICT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,47}$"
+District = Annotated[str, Field(pattern=DISTRICT_PATTERN, description="district code, kebab-case")]
 School = Annotated[str, Field(min_length=1, max_length=40, description="the district's own code of the school")]
 SchoolYear = Annotated[
     int, Field(ge=2000, le=2200, description="the calendar year in which the school year's July lies")

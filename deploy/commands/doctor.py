@@ -10,7 +10,7 @@ import psutil
 
 from deploy.commands import state
 from deploy.commands.screen import Screen
-from deploy.local import HTTP_PORTS, broker, containers, database
+from deploy.local import HTTP_PORTS, broker, containers, postgres
 from deploy.local.machine import checkout
 from deploy.local.parts import PartMissing, is_free
 
@@ -55,7 +55,7 @@ def _look() -> Iterator[Finding]:
         + ("" if java and maven else "; `leap up` installs it" if root_installs else f". {broker.WAYS_OUT}"),
     )
     try:
-        programs = "given by DATABASE_URL" if given_database else str(database.postgres_programs())
+        programs = "given by DATABASE_URL" if given_database else str(postgres.postgres_programs())
         yield Finding(name="PostgreSQL", good=True, told=programs)
     except PartMissing as missing:
         yield Finding(name="PostgreSQL", good=docker, told=str(missing))

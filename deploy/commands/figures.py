@@ -6,10 +6,10 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from contracts.services import SERVICES
 from contracts.topics import TOPICS
 from deploy.commands import http_client, people
 from deploy.commands.state import State
-from deploy.local import SERVICES
 from deploy.local.topics import admin, is_landing
 
 

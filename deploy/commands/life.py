@@ -11,11 +11,11 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from contracts.calendar import school_year_of
 from deploy.commands import districts, people, state
 from deploy.commands.figures import measure_backlog
 from deploy.commands.state import State
-from deploy.demo.calendars import school_year_of
-from deploy.demo.families import LOCAL, Families
+from deploy.demo.families import Families
 from deploy.demo.living import Chronicle, Clock, Life
 from deploy.demo.population import Town, settle
 from deploy.demo.replay import districts_named_in
@@ -38,7 +38,7 @@ def clock_file() -> Path:
 
 def now() -> datetime:
     """Give the services' time of day: the real one, or where the simulated state has come to."""
-    return clock.now_of(clock_file()).astimezone(LOCAL)
+    return clock.now_of(clock_file()).astimezone(state.load().zone())
 
 
 def today() -> date:
@@ -90,7 +90,7 @@ async def settled(found: State) -> None:
 
 def staffs_of(found: State, towns: Mapping[str, Town], *, seed: int) -> list[Staff]:
     """Give each district's people, with connections of their own."""
-    families = Families(seed)
+    families = Families(seed, zone=found.zone())
     keys: dict[str, Mapping[str, str]] = {}
 
     def headers_of(person: str) -> Mapping[str, str]:
@@ -130,6 +130,7 @@ def main() -> None:
         districts_file=districts_file,
         settled=lambda: settled(found),
         until=arguments.until,
+        zone=found.zone(),
         seconds_per_day=arguments.seconds_per_day,
     )
     asyncio.run(

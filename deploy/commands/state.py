@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from deploy.local.found import part_from
 from deploy.local.machine import checkout, write_whole
-from deploy.local.parts import Part, part_from
+from deploy.local.parts import Part
+from services.runtime.settings import zone_from
 
 
 class NotRunning(Exception):
@@ -67,6 +70,11 @@ class State:
     def admin_url(self) -> str:
         """Give the administrator's URL of the database. Raises NotRunning."""
         return _address(self.database)
+
+    def zone(self) -> ZoneInfo:
+        """Give the zone in which the services count days: the one they were started with."""
+        started = [each["environment"] for each in self.services.values() if "environment" in each]
+        return zone_from(started[0]) if started else zone_from()
 
     def address_of(self, service: str) -> str:
         """Give the service's HTTP address. Raises NotRunning."""

@@ -3,16 +3,16 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from rich.console import Console
 
+from contracts.calendar import is_business_day, school_year_of
 from deploy.commands import districts, life, people, push, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
-from deploy.demo.families import LOCAL
 from deploy.demo.staff import Door
 from services.ingest.districts_file import load_districts
 from services.ingest.rules.pseudonyms import Pseudonyms
@@ -49,15 +49,15 @@ class School:
 
     def __init__(self, *, today: date) -> None:
         # New children each time the story is told: none of them has a past.
-        told_at = datetime.now(LOCAL).strftime("%m%d%H%M%S")
+        told_at = datetime.now(UTC).strftime("%m%d%H%M%S")
         self.first = Child(number=f"S1{told_at}", given_name="Wren", household=f"SH1{told_at}")
         self.second = Child(number=f"S2{told_at}", given_name="Linnet", household=f"SH2{told_at}")
-        self.days = [day for n in range(40, 0, -1) if (day := today - timedelta(days=n)).weekday() < 5][-SCHOOL_DAYS:]
+        self.days = [day for n in range(40, 0, -1) if is_business_day(day := today - timedelta(days=n))][-SCHOOL_DAYS:]
 
     def roster(self) -> list[dict[str, Any]]:
         """Say when the school teaches, who attends it, and how to reach the households."""
-        school_year = self.days[0].year - (self.days[0].month < 7)
-        taught = [day.isoformat() for n in range(120) if (day := self.days[0] + timedelta(days=n)).weekday() < 5]
+        school_year = school_year_of(self.days[0])
+        taught = [day.isoformat() for n in range(120) if is_business_day(day := self.days[0] + timedelta(days=n))]
         rows: list[dict[str, Any]] = [
             {
                 "type": "calendar", "school": SCHOOL, "school_year": school_year, "feed": "exceptions",
@@ -104,6 +104,7 @@ class Story:
 
     def __init__(self, found: State, screen: Screen) -> None:
         self.school = School(today=life.today())
+        self.zone = found.zone()
         self._screen = screen
         self._addresses = {name: found.address_of(name) for name in found.services}
         self._doors = {name: Door(address, people.acting_as) for name, address in self._addresses.items()}
@@ -170,7 +171,7 @@ class Story:
     def appoint(self, request: dict[str, Any]) -> dict[str, Any]:
         """Agree the first time, in the coming days, at which both of the pair can go."""
         for n in range(2, 12):
-            day = datetime.combine(life.today() + timedelta(days=n), datetime.min.time(), LOCAL)
+            day = datetime.combine(life.today() + timedelta(days=n), datetime.min.time(), self.zone)
             for hour in (16, 11, 18, 9, 14):
                 starts_at = day.replace(hour=hour).isoformat()
                 body = {"version": request["version"], "starts_at": starts_at, "place": "home", "pair": list(PAIR)}
@@ -250,7 +251,7 @@ def tell(story: Story) -> Iterator[tuple[str, str]]:
     yield "An agreement", "The family was called, and wishes a visit. A decline would have needed no reason."
 
     agreed = story.appoint(answered)
-    starts_at = datetime.fromisoformat(agreed["starts_at"]).astimezone(LOCAL)
+    starts_at = datetime.fromisoformat(agreed["starts_at"]).astimezone(story.zone)
     yield (
         "A pair",
         f"{' and '.join(PAIR)} go on {starts_at:%A, %d %B, %H:%M}: both trained, both free, one speaks Spanish.",

@@ -15,8 +15,10 @@ from deploy.commands import districts, life, people, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
 from deploy.local import HTTP_PORTS, create_topics, free_port, provision, start_broker, start_database, start_service
-from deploy.local.parts import Part, PartFailed, part_from
+from deploy.local.found import part_from
+from deploy.local.parts import Part, PartFailed
 from deploy.observability.running import start_alertmanager, start_prometheus
+from services.runtime.settings import zone_from
 
 POLL_SECONDS = 0.5
 
@@ -81,7 +83,7 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
     with screen.wait(f"services: {', '.join(HTTP_PORTS)}"):
         processes = []
         for name, preferred in HTTP_PORTS.items():
-            own = {"LEAP_PEOPLE_FILE": str(people.people_file())}
+            own = {"LEAP_PEOPLE_FILE": str(people.people_file()), "LEAP_TIME_ZONE": zone_from().key}
             if name == "ingest":
                 own["LEAP_DISTRICTS_FILE"] = str(districts.districts_file())
             if simulated:

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from contracts.calendar import first_day_of, school_year_of
 from deploy.commands import districts, http_client, people, push, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
@@ -120,11 +121,10 @@ async def _close_to_the_line(admin_url: str, district: str, students: int) -> li
 
 
 def _with_day(row: dict[str, Any]) -> Any:
-    return {**row, "school_day": date(row["school_year"], 7, 1) + timedelta(days=row["day_index"])}
+    return {**row, "school_day": first_day_of(row["school_year"]) + timedelta(days=row["day_index"])}
 
 
 def _numbers_by_key(found: State, district: str) -> dict[str, str]:
-    from deploy.demo.calendars import school_year_of
     from deploy.demo.population import settle
     from services.ingest.districts_file import load_districts
 

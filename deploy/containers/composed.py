@@ -1,11 +1,13 @@
 """compose.yaml as it runs on the engine of the proof."""
 
 import json
+import re
 import secrets
 import threading
 import time
 from typing import Any
 
+from contracts.services import SERVICES
 from deploy.commands import http_client
 from deploy.containers.engine import Engine
 from deploy.containers.images import BUILT
@@ -14,12 +16,9 @@ from deploy.local.parts import PartFailed, free_port
 
 PROJECT = "leap-proof"
 PARTS = ("kafka", "postgres")
-SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 WATCHERS = ("prometheus", "alertmanager")
 LASTING = (*PARTS, *SERVICES, *WATCHERS)
 """What keeps running. Grafana is the one that is left out: it can be built of nothing that is to be had here."""
-
-_PORTS = ("INGEST", "SCHEDULING", "VISITLOG", "REPORTING", "PROMETHEUS", "ALERTMANAGER")
 
 
 class Composed:
@@ -27,10 +26,11 @@ class Composed:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._files = ("-f", str(checkout() / "deploy" / "compose.yaml"), "-p", PROJECT)
+        file = checkout() / "deploy" / "compose.yaml"
+        self._files = ("-f", str(file), "-p", PROJECT)
         self._variables = {
             **BUILT,
-            **{f"{name}_PORT": str(free_port()) for name in _PORTS},
+            **{name: str(free_port()) for name in re.findall(r"\$\{(\w+_PORT):-", file.read_text(encoding="utf-8"))},
             "POSTGRES_PASSWORD": secrets.token_hex(16),
             "GRAFANA_PASSWORD": secrets.token_hex(16),
         }

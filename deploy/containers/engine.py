@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ class Engine:
         folder.mkdir(parents=True, exist_ok=True)
         settings = folder / "containers.conf"
         settings.write_text(_SETTINGS)
-        self.socket = folder / "podman.sock"
+        # Outside: the kernel takes 107 bytes for the path of a socket, and a checkout may lie deep.
+        self.socket = Path(tempfile.mkdtemp(prefix="leap-engine-")) / "podman.sock"
         self.environment = {
             "CONTAINERS_CONF": str(settings),
             "DOCKER_HOST": f"unix://{self.socket}",
@@ -59,13 +61,18 @@ class Engine:
 
     def start(self) -> None:
         """Serve the socket; raises PartFailed where it never answers."""
-        self.socket.unlink(missing_ok=True)
         self._service.launch()
-        wait_until(self.socket.exists, seconds=30, what="podman", alive=self._service.is_running, log=self._service.log)
+        podman = self._service
+        try:
+            wait_until(self.socket.exists, seconds=30, what="podman", alive=podman.is_running, log=podman.log)
+        except PartFailed:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End the socket; containers and images stay."""
         self._service.stop()
+        shutil.rmtree(self.socket.parent)
 
     def run(self, *words: str, seconds: float = 1800) -> str:
         """Run one podman command and return what it prints. Raises PartFailed with the end of its errors."""

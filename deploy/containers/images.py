@@ -7,9 +7,9 @@ from pathlib import Path
 
 from deploy.containers.engine import Engine
 from deploy.local.broker import kafka_jars
-from deploy.local.database import postgres_programs
 from deploy.local.machine import checkout
 from deploy.local.parts import PartFailed
+from deploy.local.postgres import postgres_programs
 
 BASE = "localhost/leap-base"
 BUILT = {

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from contracts.services import SERVICES
 from deploy.commands import districts, people, state
 from deploy.commands.state import State
-from deploy.local import SERVICES, create_topics, provision
+from deploy.local import create_topics, provision
 from deploy.local.machine import write_whole
 from deploy.local.parts import Given
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from contracts.services import SERVICES
 from deploy.containers import images
-from deploy.containers.composed import LASTING, PARTS, SERVICES, WATCHERS, Composed
+from deploy.containers.composed import LASTING, PARTS, WATCHERS, Composed
 from deploy.containers.engine import Engine, engine
 from deploy.local.machine import checkout
 from deploy.local.parts import PartFailed, PartMissing, wait_until

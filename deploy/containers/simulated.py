@@ -6,11 +6,12 @@ from datetime import datetime
 
 from deploy.commands.life import SECONDS_PER_DAY
 from deploy.demo.calendars import latest_day_worth_replaying
+from services.runtime.settings import zone_from
 
 
 def main() -> None:
     """Become the simulated state's own process, so that it is the one that is told to stop."""
-    until = latest_day_worth_replaying(datetime.now().astimezone().date())
+    until = latest_day_worth_replaying(datetime.now(zone_from()).date())
     words = {
         "scale": os.environ["SIMULATED_SCALE"],
         "seed": os.environ["SIMULATED_SEED"],

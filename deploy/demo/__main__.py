@@ -7,8 +7,10 @@ import sys
 from datetime import date, datetime
 from pathlib import Path
 
-from deploy.demo.calendars import last_possible_day, latest_day_worth_replaying, school_year_of
+from contracts.calendar import school_year_of
+from deploy.demo.calendars import last_possible_day, latest_day_worth_replaying
 from deploy.demo.replay import Progress, ignore, replay
+from services.runtime.settings import zone_from
 
 
 def main() -> None:
@@ -48,7 +50,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _today() -> date:
-    return latest_day_worth_replaying(datetime.now().astimezone().date())
+    return latest_day_worth_replaying(datetime.now(zone_from()).date())
 
 
 def _scale(text: str) -> float:

@@ -4,6 +4,8 @@ import random
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from contracts.calendar import is_business_day, last_day_of, school_year_of
+
 SCHOOL_DAYS_A_YEAR = 180
 STORMS_A_YEAR = (3, 5)
 CLOSES_IN_A_STORM = 0.8
@@ -36,11 +38,6 @@ class DistrictYear:
         return tuple(sorted(days))
 
 
-def school_year_of(day: date) -> int:
-    """Name a school year by the calendar year its July lies in."""
-    return day.year if day.month >= 7 else day.year - 1
-
-
 def first_school_day(school_year: int) -> date:
     """Give the last Monday of August."""
     return _last_weekday(school_year, 8, _MONDAY)
@@ -55,7 +52,7 @@ def latest_day_worth_replaying(today: date) -> date:
 
 def last_possible_day(school_year: int) -> date:
     """Give the day on which every district's year, make-up days included, is over."""
-    return date(school_year + 1, 6, 30)
+    return last_day_of(school_year)
 
 
 def district_year(
@@ -66,7 +63,7 @@ def district_year(
     day = first_school_day(school_year) + timedelta(days=rng.choice((0, 0, 1, 2)))
     teaching: list[date] = []
     while len(teaching) < SCHOOL_DAYS_A_YEAR + STORMS_A_YEAR[1] + 1:
-        if day.weekday() < 5 and day not in holidays:
+        if is_business_day(day) and day not in holidays:
             teaching.append(day)
         day += timedelta(days=1)
     planned, spare = teaching[:SCHOOL_DAYS_A_YEAR], iter(teaching[SCHOOL_DAYS_A_YEAR:])
@@ -81,7 +78,7 @@ def district_year(
 def draw_storms(*, school_year: int, rng: random.Random) -> tuple[date, ...]:
     """Draw the winter's storms, which the districts share: three to five weekdays, December to March."""
     first = date(school_year, 12, 5)
-    weekdays = [day for day in (first + timedelta(days=n) for n in range(100)) if day.weekday() < 5]
+    weekdays = [day for day in (first + timedelta(days=n) for n in range(100)) if is_business_day(day)]
     return tuple(sorted(rng.sample(weekdays, rng.randint(*STORMS_A_YEAR))))
 
 

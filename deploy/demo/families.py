@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-LOCAL = ZoneInfo("America/New_York")
+from contracts.calendar import local_day
 
 REACHED = 0.6
 _ANSWERS = {"agreed": 62, "community": 9, "later": 9, "declined": 13, "phone": 4, "moved": 3}
@@ -46,8 +46,9 @@ class Attempt:
 class Families:
     """Every family's mind. One question of one request has one answer, whenever and however often it is asked."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, zone: ZoneInfo) -> None:
         self._seed = seed
+        self.zone = zone
 
     def _chance(self, *question: object) -> random.Random:
         return random.Random(":".join(map(str, (self._seed, *question))))
@@ -68,7 +69,7 @@ class Families:
         possible = [day for n in range(2, 9) if (day := today + timedelta(days=n)).weekday() < 6]
         found = []
         for day in sorted(chance.sample(possible, 3)):
-            begins = datetime.combine(day, chance.choice(_SLOTS), LOCAL)
+            begins = datetime.combine(day, chance.choice(_SLOTS), self.zone)
             found.append((begins, begins + timedelta(hours=2)))
         return found
 
@@ -111,6 +112,6 @@ class Families:
             log["referrals"] = [{"resource": chance.choice(_RESOURCES), "status": "offered"}]
         luck = chance.random()
         if luck < FOLLOW_UP_VISIT + FOLLOW_UP_CALL:
-            due = started.date() + timedelta(days=chance.randint(10, 28))
+            due = local_day(started, zone=self.zone) + timedelta(days=chance.randint(10, 28))
             log["follow_up"] = {"due": due.isoformat(), "kind": "visit" if luck < FOLLOW_UP_VISIT else "call"}
         return log

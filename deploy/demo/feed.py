@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
+from contracts.calendar import is_business_day, school_year_of
 from deploy.demo import absences, records
-from deploy.demo.calendars import first_school_day, last_possible_day, school_year_of
+from deploy.demo.calendars import first_school_day, last_possible_day
 from deploy.demo.population import School, Student, Town, settle
 from deploy.demo.records import Sent
 
@@ -101,7 +102,7 @@ class _Reporter:
         self._version = 0
 
     def open_the_year(self, day: date) -> DistrictDay:
-        """Calendars, enrolments, households: known before the first bell."""
+        """Tell calendars, enrolments and households, known before the first bell."""
         entry = self._town.year.planned[0]
         roster = [self._calendar(school, known_on=day) for school in self._town.schools]
         roster += [
@@ -113,7 +114,7 @@ class _Reporter:
         return DistrictDay(day=day, district=self._district.code, roster=tuple(roster), attendance=())
 
     def report(self, day: date) -> DistrictDay | None:
-        """One day: who moved, which schools closed, every school's roll, and what earlier days still owed."""
+        """Tell one day: who moved, which schools closed, every school's roll, and what earlier days still owed."""
         rng = random.Random(f"{self._seed}:{self._district.code}:{day.isoformat()}")
         out = _Outbound()
         self._close_schools(day, out)
@@ -125,7 +126,7 @@ class _Reporter:
                 for school in self._town.schools.values()
                 if day in self._town.year.school_days(school=school.code, known_on=day)
             ]
-            if day.weekday() < 5
+            if is_business_day(day)
             else []
         )
         if open_schools:

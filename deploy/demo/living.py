@@ -9,12 +9,13 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
-from deploy.demo.calendars import last_possible_day, school_year_of
-from deploy.demo.families import LOCAL
+from contracts.calendar import school_year_of
+from deploy.demo.calendars import last_possible_day
 from deploy.demo.feed import Visited
 from deploy.demo.population import Town
 from deploy.demo.replay import Progress, replay
@@ -59,7 +60,7 @@ class Clock:
 
     def set(self, moment: datetime) -> datetime:
         """Move the clock; from there it goes on at its own speed."""
-        seconds = moment.timestamp() - datetime.now(LOCAL).timestamp()
+        seconds = moment.timestamp() - datetime.now(UTC).timestamp()
         write_whole(self._file, f"{seconds:.3f}", mode=0o644)  # the services may run as somebody else
         return moment
 
@@ -75,6 +76,7 @@ class Life:
     districts_file: Path
     settled: Callable[[], Awaitable[None]]
     until: date
+    zone: ZoneInfo
     seconds_per_day: float
     visited: dict[tuple[str, str], date] = field(default_factory=dict)
     _code_by_key: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -85,7 +87,7 @@ class Life:
         school_year = school_year_of(self.until)
         end = self.until if self.seconds_per_day == 0 else last_possible_day(school_year)
         first = min(town.year.planned[0] for town in self.towns.values())
-        self.clock.set(datetime.combine(first - timedelta(days=7), BEFORE_SCHOOL, LOCAL))
+        self.clock.set(datetime.combine(first - timedelta(days=7), BEFORE_SCHOOL, self.zone))
         trained_on = first - timedelta(days=VISITORS_TRAINED_DAYS_BEFORE)
         await self._everybody(lambda staff: staff.register_visitors(trained_on=trained_on))
         self.chronicle.days_total = max(1, (self.until - first).days)
@@ -115,7 +117,7 @@ class Life:
     async def _wake(self, day: date) -> None:
         if day > self.until:
             await self._rest()
-        self.clock.set(datetime.combine(day, BEFORE_SCHOOL, LOCAL))
+        self.clock.set(datetime.combine(day, BEFORE_SCHOOL, self.zone))
 
     async def _rest(self) -> None:
         """Between the replayed days and those to come, and between each of these."""
@@ -133,7 +135,7 @@ class Life:
         if hour is None:
             return
         await self.settled()
-        now = self.clock.set(datetime.combine(day, hour, LOCAL))
+        now = self.clock.set(datetime.combine(day, hour, self.zone))
         for done in await self._everybody(lambda staff: staff.work(now, contacts=self._contacts(staff.district))):
             self.chronicle.done.add(done)
         for staff in self.staffs:

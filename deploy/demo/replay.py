@@ -9,8 +9,9 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
+from contracts.calendar import school_year_of
 from contracts.topics import landing_topics
-from deploy.demo.calendars import first_school_day, last_possible_day, school_year_of
+from deploy.demo.calendars import first_school_day, last_possible_day
 from deploy.demo.feed import DistrictDay, Visited, days
 from deploy.demo.records import Sent as SentRecord
 

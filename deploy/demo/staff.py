@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import NAMESPACE_OID, uuid5
 
-from deploy.demo.families import LOCAL, Families
+from contracts.calendar import local_day
+from deploy.demo.families import Families
 
 _SECONDS = 60.0
 _LIST = 300
@@ -102,7 +103,7 @@ class Staff:
         """Do one stretch of work: logs of visits that were, then the most urgent of the queue."""
         done = Done()
         self._write_logs(now, done)
-        today = now.astimezone(LOCAL).date()
+        today = local_day(now, zone=self.families.zone)
         _, answer = self.desk.ask(self.scheduler, "GET", f"/v1/requests?district={self.district}&limit={_LIST}")
         for request in answer["requests"]:
             stage = request["stage"]
@@ -158,11 +159,10 @@ class Staff:
         return False
 
     def _write_logs(self, now: datetime, done: Done) -> None:
-        since = (now - timedelta(days=30)).astimezone(LOCAL).date()
+        since, until = (local_day(now - timedelta(days=n), zone=self.families.zone) for n in (30, 0))
         asked = urlencode(
-            [("due", "expected"), ("due", "overdue"), ("from", since), ("until", now.astimezone(LOCAL).date()),
-             ("limit", _LIST)]
-        )  # fmt: skip
+            [("due", "expected"), ("due", "overdue"), ("from", since), ("until", until), ("limit", _LIST)]
+        )
         _, answer = self.phone.ask(self.coordinator, "GET", f"/v1/expected-logs?{asked}")
         for visit in answer["visits"]:
             starts_at = datetime.fromisoformat(visit["starts_at"])
@@ -182,4 +182,4 @@ class Staff:
                 done.logs += 1
                 if log["outcome"] == "took_place":
                     done.visits += 1
-                    self.visited.append((visit["household_key"], starts_at.astimezone(LOCAL).date()))
+                    self.visited.append((visit["household_key"], local_day(starts_at, zone=self.families.zone)))

@@ -2,13 +2,13 @@
 
 from deploy.local.broker import start_broker
 from deploy.local.database import provision, start_database
-from deploy.local.parts import Given, Part, PartFailed, PartMissing, Process, free_port, part_from
-from deploy.local.services import HTTP_PORTS, SERVICES, start_service
+from deploy.local.found import part_from
+from deploy.local.parts import Given, Part, PartFailed, PartMissing, Process, free_port
+from deploy.local.services import HTTP_PORTS, start_service
 from deploy.local.topics import create_topics, districts_of
 
 __all__ = [
     "HTTP_PORTS",
-    "SERVICES",
     "Given",
     "Part",
     "PartFailed",

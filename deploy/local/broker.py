@@ -6,8 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from deploy.local.containers import daemon_answers, start_kafka_container
 from deploy.local.machine import apt_install, checkout
-from deploy.local.parts import Given, Part, PartMissing, Process, free_port
+from deploy.local.parts import Given, Part, PartFailed, PartMissing, Process, free_port
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
 JAVA_VERSION = 17
@@ -15,6 +16,12 @@ WAYS_OUT = (
     "Install Java 17 or later and Maven (Debian and Ubuntu: openjdk-17-jre-headless, maven), "
     "or start a Docker daemon, or set KAFKA_BOOTSTRAP_SERVERS to a broker that runs elsewhere."
 )
+
+# By name, in the folder that Kafka runs in: it splits paths at commas, and reads its settings as Latin-1.
+CONFIGURATION, LOGGING, RECORDS = "server.properties", "log4j2.xml", "records"
+
+# Java 17 reads its arguments in the locale's letters: in a bare one a folder named `née` is not found.
+_LETTERS = {"LC_ALL": "C.UTF-8"}
 
 _CONFIGURATION = """\
 process.roles=broker,controller
@@ -57,11 +64,9 @@ def start_broker(folder: Path, *, quick_start: bool = True) -> Part:
     if given:
         return Given(given)
 
-    from deploy.local import containers
-
-    if containers.daemon_answers():
-        return containers.start_broker()
-    return _start_kafka(folder.absolute(), quick_start=quick_start)
+    if daemon_answers():
+        return start_kafka_container()
+    return start_kafka(folder, quick_start=quick_start)
 
 
 def kafka_jars() -> Path:
@@ -74,7 +79,7 @@ def kafka_jars() -> Path:
     jars.parent.mkdir(exist_ok=True)
     finished = subprocess.run(
         [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={arriving}"],
-        env={**os.environ, "MAVEN_OPTS": "-XX:-UsePerfData"},
+        env={**os.environ, **_LETTERS, "MAVEN_OPTS": "-XX:-UsePerfData"},
         capture_output=True,
         text=True,
         check=False,
@@ -101,14 +106,14 @@ def java() -> str:
     return found
 
 
-def _start_kafka(folder: Path, *, quick_start: bool) -> Process:
-    virtual_machine, classpath = java(), f"{kafka_jars()}/*"
+def start_kafka(folder: Path, *, quick_start: bool = True) -> Process:
+    """Start Apache Kafka on this machine's Java, on what is in this folder, and wait until it is ready."""
+    virtual_machine, classpath, folder = java(), f"{kafka_jars()}/*", folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    configuration, logging = folder / "server.properties", folder / "log4j2.xml"
-    records = folder / "records"
-    configuration.write_text(_CONFIGURATION.format(port=port, controller_port=free_port(), records=records))
-    logging.write_text(_LOGGING)
+    settings = _CONFIGURATION.format(port=port, controller_port=free_port(), records=RECORDS)
+    (folder / CONFIGURATION).write_text(settings)
+    (folder / LOGGING).write_text(_LOGGING)
     command = [
         virtual_machine,
         "-Xmx384m",
@@ -116,17 +121,18 @@ def _start_kafka(folder: Path, *, quick_start: bool) -> Process:
         *(["-XX:TieredStopAtLevel=1"] if quick_start else []),
         "-XX:-UsePerfData",  # or it leaves a file in /tmp
         f"-Djava.io.tmpdir={folder}",
-        f"-Dlog4j2.configurationFile={logging}",
+        f"-Dlog4j2.configurationFile={LOGGING}",
         "-cp",
         classpath,
     ]
-    if not (records / "meta.properties").exists():
-        _format([*command, "kafka.tools.StorageTool"], configuration)
+    if not (folder / RECORDS / "meta.properties").exists():
+        _format([*command, "kafka.tools.StorageTool"], folder)
 
     part = Process(
         name="Kafka",
         address=f"127.0.0.1:{port}",
-        command=[*command, "kafka.Kafka", str(configuration)],
+        command=[*command, "kafka.Kafka", CONFIGURATION],
+        environment=_LETTERS,
         log=folder / "kafka.log",
         folder=folder,
         ready_line="Kafka Server started",
@@ -135,11 +141,18 @@ def _start_kafka(folder: Path, *, quick_start: bool) -> Process:
     return part
 
 
-def _format(storage_tool: list[str], configuration: Path) -> None:
-    cluster = subprocess.run([*storage_tool, "random-uuid"], capture_output=True, text=True, check=True).stdout.strip()
-    subprocess.run(
-        [*storage_tool, "format", "-t", cluster, "-c", str(configuration)], capture_output=True, text=True, check=True
+def _format(storage_tool: list[str], folder: Path) -> None:
+    cluster = _run([*storage_tool, "random-uuid"], folder).strip()
+    _run([*storage_tool, "format", "-t", cluster, "-c", CONFIGURATION], folder)
+
+
+def _run(command: list[str], folder: Path) -> str:
+    finished = subprocess.run(
+        command, cwd=folder, env=os.environ | _LETTERS, capture_output=True, text=True, check=False
     )
+    if finished.returncode:
+        raise PartFailed(f"Kafka could not lay out {folder}:\n{(finished.stderr or finished.stdout)[-1000:]}")
+    return finished.stdout
 
 
 def _require(program: str, package: str) -> str:

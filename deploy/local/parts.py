@@ -174,18 +174,6 @@ class Process:
         return self.ready_line.encode() in self.log.read_bytes()[self.log_begins :]
 
 
-def part_from(described: dict[str, Any]) -> Part:
-    """Find a part again that `describe` described; it need not be running."""
-    fields = {key: value for key, value in described.items() if key != "kind"}
-    if described["kind"] == "given":
-        return Given(**fields)
-    if described["kind"] == "container":
-        from deploy.local.containers import Container
-
-        return Container(**fields)
-    return Process(**{**fields, "log": Path(fields["log"]), "folder": Path(fields["folder"])})
-
-
 def wait_until(
     condition: Callable[[], bool],
     *,

@@ -1,16 +1,16 @@
-"""The five services as processes of one machine."""
+"""The services as processes of one machine."""
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from contracts.services import SERVICES
 from deploy.local.machine import checkout
 from deploy.local.parts import Process
 
-HTTP_PORTS = {"ingest": 8001, "flagging": 8002, "scheduling": 8003, "visitlog": 8004, "reporting": 8005}
-"""The ports tried first; a busy one moves."""
-
-SERVICES = tuple(HTTP_PORTS)
+FIRST_HTTP_PORT = 8001
+HTTP_PORTS = {name: port for port, name in enumerate(SERVICES, start=FIRST_HTTP_PORT)}
+"""The ports tried first, by service in the order of the list; a busy one moves."""
 
 
 def start_service(

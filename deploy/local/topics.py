@@ -44,7 +44,7 @@ async def districts_of(bootstrap: str) -> list[str]:
 
 @asynccontextmanager
 async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """An administration client that is closed again."""
+    """Open an administration client, and close it again."""
     client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await client.start()
     try:

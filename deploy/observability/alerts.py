@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from deploy.observability.rules import CONSUMERS
+from contracts.services import SERVICES
+from deploy.observability.rules import consumers
 from deploy.observability.slo import BURNS, PROMISES, Promise
 
 RUNBOOKS = "deploy/observability/runbooks"
@@ -59,7 +60,7 @@ def _burning(promise: Promise, severity: Severity) -> Alert:
 _EXPECTED = "max by (district) (leap_schools_expected)"
 _REPORTED = "max by (district) (leap_schools_reported)"
 
-ALERTS: tuple[Alert, ...] = (
+_ALERTS: tuple[Alert, ...] = (
     *(_burning(promise, severity) for promise in PROMISES for severity in ("page", "ticket")),
     Alert(
         name="ConservationGap",
@@ -96,22 +97,10 @@ ALERTS: tuple[Alert, ...] = (
         summary="{{ $labels.group }} is behind, or does not answer",
         meaning="the oldest record waits longer than half a minute; normally it is under a second",
     ),
-    *(
-        Alert(
-            name="ConsumerAbsent",
-            severity="page",
-            expr=f'absent(leap_lag_seconds{{group="{group}"}})',
-            wait="3m",
-            summary=f"nobody consumes as {group}",
-            meaning=f"no process of {service} reports a partition of this group: its records wait, unseen",
-            labels={"service": service, "group": group},
-        )
-        for group, service in CONSUMERS.items()
-    ),
     Alert(
         name="ServiceDown",
         severity="ticket",
-        expr='up{job=~"ingest|flagging|scheduling|visitlog|reporting"} == 0',
+        expr=f'up{{job=~"{"|".join(SERVICES)}"}} == 0',
         wait="2m",
         summary="{{ $labels.job }} at {{ $labels.instance }} does not answer",
         meaning="one process is away or frozen; if it was the last one, ConsumerAbsent pages",
@@ -236,6 +225,23 @@ ALERTS: tuple[Alert, ...] = (
 )
 
 
+def _absent(group: str, service: str) -> Alert:
+    return Alert(
+        name="ConsumerAbsent",
+        severity="page",
+        expr=f'absent(leap_lag_seconds{{group="{group}"}})',
+        wait="3m",
+        summary=f"nobody consumes as {group}",
+        meaning=f"no process of {service} reports a partition of this group: its records wait, unseen",
+        labels={"service": service, "group": group},
+    )
+
+
+def listed() -> tuple[Alert, ...]:
+    """Give every alert, those of the services' own consumer groups last."""
+    return (*_ALERTS, *(_absent(group, service) for group, service in consumers().items()))
+
+
 def alert_group() -> dict[str, object]:
     """Give the alerts as Prometheus reads them."""
-    return {"name": "leap alerts", "rules": [each.as_rule() for each in ALERTS]}
+    return {"name": "leap alerts", "rules": [each.as_rule() for each in listed()]}

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 
-from deploy.observability.prometheus import SERVICES
+from contracts.services import SERVICES
 from services.runtime.seen import telemetry
 from services.runtime.seen.metric import ENTRIES, Entry
 

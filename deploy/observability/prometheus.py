@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from contracts.services import SERVICES
+
 PORT_IN_A_CONTAINER = 8000
-SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 
 
 def configuration(

@@ -1,18 +1,10 @@
 """Recording rules: what boards and alerts share, computed once. The alerts themselves are in alerts.py."""
 
 from dataclasses import dataclass
+from importlib import import_module
 
+from contracts.services import SERVICES
 from deploy.observability.slo import PROMISES, WINDOWS
-
-CONSUMERS = {
-    "leap-ingest": "ingest",
-    "leap-ingest-receipts": "ingest",
-    "leap-flagging": "flagging",
-    "leap-scheduling": "scheduling",
-    "leap-visitlog": "visitlog",
-    "leap-reporting": "reporting",
-}
-"""Each consumer group and the service it belongs to: one that is missing is missed by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +75,15 @@ RECORDS = (
         expr=("histogram_quantile(0.5, sum by (group, topic, le) (rate(leap_record_age_seconds_bucket[5m]))) >= 0"),
     ),
 )
+
+
+def consumers() -> dict[str, str]:
+    """Give each consumer group and the service that declares it: one that is missing is missed by name."""
+    return {
+        subscription.group: service
+        for service in SERVICES
+        for subscription in import_module(f"services.{service}.app").service.subscriptions
+    }
 
 
 def promise_records(windows: tuple[str, ...]) -> list[Record]:

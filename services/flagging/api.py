@@ -26,7 +26,7 @@ def routes(context: Context) -> APIRouter:
     async def absence_of(
         student_key: UUID, person: Who, school_year: Annotated[int | None, Query(ge=1900, le=2199)] = None
     ) -> dict[str, Any]:
-        """One student's year: the days, the three accumulators, the rule with its numbers, the flag's history."""
+        """Tell one student's year: the days, the three accumulators, the rule with its numbers, the flag's history."""
         require_role(person, *_WORK_WITH_STUDENTS)
         async with context.pool.acquire() as connection:
             year = school_year or await reads.newest_school_year(connection, student_key)
@@ -47,7 +47,7 @@ def routes(context: Context) -> APIRouter:
 
     @router.get("/counts")
     async def counts(person: Who) -> dict[str, Any]:
-        """Marks, students and standing flags, per district."""
+        """Count marks, students and standing flags per district."""
         require_role(person, "operations")
         async with context.pool.acquire() as connection:
             return {"districts": await reads.counts(connection)}
@@ -79,15 +79,7 @@ def _explained(
 ) -> dict[str, Any]:
     counted, absent = absence.overlay(parts=[part.days for part in own])
     flagged = [part for part in own if part.grade != "PK"]
-    # The statute counts "at such school": there nothing of another school is laid over.
-    groups = [flagged] if policy.accumulator == "district" else list(_by_school(flagged).values())
-    judged = [
-        (absence.level(counted=days, absent=missed, chronic_last_year=chronic_last_year, policy=policy), missed, days)
-        for days, missed in (absence.overlay(parts=[part.days for part in group]) for group in groups)
-    ]
-    level, flag_absent, flag_counted = max(
-        judged, key=lambda each: (each[0], each[1].bit_count()), default=(Level.none, 0, 0)
-    )
+    level, flag_counted, flag_absent = _judged(flagged, chronic_last_year, policy)
     state_counted, state_absent = absence.overlay(parts=[part.days for part in everywhere])
     return {
         "student_key": student_key,
@@ -125,6 +117,19 @@ def _explained(
             for change in history
         ],
     }
+
+
+def _judged(parts: Sequence[Part], chronic_last_year: bool, policy: Policy) -> tuple[Level, int, int]:
+    """Judge by the policy's accumulator: of several schools the one where it has gone furthest, with its own days.
+
+    The statute counts "at such school": there nothing of another school is laid over.
+    """
+    groups = [list(parts)] if policy.accumulator == "district" else list(_by_school(parts).values())
+    judged = [
+        (absence.level(counted=days, absent=missed, chronic_last_year=chronic_last_year, policy=policy), days, missed)
+        for days, missed in (absence.overlay(parts=[part.days for part in group]) for group in groups)
+    ]
+    return max(judged, key=lambda each: (each[0], each[2].bit_count()), default=(Level.none, 0, 0))
 
 
 def _by_school(parts: Sequence[Part]) -> dict[str, list[Part]]:

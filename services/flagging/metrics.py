@@ -5,7 +5,6 @@ even where nobody was absent.
 """
 
 from datetime import time
-from zoneinfo import ZoneInfo
 
 from services.flagging.store import measured
 from services.runtime import clock
@@ -29,7 +28,7 @@ DUE = gauge("leap_rolls_due", "1 from 10:00 local time until midnight, else 0")
 
 async def measure(context: Context) -> None:
     """Read counts and flags, and hold today's rolls against today's calendars."""
-    local = clock.now().astimezone(ZoneInfo(context.settings.time_zone))
+    local = clock.now().astimezone(context.settings.zone)
     async with context.pool.acquire() as connection:
         marks = await measured.marks_by_effect(connection)
         flags = await measured.standing_flags(connection)

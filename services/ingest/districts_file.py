@@ -5,9 +5,10 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
+from contracts.events import DISTRICT_PATTERN
 from services.ingest.rules.pseudonyms import Districts, Pseudonyms
 
-_DISTRICT_CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,47}")
+_DISTRICT_CODE = re.compile(DISTRICT_PATTERN)
 
 
 class DistrictsFileUnreadable(Exception):

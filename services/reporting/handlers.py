@@ -113,7 +113,7 @@ def _flag_row(flag: _Flag) -> tuple[Any, ...]:
     return (
         flag.student_key,
         flag.school_year,
-        measures.household_of(student_key=flag.student_key, household_key=flag.household_key),
+        events.household_of(student_key=flag.student_key, household_key=flag.household_key),
         flag.district,
         flag.school,
         flag.grade and flag.grade.value,

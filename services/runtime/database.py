@@ -1,6 +1,7 @@
 """Connections to the service's own schema, with the limits that keep one bad statement from stopping the others."""
 
 from typing import TypeAlias
+from zoneinfo import ZoneInfo
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -20,12 +21,12 @@ SERVER_SETTINGS = {
 }
 
 
-async def open_pool(database_url: str, name: str) -> asyncpg.Pool:
-    """Open the service's connections. The role brings its search_path."""
+async def open_pool(database_url: str, name: str, *, zone: ZoneInfo) -> asyncpg.Pool:
+    """Open the service's connections. The role brings its search_path; triggers read `leap.time_zone`."""
     return await asyncpg.create_pool(
         database_url,
         min_size=2,
         max_size=POOL_CONNECTIONS,
         command_timeout=30,
-        server_settings={**SERVER_SETTINGS, "application_name": f"leap {name}"},
+        server_settings={**SERVER_SETTINGS, "application_name": f"leap {name}", "leap.time_zone": zone.key},
     )

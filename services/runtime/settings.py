@@ -3,15 +3,25 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 PREFIX = "LEAP_"
 
 
 class SettingsRejected(Exception):
     """The environment can't be used; the message names the variables and never their values."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise PydanticCustomError("unknown_zone", "no time zone of this name") from None
+    return name
 
 
 class Settings(BaseModel):
@@ -28,9 +38,14 @@ class Settings(BaseModel):
     kafka_session_timeout_ms: int = Field(default=30_000, ge=6_000)  # how soon a dead member's partitions move on
     people_file: Path | None = None  # who may sign in; a service with pages or APIs for people needs it
     clock_file: Path | None = None  # simulated states only: the seconds by which the clock is moved
-    time_zone: str = "America/New_York"  # whose dates and times pages show
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "America/New_York"  # whose days are days, here and in SQL
     otlp_endpoint: str | None = None  # where traces are sent (OTLP over HTTP, .../v1/traces); unset, none are made
     crash_at: str = ""  # fault tests only: the process ends itself at this named point
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which a moment's day and time of day are told."""
+        return ZoneInfo(self.time_zone)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -48,4 +63,16 @@ class Settings(BaseModel):
             raise SettingsRejected("; ".join(problems)) from None
 
 
-_WORDS = {"missing": "must be set", "extra_forbidden": "nobody reads this variable; remove it or correct its name"}
+def zone_from(environment: Mapping[str, str] = os.environ) -> ZoneInfo:
+    """Read the zone alone, for whoever is no service and must name the same days. Raises SettingsRejected."""
+    try:
+        return ZoneInfo(_known_zone(environment.get(f"{PREFIX}TIME_ZONE", Settings.model_fields["time_zone"].default)))
+    except PydanticCustomError as error:
+        raise SettingsRejected(f"{PREFIX}TIME_ZONE: {_WORDS[error.type]}") from None
+
+
+_WORDS = {
+    "missing": "must be set",
+    "extra_forbidden": "nobody reads this variable; remove it or correct its name",
+    "unknown_zone": "names no time zone; take a name from the tz database",
+}

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter
-
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service
 from services.runtime.web.context import Context
 from services.runtime.web.pages import Pages
 from services.visitlog import api
 from services.visitlog.handlers.arrivals import decode, on_events
-from services.visitlog.pages import office, phone, visits
+from services.visitlog.pages import form, log, office, phone, visits
 
 FOLDER = Path(__file__).parent
 
@@ -22,8 +20,8 @@ EVENTS = Subscription(
 )
 
 
-def routes(context: Context) -> APIRouter:
-    """Offer the log to programs, to visitors' phones and to the coordinator."""
+def log_pages(context: Context) -> Pages:
+    """Offer the log to visitors' phones and to the coordinator. Raises SettingsRejected where nobody may sign in."""
     pages = Pages(
         context,
         templates=FOLDER / "templates",
@@ -31,18 +29,16 @@ def routes(context: Context) -> APIRouter:
         title=phone.TITLE,
         static=FOLDER / "static",
     )
-    router = APIRouter()
-    router.include_router(pages.router)
-    router.include_router(api.routes(context))
-    router.include_router(visits.routes(context, pages))
-    router.include_router(office.routes(context, pages))
-    router.include_router(phone.routes(pages))
-    return router
+    for part in (visits, form, log, office):
+        pages.router.include_router(part.routes(context, pages))
+    pages.router.include_router(phone.routes(pages))
+    return pages
 
 
 service = Service(
     name="visitlog",
     migrations=FOLDER / "migrations",
     subscriptions=(EVENTS,),
-    routes=routes,
+    routes=api.routes,
+    pages=log_pages,
 )

@@ -8,13 +8,23 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from contracts.events import Event
+from contracts.services import SERVICES
 from contracts.topics import Topic
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 
-# A file imports only what stands to its right: app > api, pages > handlers, reports > metrics > store > the rest.
-_RANK = {"app": 5, "api": 4, "pages": 4, "handlers": 3, "reports": 3, "metrics": 2, "store": 1, "rules": 0}
+# A file imports only what is to its right: app > api, pages > commands > handlers, reports > metrics > store > rules.
+_RANK = {
+    "app": 6,
+    "api": 5,
+    "pages": 5,
+    "commands": 4,
+    "handlers": 3,
+    "reports": 3,
+    "metrics": 2,
+    "store": 1,
+    "rules": 0,
+}
 # What `services/<name>/rules/` may stand on, and of the standard library what it may not: a rule asks nobody.
 _RULES_STAND_ON = {"contracts", "pydantic", "pydantic_core", "msgspec", "numpy"}
 _INPUT_OR_OUTPUT = {
@@ -194,21 +204,31 @@ def _complaints(call: ast.Call) -> Iterator[str]:
                 yield f"logs something of {name}"
 
 
-def texts_of_the_tree(root: Path) -> list[tuple[str, str]]:
-    """Read every text file that git knows or would add."""
+def names_of_the_tree(root: Path) -> list[str]:
+    """Name every file that git knows or would add."""
     listed = subprocess.run(
         ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         capture_output=True, check=True,
     )  # fmt: skip
+    return [name for name in listed.stdout.decode().split("\0") if name]
+
+
+def read_texts(root: Path, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Read those of the files that are text, each with its name."""
     texts = []
-    for name in listed.stdout.decode().split("\0"):
+    for name in names:
         path = root / name
-        if name and path.is_file():
+        if path.is_file():
             try:
                 texts.append((name, path.read_text(encoding="utf-8")))
             except UnicodeDecodeError:
                 continue
     return texts
+
+
+def texts_of_the_tree(root: Path) -> list[tuple[str, str]]:
+    """Read every text file that git knows or would add."""
+    return read_texts(root, names_of_the_tree(root))
 
 
 # Split, so that this file does not name what it looks for.

@@ -19,11 +19,7 @@ FOLDERS = sorted(
 )
 
 
-# Two knots still to be undone.
-KNOTS = {"deploy/local", "services/runtime/web"}
-
-
-@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder not in KNOTS])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_no_rooms_import_each_other_even_late(folder: str) -> None:
     assert circles(arrows_of(ROOT, folder)) == []
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI
 
+from contracts.services import SERVICES
 from services.runtime.service import Service
 from services.runtime.web.application import routes_by_person
 from tests import people
-from tests.architecture.checks import ROOT, SERVICES
+from tests.architecture.checks import ROOT
 from tests.delivering import served
 
 NO_DATABASE: Any = None

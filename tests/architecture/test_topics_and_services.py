@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from contracts.services import SERVICES
 from contracts.topics import TOPICS, landing_topics
 from services.runtime.service import Service
 from tests.architecture import checks
-from tests.architecture.checks import ROOT, SERVICES
+from tests.architecture.checks import ROOT
 
 
 def service_named(name: str) -> Service:

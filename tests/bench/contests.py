@@ -216,7 +216,7 @@ class _Watch:
         return int(reached)
 
     async def waiting_for_positions(self, workers: int) -> None:
-        """Returns once that many workers wait for the position rows."""
+        """Return once that many workers wait for the position rows."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         blocked = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
         while await self._connection.fetchval(blocked) < workers:

@@ -1,4 +1,4 @@
-"""A state's day through all five services, landing to report; then a steady stream, landing to open request."""
+"""A state's day through all services, landing to report; then a steady stream, landing to open request."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from contracts.services import SERVICES
 from contracts.topics import landing_topics
 from deploy.demo import records
 from deploy.local import Process, create_topics
@@ -21,7 +22,6 @@ from tests.bench import profile
 from tests.bench.load import landing_mark
 from tests.bench.machine import Ground, cpu_seconds, peak_megabytes, server_cpu_by_service
 
-SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 STEADY_MARKS_PER_SECOND = 171
 POLL_SECONDS = 0.01
 DEADLINE_SECONDS = 600.0

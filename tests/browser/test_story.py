@@ -15,14 +15,15 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 from rich.console import Console
 
+from contracts.services import SERVICES
 from deploy.commands import push, story
 from deploy.commands.screen import Screen
-from deploy.demo.families import LOCAL
 from tests import people
 from tests.browser.conftest import NewPage
 from tests.browser.site import sign_in
 from tests.browser.visitlog.visits import fill_in
-from tests.pipeline.stack import SERVICES, Stack, eventually, start_stack
+from tests.pipeline.stack import Stack, eventually, start_stack
+from tests.zones import HERE
 
 TUESDAY, THURSDAY, FRIDAY, MONDAY = (date(2026, 10, day) for day in (20, 22, 23, 26))
 PHONE = {"width": 360, "height": 740}
@@ -36,7 +37,7 @@ class Town:
 
     def it_is(self, day: date, hour: int) -> None:
         """Move the services' clock."""
-        self.stack.it_is(datetime(day.year, day.month, day.day, hour, tzinfo=LOCAL))
+        self.stack.it_is(datetime(day.year, day.month, day.day, hour, tzinfo=HERE))
 
     def address(self, service: str) -> str:
         """Where people find the service."""

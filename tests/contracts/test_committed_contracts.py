@@ -7,7 +7,8 @@ import pytest
 
 from contracts import compatibility, generate
 from contracts.events import Event, Grade
-from contracts.generate import FOLDER, SERVICES, concrete_events
+from contracts.generate import FOLDER, concrete_events
+from contracts.services import SERVICES
 from contracts.topics import PARTITIONS, TOPICS
 
 EXAMPLES = sorted((FOLDER / "examples").glob("*/*.json"))

@@ -9,10 +9,10 @@ import pytest
 
 from contracts.events import Event
 from contracts.generate import FOLDER
+from contracts.services import SERVICES
 from contracts.topics import TOPIC_BY_NAME
 from services.runtime.delivery.subscription import Subscription, Undecodable
 from tests import builders
-from tests.architecture.checks import SERVICES
 from tests.delivering import record
 
 READ = [

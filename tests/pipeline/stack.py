@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from contracts.services import SERVICES
 from contracts.topics import landing_topics
 from deploy.local import (
     Part,
@@ -27,7 +28,6 @@ from deploy.local import (
 from tests import people
 
 DEADLINE_SECONDS = 60.0
-SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 
 
 async def eventually(
@@ -205,7 +205,7 @@ async def _partitions(consumer: Any, topic: str) -> set[int]:
     return consumer.partitions_for_topic(topic) or set()
 
 
-async def start_stack(folder: Path, districts: tuple[str, ...], services: tuple[str, ...] = SERVICES) -> Stack:
+async def start_stack(folder: Path, districts: tuple[str, ...], services: Iterable[str] = SERVICES) -> Stack:
     """Bring up broker, database, topics and the named services in a folder of their own."""
     broker, database = start_broker(folder / "broker"), start_database(folder / "database")
     urls = await provision(database.address, SERVICES)

@@ -13,9 +13,9 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from contracts.services import SERVICES
 from contracts.topics import TOPICS, landing_topics
 from deploy.commands import story
-from deploy.demo.families import LOCAL
 from tests import people
 from tests.pipeline.canaries import (
     ADDRESS,
@@ -32,10 +32,11 @@ from tests.pipeline.canaries import (
     in_topics,
     search,
 )
-from tests.pipeline.stack import SERVICES, Stack, eventually, start_stack
+from tests.pipeline.stack import Stack, eventually, start_stack
+from tests.zones import HERE
 
 HARTFORD = story.DISTRICT
-NOW = datetime(2026, 10, 20, 15, tzinfo=LOCAL)
+NOW = datetime(2026, 10, 20, 15, tzinfo=HERE)
 CONTACT_ROOMS = (*landing_topics(HARTFORD), "household-contacts", "attendance-rejected")
 STRENGTHS, HOPES, WELL, WAY, LEFT, STEP, PROMISE, PRIVATE, EXTRA, AMENDED, PLACE = SAID
 

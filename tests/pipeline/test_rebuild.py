@@ -17,9 +17,10 @@ from deploy import cli
 from deploy.commands import state
 from deploy.commands.rebuild import services
 from services.runtime.delivery.publisher import partition_of
-from services.runtime.rebuild.rebuild import Outcome, Rebuild, go_back, rebuild
+from services.runtime.rebuild.rebuild import Rebuild, Rebuilt, go_back, rebuild
 from tests.component.visit_events import MORNING, flag, of_visit
 from tests.pipeline.stack import Stack, start_stack
+from tests.zones import HERE
 
 Told = tuple[str, str, events.Event]
 PACE_SECONDS = 0.05  # how fast events come and questions are asked; nothing is synchronised by it
@@ -145,11 +146,12 @@ def wanted(stack: Stack) -> Rebuild:
         bootstrap_servers=stack.broker.address,
         database_url=stack.urls["reporting"],
         admin_url=stack.database.address,
+        zone=HERE,
         kept=kept,
     )
 
 
-async def rebuilt_while_it_answers(stack: Stack, telling: Telling) -> tuple[Outcome, Sequence[int]]:
+async def rebuilt_while_it_answers(stack: Stack, telling: Telling) -> tuple[Rebuilt, Sequence[int]]:
     """Rebuild while events come and somebody keeps asking whether the service is ready."""
     answers: list[int] = []
     done = asyncio.Event()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import IntEnum
 
+from contracts.calendar import first_day_of, last_day_of, school_year_of
+
 YEAR_DAYS = 366
 SEPTEMBER = ((1 << 30) - 1) << 62
 UP_TO_SEPTEMBER = (1 << 92) - 1
@@ -30,7 +32,6 @@ ABSENT_CATEGORIES = (
     "out_of_school_suspension",
     "expulsion",
 )
-CATEGORIES = PRESENT_CATEGORIES + ABSENT_CATEGORIES
 
 
 class Level(IntEnum):
@@ -64,33 +65,28 @@ class StintDays:
     absent: int
 
 
-def school_year_of(*, day: date) -> int:
-    """Name a school year by the calendar year of its July."""
-    return day.year if day.month >= 7 else day.year - 1
-
-
 def day_bit(*, day: date) -> int:
     """Give the day as a set of one, within its own school year."""
-    return 1 << (day - date(school_year_of(day=day), 7, 1)).days
+    return 1 << (day - first_day_of(school_year_of(day))).days
 
 
 def days_of(*, days: int, school_year: int) -> list[date]:
     """List the dates of a set, earliest first."""
-    first = date(school_year, 7, 1)
+    first = first_day_of(school_year)
     return [first + timedelta(days=n) for n in range(YEAR_DAYS) if days >> n & 1]
 
 
 def days_between(*, first_day: date, last_day: date, school_year: int) -> int:
     """Give the days of the year from the first to the last, both included."""
-    begin = max((first_day - date(school_year, 7, 1)).days, 0)
-    end = min((last_day - date(school_year, 7, 1)).days, YEAR_DAYS - 1)
+    begin = max((first_day - first_day_of(school_year)).days, 0)
+    end = min((last_day - first_day_of(school_year)).days, YEAR_DAYS - 1)
     return ((1 << (end + 1)) - 1) & ~((1 << begin) - 1) if end >= begin else 0
 
 
 def last_enrolled_day(*, exit_date: date | None, exit_day_counts: bool, school_year: int) -> date:
     """Give a stint's last day in a school year; whether the exit date is one is the feed's convention."""
     if exit_date is None:
-        return date(school_year + 1, 6, 30)
+        return last_day_of(school_year)
     return exit_date if exit_day_counts else exit_date - timedelta(days=1)
 
 
@@ -99,6 +95,14 @@ def is_absent(*, category: str, present_parts: int | None, day_parts: int | None
     if present_parts is not None and day_parts is not None:
         return 2 * present_parts < day_parts
     return category in ABSENT_CATEGORIES
+
+
+def counted_days(*, marked: int, enrolled: int, completed: int, open_days: int) -> int:
+    """Give the days that count: enrolled days whose roll is complete, and marked ones where a mark will do before that.
+
+    `open_days` are those on which it will: every one on a full feed, none where only exceptions are sent.
+    """
+    return ((marked & open_days) | completed) & enrolled
 
 
 def overlay(*, parts: Iterable[StintDays]) -> tuple[int, int]:
@@ -161,17 +165,18 @@ def recent_days(*, counted: int, absent: int) -> dict[str, int]:
 
 
 def why(*, level: Level, days_absent: int, days_enrolled: int, policy: Policy) -> str:
-    """Say in one plain sentence what the figures mean."""
+    """Say in one plain sentence what the figures mean. Before the minimum of days no share is compared with 10 %."""
     share = f"Absent on {days_absent} of {days_enrolled} enrolled days"
     if level is Level.severely_chronically_absent:
         return f"{share}: 20 % or more."
     if level is Level.chronically_absent:
         return f"{share}: 10 % or more."
-    if level is Level.at_risk:
-        return f"{share}, some of them early in the year: under 10 %, and begun to miss."
+    early = ", some of them early in the year" if level is Level.at_risk else ""
     if days_enrolled < policy.min_enrolled_days:
-        return f"{share}: too few days for the 10 % test, which needs {policy.min_enrolled_days}."
-    return f"{share}: under 10 %, and no early warning."
+        begun = ", but begun to miss" if level is Level.at_risk else ""
+        needed = policy.min_enrolled_days
+        return f"{share}{early}: too few days yet for the 10 % test, which needs {needed}{begun}."
+    return f"{share}{early}: under 10 %, and {'begun to miss' if level is Level.at_risk else 'no early warning'}."
 
 
 def _first(*, days: int, count: int) -> int:

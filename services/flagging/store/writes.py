@@ -2,19 +2,20 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from contracts.calendar import first_day_of
 from services.flagging.facts import EnrollmentChanged, Mark, RollCompleted, SchoolCalendarChanged
-from services.flagging.store.arguments import moment_text, transposed
+from services.flagging.store.arguments import moment_text
 from services.flagging.store.changes_sql import LOCK_RECORDS, SHARE, SHARED, TAKE_JUDGE_DUE, WATCH
 from services.flagging.store.judge_sql import JUDGE
 from services.flagging.store.marks_sql import APPLY_MARKS, APPLY_MARKS_OF_UPLOADS, CATEGORY_CODES
 from services.flagging.store.school_sql import APPLY_CALENDARS, APPLY_ENROLLMENTS, APPLY_ROLLS, REBUILD, RECORD_ROLLS
+from services.runtime.columns import columns
 
 
 class SchoolYear(NamedTuple):
@@ -62,7 +63,7 @@ async def apply_marks(connection: asyncpg.Connection, marks: Sequence[Mark], *, 
         [mark.source_version for mark in marks],
         [mark.present_parts for mark in marks] if in_parts else [],
         [mark.day_parts for mark in marks] if in_parts else [],
-        *transposed(list(places), 2),
+        *columns(places, width=2),
         [landed[place] for place in places.values()],
         lane,
     )
@@ -78,22 +79,19 @@ async def apply_calendars(
     connection: asyncpg.Connection, calendars: Sequence[tuple[int, SchoolCalendarChanged]]
 ) -> list[SchoolYear]:
     """Make the newest calendar of each (lane, school, year) stand, and name those that changed."""
+    lanes, newest = columns(calendars, width=2)
     rows = await connection.fetch(
         APPLY_CALENDARS,
-        [lane for lane, _ in calendars],
-        [calendar.district for _, calendar in calendars],
-        [calendar.school for _, calendar in calendars],
-        [calendar.school_year for _, calendar in calendars],
-        [calendar.source_version for _, calendar in calendars],
-        [calendar.feed for _, calendar in calendars],
-        [_bits(calendar) for _, calendar in calendars],
+        lanes,
+        *columns(newest, "district", "school", "school_year", "source_version", "feed"),
+        [_bits(calendar) for calendar in newest],
     )
     return [SchoolYear(*row) for row in rows]
 
 
 async def record_rolls(connection: asyncpg.Connection, rolls: Sequence[tuple[int, RollCompleted]]) -> list[SchoolYear]:
     """Remember which days are complete, and name the school years heard of for the first time."""
-    rows = await connection.fetch(RECORD_ROLLS, *_columns(rolls), [roll.feed for _, roll in rolls])
+    rows = await connection.fetch(RECORD_ROLLS, *_columns(rolls, "feed"))
     return [SchoolYear(*row) for row in rows]
 
 
@@ -114,14 +112,14 @@ async def rebuild(
     connection: asyncpg.Connection, students: Sequence[StudentYear], schools: Sequence[SchoolYear]
 ) -> list[Candidate]:
     """Set enrolled and counted days anew from stints, calendars, completed rolls and marked days."""
-    rows = await connection.fetch(REBUILD, *transposed(students, 4), *transposed(schools, 4))
+    rows = await connection.fetch(REBUILD, *columns(students, width=4), *columns(schools, width=4))
     return [Candidate(*row) for row in rows]
 
 
 async def sharing(connection: asyncpg.Connection, students: Sequence[StudentYear]) -> list[Candidate]:
     """Name those of the students whose stints weigh against each other: a changed one may move what each claims."""
     asked = [(each.student_key, each.school_year) for each in students]
-    rows = await connection.fetch(SHARED, *transposed(asked, 2)) if asked else []
+    rows = await connection.fetch(SHARED, *columns(asked, width=2)) if asked else []
     return [Candidate(row["student_key"], row["school_year"], arrived=False, crossed=True) for row in rows]
 
 
@@ -129,7 +127,7 @@ async def take_judge_due(connection: asyncpg.Connection, limit: int) -> list[Can
     """Take so many students at most who are to be judged again because a rule changed, not a day."""
     rows = await connection.fetch(TAKE_JUDGE_DUE, limit)
     if rows:
-        await connection.execute(LOCK_RECORDS, *transposed([tuple(row) for row in rows], 2))
+        await connection.execute(LOCK_RECORDS, *columns(rows, width=2))
     return [Candidate(row["student_key"], row["school_year"], arrived=True, crossed=True) for row in rows]
 
 
@@ -141,24 +139,20 @@ async def judge(connection: asyncpg.Connection, candidates: Sequence[Candidate],
     students = [(each.student_key, each.school_year) for each in candidates if each.crossed]
     arrived = [(each.student_key, each.school_year) for each in candidates if each.arrived]
     if arrived:
-        students += [(row[0], row[1]) for row in await connection.fetch(SHARE, *transposed(arrived, 2))]
+        students += [(row[0], row[1]) for row in await connection.fetch(SHARE, *columns(arrived, width=2))]
     if students:
-        raised = await connection.fetch(JUDGE, *transposed(students, 2), moment_text(), told_at_us)
+        raised = await connection.fetch(JUDGE, *columns(students, width=2), moment_text(), told_at_us)
         if raised:
-            await connection.execute(WATCH, *transposed([tuple(row) for row in raised], 2))
+            await connection.execute(WATCH, *columns(raised, width=2))
 
 
-def _columns(rolls: Sequence[tuple[int, RollCompleted]]) -> tuple[list[int], list[str], list[str], list[date]]:
-    return (
-        [lane for lane, _ in rolls],
-        [roll.district for _, roll in rolls],
-        [roll.school for _, roll in rolls],
-        [roll.school_day for _, roll in rolls],
-    )
+def _columns(rolls: Sequence[tuple[int, RollCompleted]], *names: str) -> list[list[Any]]:
+    lanes, completed = columns(rolls, width=2)
+    return [lanes, *columns(completed, "district", "school", "school_day", *names)]
 
 
 def _bits(calendar: SchoolCalendarChanged) -> str:
-    first = date(calendar.school_year, 7, 1)
+    first = first_day_of(calendar.school_year)
     places = {(day - first).days for day in calendar.school_days}
     # A day outside the school year is no day of it.
     return "".join("1" if place in places else "0" for place in range(366))

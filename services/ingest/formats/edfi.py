@@ -22,6 +22,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal
 
+from contracts.calendar import is_business_day, school_year_of
 from contracts.events import Category
 
 Kind = Literal["attendance", "roster"]
@@ -112,7 +113,7 @@ def school_days(sessions: Iterable[Session], days_with_events: set[date]) -> dic
     days_by_school: dict[str, set[date]] = {}
     for session in sessions:
         length = (session.last_day - session.first_day).days + 1
-        weekdays = [day for n in range(length) if (day := session.first_day + timedelta(n)).weekday() < 5]
+        weekdays = [day for n in range(length) if is_business_day(day := session.first_day + timedelta(n))]
         taught_first = sorted(weekdays, key=lambda day: (day not in days_with_events, day))
         days_by_school.setdefault(session.school, set()).update(taught_first[: session.instructional_days])
     return {school: sorted(days) for school, days in sorted(days_by_school.items())}
@@ -147,7 +148,7 @@ def _calendars(school: str, days: list[date]) -> Iterator[tuple[Kind, bytes]]:
     # A school year begins in July.
     days_by_year: dict[int, list[str]] = {}
     for day in days:
-        days_by_year.setdefault(day.year if day.month >= 7 else day.year - 1, []).append(day.isoformat())
+        days_by_year.setdefault(school_year_of(day), []).append(day.isoformat())
     for school_year, written in days_by_year.items():
         yield (
             "roster",

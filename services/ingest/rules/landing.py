@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from contracts.calendar import first_day_of, last_day_of
 from contracts.events import Category, Feed, Grade, RejectionReason
 
 Number = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -138,7 +139,7 @@ def mistake_in(record: Retraction | CompletedRoll | Enrollment | Calendar | Hous
         case Enrollment():
             return _mistake_in_enrollment(record)
         case Calendar():
-            first, last = date(record.school_year, 7, 1), date(record.school_year + 1, 6, 30)
+            first, last = first_day_of(record.school_year), last_day_of(record.school_year)
             if not all(first <= school_day <= last for school_day in record.school_days):
                 return RejectionReason.OUT_OF_RANGE, "school_days: a day lies outside July to June of school_year"
         case Household():

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Response
 
+from contracts.events import DISTRICT_PATTERN
 from services.reporting.reports.reading import Reading
 from services.reporting.rules.measures import MEASURES, STEPS, TABLES
 from services.reporting.rules.tables import Table, as_json, as_rows
@@ -17,7 +18,7 @@ from services.runtime.web.sign_in import require_role
 
 Who = Annotated[Person, Depends(signed_in)]
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
-District = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
+District = Annotated[str, Path(pattern=DISTRICT_PATTERN)]
 School = Annotated[str, Path(pattern=r"^[^\x00-\x1f]{1,40}$")]
 Day = date | None
 

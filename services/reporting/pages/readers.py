@@ -6,9 +6,10 @@ from datetime import date
 from pathlib import Path as File
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+from fastapi import Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from contracts.events import DISTRICT_PATTERN
 from services.reporting.access import OWN_ROLES, REGIONAL_ROLES
 from services.reporting.pages import charts
 from services.reporting.pages.sections import Place, Section, figure, section
@@ -23,7 +24,7 @@ from services.runtime.web.people import Person
 
 HERE = File(__file__).parent
 Who = Annotated[Person, Depends(signed_in)]
-District = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
+District = Annotated[str, Path(pattern=DISTRICT_PATTERN)]
 School = Annotated[str, Path(pattern=r"^[^\x00-\x1f]{1,40}$")]
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
 CutOff = Annotated[date | None, Query()]
@@ -50,8 +51,9 @@ _DISTRICT_FIGURES = (("funnel", "flagged"), ("funnel", "agreed"), ("visits", "vi
                      ("visitors", "trained"), ("chronic", "chronic_rate"))  # fmt: skip
 
 
-def routes(context: Context, reading: Reading) -> APIRouter:
-    """Offer the pages and their charts."""
+def reader_pages(context: Context) -> Pages:
+    """Offer the pages and their charts. Raises SettingsRejected where nobody said who may sign in."""
+    reading = Reading(context)
     pages = Pages(
         context,
         templates=HERE.parent / "templates",
@@ -59,8 +61,7 @@ def routes(context: Context, reading: Reading) -> APIRouter:
         title=N_("Reports"),
         static=HERE.parent / "static",
     )
-    router = APIRouter(include_in_schema=False)
-    router.include_router(pages.router)
+    router = pages.router
 
     def words_of(request: Request) -> Words:
         return Words(pages.language(request), reading.zone)
@@ -186,7 +187,7 @@ def routes(context: Context, reading: Reading) -> APIRouter:
         picture = await asyncio.to_thread(charts.drawn, table, words_of(request), width=width)
         return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "private, no-cache"})
 
-    return router
+    return pages
 
 
 def _nav(person: Person, words: Words, here: str) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_decimal
 
+from contracts.calendar import local_day
 from services.reporting.rules.measures import MEASURES
 from services.reporting.rules.tables import STATE, Number
 from services.runtime.web.languages import N_, Language
@@ -115,7 +116,7 @@ class Words:
     def day(self, day: date | datetime) -> str:
         """Write a day."""
         if isinstance(day, datetime):
-            day = day.astimezone(self.zone).date()
+            day = local_day(day, zone=self.zone)
         return str(format_date(day, "long", locale=self.language.locale))
 
     def _language(self, code: str) -> str:

@@ -3,9 +3,10 @@
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from contracts.calendar import local_day
 from services.reporting.rules.figures import Figures
-from services.reporting.rules.measures import LOG_TARGET_BUSINESS_DAYS, MINIMUM_ENROLLED_DAYS
-from services.reporting.rules.spans import Span, business_days_before
+from services.reporting.rules.measures import MINIMUM_ENROLLED_DAYS
+from services.reporting.rules.spans import Span, logs_due_on
 from services.reporting.store import queries, schools
 from services.runtime.database import Connection
 
@@ -27,11 +28,18 @@ async def gather(connection: Connection, span: Span, *, zone: ZoneInfo, district
         logs=await queries.logs_due(
             connection,
             **within,
-            overdue_before=business_days_before(span.until, LOG_TARGET_BUSINESS_DAYS),
+            due_on=logs_due_on(span),
+            today=local_day(span.until, zone=zone),
+            zone=zone.key,
             district=district,
         ),
         promises=await queries.promises(
-            connection, since=span.first_day, until=span.end_day, until_at=span.until, district=district
+            connection,
+            since=span.first_day,
+            until=span.end_day,
+            until_at=span.until,
+            zone=zone.key,
+            district=district,
         ),
         referrals=await queries.referrals(connection, **within, district=district),
         visitors=[each for each in visitors if district in (None, each["district"])],
@@ -58,7 +66,7 @@ async def students_of_month(
 
 def last_day_of(span: Span, zone: ZoneInfo) -> date:
     """Name the last day of a span, on which visitors must be trained to count."""
-    return min(span.until.astimezone(zone).date(), date.fromordinal(span.end_day.toordinal() - 1))
+    return min(local_day(span.until, zone=zone), date.fromordinal(span.end_day.toordinal() - 1))
 
 
 async def newest_event_at(connection: Connection, *, before: datetime) -> datetime | None:

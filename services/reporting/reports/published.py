@@ -6,11 +6,12 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from contracts.calendar import first_day_of, local_day, school_year_of
 from services.reporting.reports.effect import effect_tables
 from services.reporting.reports.gather import gather, newest_event_at
 from services.reporting.rules.figures import tables_of
 from services.reporting.rules.measures import TABLES
-from services.reporting.rules.spans import Span, last_cut_off, school_year_of, span_until_cut_off
+from services.reporting.rules.spans import Span, last_cut_off, span_until_cut_off
 from services.reporting.rules.tables import STATE, Table, as_json, from_json
 from services.reporting.store import releases, schools
 from services.runtime.database import Connection
@@ -26,7 +27,7 @@ async def publish(connection: Connection, *, now: datetime, zone: ZoneInfo) -> d
     Called inside a transaction. An earlier cut-off that was missed stays without a release: what was known then is not
     known any more.
     """
-    cut_off = last_cut_off(now.astimezone(zone).date())
+    cut_off = last_cut_off(local_day(now, zone=zone))
     if await releases.exists(connection, cut_off):
         return None
     # Once a month, and with a whole state's schools: neither a query nor the search between two may be cut off.
@@ -100,7 +101,7 @@ async def _month_has_come(connection: Connection, span: Span, cut_off: date) -> 
 
 async def _over_months(connection: Connection, of_table: dict[str, Any]) -> Table:
     """The state's rate as each release of the school year told it: no month is ever told twice."""
-    first_day = date(of_table["school_year"], 7, 1)
+    first_day = first_day_of(of_table["school_year"])
     told = await releases.lines_over_time(connection, table="chronic", since=first_day, until=of_table["cut_off"])
     lines = [
         {**line, "month": each["cut_off"].replace(day=1).isoformat()}

@@ -2,7 +2,6 @@
 
 import time
 from datetime import date
-from zoneinfo import ZoneInfo
 
 from services.reporting.access import own_districts, published_districts, require_own
 from services.reporting.reports import own, published
@@ -23,7 +22,7 @@ class Reading:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._recent: dict[tuple[str, ...], tuple[float, Tables]] = {}
-        self.zone = ZoneInfo(context.settings.time_zone)
+        self.zone = context.settings.zone
 
     async def published(self, person: Person, cut_off: date | None = None) -> Tables:
         """Read a release, as far as the person sees districts; empty before the first one."""
@@ -85,4 +84,4 @@ class Reading:
 async def publish_due(context: Context) -> None:
     """Publish the last cut-off's tables once, when it is due: a timer's work."""
     async with context.begin() as tx:
-        await published.publish(tx.connection, now=clock.now(), zone=ZoneInfo(context.settings.time_zone))
+        await published.publish(tx.connection, now=clock.now(), zone=context.settings.zone)

@@ -5,11 +5,9 @@ before the furthest one it reached.
 """
 
 from dataclasses import dataclass
-from uuid import UUID
 
 MINIMUM_ENROLLED_DAYS = 10
 """Before a student has been enrolled so long, the rule on chronic absence does not speak (policy; federal practice)."""
-LOG_TARGET_BUSINESS_DAYS = 5
 
 STEPS = ("flagged", "requested", "contacted", "agreed", "scheduled", "visited", "logged", "visited_again")
 REFERRAL_STATUSES = ("offered", "accepted", "handed_over", "connected", "closed")
@@ -37,11 +35,6 @@ class Measure:
     definition: str
     unit: str
     suppressed: bool = True
-
-
-def household_of(*, student_key: UUID, household_key: UUID | None) -> UUID:
-    """Name the household; a student of whom none is known is a household alone, as in scheduling."""
-    return household_key or student_key
 
 
 def grade_band(grade: str | None) -> str | None:

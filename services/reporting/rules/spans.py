@@ -1,13 +1,14 @@
 """School years, months and cut-offs: which span of time a report is about."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from contracts.calendar import first_day_of, local_day, log_due_on, school_year_of, start_of_day
+
 RELEASE_AFTER_DAYS = 5
 """How long after a month's end its numbers are published: late logs and the month's tallies have come by then."""
-
-FIRST_MONTH = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +22,6 @@ class Span:
     until: datetime
 
 
-def school_year_of(day: date) -> int:
-    """Name the school year of a day: the calendar year in which its July lies."""
-    return day.year if day.month >= FIRST_MONTH else day.year - 1
-
-
 def last_cut_off(today: date) -> date:
     """Find the last month's end that is due for publication: its last day."""
     month_end = today.replace(day=1) - timedelta(days=1)
@@ -37,26 +33,22 @@ def last_cut_off(today: date) -> date:
 def span_until_cut_off(cut_off: date, zone: ZoneInfo) -> Span:
     """Give the school year up to the cut-off's midnight."""
     end_day = cut_off + timedelta(days=1)
-    return _span(
-        school_year_of(cut_off), end_day, datetime(end_day.year, end_day.month, end_day.day, tzinfo=zone), zone
-    )
+    return _span(school_year_of(cut_off), end_day, start_of_day(end_day, zone=zone), zone)
 
 
 def span_until_now(now: datetime, zone: ZoneInfo) -> Span:
     """Give the school year up to this moment."""
-    today = now.astimezone(zone).date()
+    today = local_day(now, zone=zone)
     return _span(school_year_of(today), today + timedelta(days=1), now, zone)
 
 
-def business_days_before(moment: datetime, days: int) -> datetime:
-    """Go back the given number of days from Monday to Friday, at the same time of day."""
-    while days > 0:
-        moment -= timedelta(days=1)
-        days -= moment.isoweekday() < 6
-    return moment
+def logs_due_on(span: Span) -> Mapping[date, date]:
+    """Give, for each local day of the span on which visits may begin, the last day on which their log is in time."""
+    days = (span.first_day + timedelta(days=n) for n in range((span.end_day - span.first_day).days))
+    return {day: log_due_on(day) for day in days}
 
 
 def _span(school_year: int, end_day: date, until: datetime, zone: ZoneInfo) -> Span:
-    first_day = date(school_year, FIRST_MONTH, 1)
-    since = datetime(school_year, FIRST_MONTH, 1, tzinfo=zone)
+    first_day = first_day_of(school_year)
+    since = start_of_day(first_day, zone=zone)
     return Span(school_year=school_year, first_day=first_day, end_day=end_day, since=since, until=until)

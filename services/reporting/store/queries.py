@@ -5,6 +5,7 @@ installation's zone, which the caller turns into moments.
 """
 
 import itertools
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -195,47 +196,53 @@ async def visits_by_month(
 
 
 async def logs_due(
-    connection: Connection, *, since: datetime, until: datetime, overdue_before: datetime, district: str | None = None
+    connection: Connection,
+    *,
+    since: datetime,
+    until: datetime,
+    due_on: Mapping[date, date],
+    today: date,
+    zone: str,
+    district: str | None = None,
 ) -> Lines:
     """Count, per district, appointments whose end has passed by how their log stands.
 
-    in_time and late: logged within or after the target of five business days; waiting: not logged, the target not yet
-    passed; overdue: not logged and due since before `overdue_before`.
+    in_time and late: logged up to the day that `due_on` gives for the visit's own local day, or after it; waiting and
+    overdue: not logged, and `today` is not yet, or is, beyond that day.
     """
     return await lines_of(
         connection,
         """
         WITH due AS (
-            SELECT a.district, a.starts_at + a.minutes * INTERVAL '1 minute' AS ended_at, v.logged_at
+            SELECT a.district, days.due_on, (v.logged_at AT TIME ZONE $6)::date AS logged_on
             FROM appointment AS a
+            JOIN unnest($4::date[], $5::date[]) AS days (day, due_on)
+                ON days.day = (a.starts_at AT TIME ZONE $6)::date
             LEFT JOIN visit AS v ON v.visit_id = a.visit_id AND v.logged_at < $2
             WHERE a.starts_at >= $1 AND a.starts_at + a.minutes * INTERVAL '1 minute' < $2
                   AND a.version > coalesce(a.cancelled_version, 0) AND ($3::text IS NULL OR a.district = $3)
         )
         SELECT district,
-               count(*) FILTER (WHERE logged_at IS NOT NULL AND business_days <= 5) AS in_time,
-               count(*) FILTER (WHERE logged_at IS NOT NULL AND business_days > 5) AS late,
-               count(*) FILTER (WHERE logged_at IS NULL AND ended_at >= $4) AS waiting,
-               count(*) FILTER (WHERE logged_at IS NULL AND ended_at < $4) AS overdue
-        FROM due CROSS JOIN LATERAL (
-            SELECT count(*) AS business_days
-            FROM generate_series(ended_at::date + 1, least(logged_at, ended_at + INTERVAL '60 days')::date,
-                                 INTERVAL '1 day') AS day
-            WHERE extract(isodow FROM day) < 6
-        ) AS span
-        GROUP BY district ORDER BY district
+               count(*) FILTER (WHERE logged_on <= due_on) AS in_time,
+               count(*) FILTER (WHERE logged_on > due_on) AS late,
+               count(*) FILTER (WHERE logged_on IS NULL AND due_on >= $7) AS waiting,
+               count(*) FILTER (WHERE logged_on IS NULL AND due_on < $7) AS overdue
+        FROM due GROUP BY district ORDER BY district
         """,
         since,
         until,
         district,
-        overdue_before,
+        list(due_on),
+        list(due_on.values()),
+        zone,
+        today,
     )
 
 
 async def promises(
-    connection: Connection, *, since: date, until: date, until_at: datetime, district: str | None = None
+    connection: Connection, *, since: date, until: date, until_at: datetime, zone: str, district: str | None = None
 ) -> Lines:
-    """Count, per district, promised visits and calls that were due, and those kept within a week of the day.
+    """Count, per district, promised visits and calls that were due, and those kept within a week of the local day.
 
     A visit keeps it by having taken place, a call by having reached the family, after the promise was made.
     """
@@ -247,10 +254,12 @@ async def promises(
             SELECT CASE f.kind
                 WHEN 'visit' THEN EXISTS (
                     SELECT FROM visit AS v WHERE v.household_key = f.household_key AND v.completed
-                        AND v.started_at > f.promised_at AND v.started_at < f.due + 8 AND v.logged_at < $4)
+                        AND v.started_at > f.promised_at AND v.logged_at < $4
+                        AND (v.started_at AT TIME ZONE $5)::date <= f.due + 7)
                 ELSE EXISTS (
                     SELECT FROM contact AS c WHERE c.household_key = f.household_key AND c.reached
-                        AND c.occurred_at > f.promised_at AND c.occurred_at < f.due + 8 AND c.occurred_at < $4)
+                        AND c.occurred_at > f.promised_at AND c.occurred_at < $4
+                        AND (c.occurred_at AT TIME ZONE $5)::date <= f.due + 7)
                 END AS kept
         ) AS k
         WHERE f.due >= $1 AND f.due < $2 AND f.promised_at < $4 AND ($3::text IS NULL OR f.district = $3)
@@ -260,6 +269,7 @@ async def promises(
         until,
         district,
         until_at,
+        zone,
     )
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import ConsumerRecord
 from pydantic import TypeAdapter, ValidationError
 
 from services.runtime.delivery.transaction import Transaction
+
+T = TypeVar("T")
 
 
 class Undecodable(Exception):
@@ -29,6 +31,14 @@ def read_event(model: TypeAdapter[Any], value: bytes | None) -> Any:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
         detail = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in faults)
         raise Undecodable("not_an_event", detail[:300]) from None
+
+
+def read_tombstone(of_key: Callable[[bytes | None], T], key: bytes | None) -> T:
+    """Read what a record without a value says by its key alone. Raises Undecodable."""
+    try:
+        return of_key(key)
+    except ValueError:
+        raise Undecodable("unreadable_tombstone", "a record without a value says nothing without its key") from None
 
 
 class Delivery(NamedTuple):

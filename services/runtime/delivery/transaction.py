@@ -1,12 +1,14 @@
 """One transaction: what a handler changes and what it says to others become true together or not at all."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Protocol, cast
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol, TypeAlias, cast
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from services.runtime.columns import columns
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.seen import tracing
 
@@ -36,13 +38,17 @@ class EventLike(Protocol):
 
 
 class Transaction:
-    """An open database transaction, and the events that will be published if, and only if, it commits."""
+    """An open database transaction, and the events that will be published if, and only if, it commits.
 
-    __slots__ = ("_emitted", "connection", "publisher")
+    `zone` is the one in which the service counts days.
+    """
 
-    def __init__(self, connection: asyncpg.Connection, publisher: Publisher) -> None:
+    __slots__ = ("_emitted", "connection", "publisher", "zone")
+
+    def __init__(self, connection: asyncpg.Connection, publisher: Publisher, *, zone: ZoneInfo) -> None:
         self.connection = connection
         self.publisher = publisher
+        self.zone = zone
         self._emitted: list[tuple[str, int | None, str, UUID, str, str]] = []
 
     def emit(self, *, topic: str, key: str, event: EventLike, partition: int | None = None) -> None:
@@ -56,15 +62,19 @@ class Transaction:
     async def flush(self) -> None:
         """Write what was emitted into the outbox, in one statement."""
         if self._emitted:
-            await self.connection.execute(_INSERT_OUTBOX, *map(list, zip(*self._emitted, strict=True)))
+            await self.connection.execute(_INSERT_OUTBOX, *columns(self._emitted, width=6))
             self._emitted.clear()
 
 
+Begin: TypeAlias = Callable[[], AbstractAsyncContextManager[Transaction]]
+"""Opens one of the service's transactions."""
+
+
 @asynccontextmanager
-async def begin(pool: asyncpg.Pool, publisher: Publisher) -> AsyncIterator[Transaction]:
+async def begin(pool: asyncpg.Pool, publisher: Publisher, *, zone: ZoneInfo) -> AsyncIterator[Transaction]:
     """Open a transaction, write its outbox and commit; an exception rolls all of it back."""
     async with pool.acquire() as connection, connection.transaction():
-        transaction = Transaction(cast(asyncpg.Connection, connection), publisher)
+        transaction = Transaction(cast(asyncpg.Connection, connection), publisher, zone=zone)
         if (trace := tracing.traceparent()) is not None:
             await transaction.connection.execute(_TELL_TRACE, trace)
         yield transaction

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -35,12 +36,14 @@ class Rebuild:
     """What is to be made anew, and where. `kept` are tables that no event could bring back: their rows are taken over.
 
     `database_url` is the service's own; `admin_url` is one that may make and rename schemas of the same database.
+    `zone` is the one in which the running service counts days.
     """
 
     service: Service
     bootstrap_servers: str
     database_url: str
     admin_url: str
+    zone: ZoneInfo
     kept: tuple[str, ...] = ()
 
     @property
@@ -60,7 +63,7 @@ class Rebuild:
 
 
 @dataclass(slots=True, kw_only=True)
-class Outcome:
+class Rebuilt:
     """What a rebuild read and found. `rows` counts the running copy's rows per table, where both were compared."""
 
     records: int = 0
@@ -72,7 +75,7 @@ class Outcome:
 
 async def rebuild(
     wanted: Rebuild, *, switch: bool = True, applied: Callable[[int, int], None] = lambda done, total: None
-) -> Outcome:
+) -> Rebuilt:
     """Build a second copy, compare it with the running one at the same positions, and put it in its place.
 
     `applied` is told how many of how many records are done. Without `switch` the copy is dropped after the comparison.
@@ -97,7 +100,7 @@ async def rebuild(
         return outcome
 
 
-async def go_back(wanted: Rebuild) -> Outcome:
+async def go_back(wanted: Rebuild) -> Rebuilt:
     """Bring what the last switch displaced up to now and put it in its place again; both trade names.
 
     Raises RebuildFailed where there is nothing to go back to.
@@ -133,6 +136,7 @@ def _shadow(wanted: Rebuild, schema: str) -> Shadow:
         bootstrap_servers=wanted.bootstrap_servers,
         database_url=wanted.database_url,
         schema=schema,
+        zone=wanted.zone,
     )
 
 
@@ -150,8 +154,8 @@ async def _refuse_cut_logs(shadow: Shadow, running: Positions) -> None:
         raise RebuildFailed(f"the beginning of {', '.join(cut)} is gone: what it told would be missing from the copy")
 
 
-async def _compared(wanted: Rebuild, admin: Connection, shadow: Shadow, applied: Callable[[int, int], None]) -> Outcome:
-    outcome = Outcome()
+async def _compared(wanted: Rebuild, admin: Connection, shadow: Shadow, applied: Callable[[int, int], None]) -> Rebuilt:
+    outcome = Rebuilt()
 
     def count(records: int) -> None:
         outcome.records += records

@@ -5,19 +5,22 @@ be brought to exactly the same positions, where both must hold the same.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from services.runtime.database import Connection, open_pool
-from services.runtime.delivery.batch import Hole, HoleFound, apply_batch
+from services.runtime.delivery.batch import Batch, Hole, HoleFound, apply_batch
 from services.runtime.delivery.lenient import read_leniently
 from services.runtime.delivery.positions import move_positions, read_positions
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Subscription
+from services.runtime.delivery.transaction import begin
 from services.runtime.migrate import migrate
 from services.runtime.service import Service
 
@@ -34,11 +37,14 @@ class CopyRefused(Exception):
 class Shadow:
     """A schema that is filled beside the running one. Use it as an asynchronous context manager."""
 
-    def __init__(self, service: Service, *, bootstrap_servers: str, database_url: str, schema: str) -> None:
+    def __init__(
+        self, service: Service, *, bootstrap_servers: str, database_url: str, schema: str, zone: ZoneInfo
+    ) -> None:
         if any(each.pattern for each in service.subscriptions):
             raise CopyRefused(f"{service.name} reads topics by a pattern; only named topics can be read again")
         self.service = service
         self.schema = schema
+        self.zone = zone
         self.pool: asyncpg.Pool
         self._url = in_schema(database_url, schema)
         self._consumer = AIOKafkaConsumer(
@@ -49,7 +55,7 @@ class Shadow:
         )
 
     async def __aenter__(self) -> Self:
-        self.pool = await open_pool(self._url, f"copy of {self.service.name}")
+        self.pool = await open_pool(self._url, f"copy of {self.service.name}", zone=self.zone)
         try:
             async with self.pool.acquire() as connection:
                 await migrate(connection, self.service.migrations)
@@ -94,18 +100,19 @@ class Shadow:
         self._seek(positions)
 
         holes: set[Hole] = set()
+        opened = partial(begin, self.pool, _NOBODY, zone=self.zone)
         while behind := {each for each, target in targets.items() if positions[each] < target}:
             # A partition that has arrived would only bring what is beyond the target.
             self._consumer.pause(*(each for each in targets if each not in behind))
             records = await self._read(behind, targets, subscription.max_records, positions)
             if records:
                 try:
-                    outcome = await apply_batch(self.pool, _NOBODY, subscription, records, holes)
+                    done = await apply_batch(opened, subscription, Batch.of(subscription, records), holes)
                 except HoleFound as found:
                     holes.update(found.holes)  # accepted when the second reading starts at the same record
                     self._seek({hole.partition: hole.expected for hole in found.holes})
                     continue
-                positions.update(outcome.next_offsets)
+                positions.update(done.next_offsets)
             await self._pass_over_what_is_gone(subscription, behind, targets, positions)
             applied(len(records))
 

@@ -1,7 +1,8 @@
 """Pages for people: templates in their language, sign-in, static files, and problems told as sentences.
 
-A service makes one `Pages`, includes its `router`, and renders with it. Every route about somebody depends on
-`signed_in`. Nothing on a page runs or styles itself inline: the content security policy allows our own files only.
+A service makes one `Pages` when it starts, puts its own routes on the `router`, and renders with it. Every route about
+somebody depends on `signed_in`. Nothing on a page runs or styles itself inline: the content security policy allows our
+own files only.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import jinja2
 from babel.dates import format_date, format_time
@@ -24,7 +24,7 @@ from services.runtime.web.problems import problem_json, wants_page
 from services.runtime.web.sign_in import inner_address, person_if_any, refuse_other_sites, require_role, signed_in
 from services.runtime.web.static_files import OWN_STATIC, StaticFiles, vendored
 
-__all__ = ["Pages", "require_role", "signed_in"]
+__all__ = ["Pages", "language_of", "require_role", "signed_in"]
 
 OWN_TEMPLATES = Path(__file__).parent / "templates"
 _WEEKDAY_FORM = {"en": "EEE, MMM d"}
@@ -49,14 +49,13 @@ class Pages:
     ) -> None:
         self.title = title
         self.sessions = context.sessions
-        self.zone = ZoneInfo(context.settings.time_zone)
+        self.zone = context.settings.zone
         self.languages = languages(translations)
         self.static = StaticFiles({**vendored(), **_files_of(OWN_STATIC), **_files_of(static)})
         loader = jinja2.ChoiceLoader([jinja2.FileSystemLoader(templates), jinja2.FileSystemLoader(OWN_TEMPLATES)])
         self._environments = {code: self._environment(language, loader) for code, language in self.languages.items()}
         self.router = APIRouter(include_in_schema=False)
         self._offer()
-        context.pages = self
 
     def render(
         self, request: Request, template: str, values: Mapping[str, Any] | None = None, status: int = 200
@@ -98,10 +97,6 @@ class Pages:
             person=person.language if person is not None else "",
             accepted=request.headers.get("accept-language", ""),
         )
-
-    def today(self, moment: datetime) -> date:
-        """Say which day the moment falls on where the people are."""
-        return moment.astimezone(self.zone).date()
 
     def _environment(self, language: Language, loader: jinja2.BaseLoader) -> jinja2.Environment:
         environment = jinja2.Environment(
@@ -178,6 +173,12 @@ class Pages:
         async def static(request: Request, path: str) -> Response:
             """Serve one of our files."""
             return self.static.answer(request, path)
+
+
+def language_of(request: Request) -> Language:
+    """Give the reader's language, in a service that has pages: its API's sentences are for people too."""
+    pages: Pages = request.app.state.pages
+    return pages.language(request)
 
 
 def _files_of(folder: Path | None) -> dict[str, Path]:

@@ -8,11 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from contracts.events import Place
+from contracts.events import DISTRICT_PATTERN, Place
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.scheduling.api.refusals import request_shown as shown
-from services.scheduling.api.visitors import DISTRICT, LANGUAGE, VISITOR, VersionCommand, VisitorId, Who, reason_shown
+from services.scheduling.api.visitors import LANGUAGE, VISITOR, VersionCommand, VisitorId, Who, reason_shown
 from services.scheduling.handlers import appointments as commands
 from services.scheduling.handlers import pairs
 from services.scheduling.handlers.appointments import Agreed
@@ -178,7 +178,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
     @router.get("/proposals")
     async def propose_week(
         who: Who,
-        district: Annotated[str, Query(pattern=DISTRICT)],
+        district: Annotated[str, Query(pattern=DISTRICT_PATTERN)],
         day: Day,
         seed: Annotated[int, Query(ge=0, lt=2**31)] = 1,
         iterations: Annotated[int, Query(ge=0, le=2000)] = 300,
@@ -210,7 +210,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
     @router.get("/day-sheet")
     async def day_sheet(
         who: Who,
-        district: Annotated[str, Query(pattern=DISTRICT)],
+        district: Annotated[str, Query(pattern=DISTRICT_PATTERN)],
         day: Day,
         visitor: Annotated[str | None, Query(pattern=VISITOR)] = None,
     ) -> dict[str, Any]:

@@ -8,8 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.calendar import business_days_between
+from contracts.events import DISTRICT_PATTERN
 from services.runtime import clock
 from services.runtime.web.context import Context
+from services.runtime.web.pages import language_of
 from services.runtime.web.people import Person
 from services.runtime.web.sign_in import signed_in
 from services.scheduling.api.refusals import request_shown
@@ -21,8 +24,7 @@ from services.scheduling.rules.wording import N_, say
 from services.scheduling.store import appointments, calendars, changes, desk, logs, policies
 from services.scheduling.store.appointments import Appointment
 
-DISTRICT = r"^[a-z0-9][a-z0-9-]{0,47}$"
-District = Annotated[str | None, Query(pattern=DISTRICT)]
+District = Annotated[str | None, Query(pattern=DISTRICT_PATTERN)]
 Who = Annotated[Person, Depends(signed_in)]
 Version = Annotated[int, Field(ge=1, lt=2**31, description="the version you read; another one is answered with 409")]
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
@@ -136,7 +138,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
             }
         inputs = None if priced is None else priority.from_json(priced, days_beyond_target=days_beyond)
         shown["priority"] = priced
-        translate = context.pages.language(asked).words.gettext if context.pages is not None else str
+        translate = language_of(asked).gettext
         why_here = [] if inputs is None else priority.why(inputs, policy.weights)
         shown["why"] = [clause_shown(each, translate) for each in why_here]
         gone = priority.corrections_of(shown["students"]) if request.flags_cleared_at else []
@@ -269,7 +271,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
             rows = await logs.missing_logs(tx.connection, districts=districts_of(who, district), as_of=as_of)
         return {
             "missing": [
-                {**row, "business_days": ageing.business_days(since=visits.local_day(row["ends_at"]), today=today)}
+                {**row, "business_days": business_days_between(after=visits.local_day(row["ends_at"]), until=today)}
                 for row in rows
             ]
         }

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.events import DISTRICT_PATTERN
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.people import Person
@@ -19,7 +20,6 @@ from services.scheduling.rules.pairing import Away, Reason, Visitor, Window
 from services.scheduling.store import visitors
 
 VISITOR = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-DISTRICT = r"^[a-z0-9][a-z0-9-]{0,47}$"
 LANGUAGE = r"^[a-z]{2,3}(-[A-Z]{2})?$"
 Who = Annotated[Person, Depends(signed_in)]
 VisitorId = Annotated[str, Field(pattern=VISITOR)]
@@ -62,7 +62,7 @@ class VisitorCommand(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     visitor_id: VisitorId
-    district: Annotated[str, Field(pattern=DISTRICT)]
+    district: Annotated[str, Field(pattern=DISTRICT_PATTERN)]
     affiliation: Literal["school", "district", "agency"] = "district"
     school: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,39}$")] | None = None
     languages: Annotated[list[Annotated[str, Field(pattern=LANGUAGE)]], Field(min_length=1, max_length=20)] = ["en"]
@@ -131,7 +131,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
 
     @router.get("/visitors")
     async def list_visitors(
-        who: Who, district: Annotated[str | None, Query(pattern=DISTRICT)] = None, active_only: bool = False
+        who: Who, district: Annotated[str | None, Query(pattern=DISTRICT_PATTERN)] = None, active_only: bool = False
     ) -> dict[str, Any]:
         """List the visitors of the person's districts."""
         async with context.begin() as tx:

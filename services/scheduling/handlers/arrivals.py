@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Annotated, Any
@@ -13,8 +12,9 @@ from aiokafka import ConsumerRecord
 from pydantic import Field, TypeAdapter
 
 from contracts import events
+from contracts.topics import HOUSEHOLD_CONTACTS
 from services.runtime import clock
-from services.runtime.delivery.subscription import Delivery, Undecodable, read_event
+from services.runtime.delivery.subscription import Delivery, read_event, read_tombstone
 from services.runtime.delivery.transaction import Transaction
 from services.scheduling.handlers.changes import emit
 from services.scheduling.handlers.pricing import price
@@ -43,20 +43,10 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ContactForgotten:
-    """A district took a household's contact data back: a tombstone on the compacted topic."""
-
-    household_key: UUID
-
-
 def decode(record: ConsumerRecord) -> Any:
     """Read one event. Raises Undecodable with the fields at fault, never their values."""
-    if record.value is None and record.topic == "household-contacts":
-        try:
-            return ContactForgotten(UUID((record.key or b"").decode()))
-        except ValueError:
-            raise Undecodable("tombstone_without_household", "the key of a tombstone must be a household key") from None
+    if not record.value and record.topic == HOUSEHOLD_CONTACTS:
+        return read_tombstone(events.ContactForgotten.of_key, record.key)
     return read_event(_EVENTS, record.value)
 
 
@@ -68,7 +58,9 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     ]
     logged = [d.event for d in deliveries if isinstance(d.event, events.VisitCompleted | events.VisitAttempted)]
     promises = [d.event for d in deliveries if isinstance(d.event, events.FollowUpPromised)]
-    contacts = [d.event for d in deliveries if isinstance(d.event, events.HouseholdContactChanged | ContactForgotten)]
+    contacts = [
+        d.event for d in deliveries if isinstance(d.event, events.HouseholdContactChanged | events.ContactForgotten)
+    ]
     schools = [d.event for d in deliveries if isinstance(d.event, events.SchoolCalendarChanged)]
 
     await _on_calendars(tx, schools)
@@ -102,7 +94,7 @@ def _dates(days: Iterable[date]) -> str:
 
 
 def _household(flag: Flag) -> UUID:
-    return visits.household_of(student_key=flag.student_key, household_key=flag.household_key)
+    return events.household_of(student_key=flag.student_key, household_key=flag.household_key)
 
 
 async def _on_flags(tx: Transaction, flags: Sequence[Flag], as_of: datetime) -> None:
@@ -280,20 +272,13 @@ def _logged_visit(log: Log) -> tuple[UUID, str, str]:
     return log.visit_id, state.value, visits.stage_after_visit(state=state, declined_today=declined_today).value
 
 
-async def _on_contacts(tx: Transaction, contacts: list[events.HouseholdContactChanged | ContactForgotten]) -> None:
-    # A key's records come in order: of what was said before a tombstone nothing may stay.
-    standing: dict[UUID, events.HouseholdContactChanged] = {}
-    forgotten: set[UUID] = set()
-    for contact in contacts:
-        known = standing.get(contact.household_key)
-        if isinstance(contact, ContactForgotten):
-            standing.pop(contact.household_key, None)
-            forgotten.add(contact.household_key)
-        elif known is None or contact.source_version > known.source_version:
-            standing[contact.household_key] = contact
+async def _on_contacts(
+    tx: Transaction, contacts: list[events.HouseholdContactChanged | events.ContactForgotten]
+) -> None:
+    standing, forgotten = events.contacts_after(contacts)
 
     if forgotten:
-        await batches.forget_contacts(tx.connection, sorted(forgotten))
+        await batches.forget_contacts(tx.connection, forgotten)
     await batches.keep_newest_contacts(
         tx.connection,
         [
@@ -308,6 +293,6 @@ async def _on_contacts(tx: Transaction, contacts: list[events.HouseholdContactCh
                 json.dumps([student.model_dump(mode="json") for student in contact.students]),
                 contact.source_version,
             )
-            for contact in standing.values()
+            for contact in standing
         ],
     )

@@ -7,11 +7,11 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.calendar import SchoolDays
 from services.runtime import clock
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
 from services.scheduling.rules import ageing, priority, visits
-from services.scheduling.rules.ageing import Calendar
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.visits import Request, Stage
 from services.scheduling.store import calendars, changes, policies, pricing
@@ -35,7 +35,7 @@ async def price(tx: Transaction, request_ids: Sequence[UUID], *, as_of: datetime
     await pricing.save_prices(tx.connection, prices)
 
 
-def _price(row: asyncpg.Record, today: date, calendar: Calendar, policy: Policy) -> Price:
+def _price(row: asyncpg.Record, today: date, calendar: SchoolDays, policy: Policy) -> Price:
     due_on, days_beyond = _waited(
         stage=Stage(row["stage"]),
         contacted=row["contacted"],
@@ -76,7 +76,7 @@ def _waited(
     since: date,
     pauses: Sequence[ageing.Pause],
     today: date,
-    calendar: Calendar,
+    calendar: SchoolDays,
     policy: Policy,
 ) -> tuple[date | None, int]:
     target = ageing.target_days(stage=stage, contacted=contacted, policy=policy)

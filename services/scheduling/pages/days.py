@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
+from contracts.calendar import is_business_day
+
 _ONE_DAY = timedelta(days=1)
 MOST_MONTHS = 12
 
@@ -53,7 +55,7 @@ def months_of(
     days = []
     day = known[0].replace(day=1)
     while day <= _end_of_month(until):
-        if day.weekday() < 5 or day in absent or day in corrected:
+        if is_business_day(day) or day in absent or day in corrected:
             days.append(Day(day=day, kind=kind(day), meant=day in meant))
         day += _ONE_DAY
     months = [

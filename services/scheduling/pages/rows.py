@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from math import ceil
 
+from contracts.calendar import SchoolDays
 from services.scheduling.rules import ageing, priority
 from services.scheduling.rules.priority import Clause
 from services.scheduling.store.queue import Row
@@ -31,7 +32,7 @@ class Line:
     minutes_left: int
 
 
-def age_of(row: Row, *, calendar: ageing.Calendar, today: date) -> Age:
+def age_of(row: Row, *, calendar: SchoolDays, today: date) -> Age:
     """Say how old a request is; the days on which the family asked for time don't count."""
     days = ageing.age(since=row.aged_from, today=today, pauses=row.pauses, calendar=calendar)
     if row.contact_again_on is not None and row.contact_again_on > today:
@@ -46,7 +47,7 @@ def age_of(row: Row, *, calendar: ageing.Calendar, today: date) -> Age:
     return Age(state="within", days=days, left=ageing.age(since=today, today=row.due_on, calendar=calendar))
 
 
-def line_of(row: Row, *, calendars: Mapping[str, ageing.Calendar], today: date, as_of: datetime) -> Line:
+def line_of(row: Row, *, calendars: Mapping[str, SchoolDays], today: date, as_of: datetime) -> Line:
     """Put a request into words. Of several children the most absent one speaks; the others are counted."""
     inputs = priority.from_json(row.priority, days_beyond_target=row.days_beyond) if row.priority else None
     clauses = priority.why(inputs) if inputs else []
@@ -55,7 +56,7 @@ def line_of(row: Row, *, calendars: Mapping[str, ageing.Calendar], today: date, 
     return Line(
         row=row,
         sentence=tuple(clause for clause in clauses if clause.student_key in (None, first)),
-        age=age_of(row, calendar=calendars.get(row.district, ageing.Calendar()), today=today),
+        age=age_of(row, calendar=calendars.get(row.district, SchoolDays()), today=today),
         held_by=row.claimed_by if held else None,
         minutes_left=ceil((row.claimed_until - as_of).total_seconds() / 60) if held and row.claimed_until else 0,
     )

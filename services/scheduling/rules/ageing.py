@@ -1,9 +1,9 @@
 """How old a request is, in the school days of its district; days on which the family asked for time don't count."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 
+from contracts.calendar import SchoolDays
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.visits import QUEUED, Stage
 
@@ -13,29 +13,7 @@ Pause = tuple[date, date]
 """First day that doesn't count, first day that counts again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calendar:
-    """A district's school days: those on which any of its schools teaches, for the school years it has sent.
-
-    In a year without a calendar, Monday to Friday count: a request must not stand still for want of a file.
-    """
-
-    days: frozenset[date] = frozenset()
-    years: frozenset[int] = frozenset()
-
-    def is_school_day(self, day: date) -> bool:
-        """Tell whether the day counts."""
-        if school_year_of(day) in self.years:
-            return day in self.days
-        return day.weekday() < 5
-
-
-def school_year_of(day: date) -> int:
-    """Name the school year of a day, by the calendar year in which its July lies."""
-    return day.year if day.month >= 7 else day.year - 1
-
-
-def age(*, since: date, today: date, pauses: Sequence[Pause] = (), calendar: Calendar) -> int:
+def age(*, since: date, today: date, pauses: Sequence[Pause] = (), calendar: SchoolDays) -> int:
     """Count the school days after `since` up to and including today, without those of the pauses."""
     days = 0
     day = since + _ONE_DAY
@@ -45,7 +23,7 @@ def age(*, since: date, today: date, pauses: Sequence[Pause] = (), calendar: Cal
     return days
 
 
-def due_day(*, since: date, target: int, pauses: Sequence[Pause] = (), calendar: Calendar) -> date:
+def due_day(*, since: date, target: int, pauses: Sequence[Pause] = (), calendar: SchoolDays) -> date:
     """Name the day on which the age reaches the target: the last one that is in time.
 
     A calendar that ends the search (no school day within two years) gives the last day looked at.
@@ -65,14 +43,9 @@ def target_days(*, stage: Stage, contacted: bool, policy: Policy) -> int | None:
     return policy.agreed_days if contacted else policy.first_contact_days
 
 
-def days_beyond(*, due_on: date | None, today: date, pauses: Sequence[Pause] = (), calendar: Calendar) -> int:
+def days_beyond(*, due_on: date | None, today: date, pauses: Sequence[Pause] = (), calendar: SchoolDays) -> int:
     """Count the school days by which the target is missed; 0 while there is time, or no target."""
     return 0 if due_on is None else age(since=due_on, today=today, pauses=pauses, calendar=calendar)
-
-
-def business_days(*, since: date, today: date) -> int:
-    """Count Monday to Friday after `since` up to and including today: how long a log has been due."""
-    return age(since=since, today=today, calendar=Calendar())
 
 
 def with_pause(pauses: Sequence[Pause], *, begins: date, ends: date) -> tuple[Pause, ...]:
@@ -85,6 +58,6 @@ def without_future(pauses: Sequence[Pause], *, today: date) -> tuple[Pause, ...]
     return tuple((begins, min(ends, today)) for begins, ends in pauses if begins < today)
 
 
-def _counts(day: date, pauses: Sequence[Pause], calendar: Calendar) -> bool:
+def _counts(day: date, pauses: Sequence[Pause], calendar: SchoolDays) -> bool:
     paused = any(begins <= day < ends for begins, ends in pauses)
     return not paused and calendar.is_school_day(day)

@@ -216,11 +216,6 @@ class NotPossible(Refusal):
         super().__init__(msgid, **values)
 
 
-def household_of(*, student_key: UUID, household_key: UUID | None) -> UUID:
-    """Name the household; a student of whom none is known is a household alone."""
-    return household_key or student_key
-
-
 def local_day(moment: datetime) -> date:
     """Name the local calendar date of a moment."""
     return moment.astimezone(HERE).date()

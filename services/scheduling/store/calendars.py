@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from services.scheduling.rules.ageing import Calendar
+from contracts.calendar import SchoolDays
 
 
 async def keep_newest(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -60,7 +60,7 @@ async def keep_newest(connection: asyncpg.Connection, rows: Sequence[tuple[Any, 
     )
 
 
-async def of_districts(connection: asyncpg.Connection, districts: Sequence[str]) -> dict[str, Calendar]:
+async def of_districts(connection: asyncpg.Connection, districts: Sequence[str]) -> dict[str, SchoolDays]:
     """Read the calendars of these districts; one that sent none gets Monday to Friday."""
     rows = await connection.fetch(
         """
@@ -70,11 +70,12 @@ async def of_districts(connection: asyncpg.Connection, districts: Sequence[str])
         list(districts),
     )
     known = {
-        row["district"]: Calendar(days=frozenset[date](row["days"]), years=frozenset[int](row["years"])) for row in rows
+        row["district"]: SchoolDays(days=frozenset[date](row["days"]), years=frozenset[int](row["years"]))
+        for row in rows
     }
-    return {district: known.get(district, Calendar()) for district in districts}
+    return {district: known.get(district, SchoolDays()) for district in districts}
 
 
-async def of_district(connection: asyncpg.Connection, district: str) -> Calendar:
+async def of_district(connection: asyncpg.Connection, district: str) -> SchoolDays:
     """Read one district's calendar."""
     return (await of_districts(connection, [district]))[district]

@@ -5,7 +5,9 @@ from uuid import UUID
 
 import asyncpg
 
+from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
+from services.visitlog.handlers.acts import Act
 from services.visitlog.rules import outcomes
 from services.visitlog.store import logs
 
@@ -13,9 +15,22 @@ VISITOR = "visitor"
 COORDINATOR = "coordinator"
 
 
+class NotYours(outcomes.Refusal):
+    """The district is not this person's to coordinate; for them it does not exist."""
+
+    def __init__(self) -> None:
+        super().__init__(N_("There is nothing here for you."))
+
+
 def is_office(person: Person, district: str) -> bool:
     """Tell whether the person coordinates this district's visits."""
     return person.role == COORDINATOR and person.may_see(district)
+
+
+def check_coordinates(person: Person) -> None:
+    """Raise NotYours for whoever is no coordinator."""
+    if person.role != COORDINATOR:
+        raise NotYours
 
 
 def may_see_visit(person: Person, visit: asyncpg.Record) -> bool:
@@ -26,22 +41,22 @@ def may_see_visit(person: Person, visit: asyncpg.Record) -> bool:
 
 def may_see_log(person: Person, log: asyncpg.Record) -> bool:
     """Tell whether the person was to be there, was there, or coordinates those who were."""
-    there = person.name in log["agreed_pair"] or person.name in log["pair"]
-    own = person.role == VISITOR and person.may_see(log["district"]) and there
+    was_there = person.name in log["agreed_pair"] or person.name in log["pair"]
+    own = person.role == VISITOR and person.may_see(log["district"]) and was_there
     return own or is_office(person, log["district"])
 
 
-async def visit_of(connection: asyncpg.Connection, visit_id: UUID, person: Person, *, lock: bool = False) -> Any:
+async def visit_of(act: Act, visit_id: UUID, *, lock: bool = False) -> Any:
     """Read the visit. Raises VisitUnknown also where it is somebody else's: that it exists is knowledge."""
-    visit = await logs.find_visit(connection, visit_id, lock=lock)
-    if visit is None or not may_see_visit(person, visit):
+    visit = await logs.find_visit(act.connection, visit_id, lock=lock)
+    if visit is None or not may_see_visit(act.person, visit):
         raise outcomes.VisitUnknown
     return visit
 
 
-async def log_of(connection: asyncpg.Connection, log_id: UUID, person: Person, *, lock: bool = False) -> Any:
+async def log_of(act: Act, log_id: UUID, *, lock: bool = False) -> Any:
     """Read the log. Raises LogUnknown also where it is somebody else's."""
-    log = await logs.find_log(connection, log_id, lock=lock)
-    if log is None or not may_see_log(person, log):
+    log = await logs.find_log(act.connection, log_id, lock=lock)
+    if log is None or not may_see_log(act.person, log):
         raise outcomes.LogUnknown
     return log

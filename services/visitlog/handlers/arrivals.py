@@ -1,15 +1,16 @@
 """What visit log does with what other services say, a batch at a time."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from datetime import date
 from typing import Annotated, Any
-from uuid import UUID
 
 from aiokafka import ConsumerRecord
 from pydantic import Field, TypeAdapter
 
 from contracts import events
-from services.runtime.delivery.subscription import Delivery, Undecodable, read_event
+from contracts.topics import HOUSEHOLD_CONTACTS
+from services.runtime.delivery.subscription import Delivery, read_event, read_tombstone
 from services.runtime.delivery.transaction import Transaction
 from services.visitlog.store import projections
 
@@ -34,20 +35,10 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
 _Agreed = events.VisitScheduled | events.VisitRescheduled | events.VisitCancelled
 
 
-@dataclass(frozen=True, slots=True)
-class ContactForgotten:
-    """A district took a household's contact data back: a tombstone on the compacted topic."""
-
-    household_key: UUID
-
-
 def decode(record: ConsumerRecord) -> Any:
     """Read one event. Raises Undecodable with the fields at fault, never their values."""
-    if record.value is None and record.topic == "household-contacts":
-        try:
-            return ContactForgotten(UUID((record.key or b"").decode()))
-        except ValueError:
-            raise Undecodable("tombstone_without_household", "the key of a tombstone must be a household key") from None
+    if not record.value and record.topic == HOUSEHOLD_CONTACTS:
+        return read_tombstone(events.ContactForgotten.of_key, record.key)
     return read_event(_EVENTS, record.value)
 
 
@@ -58,7 +49,9 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     requests = [event for event in by_kind if isinstance(event, events.VisitRequested)]
     calendars = [event for event in by_kind if isinstance(event, events.SchoolCalendarChanged)]
     visitors = [event for event in by_kind if isinstance(event, events.VisitorChanged)]
-    contacts = [event for event in by_kind if isinstance(event, events.HouseholdContactChanged | ContactForgotten)]
+    contacts = [
+        event for event in by_kind if isinstance(event, events.HouseholdContactChanged | events.ContactForgotten)
+    ]
 
     await projections.keep_newest_visits(tx.connection, [_visit_row(event) for event in agreed])
     await projections.keep_newest_requests(tx.connection, [_request_row(event) for event in requests])
@@ -76,9 +69,9 @@ def _visit_row(event: _Agreed) -> tuple[Any, ...]:
     return (*of_whom, False, *agreed, *wished, *event.pair, event.version)
 
 
-def _request_row(event: events.VisitRequested) -> tuple[UUID, str, list[str], int]:
+def _request_row(event: events.VisitRequested) -> tuple[Any, ...]:
     schools = sorted({event.school, *(student.school for student in event.students)})
-    return event.request_id, event.district, schools, event.version
+    return event.request_id, event.district, json.dumps(schools), event.version
 
 
 def _visitor_row(event: events.VisitorChanged) -> tuple[Any, ...]:
@@ -95,24 +88,21 @@ async def _on_calendars(tx: Transaction, calendars: list[events.SchoolCalendarCh
             newest[key] = calendar
     await projections.keep_newest_calendars(
         tx.connection,
-        [(*key, calendar.school_days, calendar.source_version) for key, calendar in newest.items()],
+        [(*key, _as_json(calendar.school_days), calendar.source_version) for key, calendar in newest.items()],
     )
 
 
-async def _on_contacts(tx: Transaction, contacts: list[events.HouseholdContactChanged | ContactForgotten]) -> None:
-    # A key's records come in order: of what was said before a tombstone nothing may stay.
-    standing: dict[UUID, events.HouseholdContactChanged] = {}
-    forgotten: set[UUID] = set()
-    for contact in contacts:
-        known = standing.get(contact.household_key)
-        if isinstance(contact, ContactForgotten):
-            standing.pop(contact.household_key, None)
-            forgotten.add(contact.household_key)
-        elif known is None or contact.source_version > known.source_version:
-            standing[contact.household_key] = contact
+def _as_json(days: Iterable[date]) -> str:
+    return json.dumps([day.isoformat() for day in days])
+
+
+async def _on_contacts(
+    tx: Transaction, contacts: list[events.HouseholdContactChanged | events.ContactForgotten]
+) -> None:
+    standing, forgotten = events.contacts_after(contacts)
 
     if forgotten:
-        await projections.forget_contacts(tx.connection, sorted(forgotten))
+        await projections.forget_contacts(tx.connection, forgotten)
     await projections.keep_newest_contacts(
         tx.connection,
         [
@@ -127,6 +117,6 @@ async def _on_contacts(tx: Transaction, contacts: list[events.HouseholdContactCh
                 json.dumps([student.model_dump(mode="json") for student in contact.students]),
                 contact.source_version,
             )
-            for contact in standing.values()
+            for contact in standing
         ],
     )

@@ -7,6 +7,8 @@ from uuid import UUID
 import asyncpg
 
 from contracts.events import Effort
+from services.runtime.columns import columns
+from services.visitlog.rules.form import Log, Referral, referral_id_of
 from services.visitlog.rules.outcomes import Training
 
 
@@ -24,14 +26,13 @@ async def find_visit(connection: asyncpg.Connection, visit_id: UUID, *, lock: bo
 
 async def logs_of_visit(connection: asyncpg.Connection, visit_id: UUID) -> list[asyncpg.Record]:
     """Read the logs of one visit, first to last."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT log_id, outcome, started_at, logged_by, logged_at FROM visit_log
         WHERE visit_id = $1 ORDER BY started_at, log_id
         """,
         visit_id,
     )
-    return rows
 
 
 async def find_trainings(connection: asyncpg.Connection, visitor_ids: Sequence[str]) -> list[Training]:
@@ -55,14 +56,8 @@ async def insert_log(
     connection: asyncpg.Connection,
     *,
     log_id: UUID,
-    visit_id: UUID,
-    outcome: str,
-    started_at: datetime,
-    ended_at: datetime | None,
-    pair: Sequence[str],
+    log: Log,
     efforts: Sequence[Effort],
-    body: str,
-    written_at: datetime,
     actor: str,
     as_of: datetime,
 ) -> bool:
@@ -76,13 +71,13 @@ async def insert_log(
         RETURNING true
         """,
         log_id,
-        visit_id,
-        outcome,
-        started_at,
-        ended_at,
-        list(pair),
-        body,
-        written_at,
+        log.visit_id,
+        log.outcome.value,
+        log.started_at,
+        log.ended_at,
+        log.pair,
+        log.in_one_spelling(),
+        min(log.written_at or as_of, as_of),
         actor,
         as_of,
     )
@@ -96,26 +91,18 @@ async def insert_log(
             AS e (visitor_id, minutes, travel_minutes, mileage_tenths)
         """,
         log_id,
-        [effort.visitor_id for effort in efforts],
-        [effort.minutes for effort in efforts],
-        [effort.travel_minutes for effort in efforts],
-        [effort.mileage_tenths for effort in efforts],
+        *columns(efforts, "visitor_id", "minutes", "travel_minutes", "mileage_tenths"),
     )
     return True
 
 
 async def insert_referrals(
-    connection: asyncpg.Connection,
-    *,
-    log_id: UUID,
-    referrals: Sequence[tuple[UUID, str, str]],
-    actor: str,
-    as_of: datetime,
+    connection: asyncpg.Connection, *, log_id: UUID, referrals: Sequence[Referral], actor: str, as_of: datetime
 ) -> None:
-    """Write a new log's referrals, each with its first step. Rows: referral_id, resource, status."""
+    """Write a new log's referrals, each with its first step."""
     if not referrals:
         return
-    referral_ids, resources, statuses = (list(column) for column in zip(*referrals, strict=True))
+    referral_ids = [referral_id_of(log_id, position) for position in range(len(referrals))]
     await connection.execute(
         """
         INSERT INTO referral (referral_id, log_id, resource)
@@ -123,7 +110,7 @@ async def insert_referrals(
         """,
         log_id,
         referral_ids,
-        resources,
+        [referral.resource for referral in referrals],
     )
     await connection.execute(
         """
@@ -131,7 +118,7 @@ async def insert_referrals(
         SELECT referral_id, 1, status, $3, $4 FROM unnest($1::uuid[], $2::text[]) AS r (referral_id, status)
         """,
         referral_ids,
-        statuses,
+        [referral.status.value for referral in referrals],
         actor,
         as_of,
     )
@@ -175,15 +162,14 @@ async def append_amendment(
 
 async def list_amendments(connection: asyncpg.Connection, log_id: UUID) -> list[asyncpg.Record]:
     """Read what was added to a log, first to last."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         "SELECT amendment, note, made_by, made_at FROM amendment WHERE log_id = $1 ORDER BY amendment", log_id
     )
-    return rows
 
 
 async def list_referrals(connection: asyncpg.Connection, log_id: UUID) -> list[asyncpg.Record]:
     """Read a log's referrals as they stand, and since when."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT DISTINCT ON (resource, referral_id) referral_id, resource, status, made_by, made_at
         FROM referral JOIN referral_step USING (referral_id)
@@ -191,7 +177,6 @@ async def list_referrals(connection: asyncpg.Connection, log_id: UUID) -> list[a
         """,
         log_id,
     )
-    return rows
 
 
 async def find_referral(connection: asyncpg.Connection, *, log_id: UUID, referral_id: UUID) -> asyncpg.Record | None:

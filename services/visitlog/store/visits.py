@@ -1,10 +1,33 @@
 """Agreed visits and how their logs stand; how to reach a household, and who was told so."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
 import asyncpg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """Which agreed visits a list is of; `districts` None is all of them, `after` the last row that was seen before."""
+
+    districts: Sequence[str] | None
+    visitor_id: str | None = None
+    due: Sequence[str]
+    starts_from: datetime
+    starts_before: datetime
+    limit: int
+    after: tuple[datetime, UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueLimits:
+    """Before which start a visit's log is overdue: in general, and where a district says otherwise."""
+
+    general: datetime
+    by_district: Mapping[str, datetime]
+
 
 # The CASE says what outcomes.due_of says; a test holds the two together.
 _STANDING = """
@@ -26,24 +49,9 @@ LEFT JOIN LATERAL (
 """
 
 
-async def list_visits(
-    connection: asyncpg.Connection,
-    *,
-    districts: Sequence[str] | None,
-    visitor_id: str | None,
-    due: Sequence[str],
-    starts_from: datetime,
-    starts_before: datetime,
-    overdue_before: datetime,
-    overdue_by_district: Mapping[str, datetime],
-    limit: int,
-    after: tuple[datetime, UUID] | None = None,
-) -> list[asyncpg.Record]:
-    """List agreed visits with the standing of their logs, by start. `districts` None means every district.
-
-    `after` is the start and id of the last row seen before.
-    """
-    rows: list[asyncpg.Record] = await connection.fetch(
+async def list_visits(connection: asyncpg.Connection, listed: Listed, limits: OverdueLimits) -> list[asyncpg.Record]:
+    """List agreed visits with the standing of their logs, by start."""
+    return await connection.fetch(
         f"""
         SELECT * FROM ({_STANDING}
             WHERE ($1::text[] IS NULL OR visit.district = ANY ($1))
@@ -54,26 +62,31 @@ async def list_visits(
         WHERE due = ANY ($8::text[])
         ORDER BY starts_at, visit_id LIMIT $11
         """,
-        None if districts is None else list(districts),
-        overdue_before,
-        list(overdue_by_district),
-        list(overdue_by_district.values()),
-        visitor_id,
-        starts_from,
-        starts_before,
-        list(due),
-        after[0] if after else None,
-        after[1] if after else None,
-        limit,
+        None if listed.districts is None else list(listed.districts),
+        limits.general,
+        list(limits.by_district),
+        list(limits.by_district.values()),
+        listed.visitor_id,
+        listed.starts_from,
+        listed.starts_before,
+        list(listed.due),
+        listed.after[0] if listed.after else None,
+        listed.after[1] if listed.after else None,
+        listed.limit,
     )
-    return rows
 
 
 async def standing_of_visit(
-    connection: asyncpg.Connection, *, visit_id: UUID, overdue_before: datetime
+    connection: asyncpg.Connection, visit_id: UUID, limits: OverdueLimits
 ) -> asyncpg.Record | None:
     """Read one visit with the standing of its log."""
-    return await connection.fetchrow(f"{_STANDING} WHERE visit_id = $1", visit_id, overdue_before, [], [])
+    return await connection.fetchrow(
+        f"{_STANDING} WHERE visit_id = $1",
+        visit_id,
+        limits.general,
+        list(limits.by_district),
+        list(limits.by_district.values()),
+    )
 
 
 async def contacts_of(connection: asyncpg.Connection, households: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
@@ -91,7 +104,6 @@ async def contacts_of(connection: asyncpg.Connection, households: Sequence[UUID]
 async def record_disclosures(
     connection: asyncpg.Connection,
     *,
-    households: Sequence[UUID],
     district_by_household: Mapping[UUID, str],
     person: str,
     purpose: str,
@@ -100,9 +112,9 @@ async def record_disclosures(
     as_of: datetime,
 ) -> None:
     """Note that the person saw what is known of these households: once a day each, with how often."""
-    if not households:
+    if not district_by_household:
         return
-    ordered = sorted(set(households))
+    ordered = sorted(district_by_household)
     await connection.execute(
         """
         INSERT INTO disclosure AS noted (person, household_key, purpose, what, seen_on, district, first_at, last_at)
@@ -125,7 +137,7 @@ async def list_disclosures(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, household_key: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """List who saw what of which household and why, the latest first."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT person, household_key, district, purpose, what, first_at, last_at, times FROM disclosure
         WHERE ($1::text[] IS NULL OR district = ANY ($1)) AND ($2::uuid IS NULL OR household_key = $2)
@@ -135,7 +147,6 @@ async def list_disclosures(
         household_key,
         limit,
     )
-    return rows
 
 
 async def start_safety_timer(
@@ -169,7 +180,7 @@ async def list_safety_timers(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None = None, visit_id: UUID | None = None
 ) -> list[asyncpg.Record]:
     """List the timers that run, the one that ends first at the top."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT visit_id, person, safety_timer.started_at, back_by, visit.place
         FROM safety_timer JOIN visit USING (visit_id)
@@ -179,4 +190,3 @@ async def list_safety_timers(
         None if districts is None else list(districts),
         visit_id,
     )
-    return rows

@@ -9,8 +9,9 @@ from services.reporting.reports.published import publish
 from tests.browser.conftest import NewPage, Serve
 from tests.browser.looking import Screenshots, axe
 from tests.browser.site import Site
-from tests.component.reporting.planted_events import ZONE, told
+from tests.component.reporting.planted_events import told
 from tests.unit.reporting.simulated_state import simulate
+from tests.zones import HERE
 
 BATCH = 2000
 
@@ -22,7 +23,7 @@ async def planted(serve: Serve) -> Site:
         for start in range(0, len(happened), BATCH):
             await site.deliver(topic, *happened[start : start + BATCH])
     async with site.pool.acquire() as connection, connection.transaction():
-        assert await publish(connection, now=datetime(2026, 7, 10, tzinfo=UTC), zone=ZONE)
+        assert await publish(connection, now=datetime(2026, 7, 10, tzinfo=UTC), zone=HERE)
     return site
 
 

@@ -1,7 +1,6 @@
 """The reports as people read them: each reader's page, in both languages, with and without JavaScript."""
 
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.async_api import Page, expect
@@ -14,6 +13,7 @@ from tests.browser.looking import Screenshots, axe
 from tests.browser.site import Site
 from tests.component.visit_events import flag, household, of_visit
 from tests.hartford_spring import hartford_spring
+from tests.zones import HERE
 
 PAGES = (("state", "/state"), ("rosa", "/resc"), ("dana", "/districts/hartford"),
          ("dana", "/districts/hartford/schools/H01"))  # fmt: skip
@@ -25,7 +25,7 @@ async def reports(serve: Serve) -> Site:
     for topic in ("visitors", "home-visits", "visit-log"):
         await site.deliver(topic, *(each.event for each in hartford_spring() if each.topic == topic))
     async with site.pool.acquire() as connection, connection.transaction():
-        assert await publish(connection, now=datetime(2021, 7, 6, tzinfo=UTC), zone=ZoneInfo("America/New_York"))
+        assert await publish(connection, now=datetime(2021, 7, 6, tzinfo=UTC), zone=HERE)
     now = clock.now()
     year = now.year if now.month >= 7 else now.year - 1
     await site.deliver(

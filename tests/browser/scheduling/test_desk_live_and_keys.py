@@ -3,7 +3,6 @@
 from playwright.async_api import Page, expect
 
 from services.runtime import clock
-from services.runtime.delivery.transaction import begin
 from services.runtime.web.people import Person
 from services.scheduling.handlers import requests as commands
 from tests.browser.conftest import Serve
@@ -11,7 +10,7 @@ from tests.browser.scheduling.test_desk_story import a_desk
 from tests.browser.site import Site
 from tests.component.scheduling.waiting import absences
 from tests.component.visit_events import household
-from tests.delivering import RecordingPublisher
+from tests.delivering import transactions
 
 BEN = Person(name="ben", display_name="Ben Example", role="scheduler", scopes=frozenset({"hartford"}), language="en")
 
@@ -22,7 +21,7 @@ async def ben_claims(desk: Site, household_number: int) -> None:
         "SELECT request_id, version FROM request WHERE household_key = $1", household(household_number)
     )
     assert row is not None
-    async with begin(desk.pool, RecordingPublisher()) as tx:  # type: ignore[arg-type]
+    async with transactions(desk.pool)() as tx:
         await commands.claim(tx, request_id=row["request_id"], version=row["version"], person=BEN, as_of=clock.now())
 
 

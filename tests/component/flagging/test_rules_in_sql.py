@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from contracts.calendar import first_day_of, school_year_of
 from services.flagging.rules import absence
 from services.flagging.rules.absence import Level, Policy
 from services.flagging.store.judge_sql import dates_of, recent_days
@@ -73,8 +74,8 @@ async def test_school_years_days_and_ranges_agree(service_database: ServiceDatab
         " FROM generate_series(DATE '2000-07-01', DATE '2099-12-31', INTERVAL '1 day') AS d"
     )
     for row in rows:
-        year = absence.school_year_of(day=row["day"])
-        assert (row["year"], row["first"]) == (year, date(year, 7, 1))
+        year = school_year_of(row["day"])
+        assert (row["year"], row["first"]) == (year, first_day_of(year))
 
     draw = random.Random(8)
     first_days = [date(2026, 5, 1) + timedelta(days=draw.randrange(500)) for _ in range(300)]

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from contracts.services import SERVICES
 from services.flagging import metrics as flagging
 from services.ingest import handlers
 from services.ingest import metrics as ingest
@@ -25,14 +26,13 @@ from tests.unit.ingest.landed import districts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SERVICES = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 DAYS = school_days(20)
 HARTFORD = ("hartford",)
 
 
 @pytest.fixture
 def at(tmp_path: Path) -> Iterator[Any]:
-    """Sets the time of day, in UTC."""
+    """Set the time of day, in UTC."""
 
     def set_clock(moment: datetime) -> None:
         file = tmp_path / "clock"

@@ -2,13 +2,11 @@
 
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
 
 from contracts import events
 from services.reporting.rules.effect import NEVER, Panel
 from tests.component.visit_events import flag, of_visit
-
-ZONE = ZoneInfo("America/New_York")
+from tests.zones import HERE
 
 
 def day_of(month: int, day: int) -> date:
@@ -38,7 +36,7 @@ def told(panel: Panel) -> dict[str, list[events.Event]]:
         if panel.visit_month[number] != NEVER:
             # Eight in the evening of a month's last day, which is the next month already in UTC.
             evening = datetime.combine(
-                day_of(int(panel.visit_month[number]) + 1, 1) - timedelta(days=1), datetime.min.time(), ZONE
+                day_of(int(panel.visit_month[number]) + 1, 1) - timedelta(days=1), datetime.min.time(), HERE
             ) + timedelta(hours=20)
             visit_by_household[household] = [
                 visit(household, each, evening + timedelta(days=40 * each)) for each in (1, 0)

@@ -11,9 +11,10 @@ from services.reporting.rules.spans import span_until_cut_off
 from services.reporting.rules.tables import STATE
 from services.reporting.store import effect_queries
 from tests.component.reporting.conftest import ReportingWorld
-from tests.component.reporting.planted_events import ZONE, month, told
+from tests.component.reporting.planted_events import month, told
 from tests.component.visit_events import flag
 from tests.unit.reporting.simulated_state import simulate
+from tests.zones import HERE
 
 STATE_OF_SEED = simulate(3, students=2500)
 BATCH = 2000
@@ -32,12 +33,12 @@ async def deliver_all(world: ReportingWorld, panel: Panel) -> None:
 
 async def test_the_projections_recover_the_planted_effect(world: ReportingWorld, panel: Panel) -> None:
     await deliver_all(world, panel)
-    span = span_until_cut_off(date(2026, 6, 30), ZONE)
+    span = span_until_cut_off(date(2026, 6, 30), HERE)
     async with world.pool.acquire() as connection:
         rows = await effect_queries.flagged_students(
-            connection, until=span.until, end_day=span.end_day, time_zone=ZONE.key
+            connection, until=span.until, end_day=span.end_day, time_zone=HERE.key
         )
-        tables = await effect.effect_tables(connection, span, zone=ZONE, as_of=span.until, cut_off=None)
+        tables = await effect.effect_tables(connection, span, zone=HERE, as_of=span.until, cut_off=None)
 
     projected = flagged_students(rows)
     for found, expected in zip(effect_by_month(projected.panel), effect_by_month(panel), strict=True):
@@ -61,11 +62,11 @@ async def test_the_projections_recover_the_planted_effect(world: ReportingWorld,
 
 async def test_up_to_a_cut_off_later_visits_and_months_are_unknown(world: ReportingWorld, panel: Panel) -> None:
     await deliver_all(world, panel)
-    span = span_until_cut_off(date(2026, 1, 31), ZONE)
+    span = span_until_cut_off(date(2026, 1, 31), HERE)
     january = month_number(year=2026, month=1)
     async with world.pool.acquire() as connection:
         rows = await effect_queries.flagged_students(
-            connection, until=span.until, end_day=span.end_day, time_zone=ZONE.key
+            connection, until=span.until, end_day=span.end_day, time_zone=HERE.key
         )
     assert rows
     assert max(row["flag_month"] for row in rows) == january
@@ -78,10 +79,10 @@ async def test_a_flag_counts_from_its_first_day_whatever_came_after(world: Repor
     flags = [flag(1, version=number, level=level, as_of=date(2025, 11, day)) for number, level, day in levels]
     await world.deliver("absence-flags", *reversed(flags))
     await world.deliver("student-months", month(1, date(2025, 10, 1), 20, 2))
-    span = span_until_cut_off(date(2025, 11, 30), ZONE)
+    span = span_until_cut_off(date(2025, 11, 30), HERE)
     async with world.pool.acquire() as connection:
         (row,) = await effect_queries.flagged_students(
-            connection, until=span.until, end_day=span.end_day, time_zone=ZONE.key
+            connection, until=span.until, end_day=span.end_day, time_zone=HERE.key
         )
         cleared_only = await world.pool.fetchval("SELECT first_flagged_on FROM flag")
     assert row["flag_month"] == month_number(year=2025, month=11)
@@ -95,7 +96,7 @@ async def test_the_effect_is_published_once_and_read_as_json_csv_page_and_chart(
     assert (await world.ask("/v1/effect", "state")).status_code == 404
     await deliver_all(world, panel)
     async with world.pool.acquire() as connection, connection.transaction():
-        assert await published.publish(connection, now=datetime(2026, 7, 10, tzinfo=UTC), zone=ZONE)
+        assert await published.publish(connection, now=datetime(2026, 7, 10, tzinfo=UTC), zone=HERE)
 
     told_to_state = await world.told("/v1/effect", "state")
     assert [*told_to_state] == ["effect", "effect-by-band", "still-chronic", "still-chronic-by-band"]

@@ -4,7 +4,6 @@ import csv
 import io
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from services.reporting.reports.published import publish
 from tests.component.reporting.conftest import ReportingWorld
@@ -12,8 +11,8 @@ from tests.component.reporting.test_projections import month
 from tests.component.visit_events import flag
 from tests.delivering import record
 from tests.hartford_spring import HARTFORD_TRAINED, HARTFORD_VISITS, STATE_VISITS, Happened, hartford_spring
+from tests.zones import HERE
 
-HERE = ZoneInfo("America/New_York")
 AFTER_JUNE = datetime(2021, 7, 6, 12, 0, tzinfo=UTC)
 
 

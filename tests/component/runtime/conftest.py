@@ -10,6 +10,7 @@ from deploy.local import provision
 from services.runtime.database import open_pool
 from services.runtime.migrate import migrate
 from tests.component.runtime.counting import MIGRATIONS
+from tests.zones import HERE
 
 
 @pytest_asyncio.fixture
@@ -25,6 +26,6 @@ async def counting_url(fresh_database: str) -> AsyncIterator[str]:
 @pytest_asyncio.fixture
 async def pool(counting_url: str) -> AsyncIterator[asyncpg.Pool]:
     """The counting service's connections, opened as a service opens them."""
-    opened = await open_pool(counting_url, "counting")
+    opened = await open_pool(counting_url, "counting", zone=HERE)
     yield opened
     await opened.close()

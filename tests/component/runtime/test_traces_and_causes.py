@@ -12,10 +12,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from services.runtime.delivery.relay import relay_once
-from services.runtime.delivery.transaction import begin
 from services.runtime.seen import tracing
 from tests.component.runtime.counting import COUNTED, Counted, subscription
-from tests.delivering import RecordingPublisher, deliver, record
+from tests.delivering import RecordingPublisher, deliver, record, transactions
 
 UPSTREAM = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OTHER = "00-1af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-01"
@@ -66,7 +65,7 @@ async def test_what_a_person_does_begins_now_also_on_a_connection_that_served_a_
     async with pool.acquire() as connection:
         before = await connection.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
     for number in range(3):
-        async with begin(pool, publisher) as transaction:
+        async with transactions(pool, publisher)() as transaction:
             transaction.emit(topic=COUNTED, key="a", event=Counted("a", f"by hand {number}"), partition=0)
     (caused_at_ms,) = (await relayed(pool)).caused_at_ms
     assert caused_at_ms is not None

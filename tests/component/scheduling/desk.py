@@ -8,13 +8,12 @@ from httpx import Response
 
 from contracts import events
 from services.runtime import clock
-from services.runtime.delivery.transaction import begin
 from services.runtime.web.people import Person
 from services.scheduling.handlers import requests as commands
 from services.scheduling.rules.visits import HERE, Answer, Way
 from services.scheduling.store import changes
 from tests.component.visit_events import World, flag, household, of_visit
-from tests.delivering import RecordingPublisher
+from tests.delivering import transactions
 from tests.people import headers
 
 ANA = Person(name="ana", display_name="Ana Example", role="scheduler", scopes=frozenset({"hartford"}), language="en")
@@ -48,7 +47,7 @@ async def agreed(world: World, number: int = 1) -> dict[str, Any]:
         "SELECT request_id, version FROM request WHERE household_key = $1", household(number)
     )
     assert row is not None
-    async with begin(world.pool, RecordingPublisher()) as tx:  # type: ignore[arg-type]
+    async with transactions(world.pool)() as tx:
         await commands.record_attempt(
             tx,
             request_id=row["request_id"],

@@ -166,8 +166,19 @@ async def test_the_newest_contact_stands_and_a_tombstone_forgets_it(world: World
     key = str(household(1))
     await world.deliver("household-contacts", contact(version=2, language="pt"), contact(version=1))
     assert await world.pool.fetchval("SELECT language FROM household_contact") == "pt"
-    await world.deliver_records([world.record("household-contacts", None, key=key)])
-    assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 0
+    for nothing in (None, b""):
+        await world.deliver_records([world.record("household-contacts", nothing, key=key)])
+        assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 0
+        await world.deliver("household-contacts", contact(version=1))
+        assert await world.pool.fetchval("SELECT source_version FROM household_contact") == 1
+
+
+async def test_a_tombstone_of_nobody_is_set_aside_and_forgets_nobody(world: World) -> None:
+    await world.deliver("household-contacts", contact())
+    await world.deliver_records([world.record("household-contacts", None, key=key) for key in ("hartford", None)])
+    assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 1
+    letters = await world.pool.fetch("SELECT reason FROM dead_letter")
+    assert [row["reason"] for row in letters] == ["unreadable_tombstone", "unreadable_tombstone"]
 
 
 async def test_opening_a_thousand_requests_is_one_batch(world: World) -> None:

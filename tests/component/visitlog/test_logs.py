@@ -109,8 +109,11 @@ async def test_the_newest_appointment_stands_in_any_order(world: World) -> None:
 async def test_contacts_are_kept_newest_first_and_forgotten(world: World) -> None:
     await world.deliver("household-contacts", contact(version=2, language="pt"), contact(version=1))
     assert await world.pool.fetchval("SELECT language FROM household_contact") == "pt"
-    await world.deliver_records([world.record("household-contacts", None, key=str(household(1)))])
-    assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 0
+    for nothing in (None, b""):
+        await world.deliver_records([world.record("household-contacts", nothing, key=str(household(1)))])
+        assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 0
+        await world.deliver("household-contacts", contact(version=1))
+        assert await world.pool.fetchval("SELECT source_version FROM household_contact") == 1
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from contracts.services import SERVICES
 from deploy.demo.calendars import latest_day_worth_replaying
 from deploy.demo.replay import replay
 from deploy.local.machine import checkout
@@ -27,8 +27,9 @@ from deploy.observability.metrics_table import listed
 from deploy.observability.panel import Query
 from deploy.observability.running import start_alertmanager, start_prometheus
 from tests.pipeline.observability.watching import Webhook, steady_load
-from tests.pipeline.stack import SERVICES, Stack, eventually, start_stack
+from tests.pipeline.stack import Stack, eventually, start_stack
 from tests.unit.observability.test_metrics_list import unlisted
+from tests.zones import HERE
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -66,7 +67,7 @@ class Observed:
 async def observed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Observed]:
     """The stack with Prometheus and Alertmanager, a replayed year, and a load that goes on."""
     folder = tmp_path_factory.mktemp("observed")
-    today = datetime.now(ZoneInfo("America/New_York")).date()
+    today = datetime.now(HERE).date()
     until = latest_day_worth_replaying(today)
     stack = await start_stack(folder, DISTRICTS)
     webhook = Webhook()

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from contracts.services import SERVICES
+from deploy.containers import generate
 from deploy.observability.prometheus import PORT_IN_A_CONTAINER
 from services.runtime.settings import PREFIX, Settings
 
@@ -16,8 +18,14 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SIMULATED = yaml.safe_load((DEPLOY / "compose.simulated.yaml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"] | {"simulated": SIMULATED["services"]["simulated"]}
-OURS = ("ingest", "flagging", "scheduling", "visitlog", "reporting")
 JOBS = ("prepare", "leap", "simulated")
+
+
+def test_the_compose_files_are_what_their_templates_and_the_list_of_services_make() -> None:
+    written = generate.files()
+    assert written.keys() == {"compose.yaml", "compose.simulated.yaml"}
+    for name, text in written.items():
+        assert (DEPLOY / name).read_text() == text, "run `python -m deploy.containers.generate`"
 
 
 def unconfined(name: str, container: dict[str, Any]) -> list[str]:
@@ -64,11 +72,11 @@ def test_every_image_can_be_named_otherwise_and_is_pinned(name: str) -> None:
     found = re.fullmatch(r"\$\{[A-Z]+_IMAGE:-(?P<image>[\w./-]+):(?P<tag>[\w.-]+)\}", CONTAINERS[name]["image"])
     assert found, CONTAINERS[name]["image"]
     ours = found["image"] == "leap"
-    assert ours is (name in (*OURS, *JOBS))
+    assert ours is (name in (*SERVICES, *JOBS))
     assert ours or re.search(r"\d+\.\d+", found["tag"]), "a tag that moves is no pin"
 
 
-@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("moved", [False, True], ids=["real", "simulated"])
 def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(service: str, moved: bool) -> None:
     told = dict(CONTAINERS[service]["environment"])
@@ -84,7 +92,7 @@ def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(service: str
     assert (read.clock_file is not None) is moved
 
 
-@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_service_sees_its_own_login_and_no_other(service: str) -> None:
     logins = [each for each in CONTAINERS[service]["volumes"] if each.startswith("login-")]
     assert logins == [f"login-{service}:/run/leap/{service}:ro"]

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.calendar import school_year_of
 from contracts.events import Category
 from contracts.events import Level as ContractLevel
 from services.flagging.rules import absence
-from services.flagging.rules.absence import Level, Policy, SchoolPart
+from services.flagging.rules.absence import Level, Policy, StintDays
 
 POLICY = Policy()
+CATEGORIES = absence.PRESENT_CATEGORIES + absence.ABSENT_CATEGORIES
 day_sets = st.frozensets(st.integers(0, 365)).map(lambda places: sum(1 << n for n in places))
 
 
@@ -59,7 +61,7 @@ def test_two_absences_before_the_tenth_day_are_begun_to_miss() -> None:
     ("present", "of", "absent"), [(193, 387, True), (194, 387, False), (1, 2, False), (0, 2, True), (199, 400, True)]
 )
 def test_half_of_the_day_attended_is_a_day_attended(present: int, of: int, absent: bool) -> None:
-    for category in absence.CATEGORIES:
+    for category in CATEGORIES:
         assert absence.is_absent(category=category, present_parts=present, day_parts=of) is absent
 
 
@@ -70,7 +72,7 @@ def test_the_half_day_test_is_exact(present: int, of: int) -> None:
 
 
 def test_without_a_share_the_category_decides() -> None:
-    absent = {name for name in absence.CATEGORIES if absence.is_absent(category=name, present_parts=5, day_parts=None)}
+    absent = {name for name in CATEGORIES if absence.is_absent(category=name, present_parts=5, day_parts=None)}
     assert absent == {
         "excused_absence",
         "unexcused_absence",
@@ -81,9 +83,7 @@ def test_without_a_share_the_category_decides() -> None:
 
 
 def test_categories_and_levels_are_the_contracts_own_in_their_order() -> None:
-    # The SQL stores a category as its place: absent from the eighth on.
-    assert list(absence.CATEGORIES) == [category.value for category in Category]
-    assert len(absence.PRESENT_CATEGORIES) == 7
+    assert list(CATEGORIES) == [category.value for category in Category]
     assert [each.name for each in Level] == [each.value for each in ContractLevel]
 
 
@@ -127,7 +127,7 @@ def test_september_warns_only_after_a_chronic_year() -> None:
 @given(st.lists(st.tuples(st.dates(date(2026, 8, 1), date(2026, 12, 1)), day_sets, day_sets), max_size=4))
 def test_the_later_entry_wins_the_day_that_two_schools_claim(claims: list[tuple[date, int, int]]) -> None:
     parts = [
-        SchoolPart(school=f"H{n}", entry_date=entry, counted=counted, absent=counted & missed)
+        StintDays(school=f"H{n}", stint=f"s{n}", entry_date=entry, counted=counted, absent=counted & missed)
         for n, (entry, counted, missed) in enumerate(claims)
     ]
     verdict: dict[date, bool] = {}
@@ -141,7 +141,7 @@ def test_the_later_entry_wins_the_day_that_two_schools_claim(claims: list[tuple[
 
 @given(st.dates(date(2000, 7, 1), date(2099, 12, 31)))
 def test_a_day_and_its_bit_are_the_same_day(day: date) -> None:
-    year = absence.school_year_of(day=day)
+    year = school_year_of(day)
     assert date(year, 7, 1) <= day < date(year + 1, 7, 1)
     assert absence.days_of(days=absence.day_bit(day=day), school_year=year) == [day]
 
@@ -161,14 +161,88 @@ def test_whether_the_exit_day_counts_is_the_feeds_convention(counts: bool, last:
 
 
 @given(day_sets, day_sets, day_sets, day_sets)
-def test_a_day_counts_by_its_mark_or_by_silence(marked: int, school_days: int, assumed: int, enrolled: int) -> None:
-    counted = absence.counted_days(marked=marked, school_days=school_days, assumed=assumed, enrolled=enrolled)
+def test_a_day_counts_inside_an_enrolment_by_its_roll_or_by_a_full_feeds_mark(
+    marked: int, enrolled: int, completed: int, open_days: int
+) -> None:
+    counted = absence.counted_days(marked=marked, enrolled=enrolled, completed=completed, open_days=open_days)
     for place in range(366):
-        by_mark = marked >> place & 1 and school_days >> place & 1
-        by_silence = assumed >> place & 1 and enrolled >> place & 1
-        assert bool(counted >> place & 1) == bool(by_mark or by_silence)
+        by_roll = completed >> place & 1
+        by_mark = marked >> place & 1 and open_days >> place & 1
+        assert bool(counted >> place & 1) == bool(enrolled >> place & 1 and (by_roll or by_mark))
 
 
-def test_the_sentence_names_the_figures_and_the_line() -> None:
-    sentence = absence.why(level=Level.chronically_absent, days_absent=18, days_enrolled=180, policy=POLICY)
-    assert sentence == "Absent on 18 of 180 enrolled days: 10 % or more."
+def said(days_absent: int, days_enrolled: int, *, late: bool = True, policy: Policy = POLICY) -> str:
+    """The sentence about so many days, judged as the service judges them; `late`: the absences are the last days."""
+    judged = level(days_absent, days_enrolled, late=late, policy=policy)
+    return absence.why(level=judged, days_absent=days_absent, days_enrolled=days_enrolled, policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("days_absent", "meaning"),
+    [
+        (17, "under 10 %, and no early warning."),
+        (18, "10 % or more."),
+        (19, "10 % or more."),
+        (35, "10 % or more."),
+        (36, "20 % or more."),
+        (37, "20 % or more."),
+    ],
+)
+def test_the_sentence_names_the_figures_and_the_line(days_absent: int, meaning: str) -> None:
+    assert said(days_absent, 180) == f"Absent on {days_absent} of 180 enrolled days: {meaning}"
+
+
+def test_a_warning_under_ten_percent_says_both() -> None:
+    assert said(17, 180, late=False) == (
+        "Absent on 17 of 180 enrolled days, some of them early in the year: under 10 %, and begun to miss."
+    )
+
+
+@pytest.mark.parametrize(
+    ("days_absent", "days_enrolled", "sentence"),
+    [
+        (0, 9, "Absent on 0 of 9 enrolled days: too few days yet for the 10 % test, which needs 10."),
+        (1, 9, "Absent on 1 of 9 enrolled days: too few days yet for the 10 % test, which needs 10."),
+        (0, 10, "Absent on 0 of 10 enrolled days: under 10 %, and no early warning."),
+        (1, 10, "Absent on 1 of 10 enrolled days: 10 % or more."),
+        (2, 10, "Absent on 2 of 10 enrolled days: 20 % or more."),
+        (0, 0, "Absent on 0 of 0 enrolled days: too few days yet for the 10 % test, which needs 10."),
+    ],
+)
+def test_the_sentence_speaks_of_ten_percent_from_the_tenth_day(
+    days_absent: int, days_enrolled: int, sentence: str
+) -> None:
+    assert said(days_absent, days_enrolled) == sentence
+
+
+@pytest.mark.parametrize(("days_absent", "days_enrolled"), [(2, 9), (2, 5), (2, 2), (9, 9)])
+def test_a_child_at_22_or_40_or_100_percent_is_never_said_to_be_under_ten(days_absent: int, days_enrolled: int) -> None:
+    assert said(days_absent, days_enrolled) == (
+        f"Absent on {days_absent} of {days_enrolled} enrolled days, some of them early in the year: "
+        "too few days yet for the 10 % test, which needs 10, but begun to miss."
+    )
+
+
+@pytest.mark.parametrize(
+    ("days_enrolled", "meaning"),
+    [
+        (19, "some of them early in the year: too few days yet for the 10 % test, which needs 20, but begun to miss."),
+        (20, "10 % or more."),
+        (21, "some of them early in the year: under 10 %, and begun to miss."),
+    ],
+)
+def test_the_sentence_follows_a_policy_that_asks_for_twenty_days(days_enrolled: int, meaning: str) -> None:
+    sentence = said(2, days_enrolled, late=False, policy=Policy(min_enrolled_days=20))
+    assert sentence.startswith(f"Absent on 2 of {days_enrolled} enrolled days")
+    assert sentence.endswith(meaning)
+
+
+@given(st.integers(0, 366), st.integers(0, 366), st.integers(1, 40), st.booleans())
+def test_no_sentence_says_a_false_figure(days_enrolled: int, days_absent: int, minimum: int, late: bool) -> None:
+    days_absent = min(days_absent, days_enrolled)
+    sentence = said(days_absent, days_enrolled, late=late, policy=Policy(min_enrolled_days=minimum))
+    percent = Fraction(100 * days_absent, days_enrolled) if days_enrolled else Fraction(0)
+    assert ("too few days yet" in sentence) == (days_enrolled < minimum)
+    assert ("under 10 %" in sentence) == (days_enrolled >= minimum and percent < 10)
+    assert ("10 % or more" in sentence) == (days_enrolled >= minimum and 10 <= percent < 20)
+    assert ("20 % or more" in sentence) == (days_enrolled >= minimum and percent >= 20)

@@ -1,6 +1,8 @@
 """`leap` as its users meet it, as far as that goes without a broker and a database."""
 
 import json
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,22 @@ def test_stopping_what_never_ran_is_well_and_leaves_nothing(
 
     assert json.loads(capsys.readouterr().out) == {"running": False, "purged": True}
     assert list(empty_checkout.iterdir()) == []
+
+
+def test_a_folder_that_belongs_to_somebody_else_is_named(
+    empty_checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_checkout / ".leap").mkdir(mode=0o500)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        assert cli.run(["down", "--purge"]) == cli.NOT_WELL
+    finally:
+        if root:
+            os.seteuid(0)
+
+    assert str(empty_checkout / ".leap") in capsys.readouterr().err
 
 
 def test_the_state_is_found_again_and_only_its_owner_may_read_it(empty_checkout: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy.observability.rules import CONSUMERS
+from deploy.observability.rules import consumers
 
 Labels = Mapping[str, str]
 
@@ -200,11 +200,11 @@ LAG_CASES = (
          fires=({"severity": "page", "group": "leap-flagging"},)),
     Case(alert="ConsumerBehind", story="half a minute behind is no reason to wake anybody", series=_lag(f"40{LONG}")),
     Case(alert="ConsumerAbsent", story="nobody consumes as visit log",
-         series={key: value for group in CONSUMERS if group != "leap-visitlog"
+         series={key: value for group in consumers() if group != "leap-visitlog"
                  for key, value in _lag(f"0{LONG}", group).items()},
          fires=({"severity": "page", "group": "leap-visitlog", "service": "visitlog"},)),
     Case(alert="ConsumerAbsent", story="every group has its consumer",
-         series={key: value for group in CONSUMERS for key, value in _lag(f"0{LONG}", group).items()}),
+         series={key: value for group in consumers() for key, value in _lag(f"0{LONG}", group).items()}),
     Case(alert="ServiceDown", story="flagging does not answer", series={'up{job="flagging",instance="a"}': f"0{LONG}"},
          fires=({"severity": "ticket", "job": "flagging", "instance": "a"},)),
     Case(alert="ServiceDown", story="one answer is missed", series={'up{job="flagging",instance="a"}': "1x28 0 1"}),

@@ -73,7 +73,7 @@ def queries() -> Iterator[tuple[str, str]]:
         for panel in board.panels:
             for query in panel.queries:
                 yield f"{board.uid}: {panel.question}", query.expr
-    for alert in alerts.ALERTS:
+    for alert in alerts.listed():
         yield alert.name, alert.expr
     for record in (*rules.RECORDS, *rules.promise_records(("5m",))):
         yield record.name, record.expr

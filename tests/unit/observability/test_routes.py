@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from deploy.observability.alerts import ALERTS, Alert
+from deploy.observability.alerts import Alert, listed
 from deploy.observability.generate import HERE
 
 CONFIGURATION = str(HERE / "generated" / "alertmanager.yml")
@@ -26,7 +26,7 @@ def test_alertmanager_takes_its_configuration() -> None:
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.severity}-{alert.wait}")
+@pytest.mark.parametrize("alert", listed(), ids=lambda alert: f"{alert.name}-{alert.severity}-{alert.wait}")
 def test_every_alert_reaches_whom_it_should(alert: Alert) -> None:
     labels = [f"alertname={alert.name}", f"severity={alert.severity}", "district=hartford"]
     finished = amtool("config", "routes", "test", f"--config.file={CONFIGURATION}", *labels)

@@ -1,27 +1,16 @@
 """School years, cut-offs and business days."""
 
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from services.reporting.rules.spans import (
-    business_days_before,
     last_cut_off,
-    school_year_of,
+    logs_due_on,
     span_until_cut_off,
     span_until_now,
 )
-
-HERE = ZoneInfo("America/New_York")
-
-
-@pytest.mark.parametrize(
-    ("day", "year"),
-    [(date(2026, 6, 30), 2025), (date(2026, 7, 1), 2026), (date(2026, 12, 31), 2026), (date(2027, 1, 1), 2026)],
-)
-def test_a_school_year_begins_in_july(day: date, year: int) -> None:
-    assert school_year_of(day) == year
+from tests.zones import HERE
 
 
 @pytest.mark.parametrize(
@@ -50,7 +39,9 @@ def test_late_in_the_evening_it_is_still_today() -> None:
     assert (span.school_year, span.end_day) == (2025, date(2026, 7, 1))
 
 
-@pytest.mark.parametrize(("days", "then"), [(1, 20), (2, 19), (5, 16), (6, 13)])
-def test_a_weekend_is_no_business_day(days: int, then: int) -> None:
-    monday = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-    assert business_days_before(monday, days) == monday.replace(day=then)
+def test_each_day_of_a_span_has_the_day_on_which_its_log_is_due() -> None:
+    due_on = logs_due_on(span_until_cut_off(date(2026, 10, 31), HERE))
+    assert list(due_on) == [date(2026, 7, 1) + timedelta(days=n) for n in range(123)]
+    # A Friday's, a Saturday's and a Sunday's visit have until the Friday after.
+    assert {due_on[date(2026, 10, day)] for day in (23, 24, 25)} == {date(2026, 10, 30)}
+    assert [due_on[date(2026, 10, day)] for day in (26, 30)] == [date(2026, 11, 2), date(2026, 11, 6)]

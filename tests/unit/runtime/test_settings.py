@@ -1,6 +1,7 @@
 import pytest
 
-from services.runtime.settings import Settings, SettingsRejected
+from services.runtime.settings import Settings, SettingsRejected, zone_from
+from tests.zones import ELSEWHERE, HERE
 
 GIVEN = {"LEAP_KAFKA_BOOTSTRAP_SERVERS": "k:9092", "LEAP_DATABASE_URL": "postgresql://u:secret@h/d", "HOME": "/"}
 
@@ -25,3 +26,13 @@ def test_no_message_and_no_print_shows_a_password() -> None:
     with pytest.raises(SettingsRejected) as refused:
         Settings.from_environment({**GIVEN, "LEAP_HTTP_PORT": "secret"})
     assert "secret" not in str(refused.value)
+
+
+def test_the_zone_is_read_once_and_refused_where_there_is_none_of_that_name() -> None:
+    assert Settings.from_environment({**GIVEN, "LEAP_TIME_ZONE": ELSEWHERE.key}).zone == ELSEWHERE
+    assert Settings.from_environment(GIVEN).zone == zone_from({}) == HERE
+    assert zone_from({"LEAP_TIME_ZONE": ELSEWHERE.key}) == ELSEWHERE
+    for wrong in ("Europe/Hartford", "", "../etc/passwd"):
+        for read in (Settings.from_environment, zone_from):
+            with pytest.raises(SettingsRejected, match="LEAP_TIME_ZONE: names no time zone"):
+                read({**GIVEN, "LEAP_TIME_ZONE": wrong})

@@ -3,23 +3,22 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import HTTPException, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.calendar import SchoolDays
 from services.runtime.web.forms import Form
 from services.scheduling.pages import letters, view
 from services.scheduling.pages.days import months_of
 from services.scheduling.pages.forms import Typed
 from services.scheduling.pages.rows import age_of
-from services.scheduling.rules.ageing import Calendar
 from services.scheduling.store.day_sheet import SheetVisit
 from services.scheduling.store.queue import Cursor, Row, View
+from tests.zones import HERE
 
-HERE = ZoneInfo("America/New_York")
 FRIDAY = date(2026, 11, 20)
 SCHOOL_DAYS = [day for day in (date(2026, 11, 2) + timedelta(days=n) for n in range(28)) if day.weekday() < 5]
 
@@ -100,12 +99,12 @@ def test_months_cross_the_year() -> None:
     ],
 )
 def test_an_age_has_a_word_for_each_state(fields: dict[str, Any], today: date, state: str) -> None:
-    assert age_of(row(**fields), calendar=Calendar(), today=today).state == state
+    assert age_of(row(**fields), calendar=SchoolDays(), today=today).state == state
 
 
 def test_the_age_counts_school_days_only() -> None:
-    holiday = Calendar(days=frozenset(SCHOOL_DAYS) - {date(2026, 11, 3)}, years=frozenset({2026}))
-    assert age_of(row(), calendar=Calendar(), today=date(2026, 11, 9)).days == 5
+    holiday = SchoolDays(days=frozenset(SCHOOL_DAYS) - {date(2026, 11, 3)}, years=frozenset({2026}))
+    assert age_of(row(), calendar=SchoolDays(), today=date(2026, 11, 9)).days == 5
     assert age_of(row(), calendar=holiday, today=date(2026, 11, 9)).days == 4
     assert age_of(row(), calendar=holiday, today=date(2026, 11, 9)).beyond == 2
 

@@ -28,7 +28,6 @@ from services.scheduling.rules.visits import (
     check_may_undo,
     check_not_reached,
     check_open,
-    household_of,
     on_promise_due,
     part_of_day,
     stage_after_answer,
@@ -58,11 +57,6 @@ def a_request(*, claimed_by: str | None = None, claimed_until: datetime | None =
         flags_cleared_at=None,
         opened_at=NOON,
     )
-
-
-def test_siblings_are_one_household_and_a_student_without_one_stands_alone() -> None:
-    assert household_of(student_key=STUDENT, household_key=HOUSEHOLD) == HOUSEHOLD
-    assert household_of(student_key=STUDENT, household_key=None) == STUDENT
 
 
 def test_a_running_lease_keeps_others_out_and_names_its_holder() -> None:

@@ -1,13 +1,15 @@
 """Made-up weeks for the planner: drawn by a seed, so that a failing one can be drawn again."""
 
 import random
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
-from services.scheduling.rules.pairing import Booking, Visitor, Window
+from services.scheduling.rules import pairing
+from services.scheduling.rules.pairing import Booking, Meeting, Reason, Visitor, Window
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.visits import HERE
-from services.scheduling.rules.week import Wanted, Week
+from services.scheduling.rules.week import Planned, Wanted, Week
 from tests.unit.scheduling.who_goes import visitor
 
 MONDAY = date(2026, 10, 5)
@@ -43,6 +45,53 @@ def week(visitors: list[Visitor], wishes: list[Wanted], bookings: dict[str, list
         bookings=bookings or {},
         as_of=SUNDAY_EVENING,
     )
+
+
+def meeting_of(world: Week, wish: Wanted, starts_at: datetime) -> Meeting:
+    """The wish as the appointment it would be at that time."""
+    return Meeting(
+        household_key=wish.household_key,
+        district=world.district,
+        schools=wish.schools,
+        starts_at=starts_at,
+        minutes=wish.minutes,
+        language=wish.language,
+        interpreter=wish.interpreter,
+    )
+
+
+def against(world: Week, planned: Sequence[Planned], visit: Planned) -> list[Reason]:
+    """What the desk would say against one visit of a plan if all of the plan were booked."""
+    wishes = {wish.request_id: wish for wish in world.wanted}
+    wish = wishes[visit.request_id]
+    bookings = {who: list(booked) for who, booked in world.bookings.items()}
+    for other in planned:
+        for who in other.pair:
+            bookings.setdefault(who, []).append(
+                Booking(
+                    visit_id=other.request_id,
+                    visitor_id=who,
+                    household_key=wishes[other.request_id].household_key,
+                    school="H01",
+                    starts_at=other.starts_at,
+                    ends_at=other.ends_at,
+                    free_at=other.ends_at + timedelta(minutes=POLICY.travel_minutes),
+                )
+            )
+    found = pairing.hindrances_of_pair(
+        pair=visit.pair,
+        visitors={person.visitor_id: person for person in world.visitors},
+        meeting=meeting_of(world, wish, visit.starts_at),
+        bookings=bookings,
+        policy=POLICY,
+        moving=visit.request_id,
+    )
+    found += pairing.hindrances_of_time(
+        starts_at=visit.starts_at, minutes=wish.minutes, policy=POLICY, as_of=world.as_of
+    )
+    if not any(begins <= visit.starts_at and visit.ends_at <= ends for begins, ends in wish.times):
+        found.append(pairing.because("no_times"))
+    return found
 
 
 def drawn_week(seed: int, *, visitors: int, requests: int, days: int = 5) -> Week:
