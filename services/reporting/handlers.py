@@ -25,6 +25,7 @@ _Appended = events.LogAmended | events.FollowUpPromised | events.ReferralMade
 _EVENTS: TypeAdapter[Any] = TypeAdapter(
     Annotated[
         _Flag
+        | events.FlagFiguresUpdated
         | events.StudentMonthTallied
         | events.SchoolDayTallied
         | _Decided
@@ -45,7 +46,10 @@ def decode(record: ConsumerRecord) -> Any:
 
 
 async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
-    """Fold one batch into the projections. The order of events, also between topics, doesn't matter."""
+    """Fold one batch into the projections. The order of events, also between topics, doesn't matter.
+
+    A flag's figures between two crossings change nothing here: reports sum school days and student months.
+    """
     happened = [delivery.event for delivery in deliveries]
     connection = tx.connection
 

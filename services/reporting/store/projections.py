@@ -31,7 +31,7 @@ async def keep_flags(connection: asyncpg.Connection, rows: Rows) -> None:
                min(occurred_at) FILTER (WHERE level <> 'none') OVER same,
                min(as_of) FILTER (WHERE level <> 'none') OVER same
         FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
-                    $8::integer[], $9::timestamptz[], $10::date[])
+                    $8::bigint[], $9::timestamptz[], $10::date[])
             AS f (student_key, school_year, household_key, district, school, grade, level, version, occurred_at, as_of)
         WINDOW same AS (PARTITION BY student_key, school_year)
         ORDER BY student_key, school_year, version DESC

@@ -31,6 +31,7 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
         events.FlagRaised
         | events.FlagChanged
         | events.FlagCleared
+        | events.FlagFiguresUpdated
         | events.HouseholdContactChanged
         | events.SchoolCalendarChanged
         | events.VisitCompleted
@@ -56,6 +57,7 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     flags = [
         d.event for d in deliveries if isinstance(d.event, events.FlagRaised | events.FlagChanged | events.FlagCleared)
     ]
+    figures = [d.event for d in deliveries if isinstance(d.event, events.FlagFiguresUpdated)]
     logged = [d.event for d in deliveries if isinstance(d.event, events.VisitCompleted | events.VisitAttempted)]
     promises = [d.event for d in deliveries if isinstance(d.event, events.FollowUpPromised)]
     contacts = [
@@ -64,14 +66,16 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     schools = [d.event for d in deliveries if isinstance(d.event, events.SchoolCalendarChanged)]
 
     await _on_calendars(tx, schools)
-    if flags or logged:
+    if flags or logged or figures:
         await batches.lock_open_requests(
             tx.connection,
             households={_household(flag) for flag in flags} | {log.household_key for log in logged},
-            students={flag.student_key for flag in flags},
+            students={flag.student_key for flag in flags} | {who for each in figures for who in each.students},
         )
     if flags:
         await _on_flags(tx, flags, as_of)
+    if figures:
+        await _on_figures(tx, figures, as_of)
     await logs.keep_promises(
         tx.connection, [(each.log_id, each.kind, each.due, each.visit_id, each.household_key) for each in promises]
     )
@@ -112,6 +116,45 @@ async def _on_flags(tx: Transaction, flags: Sequence[Flag], as_of: datetime) -> 
 
     touched = {row["household_key"] for row in changed} | left
     await price(tx, await batches.open_request_ids(tx.connection, sorted(touched)), as_of=as_of)
+
+
+async def _on_figures(tx: Transaction, figures: Sequence[events.FlagFiguresUpdated], as_of: datetime) -> None:
+    households = await batches.keep_newest_figures(
+        tx.connection, [row for each in figures for row in _figure_rows(each)]
+    )
+    await price(tx, await batches.open_request_ids(tx.connection, households), as_of=as_of)
+
+
+def _figure_rows(figures: events.FlagFiguresUpdated) -> Iterable[tuple[Any, ...]]:
+    by_student = zip(
+        figures.students,
+        figures.grades,
+        figures.versions,
+        figures.days_absent,
+        figures.days_enrolled,
+        map(_dates, figures.absent_days),
+        figures.recent,
+        figures.chronic_last_year,
+        strict=True,
+    )
+    for student, grade, version, absent, enrolled, days, recent, chronic_last_year in by_student:
+        yield (
+            student,
+            figures.school,
+            grade and grade.value,
+            absent,
+            enrolled,
+            figures.school_year,
+            version,
+            figures.as_of,
+            days,
+            recent.last_20_absent,
+            recent.last_20_counted,
+            recent.before_20_absent,
+            recent.before_20_counted,
+            recent.spell,
+            chronic_last_year,
+        )
 
 
 def _flag_row(flag: Flag) -> tuple[Any, ...]:

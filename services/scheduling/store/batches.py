@@ -10,6 +10,8 @@ from uuid import UUID
 
 import asyncpg
 
+from services.runtime.columns import columns
+
 
 async def lock_open_requests(
     connection: asyncpg.Connection, *, households: Iterable[UUID], students: Iterable[UUID]
@@ -48,7 +50,7 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
         WITH newest AS (
             SELECT DISTINCT ON (student_key) *
             FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
-                        $8::integer[], $9::integer[], $10::integer[], $11::date[], $12::text[], $13::text[],
+                        $8::integer[], $9::integer[], $10::bigint[], $11::date[], $12::text[], $13::text[],
                         $14::integer[], $15::integer[], $16::integer[], $17::integer[], $18::integer[],
                         $19::boolean[], $20::boolean[])
                 AS f (student_key, household_key, district, school, grade, level, days_absent, days_enrolled,
@@ -82,6 +84,38 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
         *(list(column) for column in zip(*rows, strict=True)),
     )
     return changed
+
+
+async def keep_newest_figures(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> list[UUID]:
+    """Keep each flagged student's newest figures, which cross no line, and name the households they change.
+
+    Rows: student_key, school, grade, days_absent, days_enrolled, school_year, version, as_of, absent_days as text
+    "{2026-09-01,...}", last_20_absent, last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year.
+    Of students without a flag, of another school year, or older than what stands, nothing is kept.
+    """
+    kept = await connection.fetch(
+        """
+        UPDATE flagged_student AS kept
+        SET school = f.school, grade = coalesce(f.grade, kept.grade), days_absent = f.days_absent,
+            days_enrolled = f.days_enrolled, version = f.version, as_of = f.as_of, absent_days = f.absent_days::date[],
+            last_20_absent = f.last_20_absent, last_20_counted = f.last_20_counted,
+            before_20_absent = f.before_20_absent, before_20_counted = f.before_20_counted, spell = f.spell,
+            chronic_last_year = f.chronic_last_year
+        FROM (
+            SELECT DISTINCT ON (student_key) *
+            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::bigint[],
+                        $8::date[], $9::text[], $10::integer[], $11::integer[], $12::integer[], $13::integer[],
+                        $14::integer[], $15::boolean[])
+                AS f (student_key, school, grade, days_absent, days_enrolled, school_year, version, as_of, absent_days,
+                      last_20_absent, last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year)
+            ORDER BY student_key, school_year DESC, version DESC
+        ) AS f
+        WHERE kept.student_key = f.student_key AND kept.school_year = f.school_year AND kept.version < f.version
+        RETURNING kept.household_key
+        """,
+        *columns(rows, width=15),
+    )
+    return sorted({row["household_key"] for row in kept})
 
 
 async def open_requests(
