@@ -127,6 +127,11 @@ class StudentMonthTallied(Event):
     month: date = Field(description="first day of the month")
     days_enrolled: Days
     days_absent: Days
+    missing_rolls: int | None = Field(
+        default=None,
+        ge=0,
+        description="school days of it without a complete roll; absent where no calendar is known",
+    )
     version: int = Field(ge=1)
 
 

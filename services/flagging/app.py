@@ -21,6 +21,7 @@ service = Service(
     subscriptions=(FACTS,),
     timers=(
         Timer(name="tallies", every_seconds=1.0, run=handlers.publish_tallies),
+        Timer(name="months", every_seconds=10.0, run=handlers.close_months),
         Timer(name="judge", every_seconds=1.0, run=handlers.judge_due),
     ),
     routes=api.routes,

@@ -4,8 +4,11 @@ from collections import defaultdict
 
 from aiokafka import ConsumerRecord
 
+from contracts.calendar import local_day, school_year_of
 from services.flagging import facts
 from services.flagging.store import tallies, writes
+from services.flagging.store.writes import SchoolYear
+from services.runtime import clock
 from services.runtime.delivery.subscription import Delivery, Undecodable
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
@@ -45,6 +48,8 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     candidates += await writes.sharing(connection, students)
     if rolls:
         candidates += await writes.apply_rolls(connection, rolls)
+        schools += [SchoolYear(lane, r.district, r.school, school_year_of(r.school_day)) for lane, r in rolls]
+    await tallies.close_complete_months(connection, schools)
     if marks:
         candidates += await writes.apply_marks(connection, marks, lane=deliveries[0].record.partition)
 
@@ -60,6 +65,15 @@ async def judge_due(context: Context) -> None:
             candidates = await writes.take_judge_due(transaction.connection, STUDENTS_AT_A_TIME)
             await writes.judge(transaction.connection, candidates)
             more = len(candidates) == STUDENTS_AT_A_TIME
+
+
+async def close_months(context: Context) -> None:
+    """Close the months that waited long enough for a roll, a bite a transaction."""
+    today = local_day(clock.now(), zone=context.settings.zone)
+    more = True
+    while more:
+        async with context.begin() as transaction:
+            more = await tallies.close_late_months(transaction.connection, today=today)
 
 
 async def publish_tallies(context: Context) -> None:

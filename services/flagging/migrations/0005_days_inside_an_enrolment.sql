@@ -17,6 +17,11 @@ WHERE f.student_key = r.student_key AND f.school_year = r.school_year AND NOT r.
 ALTER TABLE flag ALTER COLUMN version TYPE bigint;
 ALTER TABLE flag_history ALTER COLUMN version TYPE bigint;
 
+-- A month closes by a rule that knows the day (months.py), looked at once a day.
+ALTER TABLE school_year ADD COLUMN checked_on date NOT NULL DEFAULT '-infinity';
+CREATE INDEX school_year_unchecked ON school_year (checked_on);
+DROP FUNCTION closed_days(bit, bit, bigint, integer);
+
 -- Students to be judged again, by the timer: a rule changed for them, not a day.
 CREATE TABLE judge_due (
     student_key uuid NOT NULL,

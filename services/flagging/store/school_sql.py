@@ -31,24 +31,19 @@ WITH roll AS (
     CROSS JOIN LATERAL set_bit(no_days(), school_day - first_day_of(school_year_of(school_day)), 1) AS day
     GROUP BY 1, 2, 3, 4
 ), recorded AS (
-    INSERT INTO school_year AS y (lane, district, school, school_year, feed, completed, assumed, closed)
-    SELECT lane, district, school, school_year, feed, completed, completed,
-        closed_days(completed, all_days(), -1, school_year)
+    INSERT INTO school_year AS y (lane, district, school, school_year, feed, completed, assumed)
+    SELECT lane, district, school, school_year, feed, completed, completed
     FROM roll ORDER BY 1, 2, 3, 4
     ON CONFLICT (lane, district, school, school_year) DO UPDATE
     SET feed = CASE WHEN y.source_version < 0 THEN greatest(y.feed, excluded.feed) ELSE y.feed END,
-        completed = y.completed | excluded.completed, assumed = y.assumed | excluded.assumed,
-        closed = y.closed | closed_days(y.completed | excluded.completed, y.school_days, y.source_version,
-                                        y.school_year)
+        completed = y.completed | excluded.completed, assumed = y.assumed | excluded.assumed
     WHERE y.completed | excluded.completed <> y.completed OR y.source_version < 0 AND y.feed < excluded.feed
     RETURNING new.lane, new.district, new.school, new.school_year, old.feed IS DISTINCT FROM new.feed AS opened,
-        new.completed & ~ coalesce(old.completed, no_days()) AS fresh,
-        new.closed & ~ coalesce(old.closed, no_days()) AS closing
+        new.completed & ~ coalesce(old.completed, no_days()) AS fresh
 ), due AS (
     INSERT INTO tally_due AS t (lane, district, school, school_year, school_days, closing)
-    SELECT lane, district, school, school_year, fresh, closing FROM recorded ORDER BY 1, 2, 3, 4
-    ON CONFLICT (lane, district, school, school_year) DO UPDATE
-    SET school_days = t.school_days | excluded.school_days, closing = t.closing | excluded.closing
+    SELECT lane, district, school, school_year, fresh, no_days() FROM recorded ORDER BY 1, 2, 3, 4
+    ON CONFLICT (lane, district, school, school_year) DO UPDATE SET school_days = t.school_days | excluded.school_days
 )
 SELECT lane, district, school, school_year FROM recorded WHERE opened"""
 

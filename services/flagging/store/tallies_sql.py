@@ -15,6 +15,42 @@ DELETE FROM student_month_due t USING (
 WHERE t.student_key = d.student_key AND t.school_year = d.school_year AND t.school = d.school
 RETURNING t.student_key, t.school_year, t.school, t.days::text"""
 
+_MONTHS_OF_SCHOOL = """
+    y.lane, y.district, y.school, y.school_year, y.source_version >= 0 AS has_calendar, y.school_days::text,
+    y.completed::text, y.closed::text"""
+
+# $1-$4: school years whose rolls or calendar changed.
+OPEN_MONTHS = f"""
+SELECT DISTINCT {_MONTHS_OF_SCHOOL}
+FROM school_year y JOIN unnest($1::int[], $2::text[], $3::text[], $4::int[])
+    AS k (lane, district, school, school_year) USING (lane, district, school, school_year)
+WHERE y.source_version >= 0"""
+
+# Once a day each: what closes because it is late. $1: today. $2: how many at a time.
+LATE_MONTHS = f"""
+UPDATE school_year y SET checked_on = $1
+FROM (SELECT lane, district, school, school_year FROM school_year
+      WHERE closed <> all_days() AND checked_on < $1 LIMIT $2 FOR UPDATE SKIP LOCKED) k
+WHERE y.lane = k.lane AND y.district = k.district AND y.school = k.school AND y.school_year = k.school_year
+RETURNING {_MONTHS_OF_SCHOOL}"""
+
+DISTRICT_DAYS = """
+SELECT district, school_year, bit_or(school_days)::text AS days FROM school_year
+WHERE source_version >= 0 AND district = ANY ($1::text[]) GROUP BY district, school_year"""
+
+CLOSE_MONTHS = """
+WITH closing AS (
+    SELECT lane, district COLLATE "C" AS district, school COLLATE "C" AS school, school_year, days::bit(366) AS days
+    FROM unnest($1::int[], $2::text[], $3::text[], $4::int[], $5::text[])
+        AS c (lane, district, school, school_year, days)
+), closed AS (
+    UPDATE school_year y SET closed = y.closed | c.days FROM closing c
+    WHERE y.lane = c.lane AND y.district = c.district AND y.school = c.school AND y.school_year = c.school_year
+)
+INSERT INTO tally_due AS t (lane, district, school, school_year, school_days, closing)
+SELECT lane, district, school, school_year, no_days(), days FROM closing ORDER BY 1, 2, 3, 4
+ON CONFLICT (lane, district, school, school_year) DO UPDATE SET closing = t.closing | excluded.closing"""
+
 _SCHOOLS = """
 due AS MATERIALIZED (
     SELECT lane, district COLLATE "C" AS district, school COLLATE "C" AS school, school_year, days::bit(366) AS days
@@ -57,15 +93,19 @@ _PUBLISH_MONTHS = """, month AS MATERIALIZED (
 ), tally AS (
     SELECT r.student_key, r.district, r.school, r.grade, m.first_day,
         bit_count(r.counted & ~ r.yielded & m.days) AS days_enrolled,
-        bit_count(r.absent & ~ r.yielded & m.days) AS days_absent
+        bit_count(r.absent & ~ r.yielded & m.days) AS days_absent,
+        CASE WHEN y.source_version >= 0 THEN bit_count(y.school_days & m.days & ~ y.completed) END AS missing_rolls
     FROM month_due m JOIN absence_record r USING ({keys})
+    LEFT JOIN school_year y ON y.lane = r.lane AND y.district = r.district AND y.school = r.school
+          AND y.school_year = r.school_year
     WHERE {which}
 )
 INSERT INTO outbox (topic, key, event_id, event_type, payload)
 SELECT 'student-months', student_key::text, event_id, 'student-month.tallied.v1', json_build_object(
     'event_type', 'student-month.tallied.v1', 'event_id', event_id, 'occurred_at', {now}::text, 'district', district,
     'school', school, 'student_key', student_key, 'grade', grade, 'month', first_day,
-    'days_enrolled', days_enrolled, 'days_absent', days_absent, 'version', version)::text
+    'days_enrolled', days_enrolled, 'days_absent', days_absent, 'missing_rolls', missing_rolls,
+    'version', version)::text
 FROM (SELECT tally.*, gen_random_uuid() AS event_id, nextval('tally_version') AS version FROM tally OFFSET 0) t
 ORDER BY version"""
 

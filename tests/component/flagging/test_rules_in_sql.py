@@ -89,29 +89,6 @@ async def test_school_years_days_and_ranges_agree(service_database: ServiceDatab
         assert row["days"] == _text(absence.days_between(first_day=first, last_day=last, school_year=2026))
 
 
-async def test_the_months_behind_the_newest_complete_day_are_closed(service_database: ServiceDatabase) -> None:
-    pool = await service_database("flagging")
-    no_days, every_day = _text(0), _text((1 << 366) - 1)
-    for school_year in (2026, 2027):  # 2027 holds a 29 February
-        first = date(school_year, 7, 1)
-        days = [first + timedelta(days=n) for n in range((date(school_year + 1, 7, 1) - first).days)]
-        rows = await pool.fetch(
-            "SELECT closed_days(set_bit(no_days(), n, 1), all_days(), -1, $1)::text AS closed"
-            " FROM generate_series(0, $2 - 1) AS n ORDER BY n",
-            school_year,
-            len(days),
-        )
-        for day, row in zip(days, rows, strict=True):
-            behind = absence.days_between(
-                first_day=first, last_day=day.replace(day=1) - timedelta(days=1), school_year=school_year
-            )
-            assert row["closed"] == _text(behind)
-    closed = "SELECT closed_days($1::text::bit(366), $2::text::bit(366), $3::bigint, 2026)::text"
-    assert await pool.fetchval(closed, no_days, every_day, -1) == no_days
-    assert await pool.fetchval(closed, _text(0b0110), _text(0b0110), 1) == every_day
-    assert await pool.fetchval(closed, _text(0b0010), _text(0b0110), 1) == no_days
-
-
 async def test_a_students_lane_is_its_partition(service_database: ServiceDatabase) -> None:
     pool = await service_database("flagging")
     keys = [student(number) for number in range(200)]

@@ -272,5 +272,5 @@ async def test_whom_a_changed_rule_concerns_is_judged_again_by_the_timer(service
         await writes.judge(connection, await writes.take_judge_due(connection, handlers.STUDENTS_AT_A_TIME))
     assert await told(pool) == [FlagRaised, FlagChanged]
     assert (await conclusions(pool)).flags == {(ANNA, 2026): Level.AT_RISK}
-    assert {timer.name for timer in service.timers} == {"tallies", "judge"}
+    assert {timer.name for timer in service.timers} == {"tallies", "months", "judge"}
     assert await pool.fetchval("SELECT count(*) FROM judge_due") == 0
