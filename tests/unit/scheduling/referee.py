@@ -12,8 +12,8 @@ from services.scheduling.rules import pairing
 from services.scheduling.rules.pairing import POINTS, Meeting, Visitor
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.proposals import starts_in
-from services.scheduling.rules.visits import HERE
 from services.scheduling.rules.week import MOST_PRIORITY, PINNED, SCHEDULED, Wanted, Week, WeekPlan
+from tests.zones import HERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _solve(week: Week, policy: Policy, plan: WeekPlan | None) -> Verdict:
     for visitor in people:
         who = visitor.visitor_id
         model.add_no_overlap(busy[who])
-        before = pairing.visits_in_week(week.bookings.get(who, ()), monday)
+        before = pairing.visits_in_week(week.bookings.get(who, ()), monday, zone=week.zone)
         # The n-th visit of a week costs n times the load: the cheaper steps are always taken first.
         steps = [model.new_bool_var("") for _ in range(max(0, visitor.weekly_cap - before))]
         model.add(sum(steps) == sum(goes[who]))
@@ -109,7 +109,7 @@ def _starts(week: Week, wanted: Wanted, policy: Policy, monday: datetime) -> lis
         last = min(ends_at, monday + timedelta(days=7))
         for starts_at in starts_in(begins_at=max(begins_at, monday), ends_at=last, minutes=wanted.minutes):
             if not pairing.hindrances_of_time(
-                starts_at=starts_at, minutes=wanted.minutes, policy=policy, as_of=week.as_of
+                starts_at=starts_at, minutes=wanted.minutes, policy=policy, as_of=week.as_of, zone=week.zone
             ):
                 found.add(starts_at)
     return sorted(found)
@@ -123,6 +123,7 @@ def _meeting(week: Week, wanted: Wanted, starts_at: datetime) -> Meeting:
         starts_at=starts_at,
         minutes=wanted.minutes,
         language=wanted.language,
+        zone=week.zone,
         interpreter=wanted.interpreter,
     )
 

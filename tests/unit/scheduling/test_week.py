@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from services.scheduling.rules import pairing
 from services.scheduling.rules.pairing import Booking, Meeting, Window, say
-from services.scheduling.rules.visits import HERE
 from services.scheduling.rules.week import Budget, Week, WeekPlan, propose
 from tests.unit.scheduling.referee import best_possible, value_of
 from tests.unit.scheduling.weeks import MONDAY, POLICY, drawn_week, moment, wanted, week
 from tests.unit.scheduling.who_goes import visitor
+from tests.zones import HERE
 
 BRIEF = Budget(iterations=60)
 AFTERNOON = (moment(1, 16), moment(1, 17))
@@ -59,6 +59,7 @@ def assert_no_rule_is_broken(world: Week, plan: WeekPlan) -> None:
                 starts_at=visit.starts_at,
                 minutes=wish.minutes,
                 language=wish.language,
+                zone=world.zone,
                 interpreter=wish.interpreter,
             ),
             bookings=bookings,
@@ -66,7 +67,7 @@ def assert_no_rule_is_broken(world: Week, plan: WeekPlan) -> None:
             moving=visit.request_id,
         )
         against += pairing.hindrances_of_time(
-            starts_at=visit.starts_at, minutes=wish.minutes, policy=POLICY, as_of=world.as_of
+            starts_at=visit.starts_at, minutes=wish.minutes, policy=POLICY, as_of=world.as_of, zone=world.zone
         )
         assert against == []
     told = [visit.request_id for visit in plan.planned] + [each.request_id for each in plan.unscheduled]

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from services.scheduling.rules.pairing import Booking, Visitor, Window
 from services.scheduling.rules.policy import Policy
-from services.scheduling.rules.visits import HERE
 from services.scheduling.rules.week import Wanted, Week
 from tests.unit.scheduling.who_goes import visitor
+from tests.zones import HERE
 
 MONDAY = date(2026, 10, 5)
 SUNDAY_EVENING = datetime(2026, 10, 4, 18, 0, tzinfo=HERE)
@@ -42,6 +42,7 @@ def week(visitors: list[Visitor], wishes: list[Wanted], bookings: dict[str, list
         wanted=tuple(wishes),
         bookings=bookings or {},
         as_of=SUNDAY_EVENING,
+        zone=HERE,
     )
 
 
