@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.calendar import local_day
 from contracts.events import DISTRICT_PATTERN
 from services.runtime import clock
 from services.runtime.web.context import Context
@@ -20,7 +21,7 @@ from services.runtime.web.problems import problem_of
 from services.visitlog.handlers import access, logs, office
 from services.visitlog.rules import outcomes
 from services.visitlog.rules.form import AmendmentText, Day, Log, ReferralStatus
-from services.visitlog.rules.outcomes import LOCAL, Due
+from services.visitlog.rules.outcomes import Due
 from services.visitlog.rules.pay import Rate
 from services.visitlog.rules.policy import LogPolicy
 from services.visitlog.store import logs as stored_logs
@@ -119,8 +120,8 @@ From = Annotated[Day | None, Query(alias="from", description="first local day; 3
 Until = Annotated[Day | None, Query(description="last local day; today unless said")]
 
 
-def _period(first: date | None, last: date | None, as_of: datetime) -> tuple[date, date]:
-    last = last or as_of.astimezone(LOCAL).date()
+def _period(first: date | None, last: date | None, today: date) -> tuple[date, date]:
+    last = last or today
     first = first or last - timedelta(days=30)
     if not timedelta(0) <= last - first <= LONGEST_PERIOD:
         raise HTTPException(422, N_("choose a period of at most 400 days, its first day before its last"))
@@ -136,6 +137,7 @@ def _coordinated(person: Person) -> list[str] | None:
 def routes(context: Context) -> APIRouter:
     """Offer logs to the people who were there, and the office's lists to the coordinator, under /v1."""
     router = APIRouter(prefix="/v1", route_class=ExplainingRoute)
+    zone = context.settings.zone
 
     @router.put("/visit-logs/{client_id}")
     async def put_log(client_id: UUID, log: Log, person: Who, response: Response) -> dict[str, Any]:
@@ -202,14 +204,14 @@ def routes(context: Context) -> APIRouter:
         is_visitor = person.role == access.VISITOR
         if not is_visitor and person.role not in _READ_EXPECTED:
             raise office.NotYours
-        first, until = _period(first, until, as_of)
-        starts_from, starts_before = office.days_between(first, until)
+        first, until = _period(first, until, local_day(as_of, zone=zone))
+        starts_from, starts_before = office.days_between(first, until, zone=zone)
         after = None
         if after_start is not None and after_visit is not None and 2000 < after_start.year < 2200:
-            after = (after_start if after_start.tzinfo else after_start.replace(tzinfo=LOCAL), after_visit)
+            after = (after_start if after_start.tzinfo else after_start.replace(tzinfo=zone), after_visit)
         async with context.begin() as tx:
             rows = await office.list_expected(
-                tx.connection,
+                tx,
                 districts=office.districts_of(person),
                 visitor_id=person.name if is_visitor else None,
                 due=[each.value for each in due or Due],
@@ -227,14 +229,16 @@ def routes(context: Context) -> APIRouter:
 
 
 def _offer_office(router: APIRouter, context: Context) -> None:
+    zone = context.settings.zone
+
     @router.get("/integrity")
     async def integrity(person: Who, first: From = None, until: Until = None) -> dict[str, Any]:
         """List what in the logs deserves a question, for the coordinator and nobody else."""
         as_of = clock.now()
         districts = _coordinated(person)
-        first, until = _period(first, until, as_of)
+        first, until = _period(first, until, local_day(as_of, zone=zone))
         async with context.begin() as tx:
-            found = await office.quiet_findings(tx.connection, districts=districts, first=first, last=until)
+            found = await office.quiet_findings(tx, districts=districts, first=first, last=until)
         return {
             "as_of": as_of,
             "findings": [
@@ -246,9 +250,9 @@ def _offer_office(router: APIRouter, context: Context) -> None:
     async def payroll_csv(person: Who, first: From = None, until: Until = None) -> Response:
         """Export what each visit pays each visitor, for payroll."""
         districts = _coordinated(person)
-        first, until = _period(first, until, clock.now())
+        first, until = _period(first, until, local_day(clock.now(), zone=zone))
         async with context.begin() as tx:
-            lines = await office.payroll(tx.connection, districts=districts, first=first, last=until)
+            lines = await office.payroll(tx, districts=districts, first=first, last=until)
         headers = {
             "Content-Disposition": f'attachment; filename="payroll-{first}-{until}.csv"',
             "Cache-Control": "no-store",

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from contracts import events
+from contracts.calendar import local_day
 from contracts.events import Effort, Outcome
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
@@ -33,7 +34,7 @@ async def write_log(tx: Transaction, *, log_id: UUID, log: Log, person: Person, 
     if standing is not None:
         return _same(standing, body, person)
     visit = await access.visit_of(tx.connection, log.visit_id, person, lock=True)
-    await _check(tx.connection, log=log, visit=visit, as_of=as_of)
+    await _check(tx, log=log, visit=visit, as_of=as_of)
     for other in await logs.logs_of_visit(tx.connection, log.visit_id):
         if other["log_id"] != log_id and outcomes.is_same_door(
             standing_outcome=other["outcome"], standing_started_at=other["started_at"], started_at=log.started_at
@@ -68,7 +69,7 @@ async def write_log(tx: Transaction, *, log_id: UUID, log: Log, person: Person, 
     return True
 
 
-async def _check(connection: asyncpg.Connection, *, log: Log, visit: asyncpg.Record, as_of: datetime) -> None:
+async def _check(tx: Transaction, *, log: Log, visit: asyncpg.Record, as_of: datetime) -> None:
     outcomes.check_log(
         outcome=log.outcome.value,
         started_at=log.started_at,
@@ -76,6 +77,7 @@ async def _check(connection: asyncpg.Connection, *, log: Log, visit: asyncpg.Rec
         pair=log.pair,
         follow_up_due=log.follow_up.due if log.follow_up else None,
         as_of=as_of,
+        zone=tx.zone,
         efforts_of=[effort.visitor_id for effort in log.efforts],
         promises_due=[promise.due for promise in log.promises],
         of_a_visit_only=log.of_a_visit_only(),
@@ -84,12 +86,12 @@ async def _check(connection: asyncpg.Connection, *, log: Log, visit: asyncpg.Rec
     outcomes.check_substitutes(
         pair=log.pair,
         agreed_pair=visit["pair"],
-        trainings=await logs.find_trainings(connection, substitutes) if substitutes else [],
+        trainings=await logs.find_trainings(tx.connection, substitutes) if substitutes else [],
         district=visit["district"],
-        visited_on=log.started_at.astimezone(outcomes.LOCAL).date(),
+        visited_on=local_day(log.started_at, zone=tx.zone),
     )
     if log.extra:
-        check_extra(extra=log.extra, versions=await office.list_policies(connection, visit["district"]))
+        check_extra(extra=log.extra, versions=await office.list_policies(tx.connection, visit["district"]))
 
 
 def _same(standing: asyncpg.Record | None, body: str, person: Person) -> bool:

@@ -4,18 +4,18 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
 import asyncpg
 
+from contracts.calendar import LOG_DUE_BUSINESS_DAYS, local_day, school_year_of, start_of_day
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
 from services.visitlog.rules import integrity, outcomes, pay
 from services.visitlog.rules.form import Log
 from services.visitlog.rules.integrity import Finding, LoggedVisit, Travel
-from services.visitlog.rules.outcomes import LOCAL, LOG_DUE_BUSINESS_DAYS
 from services.visitlog.rules.pay import Rate
 from services.visitlog.rules.policy import LogPolicy
 from services.visitlog.store import office, visits
@@ -45,27 +45,27 @@ def districts_of(person: Person) -> list[str] | None:
     return None if person.sees_everything else sorted(person.scopes)
 
 
-def days_between(first: date, last: date) -> tuple[datetime, datetime]:
+def days_between(first: date, last: date, *, zone: tzinfo) -> tuple[datetime, datetime]:
     """Give the moments at which the first local day begins and the last one ends."""
-    return datetime.combine(first, time(0), LOCAL), datetime.combine(last + timedelta(days=1), time(0), LOCAL)
+    return start_of_day(first, zone=zone), start_of_day(last + timedelta(days=1), zone=zone)
 
 
 async def overdue_limits(
-    connection: asyncpg.Connection, *, districts: Sequence[str] | None, as_of: datetime
+    tx: Transaction, *, districts: Sequence[str] | None, as_of: datetime
 ) -> tuple[datetime, dict[str, datetime]]:
     """Say before which start a visit's log is overdue: in general, and where a district says otherwise."""
-    days_by_district = await office.log_due_days_by_district(connection, districts)
+    days_by_district = await office.log_due_days_by_district(tx.connection, districts)
     return (
-        outcomes.overdue_before(as_of=as_of, business_days=LOG_DUE_BUSINESS_DAYS),
+        outcomes.overdue_before(as_of=as_of, business_days=LOG_DUE_BUSINESS_DAYS, zone=tx.zone),
         {
-            district: outcomes.overdue_before(as_of=as_of, business_days=days)
+            district: outcomes.overdue_before(as_of=as_of, business_days=days, zone=tx.zone)
             for district, days in days_by_district.items()
         },
     )
 
 
 async def list_expected(
-    connection: asyncpg.Connection,
+    tx: Transaction,
     *,
     districts: Sequence[str] | None,
     visitor_id: str | None,
@@ -77,9 +77,9 @@ async def list_expected(
     after: Any = None,
 ) -> list[asyncpg.Record]:
     """List agreed visits by how their logs stand."""
-    limit_of_all, limit_by_district = await overdue_limits(connection, districts=districts, as_of=as_of)
+    limit_of_all, limit_by_district = await overdue_limits(tx, districts=districts, as_of=as_of)
     return await visits.list_visits(
-        connection,
+        tx.connection,
         districts=districts,
         visitor_id=visitor_id,
         due=due,
@@ -119,26 +119,24 @@ async def set_rate(tx: Transaction, *, rate: Rate, person: Person, as_of: dateti
     return revised
 
 
-async def payroll(
-    connection: asyncpg.Connection, *, districts: Sequence[str] | None, first: date, last: date
-) -> list[dict[str, Any]]:
+async def payroll(tx: Transaction, *, districts: Sequence[str] | None, first: date, last: date) -> list[dict[str, Any]]:
     """Compute each visitor's pay for each log of these days, in cents.
 
     Where the district had set no rate, the amounts are None: a missing rate is not an unpaid visit.
     """
-    starts_from, starts_before = days_between(first, last)
+    starts_from, starts_before = days_between(first, last, zone=tx.zone)
     efforts = await office.list_efforts(
-        connection, districts=districts, starts_from=starts_from, starts_before=starts_before
+        tx.connection, districts=districts, starts_from=starts_from, starts_before=starts_before
     )
     rates_by_district: dict[str, list[Rate]] = {}
-    for rate in await office.list_rates(connection, districts):
+    for rate in await office.list_rates(tx.connection, districts):
         rates_by_district.setdefault(rate.district, []).append(rate)
 
-    return [_priced(effort, rates_by_district.get(effort["district"], [])) for effort in efforts]
+    return [_priced(effort, rates_by_district.get(effort["district"], []), tx.zone) for effort in efforts]
 
 
-def _priced(effort: asyncpg.Record, rates: Sequence[Rate]) -> dict[str, Any]:
-    visited_on = effort["started_at"].astimezone(LOCAL).date()
+def _priced(effort: asyncpg.Record, rates: Sequence[Rate], zone: tzinfo) -> dict[str, Any]:
+    visited_on = local_day(effort["started_at"], zone=zone)
     took = {name: effort[name] for name in ("minutes", "travel_minutes", "mileage_tenths")}
     line = {
         **{name: effort[name] for name in ("district", "visitor_id", "visit_id", "log_id", "outcome")},
@@ -180,13 +178,17 @@ def payroll_csv(lines: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-async def quiet_findings(
-    connection: asyncpg.Connection, *, districts: Sequence[str] | None, first: date, last: date
-) -> list[Finding]:
+async def quiet_findings(tx: Transaction, *, districts: Sequence[str] | None, first: date, last: date) -> list[Finding]:
     """Run the quiet checks over the logs of these days."""
-    starts_from, starts_before = days_between(first, last)
+    starts_from, starts_before = days_between(first, last, zone=tx.zone)
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     rows = await office.logs_to_check(
-        connection, districts=districts, starts_from=starts_from, starts_before=starts_before
+        tx.connection,
+        districts=districts,
+        starts_from=starts_from,
+        starts_before=starts_before,
+        school_years={day: school_year_of(day) for day in days},
+        zone=tx.zone,
     )
     return integrity.findings([_to_check(row) for row in rows])
 

@@ -1,7 +1,7 @@
 """From a form's fields to a log and back. Field names are the model's own paths: `voice.hopes`, `promises.0.due`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, tzinfo
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from services.runtime.web.forms import Form
 from services.runtime.web.languages import N_
 from services.visitlog.rules.form import Log
-from services.visitlog.rules.outcomes import LOCAL, TOOK_PLACE
+from services.visitlog.rules.outcomes import TOOK_PLACE
 
 REFERRAL_ROWS = 3
 PROMISE_ROWS = 2
@@ -76,9 +76,9 @@ def typed(form: Form, errors: Mapping[str, str] | None = None) -> Shown:
     return Shown({name: form.all(name) for name in form}, errors)
 
 
-def prefilled(visit: asyncpg.Record) -> Shown:
+def prefilled(visit: asyncpg.Record, zone: tzinfo) -> Shown:
     """Show an empty form with what the appointment says."""
-    starts_at = visit["starts_at"].astimezone(LOCAL) if visit["starts_at"] else None
+    starts_at = visit["starts_at"].astimezone(zone) if visit["starts_at"] else None
     pair = list(visit["pair"]) or ["", ""]
     return Shown(
         {
@@ -93,12 +93,12 @@ def prefilled(visit: asyncpg.Record) -> Shown:
     )
 
 
-def log_of_form(form: Form, *, visit_id: UUID) -> Log:
+def log_of_form(form: Form, *, visit_id: UUID, zone: tzinfo) -> Log:
     """Read the log that a form holds; of an attempt only what applies to it. Raises FormFaulty."""
     errors: dict[str, str] = {}
     body: dict[str, Any] = {"visit_id": visit_id, "pair": [name.strip() for name in form.all("pair")]}
     body |= _texts(form, _ONE_OF)
-    body |= _times(form, errors)
+    body |= _times(form, errors, zone)
     body["efforts"] = _efforts(form, body["pair"], errors)
     body["follow_up"] = _follow_up(form)
     body["referrals"] = _rows(form, "referrals", REFERRAL_ROWS, ("resource", "status"), needs="resource")
@@ -135,7 +135,7 @@ def _of_a_visit(form: Form) -> dict[str, Any]:
     return body
 
 
-def _times(form: Form, errors: dict[str, str]) -> dict[str, Any]:
+def _times(form: Form, errors: dict[str, str], zone: tzinfo) -> dict[str, Any]:
     try:
         day = date.fromisoformat(form.get("day"))
         if not 2000 < day.year < 2200:
@@ -156,7 +156,7 @@ def _times(form: Form, errors: dict[str, str]) -> dict[str, Any]:
         if clock.tzinfo is not None:
             errors[field] = N_("Write a time like 16:30.")
         else:
-            times[name] = datetime.combine(day, clock, LOCAL)
+            times[name] = datetime.combine(day, clock, zone)
     return times
 
 

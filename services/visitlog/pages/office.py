@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
+from contracts.calendar import local_day
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.forms import Form, read_form
@@ -16,7 +17,7 @@ from services.visitlog.api import ExplainingRoute
 from services.visitlog.handlers import access, office
 from services.visitlog.pages import view
 from services.visitlog.pages.visits import common
-from services.visitlog.rules.outcomes import LOCAL, Due
+from services.visitlog.rules.outcomes import Due
 from services.visitlog.rules.pay import Rate, dollars
 from services.visitlog.store import office as stored_office
 from services.visitlog.store import visits as stored_visits
@@ -69,10 +70,10 @@ def routes(context: Context, pages: Pages) -> APIRouter:
             raise office.NotYours
         as_of = clock.now()
         districts = office.districts_of(person)
-        today = as_of.astimezone(LOCAL).date()
+        today = local_day(as_of, zone=pages.zone)
         async with context.begin() as tx:
             missing = await office.list_expected(
-                tx.connection,
+                tx,
                 districts=districts,
                 visitor_id=None,
                 due=(Due.OVERDUE, Due.EXPECTED),
@@ -81,7 +82,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
                 as_of=as_of,
                 limit=MOST_MISSING,
             )
-            found = await office.quiet_findings(tx.connection, districts=districts, first=today - LOOK_BACK, last=today)
+            found = await office.quiet_findings(tx, districts=districts, first=today - LOOK_BACK, last=today)
             notes = await stored_office.list_private_notes(
                 tx.connection, districts=districts, since=as_of - LOOK_BACK, limit=100
             )

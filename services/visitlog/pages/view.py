@@ -9,11 +9,13 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.calendar import local_day
+from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import Person
 from services.visitlog.handlers import access, office
 from services.visitlog.rules import outcomes
-from services.visitlog.rules.outcomes import LOCAL, Due
+from services.visitlog.rules.outcomes import Due
 from services.visitlog.store import logs, visits
 
 _TO_BE_LOGGED = {Due.EXPECTED, Due.OVERDUE}
@@ -78,10 +80,10 @@ def display_name(pages: Pages, name: str) -> str:
     return person.display_name if person is not None else name
 
 
-async def board_of(connection: asyncpg.Connection, pages: Pages, person: Person, as_of: datetime) -> Board:
+async def board_of(tx: Transaction, pages: Pages, person: Person, as_of: datetime) -> Board:
     """Gather a visitor's visits, and note that the families' names were shown."""
     rows = await office.list_expected(
-        connection,
+        tx,
         districts=office.districts_of(person),
         visitor_id=person.name,
         due=list(Due),
@@ -90,12 +92,12 @@ async def board_of(connection: asyncpg.Connection, pages: Pages, person: Person,
         as_of=as_of,
         limit=300,
     )
-    contacts = await _disclosed(connection, rows, person, as_of, what="name")
-    today = as_of.astimezone(LOCAL).date()
+    contacts = await _disclosed(tx, rows, person, as_of, what="name")
+    today = local_day(as_of, zone=tx.zone)
     board = Board()
     for row in rows:
         card = _card(pages, row, person, contacts.get(row["household_key"]))
-        visited_on = card.starts_at.astimezone(LOCAL).date()
+        visited_on = local_day(card.starts_at, zone=tx.zone)
         if card.due in _TO_BE_LOGGED and visited_on < today:
             board.waiting.append(card)
         elif visited_on == today:
@@ -108,20 +110,15 @@ async def board_of(connection: asyncpg.Connection, pages: Pages, person: Person,
     return board
 
 
-async def card_of(
-    connection: asyncpg.Connection, pages: Pages, visit_id: UUID, person: Person, as_of: datetime
-) -> Card:
+async def card_of(tx: Transaction, pages: Pages, visit_id: UUID, person: Person, as_of: datetime) -> Card:
     """Show one visit with how to reach the family, and note that it was shown. Raises VisitUnknown."""
-    visit = await access.visit_of(connection, visit_id, person)
-    _, by_district = await office.overdue_limits(connection, districts=[visit["district"]], as_of=as_of)
-    limit = by_district.get(
-        visit["district"],
-        outcomes.overdue_before(as_of=as_of, business_days=outcomes.LOG_DUE_BUSINESS_DAYS),
-    )
-    row = await visits.standing_of_visit(connection, visit_id=visit_id, overdue_before=limit)
+    visit = await access.visit_of(tx.connection, visit_id, person)
+    of_all, by_district = await office.overdue_limits(tx, districts=[visit["district"]], as_of=as_of)
+    limit = by_district.get(visit["district"], of_all)
+    row = await visits.standing_of_visit(tx.connection, visit_id=visit_id, overdue_before=limit)
     if row is None or row["starts_at"] is None:
         raise outcomes.VisitUnknown
-    contacts = await _disclosed(connection, [row], person, as_of, what="name_phone_address")
+    contacts = await _disclosed(tx, [row], person, as_of, what="name_phone_address")
     return _card(pages, row, person, contacts.get(row["household_key"]))
 
 
@@ -140,20 +137,20 @@ async def last_time(connection: asyncpg.Connection, visit: Mapping[str, Any], as
 
 
 async def _disclosed(
-    connection: asyncpg.Connection, rows: Sequence[asyncpg.Record], person: Person, as_of: datetime, *, what: str
+    tx: Transaction, rows: Sequence[asyncpg.Record], person: Person, as_of: datetime, *, what: str
 ) -> dict[UUID, asyncpg.Record]:
     is_office = person.role == access.COORDINATOR
     # A visitor needs the family until the visit is told; after that the district's own records do.
     needed = [row for row in rows if is_office or Due(row["due"]) in _TO_BE_LOGGED]
-    contacts = await visits.contacts_of(connection, [row["household_key"] for row in needed])
+    contacts = await visits.contacts_of(tx.connection, [row["household_key"] for row in needed])
     await visits.record_disclosures(
-        connection,
+        tx.connection,
         households=list(contacts),
         district_by_household={row["household_key"]: row["district"] for row in needed},
         person=person.name,
         purpose="coordination" if is_office else "own_visit",
         what=what,
-        seen_on=as_of.astimezone(LOCAL).date(),
+        seen_on=local_day(as_of, zone=tx.zone),
         as_of=as_of,
     )
     return contacts

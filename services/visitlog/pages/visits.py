@@ -10,7 +10,9 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import TypeAdapter, ValidationError
 
+from contracts.calendar import local_day
 from services.runtime import clock
+from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.context import Context
 from services.runtime.web.forms import Form, read_form
 from services.runtime.web.languages import N_
@@ -23,7 +25,7 @@ from services.visitlog.pages import fields, view, words
 from services.visitlog.pages.fields import FormFaulty, Shown
 from services.visitlog.rules import outcomes
 from services.visitlog.rules.form import AmendmentText, ReferralStatus
-from services.visitlog.rules.outcomes import LOCAL, REFERRAL_ORDER
+from services.visitlog.rules.outcomes import REFERRAL_ORDER
 from services.visitlog.store import logs as stored_logs
 from services.visitlog.store import office as stored_office
 from services.visitlog.store import visits as stored_visits
@@ -76,7 +78,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
             raise HTTPException(404, N_("The visit log is for visitors and their coordinator."))
         as_of = clock.now()
         async with context.begin() as tx:
-            board = await view.board_of(tx.connection, pages, person, as_of)
+            board = await view.board_of(tx, pages, person, as_of)
         return pages.render(request, "visits.html", {**common(pages, person, "visits"), "board": board, "as_of": as_of})
 
     @router.get("/visits/{visit}")
@@ -84,7 +86,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
         """Show one visit: when, where, whom, and what was agreed last time."""
         visit_id, as_of = there(visit), clock.now()
         async with context.begin() as tx:
-            card = await view.card_of(tx.connection, pages, visit_id, person, as_of)
+            card = await view.card_of(tx, pages, visit_id, person, as_of)
             row = await access.visit_of(tx.connection, visit_id, person)
             before = await view.last_time(tx.connection, row, as_of)
             timers = await stored_visits.list_safety_timers(tx.connection, visit_id=visit_id)
@@ -129,7 +131,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
 
 
 async def _form_page(
-    tx_connection: asyncpg.Connection,
+    tx: Transaction,
     pages: Pages,
     request: Request,
     person: Person,
@@ -141,15 +143,15 @@ async def _form_page(
     status: int = 200,
 ) -> Response:
     as_of = clock.now()
-    card = await view.card_of(tx_connection, pages, visit_id, person, as_of)
-    visit = await access.visit_of(tx_connection, visit_id, person)
-    policy = (await stored_office.list_policies(tx_connection, visit["district"]))[0]
-    earlier = await stored_logs.last_log_of_household(tx_connection, household_key=visit["household_key"], before=as_of)
-    colleagues = {*visit["pair"], *await stored_logs.list_visitors(tx_connection, visit["district"])}
+    card = await view.card_of(tx, pages, visit_id, person, as_of)
+    visit = await access.visit_of(tx.connection, visit_id, person)
+    policy = (await stored_office.list_policies(tx.connection, visit["district"]))[0]
+    earlier = await stored_logs.last_log_of_household(tx.connection, household_key=visit["household_key"], before=as_of)
+    colleagues = {*visit["pair"], *await stored_logs.list_visitors(tx.connection, visit["district"])}
     values = {
         "card": card,
         "client_id": client_id,
-        "f": shown or fields.prefilled(visit),
+        "f": shown or fields.prefilled(visit, tx.zone),
         "problem": problem,
         "short": policy.short_first_visit and earlier is None,
         "policy": policy,
@@ -157,7 +159,7 @@ async def _form_page(
         "colleagues": {name: view.display_name(pages, name) for name in sorted(colleagues)},
         "referral_rows": fields.REFERRAL_ROWS,
         "promise_rows": fields.PROMISE_ROWS,
-        "today": as_of.astimezone(LOCAL).date(),
+        "today": local_day(as_of, zone=tx.zone),
         "language_names": _language_names(pages, request, visit["language"]),
     }
     return pages.render(request, "form.html", {**common(pages, person, "visits"), **values}, status)
@@ -174,7 +176,7 @@ def _offer_form(router: APIRouter, context: Context, pages: Pages) -> None:
                 if log["outcome"] == outcomes.TOOK_PLACE:
                     return RedirectResponse(f"/logs/{log['log_id']}", status_code=303)
             client_id = fields.uuid7(clock.now())
-            return await _form_page(tx.connection, pages, request, person, visit_id=visit_id, client_id=client_id)
+            return await _form_page(tx, pages, request, person, visit_id=visit_id, client_id=client_id)
 
     @router.post("/visits/{visit}/logs/{client}")
     @router.put("/visits/{visit}/logs/{client}")
@@ -184,7 +186,7 @@ def _offer_form(router: APIRouter, context: Context, pages: Pages) -> None:
         form = await read_form(request, max_bytes=LARGEST_FORM)
         try:
             async with context.begin() as tx:
-                log = fields.log_of_form(form, visit_id=visit_id)
+                log = fields.log_of_form(form, visit_id=visit_id, zone=tx.zone)
                 as_of = clock.now()
                 first = await logs.write_log(tx, log_id=client_id, log=log, person=person, as_of=as_of)
                 await stored_visits.end_safety_timer(tx.connection, visit_id=visit_id, person=person.name, as_of=as_of)
@@ -216,7 +218,7 @@ def _offer_form(router: APIRouter, context: Context, pages: Pages) -> None:
             return pages.problem(request, 422, title, language.gettext(problem) if problem else "", fields=said)
         async with context.begin() as tx:
             return await _form_page(
-                tx.connection,
+                tx,
                 pages,
                 request,
                 person,
@@ -236,7 +238,7 @@ def _offer_form(router: APIRouter, context: Context, pages: Pages) -> None:
         conflict: outcomes.LogDiffers | outcomes.VisitLogged,
     ) -> Response:
         log_id = conflict.log_id if isinstance(conflict, outcomes.VisitLogged) else client_id
-        sent = json.loads(fields.log_of_form(form, visit_id=visit_id).in_one_spelling())
+        sent = json.loads(fields.log_of_form(form, visit_id=visit_id, zone=pages.zone).in_one_spelling())
         async with context.begin() as tx:
             standing = await access.log_of(tx.connection, log_id, person)
         values = {
@@ -258,7 +260,7 @@ def _offer_log(router: APIRouter, context: Context, pages: Pages) -> None:
         as_of = clock.now()
         async with context.begin() as tx:
             log = await access.log_of(tx.connection, log_id, person)
-            await _note_reading(tx.connection, log, person, as_of)
+            await _note_reading(tx, log, person, as_of)
             visit = await stored_logs.find_visit(tx.connection, log["visit_id"])
             policies = await stored_office.list_policies(tx.connection, log["district"])
             values = {
@@ -334,14 +336,14 @@ def _next_statuses(status: str) -> tuple[str, ...]:
     return () if status == REFERRAL_ORDER[-1] else REFERRAL_ORDER[REFERRAL_ORDER.index(status) + 1 :]
 
 
-async def _note_reading(connection: asyncpg.Connection, log: asyncpg.Record, person: Person, as_of: datetime) -> None:
+async def _note_reading(tx: Transaction, log: asyncpg.Record, person: Person, as_of: datetime) -> None:
     await stored_visits.record_disclosures(
-        connection,
+        tx.connection,
         households=[log["household_key"]],
         district_by_household={log["household_key"]: log["district"]},
         person=person.name,
         purpose="coordination" if person.role == access.COORDINATOR else "own_visit",
         what="log",
-        seen_on=as_of.astimezone(LOCAL).date(),
+        seen_on=local_day(as_of, zone=tx.zone),
         as_of=as_of,
     )

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.calendar import LOG_DUE_BUSINESS_DAYS
 from services.visitlog.rules.form import Code, ShortText
-from services.visitlog.rules.outcomes import LOG_DUE_BUSINESS_DAYS, LogInvalid
+from services.visitlog.rules.outcomes import LogInvalid
 
 DEFAULT_RESOURCES = (
     "health_insurance",

@@ -17,6 +17,7 @@ from services.visitlog.rules.form import LONG_TEXT, Log, efforts_of, referral_id
 from services.visitlog.rules.outcomes import LogInvalid
 from services.visitlog.rules.policy import ExtraField, Labelled, LogPolicy, check_extra
 from tests.unit.visitlog.test_outcomes import NOON
+from tests.zones import HERE
 
 VISIT = UUID("0c000000-0000-4000-8000-000000000001")
 LOG: dict[str, Any] = {
@@ -100,7 +101,7 @@ def test_whatever_a_form_holds_it_is_a_log_or_says_what_to_correct(fields: list[
     errors: dict[str, str] = {}
     with suppress(FormFaulty):
         try:
-            log = log_of_form(Form(fields), visit_id=VISIT)
+            log = log_of_form(Form(fields), visit_id=VISIT, zone=HERE)
         except FormFaulty as faulty:
             errors = faulty.errors
             raise
@@ -122,7 +123,7 @@ def test_an_attempts_form_leaves_out_what_only_a_visit_has() -> None:
         ("follow_up.due", "2026-10-12"),
         ("efforts.1.miles", "3,5"),
     ]
-    log = log_of_form(Form(fields), visit_id=VISIT)
+    log = log_of_form(Form(fields), visit_id=VISIT, zone=HERE)
     assert not log.of_a_visit_only()
     assert log.follow_up is not None
     assert log.follow_up.kind == "visit"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.visitlog.rules.form import Log
 from services.visitlog.rules.outcomes import PHONE_CLOCK_TOLERANCE, LogInvalid, check_log
+from tests.zones import HERE
 
 NOON = datetime(2026, 10, 5, 16, 0, tzinfo=UTC)
 A_VISIT: dict[str, Any] = {
@@ -18,6 +19,7 @@ A_VISIT: dict[str, Any] = {
     "pair": ["ana", "ben"],
     "follow_up_due": None,
     "as_of": NOON,
+    "zone": HERE,
 }
 
 
