@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from contracts.calendar import start_of_day
+from contracts.calendar import monday_of, start_of_day
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
 from services.scheduling.rules import pairing, proposals
@@ -86,7 +86,7 @@ async def find_week(
     if not may_act(person.role):
         raise NotAllowed
     policy = await policies.current(tx.connection, district)
-    monday = day - timedelta(days=day.weekday())
+    monday = monday_of(day)
     begins_at, ends_at = pairing.week_around(start_of_day(monday, zone=tx.zone), zone=tx.zone)
     wanted = await weeks.wanted_visits(
         tx.connection, district=district, begins_at=begins_at, ends_at=ends_at, minutes=policy.visit_minutes

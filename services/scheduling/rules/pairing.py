@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
 from uuid import UUID
 
-from contracts.calendar import local_day, start_of_day
+from contracts.calendar import local_day, monday_of, start_of_day
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.visits import NotPossible
 from services.scheduling.rules.wording import N_
@@ -245,23 +245,16 @@ def hindrances_of_time(
     return [because("night", earliest=f"{policy.earliest_hour:02}:00", latest=f"{policy.latest_hour:02}:00")]
 
 
-def week_of(moment: datetime, *, zone: tzinfo) -> tuple[int, int]:
-    """Name the local week, Monday to Sunday, in which a cap counts."""
-    year, week, _ = local_day(moment, zone=zone).isocalendar()
-    return year, week
-
-
 def week_around(moment: datetime, *, zone: tzinfo) -> tuple[datetime, datetime]:
-    """Name the beginning of the local week of `moment`, and of the next."""
-    day = local_day(moment, zone=zone)
-    monday = day - timedelta(days=day.weekday())
+    """Name the beginning of the local week of `moment`, Monday to Sunday, and of the next."""
+    monday = monday_of(local_day(moment, zone=zone))
     return start_of_day(monday, zone=zone), start_of_day(monday + timedelta(days=7), zone=zone)
 
 
 def visits_in_week(bookings: Iterable[Booking], moment: datetime, moving: UUID | None = None, *, zone: tzinfo) -> int:
     """Count a visitor's visits in the week of `moment`, without the one that is being moved."""
-    week = week_of(moment, zone=zone)
-    return sum(week_of(b.starts_at, zone=zone) == week for b in bookings if b.visit_id != moving)
+    begins_at, ends_at = week_around(moment, zone=zone)
+    return sum(begins_at <= each.starts_at < ends_at for each in bookings if each.visit_id != moving)
 
 
 def is_available(visitor: Visitor, *, begins: datetime, ends: datetime, zone: tzinfo) -> bool:
