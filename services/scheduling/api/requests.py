@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from contracts.calendar import business_days_between
+from contracts.calendar import business_days_between, local_day
 from contracts.events import DISTRICT_PATTERN
 from services.runtime import clock
 from services.runtime.web.context import Context
@@ -146,7 +146,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
         assert request.aged_from is not None
         shown["age_school_days"] = ageing.age(
             since=request.aged_from,
-            today=visits.local_day(as_of),
+            today=local_day(as_of, zone=context.settings.zone),
             pauses=request.waiting_on_family,
             calendar=calendar,
         )
@@ -266,15 +266,11 @@ def add_routes(router: APIRouter, context: Context) -> None:
         """List visits whose time is over and of which nobody has said anything."""
         at_the_desk(who)
         as_of = clock.now()
-        today = visits.local_day(as_of)
         async with context.begin() as tx:
             rows = await logs.missing_logs(tx.connection, districts=districts_of(who, district), as_of=as_of)
-        return {
-            "missing": [
-                {**row, "business_days": business_days_between(after=visits.local_day(row["ends_at"]), until=today)}
-                for row in rows
-            ]
-        }
+            today = local_day(as_of, zone=tx.zone)
+        days = [business_days_between(after=local_day(row["starts_at"], zone=tx.zone), until=today) for row in rows]
+        return {"missing": [{**row, "business_days": passed} for row, passed in zip(rows, days, strict=True)]}
 
     @router.get("/counts")
     async def counts(who: Who, district: District = None) -> dict[str, Any]:

@@ -283,7 +283,7 @@ async def _check_pair(
 ) -> bool:
     """Lock the pair and ask every hard rule of it. Returns whether an interpreter comes along."""
     if hindrances := pairing.hindrances_of_time(
-        starts_at=wish.starts_at, minutes=wish.minutes, policy=policy, as_of=as_of
+        starts_at=wish.starts_at, minutes=wish.minutes, policy=policy, as_of=as_of, zone=tx.zone
     ):
         raise AppointmentRefused(hindrances)
     meeting = Meeting(
@@ -293,11 +293,12 @@ async def _check_pair(
         starts_at=wish.starts_at,
         minutes=wish.minutes,
         language=wish.language,
+        zone=tx.zone,
         interpreter=wish.interpreter,
     )
     # From here on nobody else books or changes these two: what is read now holds until the commit.
     known = await visitors.lock_visitors(tx.connection, wish.pair)
-    begins_at, ends_at = pairing.week_around(wish.starts_at)
+    begins_at, ends_at = pairing.week_around(wish.starts_at, zone=tx.zone)
     bookings = await visitors.bookings_between(
         tx.connection, visitor_ids=wish.pair, begins_at=begins_at - DAY, ends_at=ends_at + DAY
     )

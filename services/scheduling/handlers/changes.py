@@ -55,7 +55,7 @@ async def lock_for_change(
     Raises RequestUnknown, NotAllowed, HeldByAnother or StaleVersion.
     """
     request = await lock_for_reading(tx, request_id=request_id, person=person)
-    visits.check_may_change(request=request, actor=person.name, version=version, as_of=as_of)
+    visits.check_may_change(request=request, actor=person.name, version=version, as_of=as_of, zone=tx.zone)
     return request
 
 

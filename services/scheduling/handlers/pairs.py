@@ -1,15 +1,16 @@
 """Who could go, and what they take along: proposals for one request, the day sheet, the confirmation."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
+from contracts.calendar import monday_of, start_of_day
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
 from services.scheduling.rules import pairing, proposals
 from services.scheduling.rules.pairing import Meeting
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.proposals import Proposals
-from services.scheduling.rules.visits import HERE, NotAllowed, RequestUnknown, may_act
+from services.scheduling.rules.visits import NotAllowed, RequestUnknown, may_act
 from services.scheduling.rules.week import Week
 from services.scheduling.store import appointments, changes, day_sheet, policies, visitors, weeks
 from services.scheduling.store.day_sheet import SheetVisit
@@ -48,11 +49,12 @@ async def propose_pairs(
         starts_at=begins_at,
         minutes=usual,
         language=language or await appointments.household_language(connection, request.household_key),
+        zone=tx.zone,
         interpreter=interpreter,
     )
     candidates = await visitors.list_visitors(connection, district=request.district, active_only=True)
-    first, _ = pairing.week_around(begins_at)
-    _, last = pairing.week_around(ends_at)
+    first, _ = pairing.week_around(begins_at, zone=tx.zone)
+    _, last = pairing.week_around(ends_at, zone=tx.zone)
     bookings = await visitors.bookings_between(
         connection,
         visitor_ids=[visitor.visitor_id for visitor in candidates],
@@ -84,8 +86,8 @@ async def find_week(
     if not may_act(person.role):
         raise NotAllowed
     policy = await policies.current(tx.connection, district)
-    monday = day - timedelta(days=day.weekday())
-    begins_at, ends_at = pairing.week_around(datetime.combine(monday, time(), HERE))
+    monday = monday_of(day)
+    begins_at, ends_at = pairing.week_around(start_of_day(monday, zone=tx.zone), zone=tx.zone)
     wanted = await weeks.wanted_visits(
         tx.connection, district=district, begins_at=begins_at, ends_at=ends_at, minutes=policy.visit_minutes
     )
@@ -103,6 +105,7 @@ async def find_week(
         wanted=tuple(wanted),
         bookings=bookings,
         as_of=as_of,
+        zone=tx.zone,
     )
     return week, policy
 
@@ -122,8 +125,8 @@ async def find_day_sheet(
         tx.connection,
         district=district,
         visitor_id=visitor_id,
-        begins_at=datetime.combine(day, time(), HERE),
-        ends_at=datetime.combine(day + timedelta(days=1), time(), HERE),
+        begins_at=start_of_day(day, zone=tx.zone),
+        ends_at=start_of_day(day + timedelta(days=1), zone=tx.zone),
     )
 
     await _record(tx, sheet, person, why="day_sheet", as_of=as_of)

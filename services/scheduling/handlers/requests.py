@@ -9,6 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from contracts import events
+from contracts.calendar import local_day
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
 from services.scheduling.handlers.appointments import (
@@ -68,7 +69,7 @@ async def claim_next(tx: Transaction, *, district: str, person: Person, as_of: d
         district=district,
         actor=person.name,
         claimed_until=as_of + visits.CLAIM_LEASE,
-        today=visits.local_day(as_of),
+        today=local_day(as_of, zone=tx.zone),
         as_of=as_of,
     )
     return _told(tx, *claimed, as_of=as_of) if claimed else None
@@ -139,7 +140,7 @@ async def record_attempt(
 
     A decline or a move closes the request and cancels what was agreed; any answer takes a due promise off the top.
     """
-    today = visits.local_day(as_of)
+    today = local_day(as_of, zone=tx.zone)
     request = await lock_for_change(tx, request_id=request_id, version=version, person=person, as_of=as_of)
     visits.check_open(request)
     visits.check_contact_again(answer=answer, contact_again_on=contact_again_on, today=today)
@@ -238,6 +239,7 @@ async def close(
         tries=await desk.tries_in_vain(tx.connection, request),
         tries_needed=policy.tries,
         flags_stand=await desk.flags_stand(tx.connection, request.household_key),
+        zone=tx.zone,
     )
 
     saved = await change(
@@ -281,7 +283,7 @@ async def reopen(
         contacted_at=None,
         respected_until=None,
         tries_from=as_of,
-        aged_from=visits.local_day(as_of),
+        aged_from=local_day(as_of, zone=tx.zone),
         waiting_on_family=(),
     )
     emit(tx, events.RequestReopened(**facts_of(saved, "visit-request.reopened.v1", as_of), wished_by=wished_by))
@@ -320,7 +322,8 @@ async def undo(tx: Transaction, *, request_id: UUID, version: int, person: Perso
         await desk.withdraw_answer(tx.connection, request=request, as_of=as_of)
         # The family was contacted, whatever it said.
         columns["contacted_at"] = request.contacted_at
-        columns["waiting_on_family"] = ageing.without_future(request.waiting_on_family, today=visits.local_day(as_of))
+        today = local_day(as_of, zone=tx.zone)
+        columns["waiting_on_family"] = ageing.without_future(request.waiting_on_family, today=today)
     if what is What.RELEASED:
         columns |= {"claimed_by": person.name, "claimed_until": as_of + visits.CLAIM_LEASE}
     if what is What.CLAIMED or (what is What.TAKEN_OVER and not _still_leased(columns, as_of)):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal, cast
 from uuid import UUID, uuid4
 
@@ -229,7 +229,7 @@ async def _affected(tx: Transaction, visitor: Visitor, as_of: datetime) -> tuple
             continue
         against = pairing.hindrances(
             visitor=visitor,
-            meeting=_meeting_of(booking, visitor.district),
+            meeting=_meeting_of(booking, visitor.district, tx.zone),
             bookings=bookings,
             policy=policy,
             moving=booking.visit_id,
@@ -239,7 +239,7 @@ async def _affected(tx: Transaction, visitor: Visitor, as_of: datetime) -> tuple
     return tuple(affected)
 
 
-def _meeting_of(booking: Booking, district: str) -> Meeting:
+def _meeting_of(booking: Booking, district: str, zone: tzinfo) -> Meeting:
     return Meeting(
         household_key=booking.household_key,
         district=district,
@@ -247,6 +247,7 @@ def _meeting_of(booking: Booking, district: str) -> Meeting:
         starts_at=booking.starts_at,
         minutes=round((booking.ends_at - booking.starts_at).total_seconds() / 60),
         language="en",
+        zone=zone,
     )
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from contracts.calendar import is_business_day, local_day
 from contracts.events import Place
 from services.runtime.web.forms import read_form
 from services.runtime.web.languages import N_
@@ -178,7 +179,7 @@ async def _page(
         visitors = await visitor_reads.list_visitors(tx.connection, district=row.district, active_only=True)
     zone = desk.pages.zone
     filled: Mapping[str, Any] = attempt.kept or {
-        "day": (standing.starts_at.astimezone(zone).date() if standing else _next_day(desk.today(as_of))).isoformat(),
+        "day": (local_day(standing.starts_at, zone=zone) if standing else _next_day(desk.today(as_of))).isoformat(),
         "time": standing.starts_at.astimezone(zone).strftime("%H:%M") if standing else "16:00",
         "until": LATEST_WINDOW.strftime("%H:%M"),
         "minutes": str(standing.minutes if standing else policy.visit_minutes),
@@ -214,6 +215,6 @@ async def _page(
 def _next_day(today: date) -> date:
     """Two days on, and no weekend: a day on which a family could be ready."""
     day = today + timedelta(days=2)
-    while day.weekday() >= 5:
+    while not is_business_day(day):
         day += timedelta(days=1)
     return day

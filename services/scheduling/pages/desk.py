@@ -11,6 +11,7 @@ from fastapi import Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
+from contracts.calendar import local_day
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_, Language
@@ -47,7 +48,7 @@ class Desk:
 
     def today(self, as_of: datetime) -> date:
         """Say which school day it is where the districts are."""
-        return visits.local_day(as_of)
+        return local_day(as_of, zone=self.pages.zone)
 
     def districts_of(self, person: Person) -> tuple[str, ...] | None:
         """Say which districts the person works for; None is all of them."""

@@ -89,7 +89,9 @@ def propose_pairs(
         meeting=meeting, visitors=visitors, bookings=bookings, visits_before=visits_before, policy=policy, moving=moving
     )
     for start in starts_in(begins_at=meeting.starts_at, ends_at=ends_at, minutes=meeting.minutes):
-        at_night = pairing.hindrances_of_time(starts_at=start, minutes=meeting.minutes, policy=policy, as_of=as_of)
+        at_night = pairing.hindrances_of_time(
+            starts_at=start, minutes=meeting.minutes, policy=policy, as_of=as_of, zone=meeting.zone
+        )
         if at_night:
             search.wrong_time = search.wrong_time or at_night[0]
         else:

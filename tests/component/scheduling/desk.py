@@ -10,11 +10,12 @@ from contracts import events
 from services.runtime import clock
 from services.runtime.web.people import Person
 from services.scheduling.handlers import requests as commands
-from services.scheduling.rules.visits import HERE, Answer, Way
+from services.scheduling.rules.visits import Answer, Way
 from services.scheduling.store import changes
 from tests.component.visit_events import World, flag, household, of_visit
 from tests.delivering import transactions
 from tests.people import headers
+from tests.zones import HERE
 
 ANA = Person(name="ana", display_name="Ana Example", role="scheduler", scopes=frozenset({"hartford"}), language="en")
 

@@ -11,6 +11,7 @@ from services.scheduling.rules.pairing import Away, Booking, Meeting, Visitor, W
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.proposals import Proposals, propose_pairs, starts_in
 from tests.unit.scheduling.who_goes import FAMILY, NOW, TUESDAY, at, booking, meeting, visitor
+from tests.zones import HERE
 
 POLICY = Policy(min_notice_hours=0)
 
@@ -187,7 +188,7 @@ def test_no_proposed_pair_ever_breaks_a_hard_rule_and_none_that_keeps_all_is_hel
     allowed = set()
     for start in starts_in(begins_at=wished.starts_at, ends_at=ends_at, minutes=wished.minutes):
         wanted = meeting(start, minutes=wished.minutes, language=wished.language, interpreter=wished.interpreter)
-        if pairing.hindrances_of_time(starts_at=start, minutes=wished.minutes, policy=POLICY, as_of=NOW):
+        if pairing.hindrances_of_time(starts_at=start, minutes=wished.minutes, policy=POLICY, as_of=NOW, zone=HERE):
             continue
         for one in known:
             for other in known:
