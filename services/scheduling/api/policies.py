@@ -1,7 +1,7 @@
 """The HTTP of policies: what a district has decided, and its coordinator's next decision."""
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,8 +16,6 @@ from services.scheduling.rules.policy import DEFAULT, Policy, Weights
 Who = Annotated[Person, Depends(signed_in)]
 District = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
 Weight = Annotated[int, Field(ge=0, le=1000)]
-Words = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
 class WeightsGiven(BaseModel):
@@ -35,18 +33,6 @@ class WeightsGiven(BaseModel):
     waiting: Weight = DEFAULT.weights.waiting
 
 
-class LogField(BaseModel):
-    """A further field of the visit log, by code; its words are the district's own."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    code: Code
-    label: Words
-    kind: Literal["text", "choice", "number", "yes_no"]
-    choices: Annotated[list[Words], Field(max_length=30)] = []
-    required: bool = False
-
-
 class PolicyCommand(BaseModel):
     """A district's next policy. `version` is the one it replaces; what is left out is the default's."""
 
@@ -55,7 +41,6 @@ class PolicyCommand(BaseModel):
     version: Annotated[int, Field(ge=0, lt=2**31)]
     first_contact_days: Annotated[int, Field(ge=1, le=60)] = DEFAULT.first_contact_days
     agreed_days: Annotated[int, Field(ge=1, le=180)] = DEFAULT.agreed_days
-    log_days: Annotated[int, Field(ge=1, le=60)] = DEFAULT.log_days
     # Three tries at least are the programme's rule; a district may ask for more.
     tries: Annotated[int, Field(ge=3, le=20)] = DEFAULT.tries
     decline_days: Annotated[int, Field(ge=1, le=730)] = DEFAULT.decline_days
@@ -68,7 +53,6 @@ class PolicyCommand(BaseModel):
     earliest_hour: Annotated[int, Field(ge=0, le=23)] = DEFAULT.earliest_hour
     latest_hour: Annotated[int, Field(ge=1, le=24)] = DEFAULT.latest_hour
     weights: WeightsGiven = WeightsGiven()
-    extra_log_fields: Annotated[list[LogField], Field(max_length=30)] = []
 
 
 def policy_shown(policy: Policy) -> dict[str, Any]:
@@ -88,12 +72,8 @@ def add_routes(router: APIRouter, context: Context) -> None:
     @router.put("/policies/{district}")
     async def change_policy(district: District, command: PolicyCommand, who: Who) -> dict[str, Any]:
         """Make the next version of the district's policy; its coordinator decides."""
-        decided = command.model_dump(exclude={"weights", "extra_log_fields"})
-        policy = Policy(
-            **decided,
-            weights=Weights(**command.weights.model_dump()),
-            extra_log_fields=tuple(each.model_dump() for each in command.extra_log_fields),
-        )
+        decided = command.model_dump(exclude={"weights"})
+        policy = Policy(**decided, weights=Weights(**command.weights.model_dump()))
         async with context.begin() as tx:
             saved = await save_policy(
                 tx, district=district, version=command.version, policy=policy, person=who, as_of=clock.now()

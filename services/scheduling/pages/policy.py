@@ -21,7 +21,6 @@ from services.scheduling.rules.policy import DEFAULT, Policy
 NUMBERS: Sequence[tuple[str, str, int, int]] = (
     ("first_contact_days", N_("First contact, within school days"), 1, 60),
     ("agreed_days", N_("Visit agreed, within school days"), 1, 180),
-    ("log_days", N_("Visit logged, within business days"), 1, 60),
     ("tries", N_('Tries before "not reached"'), 3, 20),
     ("decline_days", N_("A decline is respected for days"), 1, 730),
     ("follow_up_days", N_("Follow-up after days"), 1, 365),

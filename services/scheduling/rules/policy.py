@@ -1,7 +1,6 @@
 """What a district may decide for itself: targets, weights, tries, and how long a decline is respected."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from services.scheduling.rules.wording import N_
 
@@ -27,7 +26,6 @@ class Policy:
     version: int = 0
     first_contact_days: int = 3  # school days until somebody tries to reach the family
     agreed_days: int = 10  # school days until a visit is agreed
-    log_days: int = 5  # business days until the visit is logged
     tries: int = 3
     decline_days: int = 90
     follow_up_days: int = 30
@@ -39,7 +37,6 @@ class Policy:
     earliest_hour: int = 8
     latest_hour: int = 20
     weights: Weights = field(default_factory=Weights)
-    extra_log_fields: tuple[dict[str, Any], ...] = ()
 
 
 DEFAULT = Policy()

@@ -51,11 +51,10 @@ async def save(
 
 def policy_of(version: int, body: dict[str, Any]) -> Policy:
     """Read a stored policy; what it does not say is the default's, what nobody knows any more is left out."""
-    known = {each.name for each in fields(Policy)} - {"version", "weights", "extra_log_fields"}
+    known = {each.name for each in fields(Policy)} - {"version", "weights"}
     weights = {each.name for each in fields(Weights)}
     return Policy(
         version=version,
         weights=Weights(**{name: value for name, value in body.get("weights", {}).items() if name in weights}),
-        extra_log_fields=tuple(body.get("extra_log_fields", ())),
         **{name: value for name, value in body.items() if name in known},
     )

@@ -184,7 +184,7 @@ async def test_a_district_decides_its_weights_and_its_queue_is_priced_by_them(wo
 
 
 async def test_a_policy_that_breaks_the_order_or_the_programmes_rules_is_refused(world: World) -> None:
-    for wrong in (
+    wrongs: tuple[dict[str, Any], ...] = (
         {"weights": {"worsening": 9}},
         {"tries": 2},
         {"first_contact_days": 0},
@@ -192,11 +192,30 @@ async def test_a_policy_that_breaks_the_order_or_the_programmes_rules_is_refused
         {"unknown": 1},
         {"extra_log_fields": [{"code": "<script>", "label": "x", "kind": "text"}]},
         {"extra_log_fields": [{"code": "nul", "label": "script\x00", "kind": "text"}]},
-    ):
+        {"extra_log_fields": []},
+        {"log_days": 3},
+    )
+    for wrong in wrongs:
         refused = await world.http.put("/v1/policies/hartford", json={"version": 0, **wrong}, headers=headers("carl"))
         assert refused.status_code == 422, wrong
         assert "script" not in refused.text
     assert await world.pool.fetchval("SELECT count(*) FROM policy") == 0
+
+
+async def test_what_a_district_decided_before_and_nobody_reads_stays_with_its_version_unsaid(world: World) -> None:
+    await world.pool.execute(
+        "INSERT INTO policy (district, version, body, changed_by, changed_at)"
+        " VALUES ('hartford', 1, $1, 'carl', now())",
+        '{"tries": 4, "log_days": 3, "extra_log_fields": [{"code": "snow", "label": "Snow", "kind": "yes_no"}]}',
+    )
+    standing = (await world.http.get("/v1/policies/hartford")).json()
+    assert (standing["version"], standing["tries"]) == (1, 4)
+    assert not {"log_days", "extra_log_fields"} & standing.keys()
+
+    saved = await world.http.put("/v1/policies/hartford", json={"version": 1, "tries": 5}, headers=headers("carl"))
+    assert saved.status_code == 200
+    bodies = await world.pool.fetch("SELECT body ->> 'log_days', body ->> 'tries' FROM policy ORDER BY version")
+    assert [tuple(row) for row in bodies] == [("3", "4"), (None, "5")]
 
 
 async def test_the_index_serves_the_next_request_of_thousands(world: World) -> None:
