@@ -51,7 +51,6 @@ def served(
 
     async def measure() -> None: ...
 
-    assert service.routes is not None
     settings = service.settings.model_construct()
     context = Context(
         settings, pool, cast(Publisher, publisher or RecordingPublisher()), service=service.name, people=people
@@ -59,7 +58,8 @@ def served(
     app = application.application(
         service.name, alive=lambda: "", ready=ready, measure=measure, max_body_bytes=service.max_body_bytes
     )
-    application.serve(app, context, service.routes(context))
+    app.state.changes = context.changes
+    service.serve(app, context)
     return app
 
 

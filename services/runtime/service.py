@@ -33,6 +33,7 @@ from services.runtime.seen import telemetry, tracing
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web import application
 from services.runtime.web.context import Context
+from services.runtime.web.pages import Pages
 from services.runtime.web.people import People
 
 __all__ = ["Context", "Running", "Service", "Timer", "run"]
@@ -70,10 +71,18 @@ class Service:
     subscriptions: tuple[Subscription, ...] = ()
     timers: tuple[Timer, ...] = ()
     routes: Callable[[Context], fastapi.APIRouter] | None = None
+    """Gives what programs may ask."""
+    pages: Callable[[Context], Pages] | None = None
+    """Gives what people see: the `Pages` with every page's route on its router."""
     settings: type[Settings] = Settings
     max_body_bytes: int | None = MAX_BODY_BYTES
     measure: Callable[[Context], Awaitable[None]] | None = None
     """Sets the service's own metrics from what it keeps, when they are asked for."""
+
+    def serve(self, app: fastapi.FastAPI, context: Context) -> None:
+        """Let the application answer with the service's pages and routes."""
+        pages = self.pages(context) if self.pages is not None else None
+        application.serve(app, context, pages=pages, routes=self.routes(context) if self.routes is not None else None)
 
 
 class Running:
@@ -122,8 +131,8 @@ class Running:
         # The last resort: what can't be stopped in time is cut off; nothing is lost by that.
         loop.call_later(STOP_SECONDS, os._exit, 1)
         starting.cancel()
-        for end in self._context.on_stop if self._context is not None else ():
-            end()
+        if self._context is not None:
+            self._context.changes.close()
         await self._stop()
         server.should_exit = True
         await asyncio.gather(serving, starting, return_exceptions=True)
@@ -140,8 +149,7 @@ class Running:
         if self.service.measure is not None:
             readings[self.service.name] = partial(self.service.measure, context)
         self._measurements = Measurements(readings)
-        if self.service.routes is not None:
-            application.serve(app, context, self.service.routes(context))
+        self.service.serve(app, context)
         self._spawn(run_relay(self.settings.database_url, self._publisher), "relay")
         for subscription in self.service.subscriptions:
             consumption = Consumption(

@@ -18,7 +18,6 @@ from fastapi.responses import StreamingResponse
 
 from services.runtime.database import Connection
 from services.runtime.seen import telemetry
-from services.runtime.web.context import Context
 
 HEARTBEAT_SECONDS = 15.0
 # A stream ends after this time and the browser opens another: the right to hear is looked at again.
@@ -101,13 +100,12 @@ class Listener:
 class Broadcast:
     """The changes of one service, for every stream of this process. Listens while somebody does."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
         self._listeners: set[Listener] = set()
         self._listening: asyncio.Task[None] | None = None
         self._heard = asyncio.Event()
         self.closed = False
-        context.on_stop.append(self.close)
 
     def close(self) -> None:
         """End every stream: a process that stops must not wait for a browser to leave."""
@@ -148,7 +146,7 @@ class Broadcast:
     async def _listen(self) -> None:
         while True:
             try:
-                async with self._context.pool.acquire() as connection:
+                async with self._pool.acquire() as connection:
                     await self._listen_on(connection)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 log.warning("changes not heard for a moment", **telemetry.where(error))
