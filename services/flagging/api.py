@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Query
 
 from services.flagging.rules import absence
-from services.flagging.rules.absence import Level, Policy
+from services.flagging.rules.absence import Level, Policy, SchoolPart
 from services.flagging.store import reads
 from services.flagging.store.reads import Part
 from services.runtime.service import Context
@@ -61,22 +61,8 @@ def _explained(
     history: Sequence[reads.FlagChange],
 ) -> dict[str, Any]:
     counted, absent = absence.overlay(parts=[part.days for part in own])
-    flagged = [part for part in own if part.grade != "PK"]
-    flag_counted, flag_absent = absence.overlay(parts=[part.days for part in flagged])
-    level = absence.level(counted=flag_counted, absent=flag_absent, chronic_last_year=chronic_last_year, policy=policy)
-    if policy.accumulator == "school":
-        level = max(
-            (
-                absence.level(
-                    counted=part.days.counted,
-                    absent=part.days.absent,
-                    chronic_last_year=chronic_last_year,
-                    policy=policy,
-                )
-                for part in flagged
-            ),
-            default=Level.none,
-        )
+    flagged = [part.days for part in own if part.grade != "PK"]
+    level, flag_counted, flag_absent = _judged(flagged, chronic_last_year, policy)
     state_counted, state_absent = absence.overlay(parts=[part.days for part in everywhere])
     return {
         "student_key": student_key,
@@ -114,6 +100,17 @@ def _explained(
             for change in history
         ],
     }
+
+
+def _judged(parts: Sequence[SchoolPart], chronic_last_year: bool, policy: Policy) -> tuple[Level, int, int]:
+    """Judge by the policy's accumulator: of several schools the one where it has gone furthest, with its own days."""
+    by_school = policy.accumulator == "school" and len(parts) > 1
+    sets = [(part.counted, part.absent) for part in parts] if by_school else [absence.overlay(parts=parts)]
+    judged = [
+        (absence.level(counted=days, absent=missed, chronic_last_year=chronic_last_year, policy=policy), days, missed)
+        for days, missed in sets
+    ]
+    return max(judged, key=lambda each: (each[0], each[2].bit_count()))
 
 
 def _figures(counted: int, absent: int) -> dict[str, Any]:

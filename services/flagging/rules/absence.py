@@ -29,7 +29,6 @@ ABSENT_CATEGORIES = (
     "out_of_school_suspension",
     "expulsion",
 )
-CATEGORIES = PRESENT_CATEGORIES + ABSENT_CATEGORIES
 
 
 class Level(IntEnum):
@@ -159,17 +158,18 @@ def recent_days(*, counted: int, absent: int) -> dict[str, int]:
 
 
 def why(*, level: Level, days_absent: int, days_enrolled: int, policy: Policy) -> str:
-    """Say in one plain sentence what the figures mean."""
+    """Say in one plain sentence what the figures mean. Before the minimum of days no share is compared with 10 %."""
     share = f"Absent on {days_absent} of {days_enrolled} enrolled days"
     if level is Level.severely_chronically_absent:
         return f"{share}: 20 % or more."
     if level is Level.chronically_absent:
         return f"{share}: 10 % or more."
-    if level is Level.at_risk:
-        return f"{share}, some of them early in the year: under 10 %, and begun to miss."
+    early = ", some of them early in the year" if level is Level.at_risk else ""
     if days_enrolled < policy.min_enrolled_days:
-        return f"{share}: too few days for the 10 % test, which needs {policy.min_enrolled_days}."
-    return f"{share}: under 10 %, and no early warning."
+        begun = ", but begun to miss" if level is Level.at_risk else ""
+        needed = policy.min_enrolled_days
+        return f"{share}{early}: too few days yet for the 10 % test, which needs {needed}{begun}."
+    return f"{share}{early}: under 10 %, and {'begun to miss' if level is Level.at_risk else 'no early warning'}."
 
 
 def _first(*, days: int, count: int) -> int:

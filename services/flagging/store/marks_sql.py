@@ -1,10 +1,30 @@
 """The hot path: one statement per batch of marks and retractions."""
 
-from services.flagging.rules.absence import CATEGORIES
 from services.flagging.store.changes_sql import CANDIDATES, RULE, TALLIES_DUE, before_and_after
 
-CATEGORY_CODES = {None: 0} | {name: code for code, name in enumerate(CATEGORIES, start=1)}
-"""What `mark.category` holds; None, a mark taken back, is 0."""
+# Years of marks are stored as these numbers: one keeps its meaning for ever, also where its category is gone.
+CATEGORY_CODES = {
+    None: 0,  # taken back by its source
+    "in_attendance": 1,
+    "tardy": 2,
+    "early_departure": 3,
+    "school_activity": 4,
+    "remote_learning": 5,
+    "in_school_suspension": 6,
+    "alternative_education": 7,
+    "excused_absence": 8,
+    "unexcused_absence": 9,
+    "mental_health_day": 10,
+    "out_of_school_suspension": 11,
+    "expulsion": 12,
+}
+"""What `mark.category` holds."""
+
+FIRST_ABSENT_CODE = 8
+"""From this number on a mark is absent by its name; of two marks that tie, the larger number, an absence, stands.
+
+A further absence is 13. A further presence has no number left below: both rules have to be written anew for it first.
+"""
 
 _RECEIPTED = """), receipted AS (
     INSERT INTO outbox (topic, key, event_id, event_type, payload)
@@ -55,9 +75,9 @@ WITH landed AS (
 ), dated AS (
     SELECT student_key, school, district, category, school_year,
         set_bit(no_days(), school_day - first_day_of(school_year), 1) AS day,
-        -- Less than half of the day attended (absence.is_absent); from category 8 on, absent by its name.
+        -- Less than half of the day attended (absence.is_absent); from {FIRST_ABSENT_CODE} on, absent by its name.
         CASE WHEN present_parts >= 0 AND day_parts >= 0 AND category > 0 THEN 2 * present_parts < day_parts
-             ELSE category >= 8 END AS missed
+             ELSE category >= {FIRST_ABSENT_CODE} END AS missed
     FROM (SELECT *, school_year_of(school_day) AS school_year FROM applied OFFSET 0) a
     OFFSET 0
 ), bits AS (

@@ -190,6 +190,28 @@ async def test_the_answer_to_why_names_days_rule_and_history(service_database: S
     assert [change["level"] for change in answer["history"]] == ["chronically_absent"]
 
 
+async def test_where_each_school_counts_alone_the_sentence_has_that_schools_days(
+    service_database: ServiceDatabase,
+) -> None:
+    pool = await service_database("flagging")
+    await pool.execute("INSERT INTO policy (district, version, accumulator) VALUES ('hartford', 1, 'school')")
+    days = school_days(20)
+    await Feeder(pool).feed(
+        [
+            *(fact for school in ("H01", "H02") for fact in (calendar(days, school=school),)),
+            *(roll(day, school=school) for school in ("H01", "H02") for day in days),
+            stint(ANNA, school="H01", exit_date=days[10]),
+            stint(ANNA, school="H02", entry=days[10]),
+            mark(ANNA, days[15], school="H02"),
+            mark(ANNA, days[16], school="H02"),
+        ]
+    )
+    answer = await ask(pool, f"/v1/students/{ANNA}/absence")
+    # Over the district 2 of 20 would be 10 %: the sentence must not say 20 % of those days.
+    assert answer["level"] == "severely_chronically_absent"
+    assert answer["sentence"] == "Absent on 2 of 10 enrolled days: 20 % or more."
+
+
 async def test_the_state_counts_a_mover_across_districts(service_database: ServiceDatabase) -> None:
     pool = await service_database("flagging")
     elsewhere = student(99)

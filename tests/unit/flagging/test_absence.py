@@ -13,6 +13,7 @@ from services.flagging.rules import absence
 from services.flagging.rules.absence import Level, Policy, SchoolPart
 
 POLICY = Policy()
+CATEGORIES = absence.PRESENT_CATEGORIES + absence.ABSENT_CATEGORIES
 day_sets = st.frozensets(st.integers(0, 365)).map(lambda places: sum(1 << n for n in places))
 
 
@@ -59,7 +60,7 @@ def test_two_absences_before_the_tenth_day_are_begun_to_miss() -> None:
     ("present", "of", "absent"), [(193, 387, True), (194, 387, False), (1, 2, False), (0, 2, True), (199, 400, True)]
 )
 def test_half_of_the_day_attended_is_a_day_attended(present: int, of: int, absent: bool) -> None:
-    for category in absence.CATEGORIES:
+    for category in CATEGORIES:
         assert absence.is_absent(category=category, present_parts=present, day_parts=of) is absent
 
 
@@ -70,7 +71,7 @@ def test_the_half_day_test_is_exact(present: int, of: int) -> None:
 
 
 def test_without_a_share_the_category_decides() -> None:
-    absent = {name for name in absence.CATEGORIES if absence.is_absent(category=name, present_parts=5, day_parts=None)}
+    absent = {name for name in CATEGORIES if absence.is_absent(category=name, present_parts=5, day_parts=None)}
     assert absent == {
         "excused_absence",
         "unexcused_absence",
@@ -81,9 +82,7 @@ def test_without_a_share_the_category_decides() -> None:
 
 
 def test_categories_and_levels_are_the_contracts_own_in_their_order() -> None:
-    # The SQL stores a category as its place: absent from the eighth on.
-    assert list(absence.CATEGORIES) == [category.value for category in Category]
-    assert len(absence.PRESENT_CATEGORIES) == 7
+    assert list(CATEGORIES) == [category.value for category in Category]
     assert [each.name for each in Level] == [each.value for each in ContractLevel]
 
 
@@ -169,6 +168,78 @@ def test_a_day_counts_by_its_mark_or_by_silence(marked: int, school_days: int, a
         assert bool(counted >> place & 1) == bool(by_mark or by_silence)
 
 
-def test_the_sentence_names_the_figures_and_the_line() -> None:
-    sentence = absence.why(level=Level.chronically_absent, days_absent=18, days_enrolled=180, policy=POLICY)
-    assert sentence == "Absent on 18 of 180 enrolled days: 10 % or more."
+def said(days_absent: int, days_enrolled: int, *, late: bool = True, policy: Policy = POLICY) -> str:
+    """The sentence about so many days, judged as the service judges them; `late`: the absences are the last days."""
+    judged = level(days_absent, days_enrolled, late=late, policy=policy)
+    return absence.why(level=judged, days_absent=days_absent, days_enrolled=days_enrolled, policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("days_absent", "meaning"),
+    [
+        (17, "under 10 %, and no early warning."),
+        (18, "10 % or more."),
+        (19, "10 % or more."),
+        (35, "10 % or more."),
+        (36, "20 % or more."),
+        (37, "20 % or more."),
+    ],
+)
+def test_the_sentence_names_the_figures_and_the_line(days_absent: int, meaning: str) -> None:
+    assert said(days_absent, 180) == f"Absent on {days_absent} of 180 enrolled days: {meaning}"
+
+
+def test_a_warning_under_ten_percent_says_both() -> None:
+    assert said(17, 180, late=False) == (
+        "Absent on 17 of 180 enrolled days, some of them early in the year: under 10 %, and begun to miss."
+    )
+
+
+@pytest.mark.parametrize(
+    ("days_absent", "days_enrolled", "sentence"),
+    [
+        (0, 9, "Absent on 0 of 9 enrolled days: too few days yet for the 10 % test, which needs 10."),
+        (1, 9, "Absent on 1 of 9 enrolled days: too few days yet for the 10 % test, which needs 10."),
+        (0, 10, "Absent on 0 of 10 enrolled days: under 10 %, and no early warning."),
+        (1, 10, "Absent on 1 of 10 enrolled days: 10 % or more."),
+        (2, 10, "Absent on 2 of 10 enrolled days: 20 % or more."),
+        (0, 0, "Absent on 0 of 0 enrolled days: too few days yet for the 10 % test, which needs 10."),
+    ],
+)
+def test_the_sentence_speaks_of_ten_percent_from_the_tenth_day(
+    days_absent: int, days_enrolled: int, sentence: str
+) -> None:
+    assert said(days_absent, days_enrolled) == sentence
+
+
+@pytest.mark.parametrize(("days_absent", "days_enrolled"), [(2, 9), (2, 5), (2, 2), (9, 9)])
+def test_a_child_at_22_or_40_or_100_percent_is_never_said_to_be_under_ten(days_absent: int, days_enrolled: int) -> None:
+    assert said(days_absent, days_enrolled) == (
+        f"Absent on {days_absent} of {days_enrolled} enrolled days, some of them early in the year: "
+        "too few days yet for the 10 % test, which needs 10, but begun to miss."
+    )
+
+
+@pytest.mark.parametrize(
+    ("days_enrolled", "meaning"),
+    [
+        (19, "some of them early in the year: too few days yet for the 10 % test, which needs 20, but begun to miss."),
+        (20, "10 % or more."),
+        (21, "some of them early in the year: under 10 %, and begun to miss."),
+    ],
+)
+def test_the_sentence_follows_a_policy_that_asks_for_twenty_days(days_enrolled: int, meaning: str) -> None:
+    sentence = said(2, days_enrolled, late=False, policy=Policy(min_enrolled_days=20))
+    assert sentence.startswith(f"Absent on 2 of {days_enrolled} enrolled days")
+    assert sentence.endswith(meaning)
+
+
+@given(st.integers(0, 366), st.integers(0, 366), st.integers(1, 40), st.booleans())
+def test_no_sentence_says_a_false_figure(days_enrolled: int, days_absent: int, minimum: int, late: bool) -> None:
+    days_absent = min(days_absent, days_enrolled)
+    sentence = said(days_absent, days_enrolled, late=late, policy=Policy(min_enrolled_days=minimum))
+    percent = Fraction(100 * days_absent, days_enrolled) if days_enrolled else Fraction(0)
+    assert ("too few days yet" in sentence) == (days_enrolled < minimum)
+    assert ("under 10 %" in sentence) == (days_enrolled >= minimum and percent < 10)
+    assert ("10 % or more" in sentence) == (days_enrolled >= minimum and 10 <= percent < 20)
+    assert ("20 % or more" in sentence) == (days_enrolled >= minimum and percent >= 20)
