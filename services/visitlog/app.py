@@ -8,7 +8,7 @@ from services.runtime.web.context import Context
 from services.runtime.web.pages import Pages
 from services.visitlog import api
 from services.visitlog.handlers.arrivals import decode, on_events
-from services.visitlog.pages import office, phone, visits
+from services.visitlog.pages import form, log, office, phone, visits
 
 FOLDER = Path(__file__).parent
 
@@ -29,8 +29,9 @@ def log_pages(context: Context) -> Pages:
         title=phone.TITLE,
         static=FOLDER / "static",
     )
-    for routes in (visits.routes(context, pages), office.routes(context, pages), phone.routes(pages)):
-        pages.router.include_router(routes)
+    for part in (visits, form, log, office):
+        pages.router.include_router(part.routes(context, pages))
+    pages.router.include_router(phone.routes(pages))
     return pages
 
 

@@ -18,7 +18,7 @@ MAX_BYTES = 64 * 1024
 MAX_FIELDS = 200
 
 Read = TypeVar("Read", bound=BaseModel)
-Place = tuple[str | int, ...]
+Steps = tuple[str | int, ...]
 
 _OPEN_AGAIN = N_("Open the page again and send it from there.")
 _TOO_SMALL = N_("This number is too small.")
@@ -37,8 +37,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "enum": _CHOOSE,
         "literal_error": _CHOOSE,
         "bool_parsing": _CHOOSE,
-        "too_short": N_("Choose more of these."),
-        "too_long": N_("These are too many."),
+        "too_short": N_("There is too little here."),
+        "too_long": N_("There is too much here."),
         "int_parsing": N_("Write a whole number."),
         "int_parsing_size": _TOO_LARGE,
         "float_parsing": _NUMBER,
@@ -181,7 +181,9 @@ def read_into(
     """
     walk = _Walk(form, layout)
     body = walk.part(model, known=given) | {name: value for name, value in given.items() if value is not None}
-    value, found = None, {fault.field: fault for fault in reversed(tuple(faults))}
+    value, found = None, dict[str, Fault]()
+    for fault in faults:
+        found.setdefault(fault.field, fault)
     try:
         value = model.model_validate(body)
     except ValidationError as invalid:
@@ -198,10 +200,10 @@ class _Walk:
     def __init__(self, form: Form, layout: Layout) -> None:
         self._form = form
         self._layout = layout
-        self._name_by_place: dict[Place, str] = {}
+        self._name_by_place: dict[Steps, str] = {}
 
     def part(
-        self, model: type[BaseModel], at: Place = (), row: Place = (), known: Collection[str] = ()
+        self, model: type[BaseModel], at: Steps = (), row: Steps = (), known: Collection[str] = ()
     ) -> dict[str, Any]:
         """Read a model's fields. `at` is the place in the model, `row` the same with the form's numbers of rows."""
         body = {
@@ -211,14 +213,14 @@ class _Walk:
         }
         return {name: value for name, value in body.items() if value is not None}
 
-    def name_of(self, place: Place) -> str:
+    def name_of(self, place: Steps) -> str:
         """Give the form's name for the place of an error; what stands inside a field is the field's."""
         for end in range(len(place), 0, -1):
             if place[:end] in self._name_by_place:
                 return self._name_by_place[place[:end]]
         return self._named(place)[0]
 
-    def _value(self, annotation: Any, at: Place, row: Place) -> Any:
+    def _value(self, annotation: Any, at: Steps, row: Steps) -> Any:
         kind, inner, _, may_be_none = _opened(annotation)
         name, position = self._named(row)
         self._name_by_place[at] = name
@@ -237,12 +239,12 @@ class _Walk:
     def _chosen(self, name: str) -> list[str]:
         return [text.strip() for text in self._form.all(name) if text.strip()]
 
-    def _by_key(self, name: str, at: Place) -> dict[str, str]:
+    def _by_key(self, name: str, at: Steps) -> dict[str, str]:
         keyed = {each.removeprefix(f"{name}."): each for each in self._form if each.startswith(f"{name}.")}
         self._name_by_place |= {(*at, key): each for key, each in keyed.items()}
         return {key: self._form.get(each).strip() for key, each in keyed.items() if self._form.get(each).strip()}
 
-    def _rows(self, model: type[BaseModel], at: Place, row: Place) -> list[dict[str, Any]]:
+    def _rows(self, model: type[BaseModel], at: Steps, row: Steps) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for number in self._numbers(row):
             body = self.part(model, (*at, len(rows)), (*row, number))
@@ -250,18 +252,18 @@ class _Walk:
                 rows.append(body)
         return rows
 
-    def _numbers(self, row: Place) -> list[int]:
+    def _numbers(self, row: Steps) -> list[int]:
         pattern, name = f"{_pattern(row)}.*.", re.escape(self._named(row)[0])
         columns = [named for path, named in self._layout.names.items() if path.startswith(pattern) and "*" not in named]
         numbered = (re.match(rf"{name}\.(\d{{1,3}})\.", each) for each in self._form)
         rows_of_columns = range(max((len(self._form.all(column)) for column in columns), default=0))
         return sorted({*rows_of_columns, *(int(found[1]) for found in numbered if found)})
 
-    def _is_there(self, body: Mapping[str, Any], row: Place) -> bool:
+    def _is_there(self, body: Mapping[str, Any], row: Steps) -> bool:
         needed = self._layout.needs.get(_pattern(row), tuple(body))
         return any(body.get(name) for name in needed)
 
-    def _named(self, row: Place) -> tuple[str, int]:
+    def _named(self, row: Steps) -> tuple[str, int]:
         """Give the form's name for a path, and which of the fields of that name it is."""
         pattern = _pattern(row)
         name = self._layout.names.get(pattern, pattern)
@@ -272,7 +274,7 @@ class _Walk:
         return name, 0
 
 
-def _pattern(row: Place) -> str:
+def _pattern(row: Steps) -> str:
     return ".".join("*" if isinstance(step, int) else step for step in row)
 
 
@@ -296,7 +298,7 @@ def _opened(annotation: Any) -> tuple[Any, Any, list[Any], bool]:
     return kind, (arguments[-1 if kind is dict else 0] if arguments else None), bounds, may_be_none
 
 
-def _bounds_of(model: type[BaseModel], place: Place) -> dict[str, Any]:
+def _bounds_of(model: type[BaseModel], place: Steps) -> dict[str, Any]:
     """Find the bounds of the field at a place: `least`, `most`, `shortest`, `longest`, as far as it has them."""
     annotation: Any = model
     bounds: list[Any] = []

@@ -1,10 +1,21 @@
-"""Who may see and write what: the two of the pair their visit, the coordinator the district's. For others: nothing."""
+"""Who acts, and who may see and write what: the two of the pair their visit, the coordinator the district's.
 
+For everybody else there is nothing.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from services.runtime import clock
+from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.context import Context
+from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
 from services.visitlog.rules import outcomes
 from services.visitlog.store import logs
@@ -13,9 +24,56 @@ VISITOR = "visitor"
 COORDINATOR = "coordinator"
 
 
+class NotYours(outcomes.Refusal):
+    """The district is not this person's to coordinate; for them it does not exist."""
+
+    def __init__(self) -> None:
+        super().__init__(N_("There is nothing here for you."))
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One person at one thing: all of it in one transaction, at one moment."""
+
+    tx: Transaction
+    person: Person
+    as_of: datetime
+
+    @property
+    def connection(self) -> asyncpg.Connection:
+        """Give the transaction's connection."""
+        return self.tx.connection
+
+    @property
+    def districts(self) -> list[str] | None:
+        """Name the districts that the person may see; None is all of them."""
+        return None if self.person.sees_everything else sorted(self.person.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a command: what is told to whoever gave it, and whether it was news."""
+
+    told: Mapping[str, Any]
+    is_new: bool = True
+
+
+@asynccontextmanager
+async def acting(context: Context, person: Person) -> AsyncIterator[Act]:
+    """Let the person act now; leaving the block commits."""
+    async with context.begin() as tx:
+        yield Act(tx, person, clock.now())
+
+
 def is_office(person: Person, district: str) -> bool:
     """Tell whether the person coordinates this district's visits."""
     return person.role == COORDINATOR and person.may_see(district)
+
+
+def check_coordinates(person: Person) -> None:
+    """Raise NotYours for whoever is no coordinator."""
+    if person.role != COORDINATOR:
+        raise NotYours
 
 
 def may_see_visit(person: Person, visit: asyncpg.Record) -> bool:
@@ -26,22 +84,22 @@ def may_see_visit(person: Person, visit: asyncpg.Record) -> bool:
 
 def may_see_log(person: Person, log: asyncpg.Record) -> bool:
     """Tell whether the person was to be there, was there, or coordinates those who were."""
-    there = person.name in log["agreed_pair"] or person.name in log["pair"]
-    own = person.role == VISITOR and person.may_see(log["district"]) and there
+    was_there = person.name in log["agreed_pair"] or person.name in log["pair"]
+    own = person.role == VISITOR and person.may_see(log["district"]) and was_there
     return own or is_office(person, log["district"])
 
 
-async def visit_of(connection: asyncpg.Connection, visit_id: UUID, person: Person, *, lock: bool = False) -> Any:
+async def visit_of(act: Act, visit_id: UUID, *, lock: bool = False) -> Any:
     """Read the visit. Raises VisitUnknown also where it is somebody else's: that it exists is knowledge."""
-    visit = await logs.find_visit(connection, visit_id, lock=lock)
-    if visit is None or not may_see_visit(person, visit):
+    visit = await logs.find_visit(act.connection, visit_id, lock=lock)
+    if visit is None or not may_see_visit(act.person, visit):
         raise outcomes.VisitUnknown
     return visit
 
 
-async def log_of(connection: asyncpg.Connection, log_id: UUID, person: Person, *, lock: bool = False) -> Any:
+async def log_of(act: Act, log_id: UUID, *, lock: bool = False) -> Any:
     """Read the log. Raises LogUnknown also where it is somebody else's."""
-    log = await logs.find_log(connection, log_id, lock=lock)
-    if log is None or not may_see_log(person, log):
+    log = await logs.find_log(act.connection, log_id, lock=lock)
+    if log is None or not may_see_log(act.person, log):
         raise outcomes.LogUnknown
     return log

@@ -8,12 +8,19 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from contracts import events
-from contracts.events import Effort, Outcome
-from services.runtime.delivery.transaction import Transaction
+from contracts.events import Effort
 from services.runtime.web.people import Person
 from services.visitlog.handlers import access
+from services.visitlog.handlers.access import Act, Done
 from services.visitlog.rules import form, outcomes
-from services.visitlog.rules.form import Log, ReferralStatus
+from services.visitlog.rules.form import (
+    OUTCOME_TOLD,
+    PLACE_TOLD,
+    AmendmentCommand,
+    Log,
+    Outcome,
+    ReferralCommand,
+)
 from services.visitlog.rules.policy import check_extra
 from services.visitlog.store import logs, office
 
@@ -22,83 +29,58 @@ VISIT_LOG = "visit-log"
 _Told = events.VisitCompleted | events.VisitAttempted | events.FollowUpPromised | events.ReferralMade
 
 
-async def write_log(tx: Transaction, *, log_id: UUID, log: Log, person: Person, as_of: datetime) -> bool:
-    """Write a log once: True the first time, False for the same log again.
+async def write_log(act: Act, log: Log, *, log_id: UUID) -> Done:
+    """Write a log once: news the first time, none for the same log again.
 
     Raises LogDiffers (another log under this id), VisitLogged (another id for this visit), VisitUnknown, LogInvalid.
     """
+    told = {"log_id": log_id, "visit_id": log.visit_id}
     body = log.in_one_spelling()
     # Before the rules: a repeat of an accepted log is accepted, whatever the clock says by now.
-    standing = await logs.find_log(tx.connection, log_id)
+    standing = await logs.find_log(act.connection, log_id)
     if standing is not None:
-        return _same(standing, body, person)
-    visit = await access.visit_of(tx.connection, log.visit_id, person, lock=True)
-    await _check(tx.connection, log=log, visit=visit, as_of=as_of)
-    for other in await logs.logs_of_visit(tx.connection, log.visit_id):
+        _check_same(standing, body, act.person)
+        return Done(told, is_new=False)
+    visit = await access.visit_of(act, log.visit_id, lock=True)
+    await _check(act, log=log, visit=visit)
+    for other in await logs.logs_of_visit(act.connection, log.visit_id):
         if other["log_id"] != log_id and outcomes.is_same_door(
             standing_outcome=other["outcome"], standing_started_at=other["started_at"], started_at=log.started_at
         ):
             raise outcomes.VisitLogged(log_id=other["log_id"])
 
     efforts = form.efforts_of(log)
-    inserted = await logs.insert_log(
-        tx.connection,
-        log_id=log_id,
-        visit_id=log.visit_id,
-        outcome=log.outcome.value,
-        started_at=log.started_at,
-        ended_at=log.ended_at,
-        pair=log.pair,
-        efforts=efforts,
-        body=body,
-        written_at=min(log.written_at or as_of, as_of),
-        actor=person.name,
-        as_of=as_of,
-    )
-    if not inserted:  # another request with this id was faster, and has committed by now
-        standing = await logs.find_log(tx.connection, log_id)
-        return _same(standing, body, person)
-    referrals = [
-        (form.referral_id_of(log_id, position), referral.resource, referral.status.value)
-        for position, referral in enumerate(log.referrals)
-    ]
-    await logs.insert_referrals(tx.connection, log_id=log_id, referrals=referrals, actor=person.name, as_of=as_of)
-    for event in _events_of(log=log, log_id=log_id, visit=visit, efforts=efforts, as_of=as_of):
-        _tell(tx, event)
-    return True
+    by: dict[str, Any] = {"actor": act.person.name, "as_of": act.as_of}
+    if not await logs.insert_log(act.connection, log_id=log_id, log=log, efforts=efforts, **by):
+        # Another request with this id was faster, and has committed by now.
+        _check_same(await logs.find_log(act.connection, log_id), body, act.person)
+        return Done(told, is_new=False)
+    await logs.insert_referrals(act.connection, log_id=log_id, referrals=log.referrals, **by)
+    for event in _events_of(log=log, log_id=log_id, visit=visit, efforts=efforts, as_of=act.as_of):
+        _tell(act, event)
+    return Done(told)
 
 
-async def _check(connection: asyncpg.Connection, *, log: Log, visit: asyncpg.Record, as_of: datetime) -> None:
-    outcomes.check_log(
-        outcome=log.outcome.value,
-        started_at=log.started_at,
-        ended_at=log.ended_at,
-        pair=log.pair,
-        follow_up_due=log.follow_up.due if log.follow_up else None,
-        as_of=as_of,
-        efforts_of=[effort.visitor_id for effort in log.efforts],
-        promises_due=[promise.due for promise in log.promises],
-        of_a_visit_only=log.of_a_visit_only(),
-    )
+async def _check(act: Act, *, log: Log, visit: asyncpg.Record) -> None:
+    outcomes.check_log(log=log, as_of=act.as_of)
     substitutes = sorted(set(log.pair) - set(visit["pair"]))
     outcomes.check_substitutes(
         pair=log.pair,
         agreed_pair=visit["pair"],
-        trainings=await logs.find_trainings(connection, substitutes) if substitutes else [],
+        trainings=await logs.find_trainings(act.connection, substitutes) if substitutes else [],
         district=visit["district"],
         visited_on=log.started_at.astimezone(outcomes.LOCAL).date(),
     )
     if log.extra:
-        check_extra(extra=log.extra, versions=await office.list_policies(connection, visit["district"]))
+        check_extra(extra=log.extra, versions=await office.list_policies(act.connection, visit["district"]))
 
 
-def _same(standing: asyncpg.Record | None, body: str, person: Person) -> bool:
+def _check_same(standing: asyncpg.Record | None, body: str, person: Person) -> None:
     if standing is None or not access.may_see_log(person, standing):
         raise outcomes.LogUnknown
     # Spelt anew: a log that was written before the form had a field is the same log with that field empty.
     if Log.model_validate_json(standing["body"]).in_one_spelling() != body:
         raise outcomes.LogDiffers(standing=readable_body(standing, person), sent=json.loads(body))
-    return False
 
 
 def readable_body(log: asyncpg.Record, person: Person) -> dict[str, Any]:
@@ -109,9 +91,9 @@ def readable_body(log: asyncpg.Record, person: Person) -> dict[str, Any]:
     return body
 
 
-def _tell(tx: Transaction, event: events.LogAmended | _Told) -> None:
+def _tell(act: Act, event: events.LogAmended | _Told) -> None:
     # Keyed by household, as its request and visits are.
-    tx.emit(topic=VISIT_LOG, key=str(event.household_key), event=event)
+    act.tx.emit(topic=VISIT_LOG, key=str(event.household_key), event=event)
 
 
 def _facts(event_type: str, *, log_id: UUID, of: Any, as_of: datetime) -> dict[str, Any]:
@@ -131,10 +113,10 @@ def _events_of(
 ) -> list[_Told]:
     told: list[_Told] = []
     at_the_door: dict[str, Any] = {
-        "outcome": log.outcome,
+        "outcome": OUTCOME_TOLD[log.outcome],
         "started_at": log.started_at,
         "pair": (log.pair[0], log.pair[1]),
-        "place": log.place or visit["place"],
+        "place": PLACE_TOLD[log.place] if log.place else visit["place"],
         "efforts": efforts,
     }
     if log.outcome is Outcome.TOOK_PLACE:
@@ -154,47 +136,43 @@ def _events_of(
     return told
 
 
-async def amend_log(
-    tx: Transaction, *, log_id: UUID, amendment_id: UUID | None, note: str, person: Person, as_of: datetime
-) -> tuple[int, bool]:
-    """Add a note to a log: its number, from 1, and whether it is new. The note is in no event.
-
-    Raises LogUnknown.
-    """
-    log = await access.log_of(tx.connection, log_id, person, lock=True)
+async def amend_log(act: Act, command: AmendmentCommand, *, log_id: UUID) -> Done:
+    """Add a note to a log and tell its number, from 1. The note is in no event. Raises LogUnknown."""
+    log = await access.log_of(act, log_id, lock=True)
 
     number, is_new = await logs.append_amendment(
-        tx.connection, log_id=log_id, amendment_id=amendment_id, note=note, actor=person.name, as_of=as_of
+        act.connection,
+        log_id=log_id,
+        amendment_id=command.amendment_id,
+        note=command.note,
+        actor=act.person.name,
+        as_of=act.as_of,
     )
     if is_new:
-        facts = _facts("visit-log.amended.v1", log_id=log_id, of=log, as_of=as_of)
-        _tell(tx, events.LogAmended(**facts, amendment=number))
-    return number, is_new
+        facts = _facts("visit-log.amended.v1", log_id=log_id, of=log, as_of=act.as_of)
+        _tell(act, events.LogAmended(**facts, amendment=number))
+    return Done({"log_id": log_id, "amendment": number}, is_new)
 
 
-async def move_referral(
-    tx: Transaction, *, log_id: UUID, referral_id: UUID, status: ReferralStatus, person: Person, as_of: datetime
-) -> bool:
-    """Add a referral's next step; False when it stands there already.
-
-    Raises LogUnknown, or ReferralBackwards.
-    """
-    log = await access.log_of(tx.connection, log_id, person, lock=True)
-    referral = await logs.find_referral(tx.connection, log_id=log_id, referral_id=referral_id)
+async def move_referral(act: Act, command: ReferralCommand, *, log_id: UUID, referral_id: UUID) -> Done:
+    """Add a referral's next step; no news when it stands there already. Raises LogUnknown, or ReferralBackwards."""
+    log = await access.log_of(act, log_id, lock=True)
+    referral = await logs.find_referral(act.connection, log_id=log_id, referral_id=referral_id)
     if referral is None:
         raise outcomes.LogUnknown
-    if not outcomes.check_referral_change(standing=referral["status"], status=status.value):
-        return False
+    status = command.status.value
+    moves = outcomes.check_referral_change(standing=referral["status"], status=status)
 
-    await logs.append_referral_step(
-        tx.connection,
-        referral_id=referral_id,
-        step=referral["step"] + 1,
-        status=status.value,
-        actor=person.name,
-        as_of=as_of,
-    )
-    facts = _facts("referral.made.v1", log_id=log_id, of=log, as_of=as_of)
-    moved: dict[str, Any] = {"resource": referral["resource"], "status": status.value}
-    _tell(tx, events.ReferralMade(**facts, **moved, referral_id=referral_id))
-    return True
+    if moves:
+        await logs.append_referral_step(
+            act.connection,
+            referral_id=referral_id,
+            step=referral["step"] + 1,
+            status=status,
+            actor=act.person.name,
+            as_of=act.as_of,
+        )
+        facts = _facts("referral.made.v1", log_id=log_id, of=log, as_of=act.as_of)
+        moved: dict[str, Any] = {"resource": referral["resource"], "status": status}
+        _tell(act, events.ReferralMade(**facts, **moved, referral_id=referral_id))
+    return Done({"referral_id": referral_id, "status": status, "changed": moves}, moves)

@@ -2,35 +2,29 @@
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import asyncpg
 
-from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.languages import N_
-from services.runtime.web.people import Person
+from services.visitlog.handlers import access
+from services.visitlog.handlers.access import Act, Done, NotYours
 from services.visitlog.rules import integrity, outcomes, pay
 from services.visitlog.rules.form import Log
 from services.visitlog.rules.integrity import Finding, LoggedVisit, Travel
 from services.visitlog.rules.outcomes import LOCAL, LOG_DUE_BUSINESS_DAYS
-from services.visitlog.rules.pay import Rate
-from services.visitlog.rules.policy import LogPolicy
+from services.visitlog.rules.pay import Rate, RateCommand
+from services.visitlog.rules.policy import PolicyCommand
 from services.visitlog.store import office, visits
+from services.visitlog.store.visits import Listed, OverdueLimits
 
 PAYROLL_COLUMNS = (
     "district", "visitor_id", "visited_on", "visit_id", "log_id", "outcome", "minutes", "travel_minutes", "miles",
     "time", "travel", "mileage", "show_up", "total", "rate_from",
 )  # fmt: skip
-
-
-class NotYours(outcomes.Refusal):
-    """The district is not this person's to coordinate; for them it does not exist."""
-
-    def __init__(self) -> None:
-        super().__init__(N_("There is nothing here for you."))
 
 
 class ChangedMeanwhile(outcomes.Refusal):
@@ -40,98 +34,74 @@ class ChangedMeanwhile(outcomes.Refusal):
         super().__init__(N_("Somebody else has just set this. Read it again, then decide anew."))
 
 
-def districts_of(person: Person) -> list[str] | None:
-    """Name the districts a person may see; None is all of them."""
-    return None if person.sees_everything else sorted(person.scopes)
-
-
 def days_between(first: date, last: date) -> tuple[datetime, datetime]:
     """Give the moments at which the first local day begins and the last one ends."""
     return datetime.combine(first, time(0), LOCAL), datetime.combine(last + timedelta(days=1), time(0), LOCAL)
 
 
-async def overdue_limits(
-    connection: asyncpg.Connection, *, districts: Sequence[str] | None, as_of: datetime
-) -> tuple[datetime, dict[str, datetime]]:
-    """Say before which start a visit's log is overdue: in general, and where a district says otherwise."""
-    days_by_district = await office.log_due_days_by_district(connection, districts)
-    return (
-        outcomes.overdue_before(as_of=as_of, business_days=LOG_DUE_BUSINESS_DAYS),
+async def overdue_limits(act: Act, districts: Sequence[str] | None) -> OverdueLimits:
+    """Say before which start a visit's log is overdue by now."""
+    days_by_district = await office.log_due_days_by_district(act.connection, districts)
+    return OverdueLimits(
+        outcomes.overdue_before(as_of=act.as_of, business_days=LOG_DUE_BUSINESS_DAYS),
         {
-            district: outcomes.overdue_before(as_of=as_of, business_days=days)
+            district: outcomes.overdue_before(as_of=act.as_of, business_days=days)
             for district, days in days_by_district.items()
         },
     )
 
 
-async def list_expected(
-    connection: asyncpg.Connection,
-    *,
-    districts: Sequence[str] | None,
-    visitor_id: str | None,
-    due: Sequence[str],
-    starts_from: datetime,
-    starts_before: datetime,
-    as_of: datetime,
-    limit: int,
-    after: Any = None,
-) -> list[asyncpg.Record]:
+async def list_expected(act: Act, listed: Listed) -> list[asyncpg.Record]:
     """List agreed visits by how their logs stand."""
-    limit_of_all, limit_by_district = await overdue_limits(connection, districts=districts, as_of=as_of)
-    return await visits.list_visits(
-        connection,
-        districts=districts,
-        visitor_id=visitor_id,
-        due=due,
-        starts_from=starts_from,
-        starts_before=starts_before,
-        overdue_before=limit_of_all,
-        overdue_by_district=limit_by_district,
-        limit=limit,
-        after=after,
-    )
+    return await visits.list_visits(act.connection, listed, await overdue_limits(act, listed.districts))
 
 
-async def set_policy(
-    tx: Transaction, *, district: str, version: int, policy: LogPolicy, person: Person, as_of: datetime
-) -> int:
-    """Add a version of the district's log policy. Raises ChangedMeanwhile unless `version` is current."""
-    standing = await office.policy_version(tx.connection, district)
-    if standing != version or not await office.append_policy(
-        tx.connection, district=district, version=version + 1, policy=policy, actor=person.name, as_of=as_of
+async def set_policy(act: Act, command: PolicyCommand, *, district: str) -> Done:
+    """Add a version of the district's log policy. Raises NotYours, or ChangedMeanwhile unless it follows it."""
+    if not access.is_office(act.person, district):
+        raise NotYours
+    version = command.version + 1
+    standing = await office.policy_version(act.connection, district)
+
+    if standing != command.version or not await office.append_policy(
+        act.connection,
+        district=district,
+        version=version,
+        policy=command.policy,
+        actor=act.person.name,
+        as_of=act.as_of,
     ):
         raise ChangedMeanwhile
-    return version + 1
+    return Done({"district": district, "version": version, "policy": command.policy})
 
 
-async def set_rate(tx: Transaction, *, rate: Rate, person: Person, as_of: datetime) -> Rate:
-    """Add a rate; one of a day that has a rate is its next revision. Nothing set before is lost."""
-    standing = [
-        each.revision
-        for each in await office.list_rates(tx.connection, [rate.district])
-        if each.effective_from == rate.effective_from
-    ]
-    revised = Rate(
-        **{**{name: getattr(rate, name) for name in rate.__slots__}, "revision": max(standing, default=0) + 1}
-    )
-    if not await office.append_rate(tx.connection, rate=revised, actor=person.name, as_of=as_of):
+async def set_rate(act: Act, command: RateCommand) -> Done:
+    """Add a rate; one of a day that has a rate is its next revision. Nothing set before is lost.
+
+    Raises NotYours, or ChangedMeanwhile.
+    """
+    if not access.is_office(act.person, command.district):
+        raise NotYours
+    rates = await office.list_rates(act.connection, [command.district])
+    revisions = [rate.revision for rate in rates if rate.effective_from == command.effective_from]
+    rate = Rate(revision=max(revisions, default=0) + 1, **command.model_dump())
+
+    if not await office.append_rate(act.connection, rate=rate, actor=act.person.name, as_of=act.as_of):
         raise ChangedMeanwhile
-    return revised
+    return Done(asdict(rate))
 
 
-async def payroll(
-    connection: asyncpg.Connection, *, districts: Sequence[str] | None, first: date, last: date
-) -> list[dict[str, Any]]:
+async def payroll(act: Act, *, first: date, last: date) -> list[dict[str, Any]]:
     """Compute each visitor's pay for each log of these days, in cents.
 
     Where the district had set no rate, the amounts are None: a missing rate is not an unpaid visit.
     """
     starts_from, starts_before = days_between(first, last)
     efforts = await office.list_efforts(
-        connection, districts=districts, starts_from=starts_from, starts_before=starts_before
+        act.connection, districts=act.districts, starts_from=starts_from, starts_before=starts_before
     )
     rates_by_district: dict[str, list[Rate]] = {}
-    for rate in await office.list_rates(connection, districts):
+    for rate in await office.list_rates(act.connection, act.districts):
         rates_by_district.setdefault(rate.district, []).append(rate)
 
     return [_priced(effort, rates_by_district.get(effort["district"], [])) for effort in efforts]
@@ -158,35 +128,19 @@ def payroll_csv(lines: Sequence[Mapping[str, Any]]) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(PAYROLL_COLUMNS)
     for line in lines:
-        priced = line["pay"]
-        amounts = (
-            ["", "", "", "", ""]
-            if priced is None
-            else [
-                pay.dollars(cents)
-                for cents in (
-                    priced.time_cents,
-                    priced.travel_cents,
-                    priced.mileage_cents,
-                    priced.show_up_cents,
-                    priced.total_cents,
-                )
-            ]
-        )
-        tenths = line["mileage_tenths"]
-        miles = f"{tenths // 10}.{tenths % 10}"
+        priced, tenths = line["pay"], line["mileage_tenths"]
         codes = [line[name] for name in PAYROLL_COLUMNS[:8]]
+        miles = f"{tenths // 10}.{tenths % 10}"
+        amounts = [pay.dollars(getattr(priced, f"{part}_cents")) if priced else "" for part in PAYROLL_COLUMNS[9:14]]
         writer.writerow([*codes, miles, *amounts, line["rate_from"] or ""])
     return text.getvalue()
 
 
-async def quiet_findings(
-    connection: asyncpg.Connection, *, districts: Sequence[str] | None, first: date, last: date
-) -> list[Finding]:
+async def quiet_findings(act: Act, *, first: date, last: date) -> list[Finding]:
     """Run the quiet checks over the logs of these days."""
     starts_from, starts_before = days_between(first, last)
     rows = await office.logs_to_check(
-        connection, districts=districts, starts_from=starts_from, starts_before=starts_before
+        act.connection, districts=act.districts, starts_from=starts_from, starts_before=starts_before
     )
     return integrity.findings([_to_check(row) for row in rows])
 
@@ -205,5 +159,5 @@ def _to_check(row: Mapping[str, Any]) -> LoggedVisit:
         written_by=row["logged_by"],
         written_at=row["written_at"],
         is_school_day=row["is_school_day"],
-        texts=tuple(Log.model_validate({**json.loads(row["body"])}).texts()),
+        texts=tuple(Log.model_validate_json(row["body"]).texts()),
     )

@@ -1,47 +1,41 @@
 """From a form's fields to a log and back. Field names are the model's own paths: `voice.hopes`, `promises.0.due`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-from pydantic import ValidationError
 
-from services.runtime.web.forms import Form
+from services.runtime.web.forms import WORDS, ClockTime, Fault, Form, Layout, Reading, read_into
 from services.runtime.web.languages import N_
-from services.visitlog.rules.form import Log
-from services.visitlog.rules.outcomes import LOCAL, TOOK_PLACE
+from services.visitlog.rules.form import Day, Log, Outcome, Part
+from services.visitlog.rules.outcomes import LOCAL
 
 REFERRAL_ROWS = 3
 PROMISE_ROWS = 2
-_ONE_OF = ("outcome", "place", "private_note")
-_ONE_OF_A_VISIT = ("language", "interpreter", "left_note")
-_MANY_OF_A_VISIT = ("took_part", "left")
-_VOICE = ("strengths", "hopes", "going_well", "in_the_way")
 
-_MESSAGES = {
-    "missing": N_("Fill this in."),
-    "string_too_short": N_("Fill this in."),
-    "string_too_long": N_("This is too long. Shorten it."),
-    "enum": N_("Choose one of these."),
-    "literal_error": N_("Choose one of these."),
-    "date_from_datetime_parsing": N_("Choose a day."),
-    "date_parsing": N_("Choose a day."),
-    "int_parsing": N_("Write a whole number."),
-    "greater_than_equal": N_("This number is too small."),
-    "less_than_equal": N_("This number is too large."),
-    "string_pattern_mismatch": N_("Write a code like en or pt-BR."),
-}
-_OTHERWISE = N_("Check this.")
+_LAYOUT = Layout(
+    names={"started_at": "start", "ended_at": "end", "efforts.*.mileage_tenths": "efforts.*.miles"},
+    # Whose it is and how far it has come are chosen beforehand.
+    needs={"small_step": ("what",), "promises": ("what",), "referrals": ("resource",)},
+    words={"language": N_("Write a code like en or pt-BR.")},
+)
+_TIMES = Layout(words={"day": WORDS["date_parsing"], "start": WORDS["time_parsing"], "end": WORDS["time_parsing"]})
 
 
-class FormFaulty(Exception):
-    """The form can't become a log; `errors` says by field what to correct, in English, to be translated."""
+class Start(Part):
+    """When a visit began, as it is typed."""
 
-    def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__("the form needs correcting")
-        self.errors = dict(errors)
+    day: Day
+    start: ClockTime
+
+
+class End(Part):
+    """When it ended, if it is known."""
+
+    day: Day
+    end: ClockTime | None = None
 
 
 class Shown:
@@ -93,123 +87,52 @@ def prefilled(visit: asyncpg.Record) -> Shown:
     )
 
 
-def log_of_form(form: Form, *, visit_id: UUID) -> Log:
-    """Read the log that a form holds; of an attempt only what applies to it. Raises FormFaulty."""
-    errors: dict[str, str] = {}
-    body: dict[str, Any] = {"visit_id": visit_id, "pair": [name.strip() for name in form.all("pair")]}
-    body |= _texts(form, _ONE_OF)
-    body |= _times(form, errors)
-    body["efforts"] = _efforts(form, body["pair"], errors)
-    body["follow_up"] = _follow_up(form)
-    body["referrals"] = _rows(form, "referrals", REFERRAL_ROWS, ("resource", "status"), needs="resource")
-    if form.get("written_at"):
-        body["written_at"] = form.get("written_at")
-    if form.get("outcome") == TOOK_PLACE:
-        body |= _of_a_visit(form)
-    try:
-        log = Log.model_validate({name: value for name, value in body.items() if value is not None})
-    except ValidationError as invalid:
-        errors = _said(invalid) | errors
-    if errors:
-        raise FormFaulty(errors)
-    return log
+def read_log(form: Form, *, visit_id: UUID) -> Reading[Log]:
+    """Read the log that a form holds; of an attempt only what applies to it."""
+    start, end = read_into(Start, form, layout=_TIMES), read_into(End, form, layout=_TIMES)
+    pair = [name.strip() for name in form.all("pair")]
+    efforts, faults = _efforts(form, pair)
+    given: dict[str, Any] = {
+        "visit_id": visit_id,
+        "started_at": start.value and datetime.combine(start.value.day, start.value.start, LOCAL),
+        "ended_at": end.value and end.value.end and datetime.combine(end.value.day, end.value.end, LOCAL),
+        "pair": pair,
+        "efforts": efforts,
+        "follow_up": _follow_up(form),
+    }
+    if form.get("outcome").strip() != Outcome.TOOK_PLACE:
+        given |= dict.fromkeys(Log.OF_A_VISIT)
+    return read_into(Log, form, layout=_LAYOUT, given=given, faults=(*start.faults, *end.faults, *faults))
 
 
-def _texts(form: Form, names: Sequence[str]) -> dict[str, str]:
-    return {name: form.get(name) for name in names if form.get(name).strip()}
-
-
-def _of_a_visit(form: Form) -> dict[str, Any]:
-    body: dict[str, Any] = dict(_texts(form, _ONE_OF_A_VISIT))
-    body |= {name: form.all(name) for name in _MANY_OF_A_VISIT}
-    voice: dict[str, Any] = {name: form.get(f"voice.{name}") for name in _VOICE if form.get(f"voice.{name}").strip()}
-    body["voice"] = voice | {"obstacles": form.all("voice.obstacles")}
-    if form.get("small_step.what").strip():
-        body["small_step"] = {
-            "what": form.get("small_step.what"),
-            "whose": form.get("small_step.whose") or "family",
-        }
-    body["promises"] = _rows(form, "promises", PROMISE_ROWS, ("what", "due", "whose"), needs="what")
-    extra = {name.removeprefix("extra."): form.get(name) for name in form if name.startswith("extra.")}
-    body["extra"] = {code: said for code, said in extra.items() if said.strip()}
-    return body
-
-
-def _times(form: Form, errors: dict[str, str]) -> dict[str, Any]:
-    try:
-        day = date.fromisoformat(form.get("day"))
-        if not 2000 < day.year < 2200:
-            raise ValueError
-    except ValueError:
-        errors["day"] = N_("Choose a day.")
-        return {}
-    times: dict[str, Any] = {}
-    for field, name in (("start", "started_at"), ("end", "ended_at")):
-        said = form.get(field).strip()
-        if not said and field == "end":
-            continue
-        try:
-            clock = time.fromisoformat(said)
-        except ValueError:
-            errors[field] = N_("Write a time like 16:30.")
-            continue
-        if clock.tzinfo is not None:
-            errors[field] = N_("Write a time like 16:30.")
-        else:
-            times[name] = datetime.combine(day, clock, LOCAL)
-    return times
-
-
-def _efforts(form: Form, pair: Sequence[str], errors: dict[str, str]) -> list[dict[str, Any]]:
-    efforts = []
+def _efforts(form: Form, pair: Sequence[str]) -> tuple[list[dict[str, Any]], list[Fault]]:
+    efforts: list[dict[str, Any]] = []
+    faults = []
     for position, visitor_id in enumerate(pair[:2]):
         name = f"efforts.{position}"
-        effort: dict[str, Any] = {"visitor_id": visitor_id}
-        for number in ("minutes", "travel_minutes"):
-            if form.get(f"{name}.{number}").strip():
-                effort[number] = form.get(f"{name}.{number}").strip()
-        miles = form.get(f"{name}.miles").strip().replace(",", ".")
+        typed = {each: form.get(f"{name}.{each}").strip() for each in ("minutes", "travel_minutes", "miles")}
+        miles = typed.pop("miles")
+        effort: dict[str, Any] = {each: text for each, text in typed.items() if text}
         if miles:
-            tenths = _tenths(miles)
-            if tenths is None:
-                errors[f"{name}.miles"] = N_("Write miles like 12.5.")
-            else:
-                effort["mileage_tenths"] = tenths
-        efforts.append(effort)
-    return efforts
+            effort["mileage_tenths"] = scaled(miles, 1)
+            if effort["mileage_tenths"] is None:
+                faults.append(Fault(f"{name}.miles", N_("Write miles like 12.5.")))
+        efforts.append(effort | {"visitor_id": visitor_id})
+    return efforts, faults
 
 
-def _tenths(miles: str) -> int | None:
-    whole, _, part = miles.partition(".")
-    if not (whole + part).isascii() or not (whole + part).isdigit() or len(whole) > 4 or len(part) > 1:
+def scaled(text: str, places: int) -> int | None:
+    """Read a decimal number as whole units of its last place, exactly; None where it is none."""
+    whole, _, part = text.strip().replace(",", ".").partition(".")
+    if not (whole + part).isascii() or not (whole + part).isdigit() or len(whole) > 5 or len(part) > places:
         return None
-    return int(whole or "0") * 10 + int(part or "0")
+    return int((whole or "0") + part.ljust(places, "0"))
 
 
 def _follow_up(form: Form) -> dict[str, str] | None:
     kind, due = form.get("follow_up.kind"), form.get("follow_up.due").strip()
     # A day without a kind is a visit; a kind without a day is a promise that nobody can keep.
     return {"kind": kind or "visit", "due": due} if due or kind else None
-
-
-def _rows(form: Form, name: str, most: int, columns: Sequence[str], *, needs: str) -> list[dict[str, str]]:
-    rows = []
-    for position in range(most):
-        row = {column: form.get(f"{name}.{position}.{column}") for column in columns}
-        if row[needs].strip():
-            rows.append({column: text for column, text in row.items() if text.strip()})
-    return rows
-
-
-def _said(invalid: ValidationError) -> dict[str, str]:
-    errors: dict[str, str] = {}
-    for fault in invalid.errors(include_url=False, include_context=False, include_input=False):
-        place = ".".join(str(part) for part in fault["loc"])
-        field = {"started_at": "start", "ended_at": "end"}.get(place, place)
-        field = field.replace("mileage_tenths", "miles")
-        field = field.removesuffix(".date-from-datetime") or field
-        errors.setdefault(field, _MESSAGES.get(fault["type"], _OTHERWISE))
-    return errors
 
 
 def uuid7(as_of: datetime) -> UUID:

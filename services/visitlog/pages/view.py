@@ -12,9 +12,11 @@ import asyncpg
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import Person
 from services.visitlog.handlers import access, office
+from services.visitlog.handlers.access import Act
 from services.visitlog.rules import outcomes
 from services.visitlog.rules.outcomes import LOCAL, Due
 from services.visitlog.store import logs, visits
+from services.visitlog.store.visits import Listed
 
 _TO_BE_LOGGED = {Due.EXPECTED, Due.OVERDUE}
 LOOK_BACK = timedelta(days=60)
@@ -78,23 +80,22 @@ def display_name(pages: Pages, name: str) -> str:
     return person.display_name if person is not None else name
 
 
-async def board_of(connection: asyncpg.Connection, pages: Pages, person: Person, as_of: datetime) -> Board:
+async def board_of(act: Act, pages: Pages) -> Board:
     """Gather a visitor's visits, and note that the families' names were shown."""
-    rows = await office.list_expected(
-        connection,
-        districts=office.districts_of(person),
-        visitor_id=person.name,
+    listed = Listed(
+        districts=act.districts,
+        visitor_id=act.person.name,
         due=list(Due),
-        starts_from=as_of - LOOK_BACK,
-        starts_before=as_of + LOOK_AHEAD,
-        as_of=as_of,
+        starts_from=act.as_of - LOOK_BACK,
+        starts_before=act.as_of + LOOK_AHEAD,
         limit=300,
     )
-    contacts = await _disclosed(connection, rows, person, as_of, what="name")
-    today = as_of.astimezone(LOCAL).date()
+    rows = await office.list_expected(act, listed)
+    contacts = await _disclosed(act, rows, what="name")
+    today = act.as_of.astimezone(LOCAL).date()
     board = Board()
     for row in rows:
-        card = _card(pages, row, person, contacts.get(row["household_key"]))
+        card = _card(pages, row, act.person, contacts.get(row["household_key"]))
         visited_on = card.starts_at.astimezone(LOCAL).date()
         if card.due in _TO_BE_LOGGED and visited_on < today:
             board.waiting.append(card)
@@ -102,32 +103,26 @@ async def board_of(connection: asyncpg.Connection, pages: Pages, person: Person,
             board.today.append(card)
         elif visited_on > today and card.due in _TO_BE_LOGGED:
             board.coming.append(card)
-        elif card.starts_at > as_of - DONE_FOR:
+        elif card.starts_at > act.as_of - DONE_FOR:
             board.done.append(card)
     board.done.reverse()
     return board
 
 
-async def card_of(
-    connection: asyncpg.Connection, pages: Pages, visit_id: UUID, person: Person, as_of: datetime
-) -> Card:
+async def card_of(act: Act, pages: Pages, visit: Mapping[str, Any]) -> Card:
     """Show one visit with how to reach the family, and note that it was shown. Raises VisitUnknown."""
-    visit = await access.visit_of(connection, visit_id, person)
-    _, by_district = await office.overdue_limits(connection, districts=[visit["district"]], as_of=as_of)
-    limit = by_district.get(
-        visit["district"],
-        outcomes.overdue_before(as_of=as_of, business_days=outcomes.LOG_DUE_BUSINESS_DAYS),
-    )
-    row = await visits.standing_of_visit(connection, visit_id=visit_id, overdue_before=limit)
+    limits = await office.overdue_limits(act, [visit["district"]])
+    row = await visits.standing_of_visit(act.connection, visit["visit_id"], limits)
     if row is None or row["starts_at"] is None:
         raise outcomes.VisitUnknown
-    contacts = await _disclosed(connection, [row], person, as_of, what="name_phone_address")
-    return _card(pages, row, person, contacts.get(row["household_key"]))
+    contacts = await _disclosed(act, [row], what="name_phone_address")
+    return _card(pages, row, act.person, contacts.get(row["household_key"]))
 
 
-async def last_time(connection: asyncpg.Connection, visit: Mapping[str, Any], as_of: datetime) -> dict[str, Any] | None:
+async def last_time(act: Act, visit: Mapping[str, Any]) -> dict[str, Any] | None:
     """Recall what was agreed and promised when the household was last visited."""
-    row = await logs.last_log_of_household(connection, household_key=visit["household_key"], before=as_of)
+    household_key = visit["household_key"]
+    row = await logs.last_log_of_household(act.connection, household_key=household_key, before=act.as_of)
     if row is None:
         return None
     body = json.loads(row["body"])
@@ -139,23 +134,26 @@ async def last_time(connection: asyncpg.Connection, visit: Mapping[str, Any], as
     }
 
 
-async def _disclosed(
-    connection: asyncpg.Connection, rows: Sequence[asyncpg.Record], person: Person, as_of: datetime, *, what: str
-) -> dict[UUID, asyncpg.Record]:
-    is_office = person.role == access.COORDINATOR
+async def note_disclosure(act: Act, district_by_household: Mapping[UUID, str], *, what: str) -> None:
+    """Note that the person saw this of these households, and why they may."""
+    await visits.record_disclosures(
+        act.connection,
+        district_by_household=district_by_household,
+        person=act.person.name,
+        purpose="coordination" if act.person.role == access.COORDINATOR else "own_visit",
+        what=what,
+        seen_on=act.as_of.astimezone(LOCAL).date(),
+        as_of=act.as_of,
+    )
+
+
+async def _disclosed(act: Act, rows: Sequence[asyncpg.Record], *, what: str) -> dict[UUID, asyncpg.Record]:
+    is_office = act.person.role == access.COORDINATOR
     # A visitor needs the family until the visit is told; after that the district's own records do.
     needed = [row for row in rows if is_office or Due(row["due"]) in _TO_BE_LOGGED]
-    contacts = await visits.contacts_of(connection, [row["household_key"] for row in needed])
-    await visits.record_disclosures(
-        connection,
-        households=list(contacts),
-        district_by_household={row["household_key"]: row["district"] for row in needed},
-        person=person.name,
-        purpose="coordination" if is_office else "own_visit",
-        what=what,
-        seen_on=as_of.astimezone(LOCAL).date(),
-        as_of=as_of,
-    )
+    contacts = await visits.contacts_of(act.connection, [row["household_key"] for row in needed])
+    districts = {row["household_key"]: row["district"] for row in needed if row["household_key"] in contacts}
+    await note_disclosure(act, districts, what=what)
     return contacts
 
 

@@ -2,15 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
-from typing import Annotated, Any, Literal
+from enum import IntEnum, StrEnum
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from contracts.events import Effort, Outcome, Place
+from contracts import events
 
 LONG_TEXT = 4000
 SHORT_TEXT = 500
@@ -51,20 +51,43 @@ def _some_day(day: date) -> date:
     return day
 
 
-LongText = Annotated[
-    str, BeforeValidator(_typed), AfterValidator(_without_control), Field(min_length=1, max_length=LONG_TEXT)
-]
-ShortText = Annotated[
-    str, BeforeValidator(_typed), AfterValidator(_without_control), Field(min_length=1, max_length=SHORT_TEXT)
-]
-AmendmentText = Annotated[
-    str, BeforeValidator(_typed), AfterValidator(_without_control), Field(min_length=1, max_length=AMENDMENT_TEXT)
-]
+_Text = (BeforeValidator(_typed), AfterValidator(_without_control))
+LongText = Annotated[str, Field(min_length=1, max_length=LONG_TEXT), *_Text]
+ShortText = Annotated[str, Field(min_length=1, max_length=SHORT_TEXT), *_Text]
+AmendmentText = Annotated[str, Field(min_length=1, max_length=AMENDMENT_TEXT), *_Text]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_our_time)]
 Day = Annotated[date, AfterValidator(_some_day)]
 PersonId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")]
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+class Outcome(StrEnum):
+    """What happened at the door."""
+
+    TOOK_PLACE = "took_place"
+    FAMILY_NOT_HOME = "family_not_home"
+    RESCHEDULED_AT_THE_DOOR = "rescheduled_at_the_door"
+    DECLINED_TODAY = "declined_today"
+    UNSAFE_LEFT = "unsafe_left"
+
+
+class Place(StrEnum):
+    """Where a LEAP visit may be."""
+
+    HOME = "home"
+    COMMUNITY = "community"
+
+
+# What other services are told: their lists are closed, so an outcome that they can't read yet is told as one they can.
+OUTCOME_TOLD: Mapping[Outcome, events.Outcome] = {
+    Outcome.TOOK_PLACE: events.Outcome.TOOK_PLACE,
+    Outcome.FAMILY_NOT_HOME: events.Outcome.FAMILY_NOT_HOME,
+    Outcome.RESCHEDULED_AT_THE_DOOR: events.Outcome.RESCHEDULED_AT_THE_DOOR,
+    Outcome.DECLINED_TODAY: events.Outcome.DECLINED_TODAY,
+    Outcome.UNSAFE_LEFT: events.Outcome.UNSAFE_LEFT,
+}
+PLACE_TOLD: Mapping[Place, events.Place] = {Place.HOME: events.Place.HOME, Place.COMMUNITY: events.Place.COMMUNITY}
 
 
 class ReferralStatus(StrEnum):
@@ -118,11 +141,13 @@ class Whose(StrEnum):
     VISITORS = "visitors"
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """What is sent: a field that isn't known is refused, not dropped."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Voice(_Part):
+class Voice(Part):
     """What the family said, in their words as far as can be."""
 
     strengths: LongText | None = None
@@ -132,14 +157,14 @@ class Voice(_Part):
     obstacles: Annotated[tuple[Obstacle, ...], Field(max_length=len(Obstacle))] = ()
 
 
-class SmallStep(_Part):
+class SmallStep(Part):
     """One small thing that was agreed, and whose it is."""
 
     what: ShortText
     whose: Whose = Whose.FAMILY
 
 
-class Promise(_Part):
+class Promise(Part):
     """Something that was promised, with its day."""
 
     what: ShortText
@@ -147,21 +172,21 @@ class Promise(_Part):
     whose: Whose = Whose.VISITORS
 
 
-class FollowUp(_Part):
+class FollowUp(Part):
     """The next visit or call that the visitors promised."""
 
     due: Day
     kind: Literal["visit", "call"]
 
 
-class Referral(_Part):
+class Referral(Part):
     """A connection to a resource, by the district's own code."""
 
     resource: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
     status: ReferralStatus = ReferralStatus.OFFERED
 
 
-class LoggedEffort(_Part):
+class LoggedEffort(Part):
     """One visitor's part; `minutes` not said means the visit's own length."""
 
     visitor_id: PersonId
@@ -170,8 +195,12 @@ class LoggedEffort(_Part):
     mileage_tenths: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
-class Log(_Part):
+class Log(Part):
     """The log, as a phone sends it. Only what stands before `voice` is for a visit that did not take place."""
+
+    OF_A_VISIT: ClassVar = (
+        "voice", "took_part", "language", "interpreter", "left", "left_note", "small_step", "promises", "extra",
+    )  # fmt: skip
 
     visit_id: UUID
     outcome: Outcome
@@ -204,17 +233,7 @@ class Log(_Part):
 
     def of_a_visit_only(self) -> bool:
         """Tell whether something stands here that only a visit that took place can have."""
-        return bool(
-            self.voice != Voice()
-            or self.took_part
-            or self.language
-            or self.interpreter
-            or self.left
-            or self.left_note
-            or self.small_step
-            or self.promises
-            or self.extra
-        )
+        return any(getattr(self, name) != Log.model_fields[name].default for name in self.OF_A_VISIT)
 
     def texts(self) -> Iterator[str]:
         """Give every free text, for the check on texts that repeat. They go nowhere else."""
@@ -225,7 +244,39 @@ class Log(_Part):
                 yield text
 
 
-def efforts_of(log: Log) -> tuple[Effort, ...]:
+class AmendmentCommand(Part):
+    """What is added to a log; with an id of the client's own it is added once, however often it is sent."""
+
+    note: AmendmentText
+    amendment_id: UUID | None = None
+
+
+class ReferralCommand(Part):
+    """How far a referral has come."""
+
+    status: ReferralStatus
+
+
+class SafetyMinutes(IntEnum):
+    """After how long somebody who has not said that all is well is looked for."""
+
+    HOUR = 60
+    HOUR_AND_A_HALF = 90
+    TWO_HOURS = 120
+    THREE_HOURS = 180
+
+
+class SafetyCommand(Part):
+    """Within how many minutes a visitor will be out."""
+
+    minutes: SafetyMinutes
+
+
+class Nothing(Part):
+    """What is sent with a command that says it all by itself."""
+
+
+def efforts_of(log: Log) -> tuple[events.Effort, ...]:
     """Say what the visit took of each of the pair; who is not mentioned was there and did not travel."""
     length = log.ended_at - log.started_at if log.ended_at is not None else timedelta(0)
     minutes_there = max(0, min(1440, length // timedelta(minutes=1)))
@@ -234,7 +285,7 @@ def efforts_of(log: Log) -> tuple[Effort, ...]:
     for visitor_id in log.pair:
         effort = said.get(visitor_id, LoggedEffort(visitor_id=visitor_id))
         efforts.append(
-            Effort(
+            events.Effort(
                 visitor_id=visitor_id,
                 minutes=minutes_there if effort.minutes is None else effort.minutes,
                 travel_minutes=effort.travel_minutes,

@@ -7,6 +7,8 @@ from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from services.visitlog.rules.form import Log
+
 PHONE_CLOCK_TOLERANCE = timedelta(minutes=5)
 """A visitor's phone may run ahead by this much; a log must not be lost over it."""
 
@@ -74,40 +76,30 @@ class LogInvalid(Refusal):
     """The log contradicts itself or the clock."""
 
 
-def check_log(
-    *,
-    outcome: str,
-    started_at: datetime,
-    ended_at: datetime | None,
-    pair: Sequence[str],
-    follow_up_due: date | None,
-    as_of: datetime,
-    efforts_of: Sequence[str] = (),
-    promises_due: Sequence[date] = (),
-    of_a_visit_only: bool = False,
-) -> None:
+def check_log(*, log: Log, as_of: datetime) -> None:
     """Raise LogInvalid unless two people were there, the times can be, and promises lie ahead of them."""
-    latest = as_of + PHONE_CLOCK_TOLERANCE
-    if len(pair) != 2 or pair[0] == pair[1]:
+    ended_at = log.ended_at
+    efforts_of = [effort.visitor_id for effort in log.efforts]
+    if len(log.pair) != 2 or log.pair[0] == log.pair[1]:
         raise LogInvalid(_("Visits are made in pairs. Name exactly two different visitors."))
-    if len(set(efforts_of)) != len(efforts_of) or not set(efforts_of) <= set(pair):
+    if len(set(efforts_of)) != len(efforts_of) or not set(efforts_of) <= set(log.pair):
         raise LogInvalid(_("Time and travel belong to the two visitors of the pair, once each."))
-    if outcome == TOOK_PLACE and ended_at is None:
+    if log.outcome == TOOK_PLACE and ended_at is None:
         raise LogInvalid(_("A visit that took place has an end. Say when it ended."))
-    if ended_at is not None and ended_at <= started_at:
+    if ended_at is not None and ended_at <= log.started_at:
         raise LogInvalid(_("The end must be later than the start."))
-    if ended_at is not None and ended_at - started_at > LONGEST_VISIT:
+    if ended_at is not None and ended_at - log.started_at > LONGEST_VISIT:
         raise LogInvalid(_("A visit is not longer than twelve hours. Check the start and the end."))
-    if max(started_at, ended_at or started_at) > latest:
+    if max(log.started_at, ended_at or log.started_at) > as_of + PHONE_CLOCK_TOLERANCE:
         raise LogInvalid(_("A log tells what happened. Start and end can't lie in the future."))
-    if started_at < as_of - LOGGED_WITHIN:
+    if log.started_at < as_of - LOGGED_WITHIN:
         raise LogInvalid(_("This visit is more than a year ago. Check the date."))
-    visited_on = started_at.astimezone(LOCAL).date()
-    if follow_up_due is not None and follow_up_due < visited_on:
+    visited_on = log.started_at.astimezone(LOCAL).date()
+    if log.follow_up is not None and log.follow_up.due < visited_on:
         raise LogInvalid(_("The next visit or call comes after this one. Choose a later day."))
-    if any(due < visited_on for due in promises_due):
+    if any(promise.due < visited_on for promise in log.promises):
         raise LogInvalid(_("A promise is kept after the visit. Choose a later day."))
-    if outcome != TOOK_PLACE and of_a_visit_only:
+    if log.outcome != TOOK_PLACE and log.of_a_visit_only():
         raise LogInvalid(_("If the visit did not take place, the log ends after place and time. Take the rest out."))
 
 

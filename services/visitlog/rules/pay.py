@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Annotated
 
+from pydantic import Field
+
+from contracts.events.envelope import District
+from services.visitlog.rules.form import Day, Part
 from services.visitlog.rules.outcomes import TOOK_PLACE
 
 _MINUTES_PER_HOUR = 60
@@ -22,6 +27,20 @@ class Rate:
     travel_hourly_cents: int
     mile_tenth_cents: int  # per mile, in tenths of a cent: public mileage rates have them
     show_up_cents: int  # the least that is paid for being there when no visit took place
+
+
+_Cents = Annotated[int, Field(ge=0, le=100_000)]
+
+
+class RateCommand(Part):
+    """What is paid from a day on."""
+
+    district: District
+    effective_from: Day
+    hourly_cents: _Cents
+    travel_hourly_cents: _Cents
+    mile_tenth_cents: _Cents
+    show_up_cents: _Cents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

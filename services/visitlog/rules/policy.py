@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from services.visitlog.rules.form import Code, ShortText
+from services.visitlog.rules.form import Code, Part, ShortText
 from services.visitlog.rules.outcomes import LOG_DUE_BUSINESS_DAYS, LogInvalid
 
 DEFAULT_RESOURCES = (
@@ -27,11 +27,7 @@ def _(text: str) -> str:
     return text
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Labelled(_Part):
+class Labelled(Part):
     """A code and what people read for it, by language; English where theirs is not there."""
 
     code: Code
@@ -52,7 +48,7 @@ class ExtraField(Labelled):
     choices: Annotated[tuple[Labelled, ...], Field(max_length=20)] = ()
 
 
-class LogPolicy(_Part):
+class LogPolicy(Part):
     """One version of a district's wishes."""
 
     log_due_business_days: Annotated[int, Field(ge=1, le=30)] = LOG_DUE_BUSINESS_DAYS
@@ -61,6 +57,13 @@ class LogPolicy(_Part):
         tuple[Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")], ...], Field(min_length=1, max_length=60)
     ] = DEFAULT_RESOURCES
     extra_fields: Annotated[tuple[ExtraField, ...], Field(max_length=20)] = ()
+
+
+class PolicyCommand(Part):
+    """A district's wishes; `version` is the one that was read, 0 if none was set."""
+
+    version: Annotated[int, Field(ge=0, lt=2**31)]
+    policy: LogPolicy
 
 
 def check_extra(*, extra: Mapping[str, str], versions: Sequence[LogPolicy]) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from contracts.events import Effort
+from services.visitlog.rules.form import Log, Referral, referral_id_of
 from services.visitlog.rules.outcomes import Training
 
 
@@ -55,14 +56,8 @@ async def insert_log(
     connection: asyncpg.Connection,
     *,
     log_id: UUID,
-    visit_id: UUID,
-    outcome: str,
-    started_at: datetime,
-    ended_at: datetime | None,
-    pair: Sequence[str],
+    log: Log,
     efforts: Sequence[Effort],
-    body: str,
-    written_at: datetime,
     actor: str,
     as_of: datetime,
 ) -> bool:
@@ -76,13 +71,13 @@ async def insert_log(
         RETURNING true
         """,
         log_id,
-        visit_id,
-        outcome,
-        started_at,
-        ended_at,
-        list(pair),
-        body,
-        written_at,
+        log.visit_id,
+        log.outcome.value,
+        log.started_at,
+        log.ended_at,
+        log.pair,
+        log.in_one_spelling(),
+        min(log.written_at or as_of, as_of),
         actor,
         as_of,
     )
@@ -105,17 +100,12 @@ async def insert_log(
 
 
 async def insert_referrals(
-    connection: asyncpg.Connection,
-    *,
-    log_id: UUID,
-    referrals: Sequence[tuple[UUID, str, str]],
-    actor: str,
-    as_of: datetime,
+    connection: asyncpg.Connection, *, log_id: UUID, referrals: Sequence[Referral], actor: str, as_of: datetime
 ) -> None:
-    """Write a new log's referrals, each with its first step. Rows: referral_id, resource, status."""
+    """Write a new log's referrals, each with its first step."""
     if not referrals:
         return
-    referral_ids, resources, statuses = (list(column) for column in zip(*referrals, strict=True))
+    referral_ids = [referral_id_of(log_id, position) for position in range(len(referrals))]
     await connection.execute(
         """
         INSERT INTO referral (referral_id, log_id, resource)
@@ -123,7 +113,7 @@ async def insert_referrals(
         """,
         log_id,
         referral_ids,
-        resources,
+        [referral.resource for referral in referrals],
     )
     await connection.execute(
         """
@@ -131,7 +121,7 @@ async def insert_referrals(
         SELECT referral_id, 1, status, $3, $4 FROM unnest($1::uuid[], $2::text[]) AS r (referral_id, status)
         """,
         referral_ids,
-        statuses,
+        [referral.status.value for referral in referrals],
         actor,
         as_of,
     )

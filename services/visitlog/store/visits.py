@@ -1,10 +1,33 @@
 """Agreed visits and how their logs stand; how to reach a household, and who was told so."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
 import asyncpg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """Which agreed visits a list is of; `districts` None is all of them, `after` the last row that was seen before."""
+
+    districts: Sequence[str] | None
+    visitor_id: str | None = None
+    due: Sequence[str]
+    starts_from: datetime
+    starts_before: datetime
+    limit: int
+    after: tuple[datetime, UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueLimits:
+    """Before which start a visit's log is overdue: in general, and where a district says otherwise."""
+
+    general: datetime
+    by_district: Mapping[str, datetime]
+
 
 # The CASE says what outcomes.due_of says; a test holds the two together.
 _STANDING = """
@@ -26,23 +49,8 @@ LEFT JOIN LATERAL (
 """
 
 
-async def list_visits(
-    connection: asyncpg.Connection,
-    *,
-    districts: Sequence[str] | None,
-    visitor_id: str | None,
-    due: Sequence[str],
-    starts_from: datetime,
-    starts_before: datetime,
-    overdue_before: datetime,
-    overdue_by_district: Mapping[str, datetime],
-    limit: int,
-    after: tuple[datetime, UUID] | None = None,
-) -> list[asyncpg.Record]:
-    """List agreed visits with the standing of their logs, by start. `districts` None means every district.
-
-    `after` is the start and id of the last row seen before.
-    """
+async def list_visits(connection: asyncpg.Connection, listed: Listed, limits: OverdueLimits) -> list[asyncpg.Record]:
+    """List agreed visits with the standing of their logs, by start."""
     rows: list[asyncpg.Record] = await connection.fetch(
         f"""
         SELECT * FROM ({_STANDING}
@@ -54,26 +62,32 @@ async def list_visits(
         WHERE due = ANY ($8::text[])
         ORDER BY starts_at, visit_id LIMIT $11
         """,
-        None if districts is None else list(districts),
-        overdue_before,
-        list(overdue_by_district),
-        list(overdue_by_district.values()),
-        visitor_id,
-        starts_from,
-        starts_before,
-        list(due),
-        after[0] if after else None,
-        after[1] if after else None,
-        limit,
+        None if listed.districts is None else list(listed.districts),
+        limits.general,
+        list(limits.by_district),
+        list(limits.by_district.values()),
+        listed.visitor_id,
+        listed.starts_from,
+        listed.starts_before,
+        list(listed.due),
+        listed.after[0] if listed.after else None,
+        listed.after[1] if listed.after else None,
+        listed.limit,
     )
     return rows
 
 
 async def standing_of_visit(
-    connection: asyncpg.Connection, *, visit_id: UUID, overdue_before: datetime
+    connection: asyncpg.Connection, visit_id: UUID, limits: OverdueLimits
 ) -> asyncpg.Record | None:
     """Read one visit with the standing of its log."""
-    return await connection.fetchrow(f"{_STANDING} WHERE visit_id = $1", visit_id, overdue_before, [], [])
+    return await connection.fetchrow(
+        f"{_STANDING} WHERE visit_id = $1",
+        visit_id,
+        limits.general,
+        list(limits.by_district),
+        list(limits.by_district.values()),
+    )
 
 
 async def contacts_of(connection: asyncpg.Connection, households: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
@@ -91,7 +105,6 @@ async def contacts_of(connection: asyncpg.Connection, households: Sequence[UUID]
 async def record_disclosures(
     connection: asyncpg.Connection,
     *,
-    households: Sequence[UUID],
     district_by_household: Mapping[UUID, str],
     person: str,
     purpose: str,
@@ -100,9 +113,9 @@ async def record_disclosures(
     as_of: datetime,
 ) -> None:
     """Note that the person saw what is known of these households: once a day each, with how often."""
-    if not households:
+    if not district_by_household:
         return
-    ordered = sorted(set(households))
+    ordered = sorted(district_by_household)
     await connection.execute(
         """
         INSERT INTO disclosure AS noted (person, household_key, purpose, what, seen_on, district, first_at, last_at)

@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from contracts import events
 from services.runtime.web.forms import Form
-from services.visitlog.pages.fields import FormFaulty, as_text, log_of_form, uuid7
-from services.visitlog.rules.form import LONG_TEXT, Log, efforts_of, referral_id_of
+from services.runtime.web.languages import Language
+from services.visitlog.pages.fields import as_text, read_log, scaled, uuid7
+from services.visitlog.rules.form import (
+    LONG_TEXT,
+    OUTCOME_TOLD,
+    PLACE_TOLD,
+    Log,
+    Outcome,
+    Place,
+    efforts_of,
+    referral_id_of,
+)
 from services.visitlog.rules.outcomes import LogInvalid
 from services.visitlog.rules.policy import ExtraField, Labelled, LogPolicy, check_extra
 from tests.unit.visitlog.test_outcomes import NOON
@@ -26,6 +36,7 @@ LOG: dict[str, Any] = {
     "ended_at": "2026-10-05T15:40:00Z",
     "pair": ["marisol", "omar"],
 }
+ENGLISH = Language("en", ())
 FIELDS = [
     "outcome", "place", "day", "start", "end", "pair", "language", "interpreter", "took_part", "left", "left_note",
     "voice.hopes", "voice.obstacles", "small_step.what", "small_step.whose", "promises.0.what", "promises.0.due",
@@ -97,15 +108,11 @@ def test_a_referral_has_the_same_id_whenever_its_log_is_sent() -> None:
 
 @given(fields=st.lists(st.tuples(st.sampled_from(FIELDS), st.sampled_from(SAID) | st.text(max_size=40)), max_size=30))
 def test_whatever_a_form_holds_it_is_a_log_or_says_what_to_correct(fields: list[tuple[str, str]]) -> None:
-    errors: dict[str, str] = {}
-    with suppress(FormFaulty):
-        try:
-            log = log_of_form(Form(fields), visit_id=VISIT)
-        except FormFaulty as faulty:
-            errors = faulty.errors
-            raise
-        assert as_text(json.loads(log.in_one_spelling()))
+    read = read_log(Form(fields), visit_id=VISIT)
+    if read.value is not None:
+        assert as_text(json.loads(read.value.in_one_spelling()))
         return
+    errors = read.said(ENGLISH)
     assert errors
     # What to correct never repeats what was typed: it may name a family.
     assert not any(text in message for _, text in fields if len(text) > 12 for message in errors.values())
@@ -122,11 +129,53 @@ def test_an_attempts_form_leaves_out_what_only_a_visit_has() -> None:
         ("follow_up.due", "2026-10-12"),
         ("efforts.1.miles", "3,5"),
     ]
-    log = log_of_form(Form(fields), visit_id=VISIT)
+    log = read_log(Form(fields), visit_id=VISIT).value
+    assert log is not None
     assert not log.of_a_visit_only()
     assert log.follow_up is not None
     assert log.follow_up.kind == "visit"
     assert [effort.mileage_tenths for effort in log.efforts] == [0, 35]
+
+
+def test_what_is_wrong_is_said_in_the_row_in_which_it_was_typed() -> None:
+    fields = [
+        ("outcome", "took_place"),
+        ("day", "2026-10-05"),
+        ("start", "16:00"),
+        ("end", "late"),
+        ("pair", "marisol"),
+        ("pair", "omar"),
+        ("efforts.1.miles", "many"),
+        ("promises.0.whose", "visitors"),
+        ("promises.1.what", "Call the nurse"),
+        ("promises.1.due", "soon"),
+        ("referrals.2.resource", "Food!"),
+        ("language", "Spanish"),
+    ]
+    assert read_log(Form(fields), visit_id=VISIT).said(ENGLISH) == {
+        "end": "Write a time like 16:30.",
+        "efforts.1.miles": "Write miles like 12.5.",
+        "promises.1.due": "Choose a day.",
+        "referrals.2.resource": "This can't be written like that.",
+        "language": "Write a code like en or pt-BR.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "places", "whole"),
+    [("28.5", 2, 2850), ("28,50", 2, 2850), (" 7 ", 1, 70), (".5", 1, 5), ("", 2, None), ("7.55", 1, None),
+     ("-1", 2, None), ("٣", 2, None), ("123456", 0, None)],
+)  # fmt: skip
+def test_a_decimal_number_is_read_exactly_or_not_at_all(text: str, places: int, whole: int | None) -> None:
+    assert scaled(text, places) == whole
+
+
+def test_whatever_the_form_asks_other_services_are_told_what_they_can_read() -> None:
+    assert set(OUTCOME_TOLD) == set(Outcome)
+    assert set(PLACE_TOLD) == set(Place)
+    # An attempt told as a visit that took place would be counted as one, and the other way round.
+    took_place = [asked for asked, told in OUTCOME_TOLD.items() if told is events.Outcome.TOOK_PLACE]
+    assert took_place == [Outcome.TOOK_PLACE]
 
 
 def test_an_id_sorts_by_its_time_and_is_of_version_seven() -> None:

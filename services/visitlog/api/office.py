@@ -1,0 +1,87 @@
+"""What the coordinator works with: questions, pay, the district's wishes, and who saw whose address."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import PlainTextResponse
+
+from services.runtime.web.context import Context
+from services.visitlog.api.period import MOST_ROWS, From, Until, period
+from services.visitlog.api.refusals import ExplainingRoute, Who
+from services.visitlog.handlers import access, office
+from services.visitlog.handlers.access import NotYours, acting
+from services.visitlog.store import office as stored_office
+from services.visitlog.store import visits as stored_visits
+
+_READ_DISCLOSURES = {"coordinator", "auditor"}
+
+
+def routes(context: Context) -> APIRouter:
+    """Offer the office's lists."""
+    router = APIRouter(route_class=ExplainingRoute)
+
+    @router.get("/integrity")
+    async def integrity(person: Who, first: From = None, until: Until = None) -> dict[str, Any]:
+        """List what in the logs deserves a question, for the coordinator and nobody else."""
+        access.check_coordinates(person)
+        first, until = period(first, until)
+        async with acting(context, person) as act:
+            found = await office.quiet_findings(act, first=first, last=until)
+        return {"as_of": act.as_of, "findings": [asdict(each) for each in found]}
+
+    @router.get("/payroll.csv")
+    async def payroll_csv(person: Who, first: From = None, until: Until = None) -> Response:
+        """Export what each visit pays each visitor, for payroll."""
+        access.check_coordinates(person)
+        first, until = period(first, until)
+        async with acting(context, person) as act:
+            lines = await office.payroll(act, first=first, last=until)
+        headers = {
+            "Content-Disposition": f'attachment; filename="payroll-{first}-{until}.csv"',
+            "Cache-Control": "no-store",
+        }
+        return PlainTextResponse(office.payroll_csv(lines), media_type="text/csv", headers=headers)
+
+    @router.get("/pay-rates")
+    async def list_rates(person: Who) -> dict[str, Any]:
+        """List every rate that was ever set."""
+        access.check_coordinates(person)
+        async with acting(context, person) as act:
+            rates = await stored_office.list_rates(act.connection, act.districts)
+        return {"rates": [asdict(rate) for rate in rates]}
+
+    @router.get("/log-policies/{district}")
+    async def show_policy(district: str, person: Who) -> dict[str, Any]:
+        """Show the district's wishes for its logs."""
+        if not person.may_see(district):
+            raise NotYours
+        async with acting(context, person) as act:
+            version = await stored_office.policy_version(act.connection, district)
+            policy = (await stored_office.list_policies(act.connection, district))[0]
+        return {"district": district, "version": version, "policy": policy}
+
+    @router.get("/disclosures")
+    async def disclosures(
+        person: Who,
+        household_key: UUID | None = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,
+    ) -> dict[str, Any]:
+        """List who saw how to reach which household, and why."""
+        if person.role not in _READ_DISCLOSURES:
+            raise NotYours
+        async with acting(context, person) as act:
+            rows = await stored_visits.list_disclosures(
+                act.connection, districts=act.districts, household_key=household_key, limit=limit
+            )
+        return {"disclosures": [dict(row) for row in rows]}
+
+    @router.get("/counts")
+    async def counts(person: Who) -> dict[str, Any]:
+        """Count logs by district and outcome."""
+        async with acting(context, person) as act:
+            rows = await stored_office.count_logs(act.connection, act.districts)
+        return {"logs": [dict(row) for row in rows], "total": sum(row["logs"] for row in rows)}
+
+    return router
