@@ -7,10 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from services.runtime.web.context import Context
-from services.visitlog.api.period import MOST_ROWS, From, Until, period
-from services.visitlog.api.refusals import ExplainingRoute, Who
+from services.visitlog.api.asking import MOST_ROWS, From, Until, Who, period
+from services.visitlog.api.refusals import ExplainingRoute
 from services.visitlog.handlers import access, logs, office
-from services.visitlog.handlers.access import NotYours, acting
+from services.visitlog.handlers.access import NotYours
+from services.visitlog.handlers.acts import acting
 from services.visitlog.rules.outcomes import LOCAL, Due
 from services.visitlog.store import logs as stored_logs
 from services.visitlog.store.visits import Listed

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from services.runtime.web.context import Context
-from services.visitlog.api.period import MOST_ROWS, From, Until, period
-from services.visitlog.api.refusals import ExplainingRoute, Who
+from services.visitlog.api.asking import MOST_ROWS, From, Until, Who, period
+from services.visitlog.api.refusals import ExplainingRoute
 from services.visitlog.handlers import access, office
-from services.visitlog.handlers.access import NotYours, acting
+from services.visitlog.handlers.access import NotYours
+from services.visitlog.handlers.acts import acting
 from services.visitlog.store import office as stored_office
 from services.visitlog.store import visits as stored_visits
 

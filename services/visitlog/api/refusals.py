@@ -1,21 +1,18 @@
 """What is answered when something can't be done: a sentence in the person's language, and both sides of a conflict."""
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, HTTPException, Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
 from services.runtime.web.languages import N_
-from services.runtime.web.people import Person
 from services.runtime.web.problems import problem_of
-from services.runtime.web.sign_in import signed_in
 from services.visitlog.handlers.access import NotYours
 from services.visitlog.handlers.office import ChangedMeanwhile
 from services.visitlog.rules import outcomes
 
 LARGEST_BODY = 256 * 1024
-Who = Annotated[Person, Depends(signed_in)]
 
 _STATUS_BY_REFUSAL: dict[type[outcomes.Refusal], int] = {
     outcomes.VisitUnknown: 404,

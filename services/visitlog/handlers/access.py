@@ -1,22 +1,13 @@
-"""Who acts, and who may see and write what: the two of the pair their visit, the coordinator the district's.
+"""Who may see and write what: the two of the pair their visit, the coordinator the district's. For others: nothing."""
 
-For everybody else there is nothing.
-"""
-
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from services.runtime import clock
-from services.runtime.delivery.transaction import Transaction
-from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
+from services.visitlog.handlers.acts import Act
 from services.visitlog.rules import outcomes
 from services.visitlog.store import logs
 
@@ -29,40 +20,6 @@ class NotYours(outcomes.Refusal):
 
     def __init__(self) -> None:
         super().__init__(N_("There is nothing here for you."))
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One person at one thing: all of it in one transaction, at one moment."""
-
-    tx: Transaction
-    person: Person
-    as_of: datetime
-
-    @property
-    def connection(self) -> asyncpg.Connection:
-        """Give the transaction's connection."""
-        return self.tx.connection
-
-    @property
-    def districts(self) -> list[str] | None:
-        """Name the districts that the person may see; None is all of them."""
-        return None if self.person.sees_everything else sorted(self.person.scopes)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What came of a command: what is told to whoever gave it, and whether it was news."""
-
-    told: Mapping[str, Any]
-    is_new: bool = True
-
-
-@asynccontextmanager
-async def acting(context: Context, person: Person) -> AsyncIterator[Act]:
-    """Let the person act now; leaving the block commits."""
-    async with context.begin() as tx:
-        yield Act(tx, person, clock.now())
 
 
 def is_office(person: Person, district: str) -> bool:

@@ -1,7 +1,9 @@
 """What visit log does with what other services say, a batch at a time."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -76,9 +78,9 @@ def _visit_row(event: _Agreed) -> tuple[Any, ...]:
     return (*of_whom, False, *agreed, *wished, *event.pair, event.version)
 
 
-def _request_row(event: events.VisitRequested) -> tuple[UUID, str, list[str], int]:
+def _request_row(event: events.VisitRequested) -> tuple[Any, ...]:
     schools = sorted({event.school, *(student.school for student in event.students)})
-    return event.request_id, event.district, schools, event.version
+    return event.request_id, event.district, json.dumps(schools), event.version
 
 
 def _visitor_row(event: events.VisitorChanged) -> tuple[Any, ...]:
@@ -95,8 +97,12 @@ async def _on_calendars(tx: Transaction, calendars: list[events.SchoolCalendarCh
             newest[key] = calendar
     await projections.keep_newest_calendars(
         tx.connection,
-        [(*key, calendar.school_days, calendar.source_version) for key, calendar in newest.items()],
+        [(*key, _as_json(calendar.school_days), calendar.source_version) for key, calendar in newest.items()],
     )
+
+
+def _as_json(days: Iterable[date]) -> str:
+    return json.dumps([day.isoformat() for day in days])
 
 
 async def _on_contacts(tx: Transaction, contacts: list[events.HouseholdContactChanged | ContactForgotten]) -> None:

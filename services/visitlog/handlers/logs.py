@@ -1,7 +1,6 @@
 """A log is written once, added to, and its referrals move on; each is an event that carries codes and numbers only."""
 
 import json
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,26 +10,21 @@ from contracts import events
 from contracts.events import Effort
 from services.runtime.web.people import Person
 from services.visitlog.handlers import access
-from services.visitlog.handlers.access import Act, Done
+from services.visitlog.handlers.acts import Act, Done
 from services.visitlog.rules import form, outcomes
-from services.visitlog.rules.form import (
-    OUTCOME_TOLD,
-    PLACE_TOLD,
-    AmendmentCommand,
-    Log,
-    Outcome,
-    ReferralCommand,
-)
+from services.visitlog.rules.form import OUTCOME_TOLD, PLACE_TOLD, AmendmentCommand, Log, Outcome, ReferralCommand
 from services.visitlog.rules.policy import check_extra
 from services.visitlog.store import logs, office
 
 VISIT_LOG = "visit-log"
 
-_Told = events.VisitCompleted | events.VisitAttempted | events.FollowUpPromised | events.ReferralMade
+_Told = (
+    events.VisitCompleted | events.VisitAttempted | events.FollowUpPromised | events.ReferralMade | events.LogAmended
+)
 
 
-async def write_log(act: Act, log: Log, *, log_id: UUID) -> Done:
-    """Write a log once: news the first time, none for the same log again.
+async def put_log(act: Act, log: Log, log_id: UUID) -> Done:
+    """Write the log: 201 the first time, 200 for the same log again, 409 for another one.
 
     Raises LogDiffers (another log under this id), VisitLogged (another id for this visit), VisitUnknown, LogInvalid.
     """
@@ -56,8 +50,7 @@ async def write_log(act: Act, log: Log, *, log_id: UUID) -> Done:
         _check_same(await logs.find_log(act.connection, log_id), body, act.person)
         return Done(told, is_new=False)
     await logs.insert_referrals(act.connection, log_id=log_id, referrals=log.referrals, **by)
-    for event in _events_of(log=log, log_id=log_id, visit=visit, efforts=efforts, as_of=act.as_of):
-        _tell(act, event)
+    _tell_all(act, log=log, log_id=log_id, visit=visit, efforts=efforts)
     return Done(told)
 
 
@@ -91,27 +84,19 @@ def readable_body(log: asyncpg.Record, person: Person) -> dict[str, Any]:
     return body
 
 
-def _tell(act: Act, event: events.LogAmended | _Told) -> None:
-    # Keyed by household, as its request and visits are.
-    act.tx.emit(topic=VISIT_LOG, key=str(event.household_key), event=event)
-
-
-def _facts(event_type: str, *, log_id: UUID, of: Any, as_of: datetime) -> dict[str, Any]:
-    return {
+def _tell(act: Act, fact: type[_Told], *, log_id: UUID, of: Any, **more: Any) -> None:
+    facts: dict[str, Any] = {
         "event_id": uuid4(),
-        "event_type": event_type,
-        "occurred_at": as_of,
-        "district": of["district"],
-        "household_key": of["household_key"],
-        "visit_id": of["visit_id"],
+        "event_type": fact.EVENT_TYPE,
+        "occurred_at": act.as_of,
         "log_id": log_id,
+        **{name: of[name] for name in ("district", "household_key", "visit_id")},
     }
+    # Keyed by household, as its request and visits are.
+    act.tx.emit(topic=VISIT_LOG, key=str(of["household_key"]), event=fact(**facts, **more))
 
 
-def _events_of(
-    *, log: Log, log_id: UUID, visit: asyncpg.Record, efforts: tuple[Effort, ...], as_of: datetime
-) -> list[_Told]:
-    told: list[_Told] = []
+def _tell_all(act: Act, *, log: Log, log_id: UUID, visit: asyncpg.Record, efforts: tuple[Effort, ...]) -> None:
     at_the_door: dict[str, Any] = {
         "outcome": OUTCOME_TOLD[log.outcome],
         "started_at": log.started_at,
@@ -121,23 +106,23 @@ def _events_of(
     }
     if log.outcome is Outcome.TOOK_PLACE:
         at_the_door |= {"ended_at": log.ended_at, "language": log.language or visit["language"]}
-        facts = _facts("visit.completed.v1", log_id=log_id, of=visit, as_of=as_of)
-        told.append(events.VisitCompleted(**facts, **at_the_door))
+        _tell(act, events.VisitCompleted, log_id=log_id, of=visit, **at_the_door)
     else:
-        facts = _facts("visit.attempted.v1", log_id=log_id, of=visit, as_of=as_of)
-        told.append(events.VisitAttempted(**facts, **at_the_door))
+        _tell(act, events.VisitAttempted, log_id=log_id, of=visit, **at_the_door)
     if log.follow_up is not None:
-        facts = _facts("follow-up.promised.v1", log_id=log_id, of=visit, as_of=as_of)
-        told.append(events.FollowUpPromised(**facts, due=log.follow_up.due, kind=log.follow_up.kind))
+        promised = {"due": log.follow_up.due, "kind": log.follow_up.kind}
+        _tell(act, events.FollowUpPromised, log_id=log_id, of=visit, **promised)
     for position, referral in enumerate(log.referrals):
-        facts = _facts("referral.made.v1", log_id=log_id, of=visit, as_of=as_of)
-        made: dict[str, Any] = {"resource": referral.resource, "status": referral.status.value}
-        told.append(events.ReferralMade(**facts, **made, referral_id=form.referral_id_of(log_id, position)))
-    return told
+        made = {"resource": referral.resource, "status": referral.status.value}
+        referral_id = form.referral_id_of(log_id, position)
+        _tell(act, events.ReferralMade, log_id=log_id, of=visit, referral_id=referral_id, **made)
 
 
-async def amend_log(act: Act, command: AmendmentCommand, *, log_id: UUID) -> Done:
-    """Add a note to a log and tell its number, from 1. The note is in no event. Raises LogUnknown."""
+async def amend(act: Act, command: AmendmentCommand, log_id: UUID) -> Done:
+    """Add to a log; what stood there stays.
+
+    What is added has a number, from 1, and is in no event. Raises LogUnknown.
+    """
     log = await access.log_of(act, log_id, lock=True)
 
     number, is_new = await logs.append_amendment(
@@ -149,13 +134,16 @@ async def amend_log(act: Act, command: AmendmentCommand, *, log_id: UUID) -> Don
         as_of=act.as_of,
     )
     if is_new:
-        facts = _facts("visit-log.amended.v1", log_id=log_id, of=log, as_of=act.as_of)
-        _tell(act, events.LogAmended(**facts, amendment=number))
+        _tell(act, events.LogAmended, log_id=log_id, of=log, amendment=number)
     return Done({"log_id": log_id, "amendment": number}, is_new)
 
 
-async def move_referral(act: Act, command: ReferralCommand, *, log_id: UUID, referral_id: UUID) -> Done:
-    """Add a referral's next step; no news when it stands there already. Raises LogUnknown, or ReferralBackwards."""
+async def move_referral(act: Act, command: ReferralCommand, of: tuple[UUID, UUID]) -> Done:
+    """Move a referral on: offered, accepted, handed over, connected, closed.
+
+    `of` is its log and itself; it is no news when it stands there already. Raises LogUnknown, or ReferralBackwards.
+    """
+    log_id, referral_id = of
     log = await access.log_of(act, log_id, lock=True)
     referral = await logs.find_referral(act.connection, log_id=log_id, referral_id=referral_id)
     if referral is None:
@@ -172,7 +160,6 @@ async def move_referral(act: Act, command: ReferralCommand, *, log_id: UUID, ref
             actor=act.person.name,
             as_of=act.as_of,
         )
-        facts = _facts("referral.made.v1", log_id=log_id, of=log, as_of=act.as_of)
-        moved: dict[str, Any] = {"resource": referral["resource"], "status": status}
-        _tell(act, events.ReferralMade(**facts, **moved, referral_id=referral_id))
+        moved = {"resource": referral["resource"], "status": status}
+        _tell(act, events.ReferralMade, log_id=log_id, of=log, referral_id=referral_id, **moved)
     return Done({"referral_id": referral_id, "status": status, "changed": moves}, moves)

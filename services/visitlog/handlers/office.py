@@ -11,7 +11,8 @@ import asyncpg
 
 from services.runtime.web.languages import N_
 from services.visitlog.handlers import access
-from services.visitlog.handlers.access import Act, Done, NotYours
+from services.visitlog.handlers.access import NotYours
+from services.visitlog.handlers.acts import Act, Done
 from services.visitlog.rules import integrity, outcomes, pay
 from services.visitlog.rules.form import Log
 from services.visitlog.rules.integrity import Finding, LoggedVisit, Travel
@@ -56,8 +57,11 @@ async def list_expected(act: Act, listed: Listed) -> list[asyncpg.Record]:
     return await visits.list_visits(act.connection, listed, await overdue_limits(act, listed.districts))
 
 
-async def set_policy(act: Act, command: PolicyCommand, *, district: str) -> Done:
-    """Add a version of the district's log policy. Raises NotYours, or ChangedMeanwhile unless it follows it."""
+async def set_policy(act: Act, command: PolicyCommand, district: str) -> Done:
+    """Set the district's wishes; 409 unless `version` is the one that stands.
+
+    Raises NotYours, or ChangedMeanwhile.
+    """
     if not access.is_office(act.person, district):
         raise NotYours
     version = command.version + 1
@@ -75,10 +79,10 @@ async def set_policy(act: Act, command: PolicyCommand, *, district: str) -> Done
     return Done({"district": district, "version": version, "policy": command.policy})
 
 
-async def set_rate(act: Act, command: RateCommand) -> Done:
-    """Add a rate; one of a day that has a rate is its next revision. Nothing set before is lost.
+async def set_rate(act: Act, command: RateCommand, _: None = None) -> Done:
+    """Set what is paid from a day on; the rates before stay.
 
-    Raises NotYours, or ChangedMeanwhile.
+    One of a day that has a rate is its next revision. Raises NotYours, or ChangedMeanwhile.
     """
     if not access.is_office(act.person, command.district):
         raise NotYours

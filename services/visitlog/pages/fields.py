@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+from fastapi import HTTPException
 
 from services.runtime.web.forms import WORDS, ClockTime, Fault, Form, Layout, Reading, read_into
 from services.runtime.web.languages import N_
@@ -41,50 +43,42 @@ class End(Part):
 class Shown:
     """What stands in a form's fields as it is shown: prefilled, or as it was typed."""
 
-    def __init__(self, fields: Mapping[str, Sequence[str]], errors: Mapping[str, str] | None = None) -> None:
-        self._fields = fields
-        self.errors = dict(errors or {})
+    def __init__(self, form: Form, errors: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._form = form
+        self.errors = errors
 
     def value(self, name: str) -> str:
         """Give the field's text."""
-        return next(iter(self._fields.get(name, ())), "")
+        return self._form.get(name)
 
     def nth(self, name: str, position: int) -> str:
         """Give the text of one of several fields of that name, from 0."""
-        texts = self._fields.get(name, ())
+        texts = self._form.all(name)
         return texts[position] if position < len(texts) else ""
 
     def has(self, name: str, value: str) -> bool:
         """Tell whether this choice is taken."""
-        return value in self._fields.get(name, ())
+        return value in self._form.all(name)
 
     def any_of(self, *prefixes: str) -> bool:
         """Tell whether something stands in one of these fields: then it must not be folded away."""
-        return any(text for name, texts in self._fields.items() if name.startswith(prefixes) for text in texts) or any(
-            name.startswith(prefixes) for name in self.errors
-        )
-
-
-def typed(form: Form, errors: Mapping[str, str] | None = None) -> Shown:
-    """Show a form again as it was typed."""
-    return Shown({name: form.all(name) for name in form}, errors)
+        filled_in = {name for name in self._form if any(self._form.all(name))}
+        return any(name.startswith(prefixes) for name in filled_in | set(self.errors))
 
 
 def prefilled(visit: asyncpg.Record) -> Shown:
     """Show an empty form with what the appointment says."""
     starts_at = visit["starts_at"].astimezone(LOCAL) if visit["starts_at"] else None
-    pair = list(visit["pair"]) or ["", ""]
-    return Shown(
-        {
-            "place": [visit["place"] or "home"],
-            "day": [starts_at.date().isoformat() if starts_at else ""],
-            "start": [starts_at.strftime("%H:%M") if starts_at else ""],
-            "language": [visit["language"] or "en"],
-            "pair": pair,
-            "small_step.whose": ["family"],
-            **{f"promises.{row}.whose": ["visitors"] for row in range(PROMISE_ROWS)},
-        }
-    )
+    fields = [
+        ("place", visit["place"] or "home"),
+        ("day", starts_at.date().isoformat() if starts_at else ""),
+        ("start", starts_at.strftime("%H:%M") if starts_at else ""),
+        ("language", visit["language"] or "en"),
+        *(("pair", name) for name in visit["pair"] or ("", "")),
+        ("small_step.whose", "family"),
+        *((f"promises.{row}.whose", "visitors") for row in range(PROMISE_ROWS)),
+    ]
+    return Shown(Form(fields))
 
 
 def read_log(form: Form, *, visit_id: UUID) -> Reading[Log]:
@@ -133,6 +127,14 @@ def _follow_up(form: Form) -> dict[str, str] | None:
     kind, due = form.get("follow_up.kind"), form.get("follow_up.due").strip()
     # A day without a kind is a visit; a kind without a day is a promise that nobody can keep.
     return {"kind": kind or "visit", "due": due} if due or kind else None
+
+
+def id_in(address: str) -> UUID:
+    """Read an id in an address; what is none leads nowhere."""
+    try:
+        return UUID(address)
+    except ValueError:
+        raise HTTPException(404) from None
 
 
 def uuid7(as_of: datetime) -> UUID:

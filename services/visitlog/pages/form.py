@@ -15,12 +15,13 @@ from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import Person
 from services.runtime.web.problems import wants_page
-from services.visitlog.api.refusals import ExplainingRoute, Who
+from services.visitlog.api.asking import Who
+from services.visitlog.api.refusals import ExplainingRoute
 from services.visitlog.handlers import access, logs
-from services.visitlog.handlers.access import Act, acting
+from services.visitlog.handlers.acts import Act, acting
 from services.visitlog.pages import fields, view
-from services.visitlog.pages.fields import Shown
-from services.visitlog.pages.frame import id_in, language_names, page_words
+from services.visitlog.pages.fields import Shown, id_in
+from services.visitlog.pages.words import language_names, page_words
 from services.visitlog.rules import outcomes
 from services.visitlog.rules.form import Log
 from services.visitlog.rules.outcomes import LOCAL
@@ -67,7 +68,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
             return await _to_correct(context, pages, asked, form, errors=read.said(pages.language(request)))
         try:
             async with acting(context, person) as act:
-                done = await logs.write_log(act, read.value, log_id=asked.log_id)
+                done = await logs.put_log(act, read.value, asked.log_id)
                 await stored_visits.end_safety_timer(
                     act.connection, visit_id=asked.visit_id, person=person.name, as_of=act.as_of
                 )
@@ -126,7 +127,7 @@ async def _to_correct(
         title = language.gettext(N_("Something needs correcting"))
         return pages.problem(asked.request, 422, title, problem, fields=errors)
     async with acting(context, asked.person) as act:
-        shown = fields.typed(form, errors)
+        shown = Shown(form, errors)
         return await _form_page(act, pages, asked, shown=shown, problem=problem, status=422)
 
 

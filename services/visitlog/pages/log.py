@@ -11,12 +11,14 @@ from services.runtime.web.forms import WORDS, Layout, read_form, read_into
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import Person
-from services.visitlog import commands
-from services.visitlog.api.refusals import ExplainingRoute, Who
+from services.visitlog.api.asking import Who
+from services.visitlog.api.refusals import ExplainingRoute
+from services.visitlog.commands import carry_out
 from services.visitlog.handlers import access, logs
-from services.visitlog.handlers.access import Act, acting
+from services.visitlog.handlers.acts import Act, acting
 from services.visitlog.pages import fields, view
-from services.visitlog.pages.frame import id_in, language_names, page_words
+from services.visitlog.pages.fields import id_in
+from services.visitlog.pages.words import language_names, page_words
 from services.visitlog.rules.form import AmendmentCommand, ReferralCommand
 from services.visitlog.rules.outcomes import REFERRAL_ORDER
 from services.visitlog.store import logs as stored_logs
@@ -50,19 +52,19 @@ def routes(context: Context, pages: Pages) -> APIRouter:
         if read.value is None:
             said = {"note": form.get("note"), "error": read.said(pages.language(request))["note"]}
             return await shown(request, person, log_id, 422, **said)
-        await commands.carry_out(context, person, commands.AMEND, read.value, log_id=log_id)
+        await carry_out(context, person, logs.amend, log_id, read.value)
         after = f"?settled={id_in(settled)}" if settled else ""
         return RedirectResponse(f"/logs/{log_id}{after}#added", status_code=303)
 
     @router.post("/logs/{log}/referrals/{referral}")
     async def move(request: Request, log: str, referral: str, person: Who) -> Response:
         """Move a referral on."""
-        of = {"log_id": id_in(log), "referral_id": id_in(referral)}
+        of = id_in(log), id_in(referral)
         read = read_into(ReferralCommand, await read_form(request))
         if read.value is None:
             raise HTTPException(422, WORDS["enum"])
-        await commands.carry_out(context, person, commands.MOVE_REFERRAL, read.value, **of)
-        return RedirectResponse(f"/logs/{of['log_id']}#referrals", status_code=303)
+        await carry_out(context, person, logs.move_referral, of, read.value)
+        return RedirectResponse(f"/logs/{of[0]}#referrals", status_code=303)
 
     return router
 

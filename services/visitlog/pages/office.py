@@ -11,13 +11,15 @@ from services.runtime.web.forms import Form, read_form, read_into
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import Person
-from services.visitlog import commands
-from services.visitlog.api.refusals import ExplainingRoute, Who
+from services.visitlog.api.asking import Who
+from services.visitlog.api.refusals import ExplainingRoute
+from services.visitlog.commands import carry_out
 from services.visitlog.handlers import access, office
-from services.visitlog.handlers.access import Act, NotYours, acting
+from services.visitlog.handlers.access import NotYours
+from services.visitlog.handlers.acts import Act, acting
 from services.visitlog.pages import view
 from services.visitlog.pages.fields import scaled
-from services.visitlog.pages.frame import page_words
+from services.visitlog.pages.words import page_words
 from services.visitlog.rules.outcomes import LOCAL, Due
 from services.visitlog.rules.pay import Rate, RateCommand, dollars
 from services.visitlog.store import office as stored_office
@@ -72,7 +74,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
         read = read_into(RateCommand, form, given={field: scaled(form.get(name), n) for name, field, n in _AMOUNTS})
         if read.value is None:
             return await shown(request, person, "pay", typed=form)
-        await commands.carry_out(context, person, commands.SET_RATE, read.value)
+        await carry_out(context, person, office.set_rate, None, read.value)
         return RedirectResponse("/office?view=pay", status_code=303)
 
     return router

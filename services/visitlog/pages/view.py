@@ -12,7 +12,7 @@ import asyncpg
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import Person
 from services.visitlog.handlers import access, office
-from services.visitlog.handlers.access import Act
+from services.visitlog.handlers.acts import Act
 from services.visitlog.rules import outcomes
 from services.visitlog.rules.outcomes import LOCAL, Due
 from services.visitlog.store import logs, visits

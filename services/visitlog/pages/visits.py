@@ -7,12 +7,14 @@ from services.runtime.web.context import Context
 from services.runtime.web.forms import WORDS, read_form, read_into
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
-from services.visitlog import commands
-from services.visitlog.api.refusals import ExplainingRoute, Who
-from services.visitlog.handlers import access
-from services.visitlog.handlers.access import acting
+from services.visitlog.api.asking import Who
+from services.visitlog.api.refusals import ExplainingRoute
+from services.visitlog.commands import carry_out
+from services.visitlog.handlers import access, safety
+from services.visitlog.handlers.acts import acting
 from services.visitlog.pages import view
-from services.visitlog.pages.frame import id_in, language_names, page_words
+from services.visitlog.pages.fields import id_in
+from services.visitlog.pages.words import language_names, page_words
 from services.visitlog.rules.form import Nothing, SafetyCommand, SafetyMinutes
 from services.visitlog.store import visits as stored_visits
 
@@ -58,14 +60,14 @@ def routes(context: Context, pages: Pages) -> APIRouter:
         read = read_into(SafetyCommand, await read_form(request))
         if read.value is None:
             raise HTTPException(422, WORDS["enum"])
-        await commands.carry_out(context, person, commands.START_TIMER, read.value, visit_id=visit_id)
+        await carry_out(context, person, safety.start_timer, visit_id, read.value)
         return RedirectResponse(f"/visits/{visit_id}", status_code=303)
 
     @router.post("/visits/{visit}/safe")
     async def all_well(visit: str, person: Who) -> Response:
         """End the timer."""
         visit_id = id_in(visit)
-        await commands.carry_out(context, person, commands.END_TIMER, Nothing(), visit_id=visit_id)
+        await carry_out(context, person, safety.end_timer, visit_id, Nothing())
         return RedirectResponse(f"/visits/{visit_id}", status_code=303)
 
     return router

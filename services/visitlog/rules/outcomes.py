@@ -8,6 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.visitlog.rules.form import Log
+from services.visitlog.rules.wording import N_ as _
 
 PHONE_CLOCK_TOLERANCE = timedelta(minutes=5)
 """A visitor's phone may run ahead by this much; a log must not be lost over it."""
@@ -23,11 +24,6 @@ LOCAL = ZoneInfo("America/New_York")
 
 TOOK_PLACE = "took_place"
 REFERRAL_ORDER = ("offered", "accepted", "handed_over", "connected", "closed")
-
-
-def _(text: str) -> str:
-    """Mark a sentence that people read: the pages say it in their language."""
-    return text
 
 
 class Refusal(Exception):

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from services.visitlog.rules.form import Code, Part, ShortText
 from services.visitlog.rules.outcomes import LOG_DUE_BUSINESS_DAYS, LogInvalid
+from services.visitlog.rules.wording import N_ as _
 
 DEFAULT_RESOURCES = (
     "health_insurance",
@@ -20,11 +21,6 @@ DEFAULT_RESOURCES = (
     "summer_camp",
     "family_resource_center",
 )
-
-
-def _(text: str) -> str:
-    """Mark a sentence that people read: the pages say it in their language."""
-    return text
 
 
 class Labelled(Part):

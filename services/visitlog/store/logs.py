@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from contracts.events import Effort
+from services.runtime.columns import columns
 from services.visitlog.rules.form import Log, Referral, referral_id_of
 from services.visitlog.rules.outcomes import Training
 
@@ -25,14 +26,13 @@ async def find_visit(connection: asyncpg.Connection, visit_id: UUID, *, lock: bo
 
 async def logs_of_visit(connection: asyncpg.Connection, visit_id: UUID) -> list[asyncpg.Record]:
     """Read the logs of one visit, first to last."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT log_id, outcome, started_at, logged_by, logged_at FROM visit_log
         WHERE visit_id = $1 ORDER BY started_at, log_id
         """,
         visit_id,
     )
-    return rows
 
 
 async def find_trainings(connection: asyncpg.Connection, visitor_ids: Sequence[str]) -> list[Training]:
@@ -91,10 +91,7 @@ async def insert_log(
             AS e (visitor_id, minutes, travel_minutes, mileage_tenths)
         """,
         log_id,
-        [effort.visitor_id for effort in efforts],
-        [effort.minutes for effort in efforts],
-        [effort.travel_minutes for effort in efforts],
-        [effort.mileage_tenths for effort in efforts],
+        *columns(efforts, "visitor_id", "minutes", "travel_minutes", "mileage_tenths"),
     )
     return True
 
@@ -165,15 +162,14 @@ async def append_amendment(
 
 async def list_amendments(connection: asyncpg.Connection, log_id: UUID) -> list[asyncpg.Record]:
     """Read what was added to a log, first to last."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         "SELECT amendment, note, made_by, made_at FROM amendment WHERE log_id = $1 ORDER BY amendment", log_id
     )
-    return rows
 
 
 async def list_referrals(connection: asyncpg.Connection, log_id: UUID) -> list[asyncpg.Record]:
     """Read a log's referrals as they stand, and since when."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT DISTINCT ON (resource, referral_id) referral_id, resource, status, made_by, made_at
         FROM referral JOIN referral_step USING (referral_id)
@@ -181,7 +177,6 @@ async def list_referrals(connection: asyncpg.Connection, log_id: UUID) -> list[a
         """,
         log_id,
     )
-    return rows
 
 
 async def find_referral(connection: asyncpg.Connection, *, log_id: UUID, referral_id: UUID) -> asyncpg.Record | None:

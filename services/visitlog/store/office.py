@@ -93,7 +93,7 @@ async def list_efforts(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, starts_from: datetime, starts_before: datetime
 ) -> list[asyncpg.Record]:
     """List what each logged visit took of each visitor, by visitor and start."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT district, visitor_id, visit_id, log_id, outcome, started_at, effort.minutes, travel_minutes,
                mileage_tenths
@@ -105,7 +105,6 @@ async def list_efforts(
         starts_from,
         starts_before,
     )
-    return rows
 
 
 async def logs_to_check(
@@ -141,7 +140,7 @@ async def list_private_notes(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, since: datetime, limit: int
 ) -> list[asyncpg.Record]:
     """List the notes that visitors wrote to the coordinator, the latest first."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT log_id, visit_id, household_key, district, started_at, logged_by,
                body::jsonb ->> 'private_note' AS private_note
@@ -154,12 +153,11 @@ async def list_private_notes(
         since,
         limit,
     )
-    return rows
 
 
 async def count_logs(connection: asyncpg.Connection, districts: Sequence[str] | None) -> list[asyncpg.Record]:
     """Count logs by district and outcome."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT district, outcome, count(*) AS logs FROM visit_log JOIN visit USING (visit_id)
         WHERE $1::text[] IS NULL OR district = ANY ($1)
@@ -167,4 +165,3 @@ async def count_logs(connection: asyncpg.Connection, districts: Sequence[str] | 
         """,
         None if districts is None else list(districts),
     )
-    return rows

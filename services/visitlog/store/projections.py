@@ -1,11 +1,12 @@
 """What other services said, a batch at a time: appointments, requests, contacts, calendars, visitors."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+
+from services.runtime.columns import columns
 
 
 async def keep_newest_visits(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -47,7 +48,7 @@ async def keep_newest_visits(connection: asyncpg.Connection, rows: Sequence[tupl
             request_version = EXCLUDED.request_version
         WHERE EXCLUDED.request_version > kept.request_version
         """,
-        *(list(column) for column in zip(*rows, strict=True)),
+        *columns(rows, width=14),
     )
 
 
@@ -77,7 +78,7 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
             source_version = EXCLUDED.source_version
         WHERE EXCLUDED.source_version > kept.source_version
         """,
-        *(list(column) for column in zip(*rows, strict=True)),
+        *columns(rows, width=9),
     )
 
 
@@ -86,13 +87,10 @@ async def forget_contacts(connection: asyncpg.Connection, households: Sequence[U
     await connection.execute("DELETE FROM household_contact WHERE household_key = ANY ($1::uuid[])", list(households))
 
 
-async def keep_newest_requests(
-    connection: asyncpg.Connection, rows: Sequence[tuple[UUID, str, list[str], int]]
-) -> None:
-    """Keep which schools a request's students go to. Rows: request_id, district, schools, version."""
+async def keep_newest_requests(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Keep which schools a request's students go to. Rows: request_id, district, schools (JSON list), version."""
     if not rows:
         return
-    request_ids, districts, schools, versions = (list(column) for column in zip(*rows, strict=True))
     await connection.execute(
         """
         INSERT INTO request AS kept (request_id, district, schools, version)
@@ -103,21 +101,17 @@ async def keep_newest_requests(
         SET district = EXCLUDED.district, schools = EXCLUDED.schools, version = EXCLUDED.version
         WHERE EXCLUDED.version > kept.version
         """,
-        request_ids,
-        districts,
-        [json.dumps(each) for each in schools],
-        versions,
+        *columns(rows, width=4),
     )
 
 
 async def keep_newest_calendars(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Keep each school year's newest calendar; it comes on every partition, so most of it is known.
 
-    Rows: district, school, school_year, school_days, source_version; one row per calendar.
+    Rows: district, school, school_year, school_days (JSON list), source_version; one row per calendar.
     """
     if not rows:
         return
-    districts, schools, years, days, versions = (list(column) for column in zip(*rows, strict=True))
     await connection.execute(
         """
         INSERT INTO school_calendar AS kept (district, school, school_year, school_days, source_version)
@@ -129,11 +123,7 @@ async def keep_newest_calendars(connection: asyncpg.Connection, rows: Sequence[t
         SET school_days = EXCLUDED.school_days, source_version = EXCLUDED.source_version
         WHERE EXCLUDED.source_version > kept.source_version
         """,
-        districts,
-        schools,
-        years,
-        [json.dumps([day.isoformat() for day in each]) for each in days],
-        versions,
+        *columns(rows, width=5),
     )
 
 
@@ -160,5 +150,5 @@ async def keep_newest_visitors(connection: asyncpg.Connection, rows: Sequence[tu
             version = EXCLUDED.version
         WHERE EXCLUDED.version > kept.version
         """,
-        *(list(column) for column in zip(*rows, strict=True)),
+        *columns(rows, width=8),
     )

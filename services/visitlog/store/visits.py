@@ -51,7 +51,7 @@ LEFT JOIN LATERAL (
 
 async def list_visits(connection: asyncpg.Connection, listed: Listed, limits: OverdueLimits) -> list[asyncpg.Record]:
     """List agreed visits with the standing of their logs, by start."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         f"""
         SELECT * FROM ({_STANDING}
             WHERE ($1::text[] IS NULL OR visit.district = ANY ($1))
@@ -74,7 +74,6 @@ async def list_visits(connection: asyncpg.Connection, listed: Listed, limits: Ov
         listed.after[1] if listed.after else None,
         listed.limit,
     )
-    return rows
 
 
 async def standing_of_visit(
@@ -138,7 +137,7 @@ async def list_disclosures(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None, household_key: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """List who saw what of which household and why, the latest first."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT person, household_key, district, purpose, what, first_at, last_at, times FROM disclosure
         WHERE ($1::text[] IS NULL OR district = ANY ($1)) AND ($2::uuid IS NULL OR household_key = $2)
@@ -148,7 +147,6 @@ async def list_disclosures(
         household_key,
         limit,
     )
-    return rows
 
 
 async def start_safety_timer(
@@ -182,7 +180,7 @@ async def list_safety_timers(
     connection: asyncpg.Connection, *, districts: Sequence[str] | None = None, visit_id: UUID | None = None
 ) -> list[asyncpg.Record]:
     """List the timers that run, the one that ends first at the top."""
-    rows: list[asyncpg.Record] = await connection.fetch(
+    return await connection.fetch(
         """
         SELECT visit_id, person, safety_timer.started_at, back_by, visit.place
         FROM safety_timer JOIN visit USING (visit_id)
@@ -192,4 +190,3 @@ async def list_safety_timers(
         None if districts is None else list(districts),
         visit_id,
     )
-    return rows

@@ -202,6 +202,8 @@ async def test_the_pages_speak_spanish(world: VisitLog) -> None:
     assert "¿Qué pasó?" in (await browser.get(f"/visits/{VISIT}/log")).text
     refused = await browser.post(f"/visits/{VISIT}/logs/{uuid4()}", data=filled(end="00:01"))
     assert "El final debe ser posterior al comienzo." in refused.text
+    unread = await browser.post(f"/visits/{VISIT}/logs/{uuid4()}", data=filled(day="nunca"))
+    assert "Elija un día." in unread.text
 
 
 @pytest.mark.parametrize("stranger", ["dora", "ana", "dana", "rosa", "state", "ops"])
