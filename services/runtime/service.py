@@ -24,9 +24,10 @@ from aiokafka.errors import KafkaError
 from services.runtime import clock
 from services.runtime.database import open_pool
 from services.runtime.delivery import faults
-from services.runtime.delivery.consume import Consumption, Subscription
+from services.runtime.delivery.consume import Consumption
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.relay import run_relay
+from services.runtime.delivery.subscription import Subscription
 from services.runtime.measure import Measurements, standard_readings
 from services.runtime.migrate import migrate
 from services.runtime.seen import telemetry, tracing
@@ -41,7 +42,6 @@ __all__ = ["Context", "Running", "Service", "Timer", "run"]
 STOP_SECONDS = 14.0
 RETRY_SECONDS = 1.0
 SAMPLE_SECONDS = 5.0
-STALL_SECONDS = 120.0
 
 # A batch's objects end by their reference counts. With the interpreter's own thresholds it would search them for cycles
 # some fifty times a batch, which took a third of a worker's CPU.
@@ -208,7 +208,7 @@ class Running:
     async def _sample(self, consumption: Consumption) -> None:
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
-            consumer = consumption.consumer
+            consumer = consumption.membership.consumer
             partitions = list(consumption.lag.next_offsets)
             if consumer is not None and partitions:
                 try:
@@ -221,17 +221,7 @@ class Running:
 
     def alive(self) -> str:
         """Say why a new process would do better than this one, or nothing. Trouble elsewhere is no reason."""
-        now = time.monotonic()
-        for each in self._consumptions:
-            group = each.subscription.group
-            if not each.coordinates():
-                return f"{group}: the coordination task is dead"
-            if now - max(each.polled_at, each.attempted_at) > STALL_SECONDS:
-                return f"{group}: not polled for {STALL_SECONDS:.0f} s"
-            fresh = each.lag.measured_seconds_ago() < 2 * SAMPLE_SECONDS
-            if fresh and each.lag.records() and now - each.attempted_at > STALL_SECONDS:
-                return f"{group}: records wait, and none was tried for {STALL_SECONDS:.0f} s"
-        return ""
+        return next((problem for each in self._consumptions if (problem := each.lag.stalled())), "")
 
     async def ready(self) -> str:
         """Say why no request should be sent here, or nothing."""

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import orjson
+import msgspec
 from aiokafka import ConsumerRecord
 
 from services.runtime.columns import columns
@@ -57,7 +57,7 @@ def _row(dead: DeadLetter) -> tuple[str, int, int, bytes | None, bytes | None, s
         record.offset,
         record.key,
         record.value,
-        orjson.dumps(headers).decode(),
+        msgspec.json.encode(headers).decode(),
         _storable(dead.reason),
         _storable(dead.detail)[:500],
     )

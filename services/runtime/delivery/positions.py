@@ -57,7 +57,8 @@ async def read_positions(
 
 async def move_positions(connection: Connection, group: str, next_offsets: Mapping[TopicPartition, int]) -> None:
     """Store each partition's next offset."""
-    await connection.execute(_MOVE, group, *_columns(next_offsets))
+    if next_offsets:
+        await connection.execute(_MOVE, group, *_columns(next_offsets))
 
 
 def refuse_beyond_log(positions: Mapping[TopicPartition, int], log_ends: Mapping[TopicPartition, int]) -> None:
