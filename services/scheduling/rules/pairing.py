@@ -6,9 +6,13 @@ Every rule answers in reasons, a code with its values, so that a page can say it
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
+
 from contracts.calendar import local_day, monday_of, start_of_day
+from services.scheduling.rules.bounds import Day, LocalTime, Part
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.visits import NotPossible
 from services.scheduling.rules.wording import N_
@@ -125,21 +129,19 @@ class AppointmentRefused(NotPossible):
         self.args = ("; ".join(map(say, reasons)),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Part):
     """Hours of a weekday (1 is Monday) in which a visitor is available, local time."""
 
-    weekday: int
-    begins: time
-    ends: time
+    weekday: Annotated[int, Field(ge=1, le=7)]
+    begins: LocalTime
+    ends: LocalTime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Away:
+class Away(Part):
     """Days on which a visitor is not available, both included."""
 
-    first_day: date
-    last_day: date
+    first_day: Day
+    last_day: Day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

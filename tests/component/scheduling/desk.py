@@ -9,7 +9,8 @@ from httpx import Response
 from contracts import events
 from services.runtime import clock
 from services.runtime.web.people import Person
-from services.scheduling.handlers import requests as commands
+from services.scheduling.handlers.acts import Act
+from services.scheduling.handlers.requests import RecordAttempt, record_attempt
 from services.scheduling.rules.visits import Answer, Way
 from services.scheduling.store import changes
 from tests.component.visit_events import World, flag, household, of_visit
@@ -49,15 +50,8 @@ async def agreed(world: World, number: int = 1) -> dict[str, Any]:
     )
     assert row is not None
     async with transactions(world.pool)() as tx:
-        await commands.record_attempt(
-            tx,
-            request_id=row["request_id"],
-            version=row["version"],
-            way=Way.CALL,
-            answer=Answer.AGREED,
-            person=ANA,
-            as_of=clock.now(),
-        )
+        yes = RecordAttempt(version=row["version"], way=Way.CALL, answer=Answer.AGREED)
+        await record_attempt(Act(tx=tx, person=ANA, as_of=clock.now(), subject=row["request_id"], sent=yes))
     return await shown(world, str(row["request_id"]))
 
 
