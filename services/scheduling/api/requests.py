@@ -130,7 +130,7 @@ async def _in_full(tx: Transaction, request: visits.Request, translate: Callable
         "why_gone": [clause_shown(each, translate) for each in why_gone],
         "age_school_days": ageing.age(
             since=request.aged_from,
-            today=visits.local_day(clock.now()),
+            today=local_day(clock.now(), zone=tx.zone),
             pauses=request.waiting_on_family,
             calendar=await calendars.of_district(connection, request.district),
         ),
