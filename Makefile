@@ -12,7 +12,7 @@ help:  ## what there is
 
 setup: .venv/checks  ## everything the checks and tests need, into .venv
 
-check: .venv/checks  ## format, lint, spelling, types, who imports whom, generated contracts
+check: .venv/checks  ## format, lint, spelling, types, who imports whom, contracts against what was released
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell
@@ -30,8 +30,9 @@ up: .venv/runs  ## the whole system on this machine, with a simulated state
 down: .venv/runs  ## the end of it, leaving nothing behind
 	$(BIN)/leap down --purge
 
-contracts: .venv/checks  ## schemas, AsyncAPI documents and examples from the event models
+contracts: .venv/checks  ## schemas and AsyncAPI documents from the event models; RELEASE=1 lists what is new as released
 	$(BIN)/python -m contracts.generate
+	$(if $(filter 1,$(RELEASE)),$(BIN)/python -m contracts.compatibility --release)
 
 bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka
 	$(BIN)/python -m tests.bench

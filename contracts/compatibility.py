@@ -1,10 +1,11 @@
 """Whether the contracts keep their promises: to each other, and to every event and reader there already is.
 
-    python -m contracts.compatibility               the committed files agree with each other
-    python -m contracts.compatibility --base REV    and no published schema, topic or example broke since REV
+    python -m contracts.compatibility               the committed files agree with each other and with what was released
+    python -m contracts.compatibility --release     and what is new among them is released from now on
+    python -m contracts.compatibility --base REV    and no schema, topic or example of a git revision broke since
 
 A change that breaks comes as a new version beside the old one (`roll.completed.v2`): the old class, its schema and its
-examples stay as they are for as long as one event of it is kept.
+examples stay as they are for as long as one event of it is kept. Another key, or more partitions, are another topic.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import ValidationError
 
+from contracts import released
 from contracts.differences import Json, Verdict, breaking, differences
 from contracts.events import Event
 from contracts.generate import FOLDER, SERVICES, concrete_events, stale_files
@@ -34,6 +36,7 @@ _SITUATION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 # Read by people, not by a service: what could not be accepted goes back to the district that sent it.
 _WITHOUT_READER = {"attendance-rejected"}
+_WAY_OUT = "what was released stays: a change that breaks is a new event version, or a new topic, beside the old one"
 
 Tree = Mapping[str, str]
 """Texts by path below `contracts/`."""
@@ -161,8 +164,10 @@ def _refusals(text: str, *, schema: Json, event: type[Event], exact: bool) -> li
     return refused
 
 
-def broken_promises(base: Tree, now: Tree, *, events: Iterable[type[Event]]) -> list[str]:
-    """Name everything that was published at the base and does not hold any more."""
+def broken_promises(
+    base: Tree, now: Tree, *, events: Iterable[type[Event]], of: str = "the base revision"
+) -> list[str]:
+    """Name everything that was published at the base and does not hold any more. `of` says what the base is."""
     events = list(events)
     found = []
     for path in sorted(path for path in base if path.startswith("schemas/")):
@@ -174,20 +179,19 @@ def broken_promises(base: Tree, now: Tree, *, events: Iterable[type[Event]]) -> 
     old_examples = {path: text for path, text in base.items() if path.startswith("examples/")}
     found += [f"breaking: {path}: an example once merged stays" for path in sorted(old_examples.keys() - now.keys())]
     found += [
-        f"breaking: {reason} (an event of the base revision)"
+        f"breaking: {reason} (an event of {of})"
         for reason in unreadable_examples(old_examples, schemas=now, events=events, exact=False)
     ]
     for path, text in sorted(now.items()):
-        # Readers of the base revision still run while this one is rolled out.
+        # Readers of the base still run while this one is rolled out.
         schema = base.get(f"schemas/{path.split('/')[1]}.json") if path.startswith("examples/") else None
         if schema and not Draft202012Validator(json.loads(schema), format_checker=_formats).is_valid(json.loads(text)):
-            found.append(f"breaking: {path}: readers of the base revision refuse it")
-    return found + broken_channels(base, now)
+            found.append(f"breaking: {path}: readers of {of} refuse it")
+    return found + broken_channels(released.channels(base), released.channels(now))
 
 
-def broken_channels(base: Tree, now: Tree) -> list[str]:
+def broken_channels(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[str]:
     """Name every topic whose address, partitions, key, retention or events changed under its readers."""
-    before, after = _channels(base), _channels(now)
     found = [f"breaking: topic {address}: removed" for address in sorted(before.keys() - after.keys())]
     for address in sorted(before.keys() & after.keys()):
         old, new = before[address], after[address]
@@ -205,9 +209,30 @@ def broken_channels(base: Tree, now: Tree) -> list[str]:
     return found
 
 
-def _channels(tree: Tree) -> Json:
-    documents = [json.loads(text) for path, text in sorted(tree.items()) if path.startswith("asyncapi/")]
-    return {channel["address"]: channel for document in documents for channel in document["channels"].values()}
+def broken_releases(folder: Path = FOLDER) -> list[str]:
+    """Name everything that was ever released and does not hold any more: schemas and topics, migrations, the list.
+
+    Needs no history. Where there is one, an entry that left the list since any earlier commit is named too.
+    """
+    spoilt = released.list_problems(folder)
+    try:
+        spoilt += released.history_problems(folder)
+    except released.NoHistory as reason:
+        sys.stderr.write(f"earlier commits of the list are not looked at: {reason}\n")
+    if spoilt:
+        return spoilt  # what a spoilt list says of the rest is worth nothing
+
+    releases: dict[str, dict[str, str]] = {}
+    for entry in released.read_list(folder):
+        if entry.what.startswith(("schemas/", "topics/")):
+            releases.setdefault(entry.release, {})[entry.what] = released.bytes_of(entry, folder).decode()
+    now, events = committed(folder), concrete_events()
+    broken = [
+        line
+        for number, release in releases.items()
+        for line in broken_promises(release, now, events=events, of=f"release {number}")
+    ]
+    return [*dict.fromkeys(broken), *([_WAY_OUT] if broken else ()), *released.migration_problems(folder)]
 
 
 def problems(folder: Path = FOLDER) -> list[str]:
@@ -219,23 +244,30 @@ def problems(folder: Path = FOLDER) -> list[str]:
         *orphans(tree, events=events, topics=TOPICS),
         *misshapen_events(events),
         *unreadable_examples(examples, schemas=tree, events=events, exact=True),
+        *broken_releases(folder),
     ]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print one line per problem; 0 none, 1 some, 2 the base can't be read."""
+    """Print one line per problem, and what is not released yet; 0 no problem, 1 some, 2 the base can't be read."""
     parser = argparse.ArgumentParser(prog="python -m contracts.compatibility", description="Do the contracts hold?")
     parser.add_argument("--base", metavar="REV", help="git revision whose readers and events must survive")
-    base = parser.parse_args(arguments).base
+    parser.add_argument("--release", action="store_true", help="what is new is released, once nothing is broken")
+    asked = parser.parse_args(arguments)
     found = problems()
     try:
-        if base:
-            found += broken_promises(at_revision(base), committed(), events=concrete_events())
+        if asked.base:
+            found += broken_promises(at_revision(asked.base), committed(), events=concrete_events())
     except BaseUnreadable as failure:
         sys.stderr.write(f"the base revision can't be read: {failure}\n")
         return 2
     sys.stdout.writelines(line + "\n" for line in found)
-    return 1 if found else 0
+    if found:
+        return 1
+    if asked.release:
+        sys.stdout.writelines(f"released: {released.named(entry.what)}\n" for entry in released.extend())
+    sys.stdout.writelines(f"not released yet: {released.named(what)}\n" for what in released.unreleased())
+    return 0
 
 
 if __name__ == "__main__":

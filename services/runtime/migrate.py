@@ -6,6 +6,8 @@ from pathlib import Path
 from services.runtime.database import Connection
 
 RUNTIME_MIGRATIONS = Path(__file__).parent / "migrations"
+EARLIER_FORMS = "earlier.txt"
+"""Beside the files, a digest and a name per line: what was edited after databases had run it."""
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.migration', 0))"
 _CREATE = """
@@ -24,8 +26,10 @@ class MigrationChanged(Exception):
 async def migrate(connection: Connection, folder: Path) -> list[str]:
     """Apply the runtime's files and then the folder's that this schema has not seen, all or none of them.
 
+    A file that ran in one of its earlier forms counts as applied: a later file makes up for what is different.
     Returns the names applied. Several processes may start at once: they take turns.
     """
+    earlier = earlier_forms(folder)
     applied: list[str] = []
     async with connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0")
@@ -40,9 +44,17 @@ async def migrate(connection: Connection, folder: Path) -> list[str]:
                 await connection.execute(text)
                 await connection.execute("INSERT INTO migration (name, digest) VALUES ($1, $2)", name, digest)
                 applied.append(name)
-            elif seen[name] != digest:
+            elif seen[name] != digest and (name, seen[name]) not in earlier:
                 raise MigrationChanged(f"{name} was edited after it was applied: restore it, and add a new file")
     return applied
+
+
+def earlier_forms(folder: Path) -> set[tuple[str, str]]:
+    """Read which digests beside today's the folder's files may have been applied with, as name and digest."""
+    file = folder / EARLIER_FORMS
+    lines = file.read_text().splitlines() if file.exists() else []
+    told = [line.split() for line in lines if line and not line.startswith("#")]
+    return {(f"{folder.parent.name}/{name}", digest) for digest, name in told}
 
 
 def _files(folder: Path) -> list[tuple[str, str]]:

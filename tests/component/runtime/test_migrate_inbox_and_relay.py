@@ -1,6 +1,7 @@
 """The small parts, against a real PostgreSQL."""
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,12 +14,15 @@ from deploy.local import provision
 from services.runtime.delivery import relay
 from services.runtime.delivery.inbox import first_time
 from services.runtime.delivery.transaction import begin
-from services.runtime.migrate import MigrationChanged, migrate
+from services.runtime.migrate import RUNTIME_MIGRATIONS, MigrationChanged, migrate
 from tests.component.runtime.counting import COUNTED, Counted
 from tests.delivering import RecordingPublisher
 
 ONE, TWO = UUID(int=1), UUID(int=2)
-RUNTIME_MIGRATIONS = Path(relay.__file__).parent / "migrations"
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def emit(pool: asyncpg.Pool, *names: str) -> None:
@@ -53,6 +57,30 @@ async def test_migrations_are_applied_once_in_order_whoever_starts(fresh_databas
         await migrate(connections[0], tmp_path)
     for each in connections:
         await each.close()
+
+
+async def test_a_database_made_by_a_listed_earlier_form_starts_and_by_any_other_does_not(
+    fresh_database: str, tmp_path: Path
+) -> None:
+    url = (await provision(fresh_database, ["growing"]))["growing"]
+    before, other, now = (f"CREATE TABLE first (a {kind})" for kind in ("int", "text", "bigint"))
+    (tmp_path / "0001_first.sql").write_text(before)
+    connection: Any = await asyncpg.connect(url)
+    await migrate(connection, tmp_path)
+    (tmp_path / "0001_first.sql").write_text(now)
+    (tmp_path / "0002_one_schema.sql").write_text("ALTER TABLE first ALTER a TYPE bigint")
+    listed = tmp_path / "earlier.txt"
+
+    listed.write_text(f"# of another form, and of another file\n{sha256(other)}  0001_first.sql\n")
+    with pytest.raises(MigrationChanged, match="0001_first"):
+        await migrate(connection, tmp_path)
+    listed.write_text(f"{sha256(before)}  0002_one_schema.sql\n")
+    with pytest.raises(MigrationChanged, match="0001_first"):
+        await migrate(connection, tmp_path)
+    listed.write_text(f"{sha256(before)}  0001_first.sql\n")
+    assert await migrate(connection, tmp_path) == [f"{tmp_path.parent.name}/0002_one_schema.sql"]
+    assert await migrate(connection, tmp_path) == []
+    await connection.close()
 
 
 async def test_a_migration_that_fails_leaves_nothing(fresh_database: str, tmp_path: Path) -> None:
