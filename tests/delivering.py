@@ -7,7 +7,7 @@ import asyncpg
 import fastapi
 from aiokafka import ConsumerRecord, TopicPartition
 
-from services.runtime.delivery.batch import Outcome, apply_batch
+from services.runtime.delivery.batch import Applied, Batch, apply_batch
 from services.runtime.delivery.positions import read_positions
 from services.runtime.delivery.publisher import Message, Publisher
 from services.runtime.delivery.subscription import Subscription
@@ -51,7 +51,6 @@ def served(
 
     async def measure() -> None: ...
 
-    assert service.routes is not None
     settings = service.settings.model_construct()
     context = Context(
         settings, pool, cast(Publisher, publisher or RecordingPublisher()), service=service.name, people=people
@@ -59,7 +58,8 @@ def served(
     app = application.application(
         service.name, alive=lambda: "", ready=ready, measure=measure, max_body_bytes=service.max_body_bytes
     )
-    application.serve(app, context, service.routes(context))
+    app.state.changes = context.changes
+    service.serve(app, context)
     return app
 
 
@@ -68,19 +68,20 @@ async def deliver(
     subscription: Subscription,
     records: Sequence[ConsumerRecord],
     publisher: Publisher | RecordingPublisher | None = None,
-) -> Outcome:
+) -> Applied:
     """Apply the records as one batch, as the consumer does: positions, dead letters, handler, outbox.
 
     A partition seen for the first time starts at its first record here. Poison is isolated; transient errors raise.
     """
     if not records:
-        return Outcome()
+        return Applied()
     starts: dict[TopicPartition, int] = {}
     for each in records:
         starts.setdefault(TopicPartition(each.topic, each.partition), each.offset)
     async with pool.acquire() as connection:
         await read_positions(connection, subscription.group, starts)
-    return await apply_batch(pool, cast(Publisher, publisher or RecordingPublisher()), subscription, list(records))
+    batch = Batch.of(subscription, list(records))
+    return await apply_batch(pool, cast(Publisher, publisher or RecordingPublisher()), subscription, batch)
 
 
 def record(

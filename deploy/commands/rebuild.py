@@ -8,7 +8,7 @@ from deploy.commands import state
 from deploy.commands.screen import Screen
 from deploy.local.parts import PartFailed
 from services.runtime.rebuild.differences import SchemasDiffer, TableDifference
-from services.runtime.rebuild.rebuild import Outcome, Rebuild, RebuildFailed, go_back, rebuild
+from services.runtime.rebuild.rebuild import Rebuild, RebuildFailed, Rebuilt, go_back, rebuild
 from services.runtime.rebuild.shadow import CopyRefused
 from services.runtime.service import Service
 
@@ -44,7 +44,7 @@ def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
     return NOT_WELL if outcome.differences and compare_only else WELL
 
 
-def _rebuild(screen: Screen, wanted: Rebuild, *, switch: bool) -> Outcome:
+def _rebuild(screen: Screen, wanted: Rebuild, *, switch: bool) -> Rebuilt:
     with screen.bar(f"{wanted.schema} read again", total=100, unit="%") as bar:
 
         def applied(done: int, total: int) -> None:
@@ -53,7 +53,7 @@ def _rebuild(screen: Screen, wanted: Rebuild, *, switch: bool) -> Outcome:
         return asyncio.run(rebuild(wanted, switch=switch, applied=applied))
 
 
-def _show(screen: Screen, wanted: Rebuild, outcome: Outcome) -> None:
+def _show(screen: Screen, wanted: Rebuild, outcome: Rebuilt) -> None:
     screen.give(asdict(outcome))
     rows = sum(outcome.rows.values())
     screen.say(f"{outcome.records:,} records read, {rows:,} rows of {len(outcome.rows)} tables compared")

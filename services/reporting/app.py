@@ -28,10 +28,9 @@ PUBLICATION = Timer(name="publication", every_seconds=20, run=publish_due)
 
 
 def routes(context: Context) -> fastapi.APIRouter:
-    """Offer the pages for people and /v1 for programs."""
+    """Offer the reports under /v1."""
     reading = Reading(context)
     router = fastapi.APIRouter()
-    router.include_router(readers.routes(context, reading))
     router.include_router(tables.routes(reading))
     router.include_router(effect.routes(reading))
     return router
@@ -44,4 +43,5 @@ service = Service(
     subscriptions=(EVENTS,),
     timers=(PUBLICATION,),
     routes=routes,
+    pages=readers.reader_pages,
 )

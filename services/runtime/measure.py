@@ -40,8 +40,7 @@ class Measurements:
         now = time.monotonic()
         for each in consumptions:
             each.lag.publish()
-            turned_at = max(each.polled_at, each.attempted_at)
-            telemetry.TURN_AGE.labels(each.subscription.group).set(max(0.0, now - turned_at))
+            telemetry.TURN_AGE.labels(each.subscription.group).set(each.lag.turn_seconds())
         if pool is not None:
             _measure_pool(pool)
         if pool is None or now - self._read_at < FRESH_SECONDS:

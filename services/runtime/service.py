@@ -24,15 +24,17 @@ from aiokafka.errors import KafkaError
 from services.runtime import clock
 from services.runtime.database import open_pool
 from services.runtime.delivery import faults
-from services.runtime.delivery.consume import Consumption, Subscription
+from services.runtime.delivery.consume import Consumption
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.relay import run_relay
+from services.runtime.delivery.subscription import Subscription
 from services.runtime.measure import Measurements, standard_readings
 from services.runtime.migrate import migrate
 from services.runtime.seen import telemetry, tracing
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web import application
 from services.runtime.web.context import Context
+from services.runtime.web.pages import Pages
 from services.runtime.web.people import People
 
 __all__ = ["Context", "Running", "Service", "Timer", "run"]
@@ -40,7 +42,6 @@ __all__ = ["Context", "Running", "Service", "Timer", "run"]
 STOP_SECONDS = 14.0
 RETRY_SECONDS = 1.0
 SAMPLE_SECONDS = 5.0
-STALL_SECONDS = 120.0
 
 # A batch's objects end by their reference counts. With the interpreter's own thresholds it would search them for cycles
 # some fifty times a batch, which took a third of a worker's CPU.
@@ -70,10 +71,18 @@ class Service:
     subscriptions: tuple[Subscription, ...] = ()
     timers: tuple[Timer, ...] = ()
     routes: Callable[[Context], fastapi.APIRouter] | None = None
+    """Gives what programs may ask."""
+    pages: Callable[[Context], Pages] | None = None
+    """Gives what people see: the `Pages` with every page's route on its router."""
     settings: type[Settings] = Settings
     max_body_bytes: int | None = MAX_BODY_BYTES
     measure: Callable[[Context], Awaitable[None]] | None = None
     """Sets the service's own metrics from what it keeps, when they are asked for."""
+
+    def serve(self, app: fastapi.FastAPI, context: Context) -> None:
+        """Let the application answer with the service's pages and routes."""
+        pages = self.pages(context) if self.pages is not None else None
+        application.serve(app, context, pages=pages, routes=self.routes(context) if self.routes is not None else None)
 
 
 class Running:
@@ -122,8 +131,8 @@ class Running:
         # The last resort: what can't be stopped in time is cut off; nothing is lost by that.
         loop.call_later(STOP_SECONDS, os._exit, 1)
         starting.cancel()
-        for end in self._context.on_stop if self._context is not None else ():
-            end()
+        if self._context is not None:
+            self._context.changes.close()
         await self._stop()
         server.should_exit = True
         await asyncio.gather(serving, starting, return_exceptions=True)
@@ -140,8 +149,7 @@ class Running:
         if self.service.measure is not None:
             readings[self.service.name] = partial(self.service.measure, context)
         self._measurements = Measurements(readings)
-        if self.service.routes is not None:
-            application.serve(app, context, self.service.routes(context))
+        self.service.serve(app, context)
         self._spawn(run_relay(self.settings.database_url, self._publisher), "relay")
         for subscription in self.service.subscriptions:
             consumption = Consumption(
@@ -200,7 +208,7 @@ class Running:
     async def _sample(self, consumption: Consumption) -> None:
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
-            consumer = consumption.consumer
+            consumer = consumption.membership.consumer
             partitions = list(consumption.lag.next_offsets)
             if consumer is not None and partitions:
                 try:
@@ -213,17 +221,7 @@ class Running:
 
     def alive(self) -> str:
         """Say why a new process would do better than this one, or nothing. Trouble elsewhere is no reason."""
-        now = time.monotonic()
-        for each in self._consumptions:
-            group = each.subscription.group
-            if not each.coordinates():
-                return f"{group}: the coordination task is dead"
-            if now - max(each.polled_at, each.attempted_at) > STALL_SECONDS:
-                return f"{group}: not polled for {STALL_SECONDS:.0f} s"
-            fresh = each.lag.measured_seconds_ago() < 2 * SAMPLE_SECONDS
-            if fresh and each.lag.records() and now - each.attempted_at > STALL_SECONDS:
-                return f"{group}: records wait, and none was tried for {STALL_SECONDS:.0f} s"
-        return ""
+        return next((problem for each in self._consumptions if (problem := each.lag.stalled())), "")
 
     async def ready(self) -> str:
         """Say why no request should be sent here, or nothing."""

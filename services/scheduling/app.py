@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter
-
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
-from services.runtime.web.context import Context
 from services.scheduling import metrics
 from services.scheduling.api import routes
 from services.scheduling.handlers.arrivals import decode, on_events
@@ -24,14 +21,6 @@ EVENTS = Subscription(
 )
 
 
-def offered(context: Context) -> APIRouter:
-    """Offer the desk's pages to people and the same commands under /v1 to programs."""
-    router = APIRouter()
-    router.include_router(desk_pages(context))
-    router.include_router(routes(context))
-    return router
-
-
 service = Service(
     name="scheduling",
     migrations=Path(__file__).parent / "migrations",
@@ -41,5 +30,6 @@ service = Service(
         Timer(name="price waiting", every_seconds=300, run=price_waiting),
         Timer(name="open follow-ups", every_seconds=60, run=open_follow_ups),
     ),
-    routes=offered,
+    routes=routes,
+    pages=desk_pages,
 )

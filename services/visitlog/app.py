@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter
-
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service
 from services.runtime.web.context import Context
@@ -22,8 +20,8 @@ EVENTS = Subscription(
 )
 
 
-def routes(context: Context) -> APIRouter:
-    """Offer the log to programs, to visitors' phones and to the coordinator."""
+def log_pages(context: Context) -> Pages:
+    """Offer the log to visitors' phones and to the coordinator. Raises SettingsRejected where nobody may sign in."""
     pages = Pages(
         context,
         templates=FOLDER / "templates",
@@ -31,18 +29,15 @@ def routes(context: Context) -> APIRouter:
         title=phone.TITLE,
         static=FOLDER / "static",
     )
-    router = APIRouter()
-    router.include_router(pages.router)
-    router.include_router(api.routes(context))
-    router.include_router(visits.routes(context, pages))
-    router.include_router(office.routes(context, pages))
-    router.include_router(phone.routes(pages))
-    return router
+    for routes in (visits.routes(context, pages), office.routes(context, pages), phone.routes(pages)):
+        pages.router.include_router(routes)
+    return pages
 
 
 service = Service(
     name="visitlog",
     migrations=FOLDER / "migrations",
     subscriptions=(EVENTS,),
-    routes=routes,
+    routes=api.routes,
+    pages=log_pages,
 )

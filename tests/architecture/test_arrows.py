@@ -19,8 +19,8 @@ FOLDERS = sorted(
 )
 
 
-# Two knots still to be undone.
-KNOTS = {"deploy/local", "services/runtime/web"}
+# A knot still to be undone.
+KNOTS = {"deploy/local"}
 
 
 @pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder not in KNOTS])

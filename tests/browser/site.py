@@ -38,8 +38,7 @@ async def serving(app: FastAPI) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        for end in app.state.on_stop:
-            end()
+        app.state.changes.close()
         server.should_exit = True
         await task
 

@@ -17,7 +17,7 @@ from deploy import cli
 from deploy.commands import state
 from deploy.commands.rebuild import services
 from services.runtime.delivery.publisher import partition_of
-from services.runtime.rebuild.rebuild import Outcome, Rebuild, go_back, rebuild
+from services.runtime.rebuild.rebuild import Rebuild, Rebuilt, go_back, rebuild
 from tests.component.visit_events import MORNING, flag, of_visit
 from tests.pipeline.stack import Stack, start_stack
 
@@ -149,7 +149,7 @@ def wanted(stack: Stack) -> Rebuild:
     )
 
 
-async def rebuilt_while_it_answers(stack: Stack, telling: Telling) -> tuple[Outcome, Sequence[int]]:
+async def rebuilt_while_it_answers(stack: Stack, telling: Telling) -> tuple[Rebuilt, Sequence[int]]:
     """Rebuild while events come and somebody keeps asking whether the service is ready."""
     answers: list[int] = []
     done = asyncio.Event()

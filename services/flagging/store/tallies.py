@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import asyncpg
 
-from services.flagging.store.arguments import moment_text, transposed
+from services.flagging.store.arguments import moment_text
 from services.flagging.store.tallies_sql import (
     PUBLISH_CLOSED_MONTHS,
     PUBLISH_CORRECTED_MONTHS,
@@ -12,6 +12,7 @@ from services.flagging.store.tallies_sql import (
     TAKE_SCHOOLS,
     TAKE_STUDENTS,
 )
+from services.runtime.columns import columns
 
 SCHOOLS_AT_A_TIME = 2_000
 STUDENTS_AT_A_TIME = 5_000
@@ -29,12 +30,12 @@ async def publish_due(connection: asyncpg.Connection) -> bool:
 
     days = [(*row[:4], place) for row in schools for place in _places(row["school_days"])]
     if days:
-        await connection.execute(PUBLISH_SCHOOL_DAYS, *transposed(days, 5), now)
+        await connection.execute(PUBLISH_SCHOOL_DAYS, *columns(days, width=5), now)
     closing = [(*row[:4], row["closing"]) for row in schools if row["closing"] != NO_DAYS]
     if closing:
-        await connection.execute(PUBLISH_CLOSED_MONTHS, *transposed(closing, 5), now)
+        await connection.execute(PUBLISH_CLOSED_MONTHS, *columns(closing, width=5), now)
     if students:
-        await connection.execute(PUBLISH_CORRECTED_MONTHS, *transposed([tuple(row) for row in students], 4), now)
+        await connection.execute(PUBLISH_CORRECTED_MONTHS, *columns(students, width=4), now)
     return len(schools) == SCHOOLS_AT_A_TIME or len(students) == STUDENTS_AT_A_TIME
 
 

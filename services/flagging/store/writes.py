@@ -3,18 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from services.flagging.facts import EnrollmentChanged, Mark, RollCompleted, SchoolCalendarChanged
-from services.flagging.store.arguments import moment_text, transposed
+from services.flagging.store.arguments import moment_text
 from services.flagging.store.changes_sql import SHARE
 from services.flagging.store.judge_sql import JUDGE
 from services.flagging.store.marks_sql import APPLY_MARKS, APPLY_MARKS_OF_UPLOADS, CATEGORY_CODES
 from services.flagging.store.school_sql import APPLY_CALENDARS, APPLY_ENROLLMENTS, APPLY_ROLLS, REBUILD, RECORD_ROLLS
+from services.runtime.columns import columns
 
 
 class SchoolYear(NamedTuple):
@@ -62,7 +63,7 @@ async def apply_marks(connection: asyncpg.Connection, marks: Sequence[Mark], *, 
         [mark.source_version for mark in marks],
         [mark.present_parts for mark in marks] if in_parts else [],
         [mark.day_parts for mark in marks] if in_parts else [],
-        *transposed(list(places), 2),
+        *columns(places, width=2),
         [landed[place] for place in places.values()],
         lane,
     )
@@ -78,22 +79,19 @@ async def apply_calendars(
     connection: asyncpg.Connection, calendars: Sequence[tuple[int, SchoolCalendarChanged]]
 ) -> list[SchoolYear]:
     """Make the newest calendar of each (lane, school, year) stand, and name those that changed."""
+    lanes, newest = columns(calendars, width=2)
     rows = await connection.fetch(
         APPLY_CALENDARS,
-        [lane for lane, _ in calendars],
-        [calendar.district for _, calendar in calendars],
-        [calendar.school for _, calendar in calendars],
-        [calendar.school_year for _, calendar in calendars],
-        [calendar.source_version for _, calendar in calendars],
-        [calendar.feed for _, calendar in calendars],
-        [_bits(calendar) for _, calendar in calendars],
+        lanes,
+        *columns(newest, "district", "school", "school_year", "source_version", "feed"),
+        [_bits(calendar) for calendar in newest],
     )
     return [SchoolYear(*row) for row in rows]
 
 
 async def record_rolls(connection: asyncpg.Connection, rolls: Sequence[tuple[int, RollCompleted]]) -> list[SchoolYear]:
     """Remember which days are complete, and name the school years heard of for the first time."""
-    rows = await connection.fetch(RECORD_ROLLS, *_columns(rolls), [roll.feed for _, roll in rolls])
+    rows = await connection.fetch(RECORD_ROLLS, *_columns(rolls, "feed"))
     return [SchoolYear(*row) for row in rows]
 
 
@@ -118,7 +116,7 @@ async def rebuild(
     connection: asyncpg.Connection, students: Sequence[StudentYear], schools: Sequence[SchoolYear]
 ) -> list[Candidate]:
     """Set enrolled and counted days anew from stints, calendars, completed rolls and marked days."""
-    rows = await connection.fetch(REBUILD, *transposed(students, 4), *transposed(schools, 4))
+    rows = await connection.fetch(REBUILD, *columns(students, width=4), *columns(schools, width=4))
     return [Candidate(*row) for row in rows]
 
 
@@ -127,18 +125,14 @@ async def judge(connection: asyncpg.Connection, candidates: Sequence[Candidate])
     students = [(each.student_key, each.school_year) for each in candidates if each.crossed]
     arrived = [(each.student_key, each.school_year) for each in candidates if each.arrived]
     if arrived:
-        students += [(row[0], row[1]) for row in await connection.fetch(SHARE, *transposed(arrived, 2))]
+        students += [(row[0], row[1]) for row in await connection.fetch(SHARE, *columns(arrived, width=2))]
     if students:
-        await connection.execute(JUDGE, *transposed(students, 2), moment_text())
+        await connection.execute(JUDGE, *columns(students, width=2), moment_text())
 
 
-def _columns(rolls: Sequence[tuple[int, RollCompleted]]) -> tuple[list[int], list[str], list[str], list[date]]:
-    return (
-        [lane for lane, _ in rolls],
-        [roll.district for _, roll in rolls],
-        [roll.school for _, roll in rolls],
-        [roll.school_day for _, roll in rolls],
-    )
+def _columns(rolls: Sequence[tuple[int, RollCompleted]], *names: str) -> list[list[Any]]:
+    lanes, completed = columns(rolls, width=2)
+    return [lanes, *columns(completed, "district", "school", "school_day", *names)]
 
 
 def _bits(calendar: SchoolCalendarChanged) -> str:

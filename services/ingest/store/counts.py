@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.runtime.columns import columns
 from services.runtime.database import Connection
 
 
@@ -40,9 +41,7 @@ async def add_landed_counts(connection: Connection, records_by_kind: dict[tuple[
         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
         ON CONFLICT (district, kind) DO UPDATE SET records = landed_count.records + excluded.records
         """,
-        [district for (district, _), _ in counted],
-        [kind for (_, kind), _ in counted],
-        [records for _, records in counted],
+        *columns(((*place, records) for place, records in counted), width=3),
     )
 
 
@@ -59,10 +58,7 @@ async def move_receipts(connection: Connection, moves: Iterable[ReceiptMove]) ->
         ) AS moved
         WHERE receipt.district = moved.district AND receipt.receipt = moved.receipt
         """,
-        [move.district for move in ordered],
-        [move.receipt for move in ordered],
-        [move.accepted for move in ordered],
-        [move.duplicate for move in ordered],
+        *columns(ordered, "district", "receipt", "accepted", "duplicate"),
     )
 
 
@@ -86,11 +82,7 @@ async def reject_rows(connection: Connection, rows: list[RejectedRow]) -> None:
         FROM (SELECT district, receipt, count(*)::int AS rows FROM kept GROUP BY district, receipt) AS refused
         WHERE receipt.district = refused.district AND receipt.receipt = refused.receipt
         """,
-        [row.district for row in rows],
-        [row.receipt for row in rows],
-        [row.row for row in rows],
-        [row.reason for row in rows],
-        [row.detail for row in rows],
+        *columns(rows, "district", "receipt", "row", "reason", "detail"),
     )
 
 

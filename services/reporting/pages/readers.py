@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path as File
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
+from fastapi import Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.reporting.access import OWN_ROLES, REGIONAL_ROLES
@@ -50,8 +50,9 @@ _DISTRICT_FIGURES = (("funnel", "flagged"), ("funnel", "agreed"), ("visits", "vi
                      ("visitors", "trained"), ("chronic", "chronic_rate"))  # fmt: skip
 
 
-def routes(context: Context, reading: Reading) -> APIRouter:
-    """Offer the pages and their charts."""
+def reader_pages(context: Context) -> Pages:
+    """Offer the pages and their charts. Raises SettingsRejected where nobody said who may sign in."""
+    reading = Reading(context)
     pages = Pages(
         context,
         templates=HERE.parent / "templates",
@@ -59,8 +60,7 @@ def routes(context: Context, reading: Reading) -> APIRouter:
         title=N_("Reports"),
         static=HERE.parent / "static",
     )
-    router = APIRouter(include_in_schema=False)
-    router.include_router(pages.router)
+    router = pages.router
 
     def words_of(request: Request) -> Words:
         return Words(pages.language(request), reading.zone)
@@ -186,7 +186,7 @@ def routes(context: Context, reading: Reading) -> APIRouter:
         picture = await asyncio.to_thread(charts.drawn, table, words_of(request), width=width)
         return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "private, no-cache"})
 
-    return router
+    return pages
 
 
 def _nav(person: Person, words: Words, here: str) -> list[dict[str, Any]]:

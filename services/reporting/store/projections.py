@@ -5,13 +5,15 @@ from typing import Any
 
 import asyncpg
 
+from services.runtime.columns import columns
+
 Rows = Sequence[tuple[Any, ...]]
 
 
 async def upsert(connection: asyncpg.Connection, statement: str, rows: Rows) -> None:
     """Run a statement whose parameters are the rows' columns, or nothing without rows."""
     if rows:
-        await connection.execute(statement, *(list(column) for column in zip(*rows, strict=True)))
+        await connection.execute(statement, *columns(rows, width=len(rows[0])))
 
 
 async def keep_flags(connection: asyncpg.Connection, rows: Rows) -> None:

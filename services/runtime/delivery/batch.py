@@ -1,10 +1,11 @@
 """A batch of records, applied: positions locked, records decoded, handler, outbox, positions moved, commit."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import asyncpg
 from aiokafka import ConsumerRecord, TopicPartition
@@ -15,7 +16,7 @@ from services.runtime.delivery.faults import crash_point
 from services.runtime.delivery.positions import lock_positions, move_positions
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Delivery, Subscription, Undecodable
-from services.runtime.delivery.transaction import Transaction, begin
+from services.runtime.delivery.transaction import begin
 from services.runtime.seen import tracing
 
 MAX_POISON_PER_BATCH = 50
@@ -37,10 +38,27 @@ class Hole(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What a batch was read as, in its order, and what of it can't be read."""
+    """What records were read as, in their order, and what of them can't be read."""
 
     deliveries: list[Delivery]
     dead: list[DeadLetter]
+
+
+class Batch(NamedTuple):
+    """Records read together and decoded. `at_work` is set when the handler has them and only waits for others."""
+
+    records: Sequence[ConsumerRecord]
+    decoded: Decoded
+    at_work: asyncio.Event
+
+    @classmethod
+    def of(cls, subscription: Subscription, records: Sequence[ConsumerRecord]) -> Self:
+        """Decode the records, all in one go."""
+        return cls(records, decode_all(subscription, records), asyncio.Event())
+
+    def starts(self) -> dict[TopicPartition, int]:
+        """Name each partition's first offset here: where to read again."""
+        return {partition: run[0].offset for partition, run in _by_partition(self.records).items()}
 
 
 class HoleFound(Exception):
@@ -56,21 +74,13 @@ class PoisonBurst(Exception):
 
 
 @dataclass(slots=True)
-class Outcome:
+class Applied:
     """What became of a batch's records. `next_offsets` holds only partitions that moved."""
 
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
     applied: int = 0
     skipped: int = 0
-    dead_letters: dict[str, int] = field(default_factory=dict)
-
-    def add(self, later: "Outcome") -> None:
-        """Add what became of the records after these."""
-        self.next_offsets |= later.next_offsets
-        self.applied += later.applied
-        self.skipped += later.skipped
-        for reason, count in later.dead_letters.items():
-            self.dead_letters[reason] = self.dead_letters.get(reason, 0) + count
+    dead_letters: Counter[str] = field(default_factory=Counter)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -89,33 +99,22 @@ async def apply_batch(
     pool: asyncpg.Pool,
     publisher: Publisher,
     subscription: Subscription,
-    records: Sequence[ConsumerRecord],
+    batch: Batch,
     accepted_holes: Collection[Hole] = (),
-    decoded: Decoded | None = None,
-    at_work: asyncio.Event | None = None,
-) -> Outcome:
+) -> Applied:
     """Apply the records (each partition's together, in order), each exactly once over any number of calls.
-
-    `decoded` is what `decode_all` made of the same records, for a caller who had the time to do that before.
-    `at_work` is set when the handler has the records and only waits for others.
 
     Poison is searched by halves, each committed for itself, and set aside alone. Raises HoleFound, PoisonBurst, or
     a transient error; what halves before it did stays done, and the same records may be given again.
     """
-    outcome = Outcome()
-    pending = [records]
-    begun: set[TopicPartition] = set()  # a hole behind a record of the same batch is the log's own (compaction)
+    parts = _Parts(pool, publisher, subscription, accepted_holes)
+    pending = [batch.records]
     poison = 0
     while pending:
         part = pending.pop()
         try:
-            known = decoded if part is records else None
             with tracing.consuming(subscription.group, part):
-                outcome.add(
-                    await _apply(
-                        pool, publisher, subscription, part, accepted_holes, begun, decoded=known, at_work=at_work
-                    )
-                )
+                await parts.apply(part, batch if part is batch.records else None)
             continue
         except HoleFound:
             raise
@@ -135,8 +134,8 @@ async def apply_batch(
             continue
         poison += 1
         await _refuse_burst(pool, poison)
-        outcome.add(await _apply(pool, publisher, subscription, part, accepted_holes, begun, handler_failure=failure))
-    return outcome
+        await parts.apply(part, handler_failure=failure)
+    return parts.applied
 
 
 async def _refuse_burst(pool: asyncpg.Pool, poison_in_batch: int) -> None:
@@ -150,61 +149,61 @@ async def _refuse_burst(pool: asyncpg.Pool, poison_in_batch: int) -> None:
         raise PoisonBurst(f"{MAX_POISON_PER_WINDOW} records in {POISON_WINDOW_SECONDS} seconds can't be applied")
 
 
-async def _apply(
-    pool: asyncpg.Pool,
-    publisher: Publisher,
-    subscription: Subscription,
-    records: Sequence[ConsumerRecord],
-    accepted_holes: Collection[Hole],
-    begun: set[TopicPartition],
-    *,
-    handler_failure: str = "",
-    decoded: Decoded | None = None,
-    at_work: asyncio.Event | None = None,
-) -> Outcome:
-    by_partition = _by_partition(records)
-    async with begin(pool, publisher) as transaction:
-        positions = await lock_positions(transaction.connection, subscription.group, by_partition)
-        _refuse_holes(by_partition, positions, accepted_holes, begun)
-        await transaction.caused_at(min(run[0].timestamp for run in by_partition.values()))
-        fresh: list[ConsumerRecord] = []
-        next_offsets: dict[TopicPartition, int] = {}
-        for partition, run in by_partition.items():
-            if run[0].offset < positions[partition]:  # read again after a crash or a rebalance: applied already
-                run = [each for each in run if each.offset >= positions[partition]]
-            if run:
-                fresh += run
-                next_offsets[partition] = run[-1].offset + 1
+@dataclass(slots=True)
+class _Parts:
+    """A batch, whole or in parts: what applies each of them, and what has become of those that are done."""
 
-        deliveries: list[Delivery] = []
-        if handler_failure:
-            dead = [DeadLetter(each, HANDLER, handler_failure) for each in fresh]
-        elif decoded is not None and len(fresh) == len(records):
-            deliveries, dead = decoded
-        else:
-            deliveries, dead = decode_all(subscription, fresh)
-        if at_work is not None:
-            at_work.set()  # who waits for it runs once the handler has nothing to do but wait
-        if deliveries:
-            await subscription.handle(transaction, deliveries)
-        await _finish(transaction, subscription.group, dead, next_offsets)
-    crash_point("after_commit")
-    begun.update(by_partition)
+    pool: asyncpg.Pool
+    publisher: Publisher
+    subscription: Subscription
+    accepted_holes: Collection[Hole]
+    # A hole behind a record of the same batch is the log's own (compaction).
+    begun: set[TopicPartition] = field(default_factory=set)
+    applied: Applied = field(default_factory=Applied)
 
-    outcome = Outcome(next_offsets, len(deliveries), len(records) - len(fresh))
-    for letter in dead:
-        outcome.dead_letters[letter.reason] = outcome.dead_letters.get(letter.reason, 0) + 1
-    return outcome
+    async def apply(
+        self, records: Sequence[ConsumerRecord], whole: Batch | None = None, *, handler_failure: str = ""
+    ) -> None:
+        """Apply the records in one transaction. `whole` is the batch where they are all of it."""
+        group = self.subscription.group
+        by_partition = _by_partition(records)
+        async with begin(self.pool, self.publisher) as transaction:
+            positions = await lock_positions(transaction.connection, group, by_partition)
+            self._refuse_holes(by_partition, positions)
+            await transaction.caused_at(min(run[0].timestamp for run in by_partition.values()))
+            fresh, next_offsets = _fresh(by_partition, positions)
+            if handler_failure:
+                deliveries, dead = Decoded([], [DeadLetter(each, HANDLER, handler_failure) for each in fresh])
+            elif whole is not None and len(fresh) == len(records):
+                deliveries, dead = whole.decoded
+            else:
+                deliveries, dead = decode_all(self.subscription, fresh)
+            if whole is not None:
+                whole.at_work.set()  # who waits for it runs once the handler has nothing to do but wait
+            if deliveries:
+                await self.subscription.handle(transaction, deliveries)
+            await bury(transaction.connection, dead)
+            await transaction.flush()
+            await move_positions(transaction.connection, group, next_offsets)
+            crash_point("before_commit")
+        crash_point("after_commit")
 
+        self.begun.update(by_partition)
+        self.applied.next_offsets |= next_offsets
+        self.applied.applied += len(deliveries)
+        self.applied.skipped += len(records) - len(fresh)
+        self.applied.dead_letters.update(letter.reason for letter in dead)
 
-async def _finish(
-    transaction: Transaction, group: str, dead: list[DeadLetter], next_offsets: dict[TopicPartition, int]
-) -> None:
-    await bury(transaction.connection, dead)
-    await transaction.flush()
-    if next_offsets:
-        await move_positions(transaction.connection, group, next_offsets)
-    crash_point("before_commit")
+    def _refuse_holes(
+        self, by_partition: Mapping[TopicPartition, list[ConsumerRecord]], positions: Mapping[TopicPartition, int]
+    ) -> None:
+        holes = [
+            Hole(partition, positions[partition], run[0].offset)
+            for partition, run in by_partition.items()
+            if run[0].offset > positions[partition] and partition not in self.begun
+        ]
+        if any(hole not in self.accepted_holes for hole in holes):
+            raise HoleFound(holes)
 
 
 def decode_all(subscription: Subscription, records: Sequence[ConsumerRecord]) -> Decoded:
@@ -240,16 +239,15 @@ def _by_partition(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, lis
     return by_partition
 
 
-def _refuse_holes(
-    by_partition: dict[TopicPartition, list[ConsumerRecord]],
-    positions: dict[TopicPartition, int],
-    accepted_holes: Collection[Hole],
-    begun: Collection[TopicPartition],
-) -> None:
-    holes = [
-        Hole(partition, positions[partition], run[0].offset)
-        for partition, run in by_partition.items()
-        if run[0].offset > positions[partition] and partition not in begun
-    ]
-    if any(hole not in accepted_holes for hole in holes):
-        raise HoleFound(holes)
+def _fresh(
+    by_partition: Mapping[TopicPartition, list[ConsumerRecord]], positions: Mapping[TopicPartition, int]
+) -> tuple[list[ConsumerRecord], dict[TopicPartition, int]]:
+    fresh: list[ConsumerRecord] = []
+    next_offsets: dict[TopicPartition, int] = {}
+    for partition, run in by_partition.items():
+        if run[0].offset < positions[partition]:  # read again after a crash or a rebalance: applied already
+            run = [each for each in run if each.offset >= positions[partition]]
+        if run:
+            fresh += run
+            next_offsets[partition] = run[-1].offset + 1
+    return fresh, next_offsets

@@ -4,9 +4,10 @@ import base64
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import orjson
+import msgspec
 from aiokafka import ConsumerRecord
 
+from services.runtime.columns import columns
 from services.runtime.database import Connection
 
 HANDLER = "handler"
@@ -36,7 +37,7 @@ class DeadLetter(NamedTuple):
 async def bury(connection: Connection, dead: Sequence[DeadLetter]) -> None:
     """Store the records, bytes unaltered; one that is there already stays as it is."""
     if dead:
-        await connection.execute(_INSERT, *map(list, zip(*map(_row, dead), strict=True)))
+        await connection.execute(_INSERT, *columns(map(_row, dead), width=8))
 
 
 async def recent_handler_failures(connection: Connection, *, seconds: float, limit: int) -> int:
@@ -56,7 +57,7 @@ def _row(dead: DeadLetter) -> tuple[str, int, int, bytes | None, bytes | None, s
         record.offset,
         record.key,
         record.value,
-        orjson.dumps(headers).decode(),
+        msgspec.json.encode(headers).decode(),
         _storable(dead.reason),
         _storable(dead.detail)[:500],
     )

@@ -1,4 +1,4 @@
-"""How far behind a consumer is, in records and in seconds, and how old what it applies has become."""
+"""How far behind a consumer is, in records and in seconds, how old what it applies is, and whether it still moves."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from aiokafka import ConsumerRecord, TopicPartition
 
 from services.runtime.seen import telemetry
+
+STALL_SECONDS = 120.0
+# A measurement older than this says nothing about now.
+MEASURED_SECONDS = 10.0
 
 _OF_A_PARTITION = (telemetry.LAG_RECORDS, telemetry.LAG_SECONDS, telemetry.POSITION, telemetry.LOG_END)
 _OF_A_GROUP = (
@@ -21,11 +25,13 @@ _OF_A_GROUP = (
 class Lag:
     """Keeps, per assigned partition, the next offset, the log's end, and since when something has been waiting.
 
+    `polled` and `attempted` are called at every turn, also at one that brings nothing.
     `by_pattern`: the topics are many and come and go; their ages are counted together, under `*`.
     """
 
     def __init__(self, group: str, *, topics: Iterable[str] = (), by_pattern: bool = False) -> None:
         self.next_offsets: dict[TopicPartition, int] = {}
+        self._polled_at = self._attempted_at = time.monotonic()
         self._group = group
         self._by_pattern = by_pattern
         self._ends: dict[TopicPartition, int] = {}
@@ -94,9 +100,27 @@ class Lag:
             if partition in self.next_offsets
         )
 
-    def measured_seconds_ago(self) -> float:
-        """Tell how old the measurement is."""
-        return time.monotonic() - self._measured_at
+    def polled(self) -> None:
+        """Note that records were asked for."""
+        self._polled_at = time.monotonic()
+
+    def attempted(self) -> None:
+        """Note that a batch was tried."""
+        self._attempted_at = time.monotonic()
+
+    def turn_seconds(self) -> float:
+        """Tell how long the consumer has neither asked for records nor tried any."""
+        return max(0.0, time.monotonic() - max(self._polled_at, self._attempted_at))
+
+    def stalled(self) -> str:
+        """Say why nothing moves though it should, or nothing."""
+        if self.turn_seconds() > STALL_SECONDS:
+            return f"{self._group}: not polled for {STALL_SECONDS:.0f} s"
+        now = time.monotonic()
+        fresh = now - self._measured_at < MEASURED_SECONDS
+        if fresh and self.records() and now - self._attempted_at > STALL_SECONDS:
+            return f"{self._group}: records wait, and none was tried for {STALL_SECONDS:.0f} s"
+        return ""
 
     def publish(self) -> None:
         """Set the metrics, as of now."""

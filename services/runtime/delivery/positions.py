@@ -1,9 +1,11 @@
 """How far each partition has been applied, kept beside what was applied. Kafka's own offsets are only a hint."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from aiokafka import TopicPartition
 
+from services.runtime.columns import columns
 from services.runtime.database import Connection
 
 # ORDER BY: two workers that hold overlapping partitions during a rebalance lock in one order, so never in a circle.
@@ -39,10 +41,10 @@ class PositionMissing(Exception):
 
 
 async def lock_positions(
-    connection: Connection, group: str, partitions: Iterable[TopicPartition]
+    connection: Connection, group: str, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, int]:
     """Lock the rows until the transaction ends and return each partition's next offset."""
-    return await _fetch(connection, _LOCK, group, list(partitions))
+    return await _fetch(connection, _LOCK, group, partitions)
 
 
 async def read_positions(
@@ -50,12 +52,13 @@ async def read_positions(
 ) -> dict[TopicPartition, int]:
     """Return each partition's next offset, giving a partition never seen before its log's start."""
     await connection.execute(_CREATE, group, *_columns(log_starts))
-    return await _fetch(connection, _READ, group, list(log_starts))
+    return await _fetch(connection, _READ, group, log_starts)
 
 
 async def move_positions(connection: Connection, group: str, next_offsets: Mapping[TopicPartition, int]) -> None:
     """Store each partition's next offset."""
-    await connection.execute(_MOVE, group, *_columns(next_offsets))
+    if next_offsets:
+        await connection.execute(_MOVE, group, *_columns(next_offsets))
 
 
 def refuse_beyond_log(positions: Mapping[TopicPartition, int], log_ends: Mapping[TopicPartition, int]) -> None:
@@ -69,11 +72,9 @@ def refuse_beyond_log(positions: Mapping[TopicPartition, int], log_ends: Mapping
 
 
 async def _fetch(
-    connection: Connection, statement: str, group: str, partitions: list[TopicPartition]
+    connection: Connection, statement: str, group: str, partitions: Collection[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    rows = await connection.fetch(
-        statement, group, [each.topic for each in partitions], [each.partition for each in partitions]
-    )
+    rows = await connection.fetch(statement, group, *columns(partitions, width=2))
     positions = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
     for partition in partitions:
         if partition not in positions:
@@ -81,5 +82,5 @@ async def _fetch(
     return positions
 
 
-def _columns(offsets: Mapping[TopicPartition, int]) -> tuple[list[str], list[int], list[int]]:
-    return [each.topic for each in offsets], [each.partition for each in offsets], list(offsets.values())
+def _columns(offsets: Mapping[TopicPartition, int]) -> list[list[Any]]:
+    return columns(((*partition, next_offset) for partition, next_offset in offsets.items()), width=3)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.runtime.columns import columns
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.seen import tracing
 
@@ -56,7 +57,7 @@ class Transaction:
     async def flush(self) -> None:
         """Write what was emitted into the outbox, in one statement."""
         if self._emitted:
-            await self.connection.execute(_INSERT_OUTBOX, *map(list, zip(*self._emitted, strict=True)))
+            await self.connection.execute(_INSERT_OUTBOX, *columns(self._emitted, width=6))
             self._emitted.clear()
 
 

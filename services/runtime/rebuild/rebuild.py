@@ -60,7 +60,7 @@ class Rebuild:
 
 
 @dataclass(slots=True, kw_only=True)
-class Outcome:
+class Rebuilt:
     """What a rebuild read and found. `rows` counts the running copy's rows per table, where both were compared."""
 
     records: int = 0
@@ -72,7 +72,7 @@ class Outcome:
 
 async def rebuild(
     wanted: Rebuild, *, switch: bool = True, applied: Callable[[int, int], None] = lambda done, total: None
-) -> Outcome:
+) -> Rebuilt:
     """Build a second copy, compare it with the running one at the same positions, and put it in its place.
 
     `applied` is told how many of how many records are done. Without `switch` the copy is dropped after the comparison.
@@ -97,7 +97,7 @@ async def rebuild(
         return outcome
 
 
-async def go_back(wanted: Rebuild) -> Outcome:
+async def go_back(wanted: Rebuild) -> Rebuilt:
     """Bring what the last switch displaced up to now and put it in its place again; both trade names.
 
     Raises RebuildFailed where there is nothing to go back to.
@@ -150,8 +150,8 @@ async def _refuse_cut_logs(shadow: Shadow, running: Positions) -> None:
         raise RebuildFailed(f"the beginning of {', '.join(cut)} is gone: what it told would be missing from the copy")
 
 
-async def _compared(wanted: Rebuild, admin: Connection, shadow: Shadow, applied: Callable[[int, int], None]) -> Outcome:
-    outcome = Outcome()
+async def _compared(wanted: Rebuild, admin: Connection, shadow: Shadow, applied: Callable[[int, int], None]) -> Rebuilt:
+    outcome = Rebuilt()
 
     def count(records: int) -> None:
         outcome.records += records

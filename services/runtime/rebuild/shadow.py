@@ -13,7 +13,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from services.runtime.database import Connection, open_pool
-from services.runtime.delivery.batch import Hole, HoleFound, apply_batch
+from services.runtime.delivery.batch import Batch, Hole, HoleFound, apply_batch
 from services.runtime.delivery.lenient import read_leniently
 from services.runtime.delivery.positions import move_positions, read_positions
 from services.runtime.delivery.publisher import Publisher
@@ -100,12 +100,12 @@ class Shadow:
             records = await self._read(behind, targets, subscription.max_records, positions)
             if records:
                 try:
-                    outcome = await apply_batch(self.pool, _NOBODY, subscription, records, holes)
+                    done = await apply_batch(self.pool, _NOBODY, subscription, Batch.of(subscription, records), holes)
                 except HoleFound as found:
                     holes.update(found.holes)  # accepted when the second reading starts at the same record
                     self._seek({hole.partition: hole.expected for hole in found.holes})
                     continue
-                positions.update(outcome.next_offsets)
+                positions.update(done.next_offsets)
             await self._pass_over_what_is_gone(subscription, behind, targets, positions)
             applied(len(records))
 

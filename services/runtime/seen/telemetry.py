@@ -6,7 +6,7 @@ import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
-import orjson
+import msgspec
 import structlog
 
 from services.runtime.seen.metric import counter, gauge, histogram, snapshot, weighted_histogram
@@ -113,7 +113,7 @@ def _without_payload(_logger: Any, _method: str, event: MutableMapping[str, Any]
 
 
 def _as_text(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+    return msgspec.json.encode(event, enc_hook=str).decode()
 
 
 def configure_logging(level: str, service: str) -> None:

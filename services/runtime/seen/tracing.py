@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from aiokafka import ConsumerRecord
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
-    from opentelemetry.trace import SpanContext, Tracer
+    from opentelemetry.trace import Tracer
 
 HEADER = "traceparent"
 MOST_LINKS = 32
@@ -64,12 +65,11 @@ def traceparent() -> str | None:
     """Give the header value by which others go on with the current span; None where there is none."""
     if _tracing.tracer is None:
         return None
-    from opentelemetry.trace import get_current_span
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    current = get_current_span().get_span_context()
-    if not current.is_valid:
-        return None
-    return f"00-{current.trace_id:032x}-{current.span_id:016x}-{int(current.trace_flags):02x}"
+    carried: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carried)
+    return carried.get(HEADER)
 
 
 @contextmanager
@@ -78,14 +78,14 @@ def consuming(group: str, records: Sequence[ConsumerRecord]) -> Iterator[None]:
     if _tracing.tracer is None:
         yield
         return
-    from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, set_span_in_context
+    from opentelemetry.trace import Link, SpanKind, get_current_span
 
-    found = list(_contexts(records))
+    found = list(_callers(records))
     with _tracing.tracer.start_as_current_span(
         f"apply {group}",
-        context=set_span_in_context(NonRecordingSpan(found[0])) if found else None,
+        context=found[0] if found else None,
         kind=SpanKind.CONSUMER,
-        links=[Link(each) for each in found[1:]],
+        links=[Link(get_current_span(each).get_span_context()) for each in found[1:]],
         attributes={"messaging.system": "kafka", "messaging.consumer.group.name": group,
                     "messaging.batch.message_count": len(records)},
         record_exception=False,  # its message may quote a payload
@@ -100,12 +100,11 @@ def serving(method: str, given: str | None) -> Iterator[None]:
     if _tracing.tracer is None:
         yield
         return
-    from opentelemetry.trace import NonRecordingSpan, SpanKind, set_span_in_context
+    from opentelemetry.trace import SpanKind
 
-    caller = parsed(given) if given else None
     with _tracing.tracer.start_as_current_span(
         method,
-        context=set_span_in_context(NonRecordingSpan(caller)) if caller else None,
+        context=_caller(given) if given else None,
         kind=SpanKind.SERVER,
         record_exception=False,
         set_status_on_exception=False,
@@ -121,27 +120,19 @@ def name_request(route: str, status: int) -> None:
         get_current_span().set_attributes({"http.route": route, "http.response.status_code": status})
 
 
-def parsed(header: str) -> "SpanContext | None":
-    """Read a traceparent; None where it is not one."""
-    from opentelemetry.trace import SpanContext, TraceFlags
+def _caller(header: str) -> "Context | None":
+    """The context with the span that the header names; None where it names none."""
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    parts = header.split("-")
-    if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2] or parts[0] == "ff":
-        return None
-    try:
-        context = SpanContext(int(parts[1], 16), int(parts[2], 16), True, TraceFlags(int(parts[3], 16)))
-    except ValueError:
-        return None
-    return context if context.is_valid else None
+    return TraceContextTextMapPropagator().extract({HEADER: header}) or None
 
 
-def _contexts(records: Iterable[ConsumerRecord]) -> Iterator["SpanContext"]:
+def _callers(records: Iterable[ConsumerRecord]) -> Iterator["Context"]:
     # Records of one batch upstream carry one header: seen once, it is passed over a thousand times.
     seen: set[bytes] = set()
     for record in records:
         for name, value in record.headers:
             if name == HEADER and value is not None and value not in seen and len(seen) <= MOST_LINKS:
                 seen.add(value)
-                context = parsed(value.decode("ascii", "replace"))
-                if context is not None:
-                    yield context
+                if (caller := _caller(value.decode("ascii", "replace"))) is not None:
+                    yield caller

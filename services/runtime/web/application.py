@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.runtime.seen import telemetry
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
+from services.runtime.web.pages import Pages
 from services.runtime.web.problems import problem_of, title_of
 from services.runtime.web.sign_in import signed_in
 from services.runtime.web.timing import Timed
@@ -49,6 +50,7 @@ def application(
     # No page of FastAPI's own: they load scripts from another site.
     app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None)
     app.state.max_body_bytes = max_body_bytes
+    app.state.pages = app.state.sessions = None
     app.add_middleware(_LongBodiesExplained, max_body_bytes=max_body_bytes)
     app.add_middleware(Timed)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -71,17 +73,20 @@ def application(
     return app
 
 
-def serve(app: fastapi.FastAPI, context: Context, routes: fastapi.APIRouter) -> None:
-    """Add a service's own routes, and what they need to know who is asking.
+def serve(
+    app: fastapi.FastAPI, context: Context, *, pages: Pages | None = None, routes: fastapi.APIRouter | None = None
+) -> None:
+    """Add a service's pages for people and its routes for programs, and what both need to know who is asking.
 
     Raises SettingsRejected where a route asks who that is and nobody said who may sign in.
     """
-    # On the router and not on the application, whose own limit would come before the explanation.
-    app.include_router(routes, max_body_size=app.state.max_body_bytes)
-    if context.pages is not None or routes_by_person(app)[True]:
+    app.state.pages = pages
+    for router in (pages.router if pages is not None else None, routes):
+        if router is not None:
+            # On the router and not on the application, whose own limit would come before the explanation.
+            app.include_router(router, max_body_size=app.state.max_body_bytes)
+    if pages is not None or routes_by_person(app)[True]:
         app.state.sessions = context.sessions
-    app.state.pages = context.pages
-    app.state.on_stop = context.on_stop
 
 
 def routes_by_person(app: fastapi.FastAPI) -> dict[bool, set[str]]:

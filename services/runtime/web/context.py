@@ -1,9 +1,7 @@
 """What routes and timers work with."""
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -12,13 +10,11 @@ from services.runtime.delivery.transaction import Transaction, begin
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web.people import People
 from services.runtime.web.sign_in import Sessions
-
-if TYPE_CHECKING:
-    from services.runtime.web.pages import Pages
+from services.runtime.web.sse import Broadcast
 
 
 class Context:
-    """The running service's settings, database, publisher and people. `pages` is set by a service that has some."""
+    """The running service's settings, database, publisher, people, and the changes that its pages hear of."""
 
     def __init__(
         self,
@@ -32,9 +28,7 @@ class Context:
         self.settings = settings
         self.pool = pool
         self.publisher = publisher
-        self.pages: Pages | None = None
-        self.on_stop: list[Callable[[], None]] = []
-        """Called when the process begins to stop: what would wait for a browser ends now."""
+        self.changes = Broadcast(pool)
         self._service = service
         self._people = people
 

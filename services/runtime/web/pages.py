@@ -1,7 +1,8 @@
 """Pages for people: templates in their language, sign-in, static files, and problems told as sentences.
 
-A service makes one `Pages`, includes its `router`, and renders with it. Every route about somebody depends on
-`signed_in`. Nothing on a page runs or styles itself inline: the content security policy allows our own files only.
+A service makes one `Pages` when it starts, puts its own routes on the `router`, and renders with it. Every route about
+somebody depends on `signed_in`. Nothing on a page runs or styles itself inline: the content security policy allows our
+own files only.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from services.runtime.web.problems import problem_json, wants_page
 from services.runtime.web.sign_in import inner_address, person_if_any, refuse_other_sites, require_role, signed_in
 from services.runtime.web.static_files import OWN_STATIC, StaticFiles, vendored
 
-__all__ = ["Pages", "require_role", "signed_in"]
+__all__ = ["Pages", "language_of", "require_role", "signed_in"]
 
 OWN_TEMPLATES = Path(__file__).parent / "templates"
 _WEEKDAY_FORM = {"en": "EEE, MMM d"}
@@ -56,7 +57,6 @@ class Pages:
         self._environments = {code: self._environment(language, loader) for code, language in self.languages.items()}
         self.router = APIRouter(include_in_schema=False)
         self._offer()
-        context.pages = self
 
     def render(
         self, request: Request, template: str, values: Mapping[str, Any] | None = None, status: int = 200
@@ -178,6 +178,12 @@ class Pages:
         async def static(request: Request, path: str) -> Response:
             """Serve one of our files."""
             return self.static.answer(request, path)
+
+
+def language_of(request: Request) -> Language:
+    """Give the reader's language, in a service that has pages: its API's sentences are for people too."""
+    pages: Pages = request.app.state.pages
+    return pages.language(request)
 
 
 def _files_of(folder: Path | None) -> dict[str, Path]:

@@ -41,7 +41,7 @@ def title_of(status: int) -> str:
 
 def problem_of(request: fastapi.Request, status: int, detail: str, **more: Any) -> Response:
     """Answer an error raised anywhere, in the reader's language where the service has pages."""
-    pages = getattr(request.app.state, "pages", None)
+    pages = request.app.state.pages
     if pages is None:
         return problem_json(status, title_of(status), detail, **more)
     language = pages.language(request)

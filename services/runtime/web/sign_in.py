@@ -79,7 +79,7 @@ def require_role(person: Person, *roles: str) -> None:
 def person_if_any(request: Request) -> Person | None:
     """Name who is asking where a page does without knowing."""
     known: Person | None = getattr(request.state, "person", None)
-    sessions: Sessions | None = getattr(request.app.state, "sessions", None)
+    sessions: Sessions | None = request.app.state.sessions
     return known if known is not None or sessions is None else sessions.person_of(request)
 
 

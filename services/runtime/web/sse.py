@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import asyncpg
-import orjson
+import msgspec
 import structlog
 from fastapi import Request
-from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from services.runtime.database import Connection
 from services.runtime.seen import telemetry
-from services.runtime.web.context import Context
 
 HEARTBEAT_SECONDS = 15.0
 # A stream ends after this time and the browser opens another: the right to hear is looked at again.
@@ -101,13 +100,12 @@ class Listener:
 class Broadcast:
     """The changes of one service, for every stream of this process. Listens while somebody does."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
         self._listeners: set[Listener] = set()
         self._listening: asyncio.Task[None] | None = None
         self._heard = asyncio.Event()
         self.closed = False
-        context.on_stop.append(self.close)
 
     def close(self) -> None:
         """End every stream: a process that stops must not wait for a browser to leave."""
@@ -148,7 +146,7 @@ class Broadcast:
     async def _listen(self) -> None:
         while True:
             try:
-                async with self._context.pool.acquire() as connection:
+                async with self._pool.acquire() as connection:
                     await self._listen_on(connection)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 log.warning("changes not heard for a moment", **telemetry.where(error))
@@ -199,14 +197,13 @@ def event_stream(
     may_see: Callable[[str], bool],
     *,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
-) -> StreamingResponse:
+) -> EventSourceResponse:
     """Stream `changed` events with {"id", "version"}, and `missed` when the page had better look again.
 
     Send `person.may_see` as the filter. The stream ends after a quarter of an hour; browsers come again by themselves.
     """
-    return StreamingResponse(
+    return EventSourceResponse(
         _stream(request, broadcast, may_see, heartbeat_seconds),
-        media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
@@ -217,22 +214,19 @@ async def _stream(
     until = time.monotonic() + STREAM_SECONDS
     number = int(time.time() * 1000)  # only ever grows, and says to us that a browser has been here before
     async with broadcast.subscribe(may_see) as listener:
-        yield f"retry: {RETRY_MS}\n".encode() + _event("ready", {}, number)
+        yield format_sse_event(event="ready", data_str="{}", id=str(number), retry=RETRY_MS)
         if request.headers.get("last-event-id"):
-            yield _event("missed", {}, number)
+            yield format_sse_event(event="missed", data_str="{}", id=str(number))
         while time.monotonic() < until:
             missed, versions = await listener.next(heartbeat_seconds)
             if broadcast.closed:
                 return
             if not missed and not versions:
-                yield b": still here\n\n"
+                yield KEEPALIVE_COMMENT
                 continue
             number += 1
             if missed:
-                yield _event("missed", {}, number)
+                yield format_sse_event(event="missed", data_str="{}", id=str(number))
             for id, version in versions.items():
-                yield _event("changed", {"id": id, "version": version}, number)
-
-
-def _event(name: str, told: dict[str, object], number: int) -> bytes:
-    return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), number, orjson.dumps(told))
+                told = msgspec.json.encode({"id": id, "version": version}).decode()
+                yield format_sse_event(event="changed", data_str=told, id=str(number))

@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.routing import APIRoute
 
+from services.runtime.web.pages import language_of
 from services.runtime.web.problems import problem_json
 from services.scheduling.api.visitors import visitor_shown
 from services.scheduling.handlers.policies import StalePolicy
@@ -65,8 +66,7 @@ def request_shown(request: visits.Request) -> dict[str, Any]:
 def explained(request: Request, refusal: visits.Refusal, sent: Any = None) -> Response:
     """Make the problem document of a refusal: a code to act on, a sentence to read, and what stands now."""
     status = _STATUS_BY_CODE.get(refusal.code, 422)
-    pages = getattr(request.app.state, "pages", None)
-    translate = pages.language(request).words.gettext if pages is not None else str
+    translate = language_of(request).gettext
     more: dict[str, Any] = {"code": refusal.code, "values": refusal.values}
     if isinstance(refusal, visits.HeldByAnother):
         more |= {"claimed_by": refusal.claimed_by, "claimed_until": refusal.claimed_until}

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.runtime import clock
 from services.runtime.web.context import Context
+from services.runtime.web.pages import language_of
 from services.runtime.web.people import Person
 from services.runtime.web.sign_in import signed_in
 from services.scheduling.api.refusals import request_shown
@@ -136,7 +137,7 @@ def add_routes(router: APIRouter, context: Context) -> None:
             }
         inputs = None if priced is None else priority.from_json(priced, days_beyond_target=days_beyond)
         shown["priority"] = priced
-        translate = context.pages.language(asked).words.gettext if context.pages is not None else str
+        translate = language_of(asked).gettext
         why_here = [] if inputs is None else priority.why(inputs, policy.weights)
         shown["why"] = [clause_shown(each, translate) for each in why_here]
         gone = priority.corrections_of(shown["students"]) if request.flags_cleared_at else []

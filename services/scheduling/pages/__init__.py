@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
-from services.runtime.web.sse import Broadcast, event_stream
+from services.runtime.web.sse import event_stream
 from services.scheduling.pages import actions, appointment, day, keys, policy, queue, request, visitors
 from services.scheduling.pages.desk import AtTheDesk, Desk
 
 _HERE = Path(__file__).parents[1]
 
 
-def desk_pages(context: Context) -> APIRouter:
+def desk_pages(context: Context) -> Pages:
     """Offer the desk. Raises SettingsRejected where nobody said who may sign in."""
     pages = Pages(
         context,
@@ -24,15 +24,12 @@ def desk_pages(context: Context) -> APIRouter:
         title=N_("Scheduling desk"),
     )
     desk = Desk(context, pages)
-    broadcast = Broadcast(context)
-    router = APIRouter()
 
-    @router.get("/events", include_in_schema=False)
+    @pages.router.get("/events")
     async def changes(http_request: Request, person: AtTheDesk) -> Response:
         """Tell which requests of the person's districts change: id and version, nothing else."""
-        return event_stream(http_request, broadcast, person.may_see)
+        return event_stream(http_request, context.changes, person.may_see)
 
-    router.include_router(pages.router)
     for page in (queue, actions, appointment, request, day, visitors, policy, keys):
-        router.include_router(page.router(desk))
-    return router
+        pages.router.include_router(page.router(desk))
+    return pages

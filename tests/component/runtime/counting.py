@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
-from services.runtime.delivery.consume import Delivery, Subscription, Undecodable
+from services.runtime.delivery.subscription import Delivery, Subscription, Undecodable
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context, Service, run
 

@@ -10,14 +10,15 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from services.runtime.delivery import batch
-from services.runtime.delivery.batch import Hole, HoleFound, PoisonBurst, apply_batch
-from services.runtime.delivery.consume import Delivery
+from services.runtime.delivery.batch import Batch, Hole, HoleFound, PoisonBurst, apply_batch
 from services.runtime.delivery.publisher import Publisher
+from services.runtime.delivery.subscription import Delivery
 from services.runtime.delivery.transaction import Transaction
 from tests.component.runtime.counting import GROUP, count, subscription
 from tests.delivering import RecordingPublisher, deliver, record
 
 PUBLISHER: Any = RecordingPublisher()
+NUMBERS = subscription("numbers")
 
 
 def counted(offset: int, name: str = "a", by: Any = 1, *, partition: int = 0) -> ConsumerRecord:
@@ -80,17 +81,16 @@ async def test_a_hole_is_refused_until_it_was_read_again(pool: asyncpg.Pool) -> 
     assert found.value.holes == [Hole(TopicPartition("numbers", 0), 1, 4)]
     assert await next_offset(pool) == 1
 
-    await apply_batch(pool, PUBLISHER, subscription("numbers"), [counted(4)], {*found.value.holes})
+    await apply_batch(pool, PUBLISHER, NUMBERS, Batch.of(NUMBERS, [counted(4)]), {*found.value.holes})
     assert await next_offset(pool) == 5
 
 
 async def test_an_accepted_hole_does_not_excuse_a_larger_one(pool: asyncpg.Pool) -> None:
     await deliver(pool, subscription("numbers"), [counted(0)])
 
+    batch = Batch.of(NUMBERS, [counted(9)])
     with pytest.raises(HoleFound):
-        await apply_batch(
-            pool, PUBLISHER, subscription("numbers"), [counted(9)], {Hole(TopicPartition("numbers", 0), 1, 4)}
-        )
+        await apply_batch(pool, PUBLISHER, NUMBERS, batch, {Hole(TopicPartition("numbers", 0), 1, 4)})
 
 
 async def test_what_cannot_be_decoded_is_set_aside_with_its_bytes(pool: asyncpg.Pool) -> None:

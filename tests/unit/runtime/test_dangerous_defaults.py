@@ -3,73 +3,73 @@
 import inspect
 from typing import Any
 
-import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
-from services.runtime.delivery.consume import GRACEFUL_SECONDS, PARTITION_BYTES, SUBSCRIBER_OPTIONS, Consumption
+from services.runtime.delivery.membership import PARTITION_BYTES, SUBSCRIBER_OPTIONS, Membership
 from services.runtime.delivery.publisher import PRODUCER_OPTIONS, Publisher
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.settings import Settings
-from tests.delivering import RecordingPublisher
+
+
+async def nothing(*_: Any) -> None: ...
+
+
+SUBSCRIPTION = Subscription(group="g", topics=("t",), decode=lambda record: record, handle=nothing)
 
 
 @pytest.fixture
-def consumption(monkeypatch: pytest.MonkeyPatch) -> Any:
+def membership() -> Any:
     """One subscription as the runtime hands it to the framework, and what the framework makes of it."""
-
-    async def nothing(*_: Any) -> None: ...
-
-    return Consumption(
-        Subscription(group="g", topics=("t",), decode=lambda record: record, handle=nothing),
-        settings=Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url="postgresql://"),
-        pool=pytest.importorskip("unittest.mock").Mock(spec=asyncpg.Pool),
-        publisher=RecordingPublisher(),  # type: ignore[arg-type]
-        give_up=print,
-    )
+    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url="postgresql://")
+    return Membership(SUBSCRIPTION, settings, nothing)
 
 
-def test_nothing_is_acknowledged_before_it_is_done(consumption: Any) -> None:
-    subscriber = consumption._subscriber
+def test_nothing_is_acknowledged_before_it_is_done(membership: Any) -> None:
+    subscriber = membership._subscriber
     assert SUBSCRIBER_OPTIONS["ack_policy"] is AckPolicy.MANUAL
     assert subscriber.ack_policy is AckPolicy.MANUAL
     assert subscriber._connection_args["enable_auto_commit"] is False
 
 
-def test_a_new_group_begins_at_the_beginning(consumption: Any) -> None:
-    assert consumption._subscriber._connection_args["auto_offset_reset"] == "earliest"
+def test_a_new_group_begins_at_the_beginning(membership: Any) -> None:
+    assert membership._subscriber._connection_args["auto_offset_reset"] == "earliest"
 
 
-def test_partitions_with_the_same_number_go_to_one_member(consumption: Any) -> None:
-    assert consumption._subscriber._connection_args["partition_assignment_strategy"] == (RangePartitionAssignor,)
+def test_partitions_with_the_same_number_go_to_one_member(membership: Any) -> None:
+    assert membership._subscriber._connection_args["partition_assignment_strategy"] == (RangePartitionAssignor,)
 
 
-def test_a_busy_member_is_not_taken_for_dead(consumption: Any) -> None:
-    options = consumption._subscriber._connection_args
+def test_a_busy_member_is_not_taken_for_dead(membership: Any) -> None:
+    options = membership._subscriber._connection_args
     assert options["session_timeout_ms"] == 30_000
     assert options["heartbeat_interval_ms"] == 3_000
     assert options["rebalance_timeout_ms"] == 60_000
 
 
-def test_batches_and_memory_are_bounded(consumption: Any) -> None:
-    options = consumption._subscriber._connection_args
-    assert consumption._subscriber.max_records == 5000
+def test_batches_and_memory_are_bounded(membership: Any) -> None:
+    options = membership._subscriber._connection_args
+    assert membership._max_records == SUBSCRIPTION.max_records == 5000
     assert options["max_partition_fetch_bytes"] == PARTITION_BYTES == 2 << 20
     assert options["fetch_max_bytes"] == 32 << 20
 
 
-def test_a_new_topic_is_noticed_within_thirty_seconds(consumption: Any) -> None:
+def test_a_new_topic_is_noticed_within_thirty_seconds() -> None:
     assert Settings(kafka_bootstrap_servers="k", database_url="d").kafka_metadata_max_age_ms == 30_000
 
 
-def test_the_broker_creates_no_topic_and_the_batch_in_hand_is_waited_for(consumption: Any) -> None:
-    configuration = consumption._broker.config.broker_config
+def test_the_broker_creates_no_topic(membership: Any) -> None:
+    configuration = membership._broker.config.broker_config
     assert configuration.allow_auto_create_topics is False
     assert configuration.consumer_only is True
-    assert configuration.graceful_timeout == GRACEFUL_SECONDS
+
+
+def test_the_framework_runs_no_loop_beside_ours(membership: Any) -> None:
+    """Its loop swallows what a handler raises, and throws a batch away for one header; without handlers it has none."""
+    assert list(membership._subscriber.calls) == []
 
 
 def test_what_is_published_is_on_every_replica_once_and_in_order() -> None:

@@ -2,6 +2,10 @@ import io
 import json
 import logging
 import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 import structlog
@@ -34,6 +38,18 @@ def test_logs_are_json_and_never_quote_what_an_exception_says(monkeypatch: pytes
     ]
     assert lines[1]["at"][0].startswith("test_telemetry.py:")
     assert "Jane" not in written.getvalue()
+
+
+def test_what_json_has_no_word_for_is_written_as_text() -> None:
+    event = {
+        "group": UUID(int=7), "cut_off": date(2026, 9, 1), "at": datetime(2026, 9, 1, 8, tzinfo=UTC),
+        "share": Decimal("1.50"), "limit": float("nan"), "line": "\u2028", "file": Path("a/b"), "error": KeyError("x"),
+    }  # fmt: skip
+    assert json.loads(telemetry._as_text(event)) == {
+        "group": "00000000-0000-0000-0000-000000000007", "cut_off": "2026-09-01", "at": "2026-09-01T08:00:00Z",
+        "share": "1.50", "limit": None, "line": "\u2028", "file": "a/b", "error": "'x'",
+    }  # fmt: skip
+    assert "\n" not in telemetry._as_text({"line": "one\ntwo"}), "one line of the log for one event"
 
 
 def test_every_metric_carries_the_prefix() -> None:

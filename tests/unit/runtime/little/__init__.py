@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.runtime.service import Service
@@ -12,13 +12,13 @@ from services.runtime.web.forms import read_form
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages, require_role, signed_in
 from services.runtime.web.people import Person
-from services.runtime.web.sse import Broadcast, event_stream
+from services.runtime.web.sse import event_stream
 
 HERE = Path(__file__).parent
 Who = Annotated[Person, Depends(signed_in)]
 
 
-def routes(context: Context) -> APIRouter:
+def little_pages(context: Context) -> Pages:
     """Notes that nobody keeps."""
     pages = Pages(
         context,
@@ -27,9 +27,7 @@ def routes(context: Context) -> APIRouter:
         title=N_("Notes"),
         static=HERE / "static",
     )
-    broadcast = Broadcast(context)
-    router = APIRouter()
-    router.include_router(pages.router)
+    router = pages.router
 
     @router.get("/")
     async def start(request: Request, person: Who, count: int = 0) -> Response:
@@ -57,9 +55,9 @@ def routes(context: Context) -> APIRouter:
 
     @router.get("/changes")
     async def changes(request: Request, person: Who) -> Response:
-        return event_stream(request, broadcast, person.may_see, heartbeat_seconds=0.2)
+        return event_stream(request, context.changes, person.may_see, heartbeat_seconds=0.2)
 
-    return router
+    return pages
 
 
-service = Service(name="little", migrations=HERE, routes=routes)
+service = Service(name="little", migrations=HERE, pages=little_pages)
