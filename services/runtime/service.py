@@ -104,6 +104,8 @@ class Running:
 
     def give_up(self, reason: str) -> None:
         """Stop the process with an exit code that says it failed: a new one may do better."""
+        if self.stop.is_set():
+            return  # a consumer that is being stopped looks dead to whoever samples it meanwhile
         log.error("giving up", reason=reason)
         self.exit_code = 1
         self.stop.set()
