@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from services.runtime.columns import columns
+from services.runtime.database import Connection
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.seen import tracing
 
@@ -64,7 +65,14 @@ class Transaction:
 @asynccontextmanager
 async def begin(pool: asyncpg.Pool, publisher: Publisher) -> AsyncIterator[Transaction]:
     """Open a transaction, write its outbox and commit; an exception rolls all of it back."""
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.acquire() as connection, begin_on(connection, publisher) as transaction:
+        yield transaction
+
+
+@asynccontextmanager
+async def begin_on(connection: Connection, publisher: Publisher) -> AsyncIterator[Transaction]:
+    """Do as `begin` does on a connection of the caller's, who has it still when the transaction is over."""
+    async with connection.transaction():
         transaction = Transaction(cast(asyncpg.Connection, connection), publisher)
         if (trace := tracing.traceparent()) is not None:
             await transaction.connection.execute(_TELL_TRACE, trace)
