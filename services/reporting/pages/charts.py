@@ -10,7 +10,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import altair as alt
-import orjson
+import msgspec
 import vl_convert
 
 from services.reporting.pages.effect_chart import of_effect
@@ -36,7 +36,7 @@ def drawn(table: Table, words: Words, *, width: int) -> str:
     """Draw the table's chart as SVG. Ask `has_chart` first."""
     chart = CHARTS[table.name](table, words, width)
     title = words.say(table.kind.title)
-    return _with_title(_svg(orjson.dumps(_configured(chart).to_dict()).decode()), title, described(table, words))
+    return _with_title(_svg(msgspec.json.encode(_configured(chart).to_dict()).decode()), title, described(table, words))
 
 
 def has_chart(table: Table) -> bool:
@@ -68,7 +68,7 @@ def described(table: Table, words: Words) -> str:
 
 @lru_cache(maxsize=256)
 def _svg(specification: str) -> str:
-    return str(vl_convert.vegalite_to_svg(orjson.loads(specification)))
+    return str(vl_convert.vegalite_to_svg(msgspec.json.decode(specification)))
 
 
 def _with_title(svg: str, title: str, description: str) -> str:

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-import orjson
+import msgspec
 
 from services.runtime.database import Connection
 
@@ -20,7 +20,7 @@ async def keep(
         cut_off,
         released_at,
         as_of,
-        orjson.dumps(tables).decode(),
+        msgspec.json.encode(tables).decode(),
     )
     return bool(inserted)
 
@@ -44,7 +44,7 @@ async def read(connection: Connection, cut_off: date | None) -> dict[str, Any] |
         """,
         cut_off,
     )
-    return None if row is None else {**dict(row), "tables": orjson.loads(row["tables"])}
+    return None if row is None else {**dict(row), "tables": msgspec.json.decode(row["tables"])}
 
 
 async def lines_over_time(connection: Connection, *, table: str, since: date, until: date) -> list[dict[str, Any]]:
@@ -58,4 +58,4 @@ async def lines_over_time(connection: Connection, *, table: str, since: date, un
         since,
         until,
     )
-    return [{"cut_off": row["cut_off"], "lines": orjson.loads(row["lines"])} for row in rows]
+    return [{"cut_off": row["cut_off"], "lines": msgspec.json.decode(row["lines"])} for row in rows]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-import orjson
+import msgspec
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
@@ -40,14 +40,14 @@ class Counted:
         return "counted.v1"
 
     def model_dump_json(self) -> str:
-        return orjson.dumps({"name": self.name, "record": self.record}).decode()
+        return msgspec.json.encode({"name": self.name, "record": self.record}).decode()
 
 
 def decode(record: ConsumerRecord) -> Any:
     """Read {"name": ..., "by": ...}."""
     try:
-        value = orjson.loads(record.value or b"")
-    except orjson.JSONDecodeError:
+        value = msgspec.json.decode(record.value or b"")
+    except ValueError:
         raise Undecodable("not_json", f"{len(record.value or b'')} bytes") from None
     return value["name"], value["by"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import orjson
+import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.record.util import calc_crc32c
@@ -58,7 +58,7 @@ async def send(bootstrap: str, topic: str, values: Sequence[bytes], *, partition
 
 def ones(name: str, count: int) -> list[bytes]:
     """Make values that count one each."""
-    return [orjson.dumps({"name": name, "by": 1})] * count
+    return [msgspec.json.encode({"name": name, "by": 1})] * count
 
 
 async def send_with_header_name(bootstrap: str, topic: str, values: Sequence[bytes], name: bytes) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
-import orjson
+import msgspec
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
@@ -22,7 +22,7 @@ NUMBERS = subscription("numbers")
 
 
 def counted(offset: int, name: str = "a", by: Any = 1, *, partition: int = 0) -> ConsumerRecord:
-    return record("numbers", partition, offset, orjson.dumps({"name": name, "by": by}), key=name)
+    return record("numbers", partition, offset, msgspec.json.encode({"name": name, "by": by}), key=name)
 
 
 async def totals(pool: asyncpg.Pool) -> dict[str, int]:
@@ -47,7 +47,7 @@ async def test_a_batch_is_applied_with_its_events_and_its_position(pool: asyncpg
     assert await totals(pool) == {"a": 2, "b": 1}
     rows = await pool.fetch("SELECT topic, partition, key, event_type, payload FROM outbox ORDER BY id")
     assert [row["key"] for row in rows] == ["a", "b", "a"]
-    assert orjson.loads(rows[2]["payload"]) == {"name": "a", "record": "numbers/3/7"}
+    assert msgspec.json.decode(rows[2]["payload"]) == {"name": "a", "record": "numbers/3/7"}
 
 
 async def test_the_same_records_again_count_nothing(pool: asyncpg.Pool) -> None:
@@ -105,7 +105,7 @@ async def test_what_cannot_be_decoded_is_set_aside_with_its_bytes(pool: asyncpg.
     row = await pool.fetchrow("SELECT key, value, headers FROM dead_letter WHERE record_offset = 1")
     assert row is not None
     assert (row["key"], row["value"]) == (b"k\x00", b"\xff{")
-    assert orjson.loads(row["headers"]) == [["trace\N{REPLACEMENT CHARACTER}", "/g=="], ["empty", None]]
+    assert msgspec.json.decode(row["headers"]) == [["trace\N{REPLACEMENT CHARACTER}", "/g=="], ["empty", None]]
 
 
 async def test_one_record_that_the_handler_cannot_apply_is_found_and_set_aside_alone(pool: asyncpg.Pool) -> None:

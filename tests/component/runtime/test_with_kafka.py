@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import asyncpg
-import orjson
+import msgspec
 import psutil
 import pytest
 from aiokafka import TopicPartition
@@ -76,7 +76,7 @@ async def test_what_is_written_is_counted_once_published_once_and_seen(
     published = await read_all(broker, topics["counted"])
     records_by_key: dict[bytes, list[str]] = {}
     for each in published:
-        records_by_key.setdefault(each.key, []).append(orjson.loads(each.value)["record"])
+        records_by_key.setdefault(each.key, []).append(msgspec.json.decode(each.value)["record"])
     assert records_by_key == {
         f"p{partition}".encode(): [f"{topics['numbers']}/{partition}/{offset}" for offset in range(500)]
         for partition in range(3)
@@ -112,7 +112,7 @@ async def test_a_process_that_dies_anywhere_counts_nothing_twice(
         await counts(pool, 600)
         await until(lambda: outbox_empty(pool), "published")
 
-    seen = Counter(orjson.loads(each.value)["record"] for each in await read_all(broker, topics["counted"]))
+    seen = Counter(msgspec.json.decode(each.value)["record"] for each in await read_all(broker, topics["counted"]))
     assert len(seen) == 600
     assert max(seen.values()) <= (2 if point == "relay_sent" else 1)
 
@@ -255,7 +255,7 @@ async def test_a_position_beyond_the_log_stops_the_process(broker: str, counting
 
 async def test_a_burst_of_poison_stops_the_process(broker: str, counting_url: str, pool: asyncpg.Pool) -> None:
     topics = await create_topics(broker, numbers=1, counted=1)
-    await send(broker, topics["numbers"], [orjson.dumps({"name": "a", "by": "poison"})] * 200)
+    await send(broker, topics["numbers"], [msgspec.json.encode({"name": "a", "by": "poison"})] * 200)
 
     async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
         assert await asyncio.wait_for(running.process.wait(), 30) == 1
@@ -306,7 +306,7 @@ async def test_records_and_events_wait_while_the_broker_is_away(
         await send(broker, topics["numbers"], ones("a", 100))
         await counts(pool, 200)
         await until(lambda: outbox_empty(pool), "published")
-    records = [orjson.loads(each.value)["record"] for each in await read_all(broker, topics["counted"])]
+    records = [msgspec.json.decode(each.value)["record"] for each in await read_all(broker, topics["counted"])]
     assert len(set(records)) == 201
 
 
