@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+import services.runtime
 from deploy.local import provision
 from services.runtime.delivery import relay
 from services.runtime.delivery.inbox import first_time
@@ -18,7 +19,7 @@ from tests.component.runtime.counting import COUNTED, Counted
 from tests.delivering import RecordingPublisher
 
 ONE, TWO = UUID(int=1), UUID(int=2)
-RUNTIME_MIGRATIONS = Path(relay.__file__).parent / "migrations"
+RUNTIME_MIGRATIONS = Path(services.runtime.__file__).parent / "migrations"
 
 
 async def emit(pool: asyncpg.Pool, *names: str) -> None:
