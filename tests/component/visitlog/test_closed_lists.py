@@ -27,7 +27,7 @@ OUTCOME: Any = Log.model_fields["outcome"].annotation
     ],
 )
 async def test_people_read_words_for_every_code_that_a_log_may_hold(table: str, listed: type[StrEnum]) -> None:
-    assert list(words.ALL[table]) == [each.value for each in listed]
+    assert list(words.WORDS[table]) == [each.value for each in listed]
 
 
 async def test_the_table_of_logs_takes_every_outcome_of_the_form_and_no_other(world: VisitLog) -> None:
