@@ -40,6 +40,11 @@ def start_of_day(day: date, *, zone: tzinfo) -> datetime:
     return datetime.combine(day, time(), zone)
 
 
+def monday_of(day: date) -> date:
+    """Give the Monday on which the day's week begins."""
+    return day - day.weekday() * _ONE_DAY
+
+
 def is_business_day(day: date) -> bool:
     """Tell Monday to Friday from the weekend. Holidays are not known here."""
     return day.weekday() < 5

@@ -127,7 +127,8 @@ def _up(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.demo.calendars import latest_day_worth_replaying
     from services.runtime.settings import zone_from
 
-    until = arguments.until or latest_day_worth_replaying(datetime.now(zone_from()).date())
+    today = datetime.now(zone_from()).date()  # a zone that there is not is refused before anything is started
+    until = arguments.until or latest_day_worth_replaying(today)
     demonstration = Demonstration(scale=arguments.scale, seed=arguments.seed, until=until, goes_on=not arguments.still)
     try:
         return up(screen, demonstration=None if arguments.no_demo else demonstration, observed=arguments.observe)

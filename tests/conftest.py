@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
@@ -15,7 +16,7 @@ from deploy.local.containers import Container
 from tests.zones import HERE
 
 Pool = asyncpg.Pool
-ServiceDatabase = Callable[[str], Awaitable["Pool[asyncpg.Record]"]]
+ServiceDatabase = Callable[..., Awaitable["Pool[asyncpg.Record]"]]
 
 REPOSITORY = Path(__file__).parents[1]
 _database_numbers = itertools.count(1)
@@ -63,10 +64,13 @@ async def fresh_database(database: str) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture
 async def service_database(database: str) -> AsyncIterator[ServiceDatabase]:
-    """A factory: `await service_database("flagging")` gives a pool as that service's role, on a new migrated schema."""
+    """A factory: `await service_database("flagging")` gives a pool as that service's role, on a new migrated schema.
+
+    `zone` is the one that the service counts days in; the connections tell it, as the runtime's do.
+    """
     async with AsyncExitStack() as stack:
 
-        async def make(service: str) -> "Pool[asyncpg.Record]":
+        async def make(service: str, *, zone: ZoneInfo = HERE) -> "Pool[asyncpg.Record]":
             from services.runtime.migrate import migrate
 
             url = (await provision(await _fresh_database(database, stack), [service]))[service]
@@ -75,8 +79,7 @@ async def service_database(database: str) -> AsyncIterator[ServiceDatabase]:
                 await migrate(connection, REPOSITORY / "services" / service / "migrations")
             finally:
                 await connection.close()
-            told = {"leap.time_zone": HERE.key}  # as the runtime tells its connections
-            pool = asyncpg.create_pool(url, min_size=1, max_size=8, server_settings=told)
+            pool = asyncpg.create_pool(url, min_size=1, max_size=8, server_settings={"leap.time_zone": zone.key})
             return await stack.enter_async_context(pool)
 
         yield make

@@ -86,7 +86,7 @@ async def deliver(
         starts.setdefault(TopicPartition(each.topic, each.partition), each.offset)
     async with pool.acquire() as connection:
         await read_positions(connection, subscription.group, starts)
-    batch = Batch.of(subscription, list(records))
+    batch = await Batch.read(subscription, list(records))
     return await apply_batch(transactions(pool, publisher, zone=zone), subscription, batch)
 
 

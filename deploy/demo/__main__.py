@@ -9,7 +9,7 @@ from pathlib import Path
 
 from contracts.calendar import school_year_of
 from deploy.demo.calendars import last_possible_day, latest_day_worth_replaying
-from deploy.demo.replay import Progress, ignore, replay
+from deploy.demo.replay import UNWATCHED, Around, Progress, replay
 from services.runtime.settings import zone_from
 
 
@@ -26,10 +26,11 @@ def main() -> None:
             seed=arguments.seed,
             until=until,
             districts_file=arguments.districts_file,
-            progress=_show if sys.stderr.isatty() else ignore,
-            report=arguments.report,
+            around=Around(progress=_show) if sys.stderr.isatty() else UNWATCHED,
         )
     )
+    if arguments.report:
+        sent.write(arguments.report)
     for district, counts in sent.by_district.items():
         print(
             f"{district:14} {counts.marks:9,} marks {counts.retractions:6,} retractions {counts.rolls:6,} rolls"

@@ -18,7 +18,7 @@ from contracts.calendar import school_year_of
 from deploy.demo.calendars import last_possible_day
 from deploy.demo.feed import Visited
 from deploy.demo.population import Town
-from deploy.demo.replay import Progress, replay
+from deploy.demo.replay import Around, Progress, replay
 from deploy.demo.staff import Done, Staff
 from deploy.local.machine import write_whole
 from services.ingest.districts_file import load_districts
@@ -92,18 +92,16 @@ class Life:
         await self._everybody(lambda staff: staff.register_visitors(trained_on=trained_on))
         self.chronicle.days_total = max(1, (self.until - first).days)
         visited: Visited = self.visited
-        await replay(
+        sent = await replay(
             bootstrap=bootstrap,
             scale=scale,
             seed=seed,
             until=end,
             districts_file=self.districts_file,
-            progress=self._note,
-            report=report,
             visited=visited,
-            before_day=self._wake,
-            after_day=self._work,
+            around=Around(before_day=self._wake, progress=self._note, after_day=self._work),
         )
+        sent.write(report)
         await self._rest()
         self.chronicle.phase = "ended"
         self.chronicle.write()

@@ -80,6 +80,22 @@ def ignore(_: Progress) -> None:
     """Do nothing with progress, where nobody watches."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What is done around each day that is sent.
+
+    `before_day` is awaited before its first record is sent; `after_day` when a day has been acknowledged, and before
+    the next one is drawn with what was added to the visits by then.
+    """
+
+    before_day: Callable[[date], Awaitable[None]] | None = None
+    progress: Callable[[Progress], None] = ignore
+    after_day: Callable[[date], Awaitable[None]] | None = None
+
+
+UNWATCHED = Around()
+
+
 async def replay(
     *,
     bootstrap: str,
@@ -87,17 +103,12 @@ async def replay(
     seed: int,
     until: date,
     districts_file: Path,
-    progress: Callable[[Progress], None] = ignore,
-    report: Path | None = None,
     visited: Visited | None = None,
-    before_day: Callable[[date], Awaitable[None]] | None = None,
-    after_day: Callable[[date], Awaitable[None]] | None = None,
+    around: Around = UNWATCHED,
 ) -> Sent:
     """Send the school year that contains `until`, up to it, for the districts named in `districts_file`.
 
-    It returns when the broker has acknowledged every record. The topics must exist. `after_day` is awaited when a day
-    has been acknowledged, and before the next one is drawn with what was added to `visited`; `before_day` before its
-    first record is sent.
+    It returns when the broker has acknowledged every record. The topics must exist. `visited` may grow meanwhile.
     """
     named = districts_named_in(districts_file)
     first = first_school_day(school_year_of(until))
@@ -112,8 +123,8 @@ async def replay(
     try:
         lane = _Lane(producer)
         for day, sent_by_district in days(scale=scale, seed=seed, until=until, districts=named, visited=visited):
-            if before_day is not None:
-                await before_day(day)
+            if around.before_day is not None:
+                await around.before_day(day)
             for each in sent_by_district:
                 attendance_in, roster_in = landing_topics(each.district)
                 await lane.send(roster_in, each.roster)
@@ -121,7 +132,7 @@ async def replay(
                 sent.add(each)
                 records += len(each.roster) + len(each.attendance)
                 marks += sum(record.kind == "marks" for record in each.attendance)
-            progress(
+            around.progress(
                 Progress(
                     day=day,
                     days_done=max(0, (day - first).days),
@@ -130,15 +141,13 @@ async def replay(
                     marks=marks,
                 )
             )
-            if after_day is not None:
+            if around.after_day is not None:
                 await lane.settle()
-                await after_day(day)
+                await around.after_day(day)
         await lane.settle()
     finally:
         await producer.stop()
-    progress(Progress(day=until, days_done=days_total, days_total=days_total, records=records, marks=marks))
-    if report:
-        sent.write(report)
+    around.progress(Progress(day=until, days_done=days_total, days_total=days_total, records=records, marks=marks))
     return sent
 
 

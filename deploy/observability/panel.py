@@ -1,7 +1,7 @@
 """A panel is a question: what is asked, the queries that answer it, the unit of the answer, and how to read it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 Kind = Literal["number", "bars", "lines"]
 Unit = Literal["short", "s", "percentunit", "reqps", "bytes", "cps"]
@@ -25,8 +25,8 @@ class Panel:
 
     question: str
     reading: str
-    unit: Unit
     queries: tuple[Query, ...]
+    unit: Unit = "short"
     kind: Kind = "lines"
     width: int = 12
     well_below: float | None = None
@@ -44,24 +44,17 @@ class Board:
     by_district: bool = False
 
 
-def asks(
-    question: str,
-    *answers: tuple[str, str],
-    reading: str,
-    unit: Unit = "short",
-    kind: Kind = "lines",
-    width: int = 12,
-    well_below: float | None = None,
-    well_above: float | None = None,
-) -> Panel:
+class Look(TypedDict, total=False):
+    """How a panel shows its answer, where that is not a count as lines, half the board wide."""
+
+    unit: Unit
+    kind: Kind
+    width: int
+    well_below: float
+    well_above: float
+
+
+def asks(question: str, *answers: tuple[str, str], reading: str, **look: Unpack[Look]) -> Panel:
     """Make a panel from its question and its (legend, PromQL) pairs."""
-    return Panel(
-        question=question,
-        reading=reading,
-        unit=unit,
-        queries=tuple(Query(expr=expr, legend=legend) for legend, expr in answers),
-        kind=kind,
-        width=width,
-        well_below=well_below,
-        well_above=well_above,
-    )
+    queries = tuple(Query(expr=expr, legend=legend) for legend, expr in answers)
+    return Panel(question=question, reading=reading, queries=queries, **look)

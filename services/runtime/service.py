@@ -41,7 +41,6 @@ __all__ = ["Context", "Running", "Service", "Timer", "run"]
 
 STOP_SECONDS = 14.0
 RETRY_SECONDS = 1.0
-SAMPLE_SECONDS = 5.0
 
 # A batch's objects end by their reference counts. With the interpreter's own thresholds it would search them for cycles
 # some fifty times a batch, which took a third of a worker's CPU.
@@ -104,6 +103,8 @@ class Running:
 
     def give_up(self, reason: str) -> None:
         """Stop the process with an exit code that says it failed: a new one may do better."""
+        if self.stop.is_set():
+            return  # a consumer that is being stopped looks dead to whoever samples it meanwhile
         log.error("giving up", reason=reason)
         self.exit_code = 1
         self.stop.set()
@@ -159,7 +160,6 @@ class Running:
             )
             await self._until_there(consumption.start)
             self._consumptions.append(consumption)
-            self._spawn(self._sample(consumption), f"lag of {subscription.group}")
         for timer in self.service.timers:
             self._spawn(_repeat(timer, context), f"timer {timer.name}")
         self._started = True
@@ -206,20 +206,6 @@ class Running:
             except (OSError, KafkaError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("waiting for the database or the broker", **telemetry.where(error))
                 await asyncio.sleep(RETRY_SECONDS)
-
-    async def _sample(self, consumption: Consumption) -> None:
-        while True:
-            await asyncio.sleep(SAMPLE_SECONDS)
-            consumer = consumption.membership.consumer
-            partitions = list(consumption.lag.next_offsets)
-            if consumer is not None and partitions:
-                try:
-                    async with asyncio.timeout(SAMPLE_SECONDS):
-                        consumption.lag.measured(await consumer.end_offsets(partitions))
-                except (KafkaError, TimeoutError, OSError) as error:
-                    log.warning("lag not measured", group=consumption.subscription.group, error=type(error).__name__)
-            if problem := self.alive():
-                self.give_up(problem)
 
     def alive(self) -> str:
         """Say why a new process would do better than this one, or nothing. Trouble elsewhere is no reason."""

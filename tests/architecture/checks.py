@@ -260,3 +260,22 @@ def long_files(root: Path, *, lines: int = 400) -> list[str]:
         for count in [len(path.read_text(encoding="utf-8").splitlines())]
         if count > lines
     ]
+
+
+def crowded_functions(root: Path, *, most: int = 7) -> list[str]:
+    """Name each function that asks for more at once than a reader holds: what belongs together travels as one value."""
+    return [
+        f"{path.relative_to(root)}:{node.lineno}: {node.name} has {count} parameters"
+        for folder in ("contracts", "services", "deploy")
+        for path in python_files(root / folder)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for count in [_parameters(node.args)]
+        if count > most
+    ]
+
+
+def _parameters(arguments: ast.arguments) -> int:
+    named = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    further = (arguments.vararg, arguments.kwarg)
+    return sum(each.arg not in ("self", "cls") for each in named) + sum(each is not None for each in further)

@@ -71,7 +71,10 @@ NAMING = {
 FAULTS = {
     "store.py": ("import services.scheduling.app", "A service never imports another service"),
     "../runtime/late.py": ("import services.mentoring.app", "A service never imports another service"),
-    "handlers.py": ("from services.mentoring import api", "In a service: app > api > handlers > store > rules"),
+    "handlers.py": (
+        "from services.mentoring import api",
+        "In a service: app > api > commands",
+    ),
     "rules/talks.py": ("import asyncpg", "Rules do no input or output"),
 }
 

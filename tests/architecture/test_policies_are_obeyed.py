@@ -39,20 +39,20 @@ def test_a_control_that_is_declared_saved_and_shown_but_never_read_is_found(tree
     changed(
         tree,
         "services/scheduling/rules/policy.py",
-        "    tries: int = 3\n",
-        "    tries: int = 3\n    log_days: int = 5\n",
+        "    tries: Annotated[int, Field(ge=3, le=20)] = 3\n",
+        "    tries: Annotated[int, Field(ge=3, le=20)] = 3\n    log_days: Annotated[int, Field(ge=1, le=60)] = 5\n",
     )
     changed(
         tree,
         "services/scheduling/pages/policy.py",
-        "NUMBERS: Sequence[tuple[str, str, int, int]] = (\n",
-        'NUMBERS: Sequence[tuple[str, str, int, int]] = (\n    ("log_days", N_("Visit logged"), 1, 60),\n',
+        "NUMBERS: Sequence[tuple[str, str]] = (\n",
+        'NUMBERS: Sequence[tuple[str, str]] = (\n    ("log_days", N_("Visit logged")),\n',
     )
     changed(
         tree,
-        "services/scheduling/api/policies.py",
-        "    return asdict(policy)",
-        '    return asdict(policy) | {"log_days": policy.log_days}',
+        "services/scheduling/api/shown.py",
+        "return policy.model_dump()",
+        'return policy.model_dump() | {"log_days": policy.log_days}',
     )
     assert fields_nobody_reads(tree) == ["scheduling: Policy.log_days"]
 

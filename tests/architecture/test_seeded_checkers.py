@@ -198,3 +198,19 @@ def test_a_file_that_has_outgrown_one_sitting_is_found(tmp_path: Path) -> None:
     written(tmp_path, "services/flagging/store/writes.py", "x = 1\n" * 401)
     written(tmp_path, "services/flagging/rules/absence.py", "x = 1\n" * 400)
     assert checks.long_files(tmp_path) == ["services/flagging/store/writes.py: 401 lines"]
+
+
+def test_a_function_that_asks_for_more_than_seven_things_is_found(tmp_path: Path) -> None:
+    seven, eight = "a, b, /, c, *, d, e, f, g", "a, b, *c, d, e, f, g, **h"
+    text = (
+        f"def calm({seven}): ...\n\n"
+        f"class Desk:\n    def calm(self, {seven}): ...\n"
+        f"    async def crowded(self, {eight}):\n        def inside({eight}): ...\n"
+    )
+    written(tmp_path, "services/scheduling/handlers/requests.py", text)
+    written(tmp_path, "deploy/demo/replay.py", f"def replay({eight}): ...\n")
+    assert checks.crowded_functions(tmp_path) == [
+        "services/scheduling/handlers/requests.py:5: crowded has 8 parameters",
+        "services/scheduling/handlers/requests.py:6: inside has 8 parameters",
+        "deploy/demo/replay.py:1: replay has 8 parameters",
+    ]

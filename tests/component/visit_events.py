@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
@@ -17,6 +18,7 @@ from services.runtime.service import Service
 from services.runtime.web.people import People
 from tests.delivering import deliver, record, served
 from tests.people import headers
+from tests.zones import HERE
 
 MORNING = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 DISTRICT = "hartford"
@@ -127,13 +129,21 @@ def of_visit(model: type[events.Event], **fields: Any) -> events.Event:
 class World:
     """One service on a real database: what Kafka brings, what people ask, what is published."""
 
+    zone = HERE
+
     def __init__(
-        self, pool: "asyncpg.Pool[asyncpg.Record]", service: Service, people: People | None = None, acting: str = "ana"
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        service: Service,
+        people: People | None = None,
+        acting: str = "ana",
+        zone: ZoneInfo = HERE,
     ) -> None:
         self.pool = pool
+        self.zone = zone
         self.subscription: Subscription = service.subscriptions[0]
         self._offsets: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)
-        self._app = served(service, pool, people)
+        self._app = served(service, pool, people, zone=zone)
         self.http = self.acting_as(acting)
 
     def acting_as(self, name: str) -> httpx.AsyncClient:
@@ -151,7 +161,7 @@ class World:
         await self.deliver_records([self.record(topic, event) for event in happened])
 
     async def deliver_records(self, records: Sequence[ConsumerRecord]) -> None:
-        await deliver(self.pool, self.subscription, records)
+        await deliver(self.pool, self.subscription, records, zone=self.zone)
 
     async def published(self) -> list[str]:
         """The types of the events in the outbox, in the order in which they will go out."""

@@ -14,11 +14,11 @@ from pydantic import Field, TypeAdapter
 
 from contracts import events
 from contracts.topics import TOPIC_BY_NAME
-from services.scheduling.rules.visits import HERE
 from tests import people
 from tests.component.visit_events import flag
 from tests.crowd import Crowd, assert_the_desk_is_sound
 from tests.pipeline.stack import Stack, eventually, start_stack
+from tests.zones import HERE
 
 HARTFORD = "hartford"
 COLLEAGUES = [f"person-{number:02}" for number in range(50)]

@@ -2,6 +2,20 @@
 
 One cube per kind of thing counted: households by furthest step, requests by ending, logs, promises, referrals,
 students by school and grade band. A cell's key is (what, where); the state's line is a cell like any other.
+
+A new cube. All that is published about the same things stands in one cube, or two tables tell what each of them hides.
+
+- `add` every part, (row, column) of the finest table, also the empty ones and those no table shows ("not kept").
+- `count` each part in every cell it counts in, as often as it does (a household visited twice is two visits).
+- `share_of`: the cells that a cell is divided by on a page. It is hidden where one of them is under 20.
+- `smallest`: under how many a cell is hidden by itself, if not under 6; 20 for what others are divided by.
+- `worth`: how much more a cell would be missed than another of its size, if not alike: others are hidden for its sake.
+- `moves`: changes within a row, by column, that leave the cells to be shown as they are. Needed where a part counts
+  more than once somewhere, since moving one from a column to another always changes that sum.
+- `group_by_row`: which rows lie close (the schools of a district), to be tried as each other's partners first.
+
+Shares are made of shown cells (`tables.percent`) and hide themselves; medians ask `figures._of_enough`. Last, the
+attacker of the tests is told what the new tables say (tests/unit/reporting/attacker.py): it must pin nothing.
 """
 
 import itertools

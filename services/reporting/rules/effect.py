@@ -14,6 +14,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.calendar import FIRST_MONTH
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -185,7 +187,8 @@ def still_chronically_absent(panel: Panel) -> StillChronic:
     """
     visited = panel.visit_month != NEVER
     visit_month = panel.visit_month[panel.of_student]
-    school_year_began = panel.flag_month - (panel.flag_month - 6) % 12  # July is month 6 of the calendar
+    # Months are numbered from 0: a school year begins in the one before FIRST_MONTH.
+    school_year_began = panel.flag_month - (panel.flag_month - (FIRST_MONTH - 1)) % 12
     before = (panel.month <= visit_month) & (panel.month >= school_year_began[panel.of_student])
     after = panel.month > visit_month
     chronic_before, _ = _chronic(panel, before)

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from typing import NamedTuple, Self
 
@@ -15,8 +16,11 @@ from services.runtime.delivery.dead_letter import HANDLER, DeadLetter, bury, rec
 from services.runtime.delivery.faults import crash_point
 from services.runtime.delivery.positions import lock_positions, move_positions
 from services.runtime.delivery.subscription import Delivery, Subscription, Undecodable
-from services.runtime.delivery.transaction import Begin
+from services.runtime.delivery.transaction import Begin, Transaction
 from services.runtime.seen import tracing
+
+# A millisecond's worth: between such stretches PostgreSQL's answers and the heartbeat have their turn.
+RECORDS_AT_A_TIME = 500
 
 MAX_POISON_PER_BATCH = 50
 MAX_POISON_PER_WINDOW = 500
@@ -51,9 +55,15 @@ class Batch(NamedTuple):
     at_work: asyncio.Event
 
     @classmethod
-    def of(cls, subscription: Subscription, records: Sequence[ConsumerRecord]) -> Self:
-        """Decode the records, all in one go."""
-        return cls(records, decode_all(subscription, records), asyncio.Event())
+    async def read(cls, subscription: Subscription, records: Sequence[ConsumerRecord]) -> Self:
+        """Decode the records, and let others have their turn meanwhile."""
+        decoded = Decoded([], [])
+        for start in range(0, len(records), RECORDS_AT_A_TIME):
+            part = decode_all(subscription, records[start : start + RECORDS_AT_A_TIME])
+            decoded.deliveries.extend(part.deliveries)
+            decoded.dead.extend(part.dead)
+            await asyncio.sleep(0)
+        return cls(records, decoded, asyncio.Event())
 
     def starts(self) -> dict[TopicPartition, int]:
         """Name each partition's first offset here: where to read again."""
@@ -164,34 +174,44 @@ class _Parts:
         self, records: Sequence[ConsumerRecord], whole: Batch | None = None, *, handler_failure: str = ""
     ) -> None:
         """Apply the records in one transaction. `whole` is the batch where they are all of it."""
-        group = self.subscription.group
         by_partition = _by_partition(records)
-        async with self.begin() as transaction:
-            positions = await lock_positions(transaction.connection, group, by_partition)
-            self._refuse_holes(by_partition, positions)
-            await transaction.caused_at(min(run[0].timestamp for run in by_partition.values()))
-            fresh, next_offsets = _fresh(by_partition, positions)
-            if handler_failure:
-                deliveries, dead = Decoded([], [DeadLetter(each, HANDLER, handler_failure) for each in fresh])
-            elif whole is not None and len(fresh) == len(records):
-                deliveries, dead = whole.decoded
-            else:
-                deliveries, dead = decode_all(self.subscription, fresh)
-            if whole is not None:
-                whole.at_work.set()  # who waits for it runs once the handler has nothing to do but wait
-            if deliveries:
-                await self.subscription.handle(transaction, deliveries)
-            await bury(transaction.connection, dead)
-            await transaction.flush()
-            await move_positions(transaction.connection, group, next_offsets)
-            crash_point("before_commit")
-        crash_point("after_commit")
+        # Crashed before the connection is given back: that takes a moment, and the relay would be on its way by then.
+        async with self.begin(then=partial(crash_point, "after_commit")) as transaction:
+            read, next_offsets = await self._take_effect(transaction, by_partition, whole, handler_failure)
 
         self.begun.update(by_partition)
         self.applied.next_offsets |= next_offsets
-        self.applied.applied += len(deliveries)
-        self.applied.skipped += len(records) - len(fresh)
-        self.applied.dead_letters.update(letter.reason for letter in dead)
+        self.applied.applied += len(read.deliveries)
+        self.applied.skipped += len(records) - len(read.deliveries) - len(read.dead)
+        self.applied.dead_letters.update(letter.reason for letter in read.dead)
+
+    async def _take_effect(
+        self,
+        transaction: Transaction,
+        by_partition: Mapping[TopicPartition, list[ConsumerRecord]],
+        whole: Batch | None,
+        handler_failure: str,
+    ) -> tuple[Decoded, dict[TopicPartition, int]]:
+        group = self.subscription.group
+        positions = await lock_positions(transaction.connection, group, by_partition)
+        self._refuse_holes(by_partition, positions)
+        await transaction.caused_at(min(run[0].timestamp for run in by_partition.values()))
+        fresh, next_offsets = _fresh(by_partition, positions)
+        if handler_failure:
+            read = Decoded([], [DeadLetter(each, HANDLER, handler_failure) for each in fresh])
+        elif whole is not None and len(fresh) == len(whole.records):
+            read = whole.decoded
+        else:
+            read = decode_all(self.subscription, fresh)
+        if whole is not None:
+            whole.at_work.set()  # who waits for it runs once the handler has nothing to do but wait
+        if read.deliveries:
+            await self.subscription.handle(transaction, read.deliveries)
+        await bury(transaction.connection, read.dead)
+        await transaction.flush()
+        await move_positions(transaction.connection, group, next_offsets)
+        crash_point("before_commit")
+        return read, next_offsets
 
     def _refuse_holes(
         self, by_partition: Mapping[TopicPartition, list[ConsumerRecord]], positions: Mapping[TopicPartition, int]

@@ -7,19 +7,17 @@ from functools import partial
 
 import asyncpg
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from services.runtime.delivery.backoff import Backoff, within
 from services.runtime.delivery.batch import (
     Applied,
     Batch,
-    Decoded,
     Hole,
     HoleFound,
     PoisonBurst,
     apply_batch,
-    decode_all,
     is_transient,
 )
 from services.runtime.delivery.faults import crash_point
@@ -37,9 +35,8 @@ log = structlog.get_logger(__name__)
 
 GRACEFUL_SECONDS = 8.0
 ASSIGNMENT_SECONDS = 25.0
-HINT_SECONDS = 1.0
-# A millisecond's worth: between such stretches PostgreSQL's answers and the heartbeat have their turn.
-RECORDS_AT_A_TIME = 500
+WATCH_SECONDS = 5.0
+PATIENCE_SECONDS = 2.0
 
 Batches = asyncio.Queue[Batch | None]
 """The queue between the two: one batch waits while another is applied. None: no more will come."""
@@ -78,7 +75,10 @@ class Consumption:
         if self._work is not None:
             await asyncio.wait({self._work}, timeout=GRACEFUL_SECONDS)
             self._work.cancel()
-        await self.membership.leave()
+        try:
+            await self._tell()
+        finally:
+            await self.membership.leave()
 
     async def _consume(self) -> None:
         batches: Batches = asyncio.Queue(maxsize=1)
@@ -86,7 +86,7 @@ class Consumption:
             async with asyncio.TaskGroup() as together:
                 together.create_task(self._fetch(batches))
                 together.create_task(self._apply(batches))
-                together.create_task(self._hint())
+                together.create_task(self._watch())
         except* Exception as errors:
             error = errors.exceptions[0]
             log.error("consuming ended in an unforeseen way", group=self.subscription.group, **telemetry.where(error))
@@ -116,20 +116,11 @@ class Consumption:
             if records:
                 crash_point("after_poll")
                 telemetry.RECORDS_IN.labels(self.subscription.group).inc(len(records))
-                batch = Batch(records, await self._decoded(records), asyncio.Event())
+                batch = await Batch.read(self.subscription, records)
                 await batches.put(batch)
                 # Fetching the next is one long stretch: PostgreSQL must have this one first, or it would idle.
                 await batch.at_work.wait()
         await batches.put(None)
-
-    async def _decoded(self, records: list[ConsumerRecord]) -> Decoded:
-        read = Decoded([], [])
-        for start in range(0, len(records), RECORDS_AT_A_TIME):
-            part = decode_all(self.subscription, records[start : start + RECORDS_AT_A_TIME])
-            read.deliveries.extend(part.deliveries)
-            read.dead.extend(part.dead)
-            await asyncio.sleep(0)
-        return read
 
     async def _apply(self, batches: Batches) -> None:
         """Apply one batch after the other; never are two applied at once."""
@@ -202,29 +193,33 @@ class Consumption:
             log.warning("records set aside", group=group, reasons=dict(applied.dead_letters))
         log.debug("batch applied", group=group, records=records, seconds=round(seconds, 4))
 
-    async def _hint(self) -> None:
-        """Tell Kafka how far the group has come: for lag tools only, so no batch waits for it."""
-        told: dict[TopicPartition, int] = {}
+    async def _watch(self) -> None:
+        """See from time to time how long the log is, and that what should move does."""
         while not self._stopping.is_set():
-            await within(HINT_SECONDS, self._stopping)
-            consumer = self.membership.consumer
-            mine = consumer.assignment() if consumer is not None else ()
-            offsets = {
-                partition: next_offset
-                for partition, next_offset in self.lag.next_offsets.items()
-                if partition in mine and told.get(partition) != next_offset
-            }
-            if consumer is not None and offsets:
-                try:
-                    async with asyncio.timeout(HINT_SECONDS):
-                        await consumer.commit(offsets)
-                    told |= offsets
-                except (KafkaError, IllegalStateError, TimeoutError) as error:
-                    # After a rebalance it fails, and that is fine.
-                    log.debug("offsets not committed", group=self.subscription.group, error=type(error).__name__)
+            await within(WATCH_SECONDS, self._stopping)
+            await self._tell()
+            if problem := self.lag.stalled():
+                self._give_up(problem)
+
+    async def _tell(self) -> None:
+        """Measure the lag, and tell Kafka how far the group is: for lag tools only, so no batch waits for it."""
+        consumer, next_offsets = self.membership.consumer, self.lag.next_offsets
+        if consumer is None or not next_offsets:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                self.lag.measured(await consumer.end_offsets(list(next_offsets)))
+                if mine := consumer.assignment() & next_offsets.keys():
+                    await consumer.commit({partition: next_offsets[partition] for partition in mine})
+        except (KafkaError, IllegalStateError, TimeoutError, OSError) as error:
+            # After a rebalance, say. The next round does better.
+            log.warning("lag not measured", group=self.subscription.group, error=type(error).__name__)
 
     async def _take_positions(self, consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -> None:
         """Let the partitions be read from the stored positions. Gives up when that can't be done."""
+        if not partitions:
+            self.lag.assigned({}, {})  # what grows now grows for others, who are not to be waited for
+            return
         try:
             async with asyncio.timeout(ASSIGNMENT_SECONDS):
                 positions, ends = await self._positions_and_ends(consumer, partitions)

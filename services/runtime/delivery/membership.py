@@ -102,7 +102,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Let the positions be taken. The assignment is live already: nothing is read until then."""
         consumer = self.consumer
-        if consumer is not None and assigned:
+        if consumer is not None:
             # Before the first await: records from elsewhere must not come.
             consumer.pause(*assigned)
             await self._on_assigned(consumer, assigned)

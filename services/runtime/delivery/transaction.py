@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
 from services.runtime.columns import columns
+from services.runtime.database import Connection
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.seen import tracing
 
@@ -66,14 +67,29 @@ class Transaction:
             self._emitted.clear()
 
 
-Begin: TypeAlias = Callable[[], AbstractAsyncContextManager[Transaction]]
-"""Opens one of the service's transactions."""
+class Begin(Protocol):
+    """Opens one of the service's transactions. `then` is called right behind the commit, whoever may hear of it."""
+
+    def __call__(self, *, then: Callable[[], None] = ...) -> AbstractAsyncContextManager[Transaction]: ...
+
+
+def _nothing() -> None: ...
 
 
 @asynccontextmanager
-async def begin(pool: asyncpg.Pool, publisher: Publisher, *, zone: ZoneInfo) -> AsyncIterator[Transaction]:
-    """Open a transaction, write its outbox and commit; an exception rolls all of it back."""
-    async with pool.acquire() as connection, connection.transaction():
+async def begin(
+    pool: asyncpg.Pool, publisher: Publisher, *, zone: ZoneInfo, then: Callable[[], None] = _nothing
+) -> AsyncIterator[Transaction]:
+    """Open a transaction, write its outbox and commit; an exception rolls all of it back. See Begin for `then`."""
+    async with pool.acquire() as connection:
+        async with _transaction(connection, publisher, zone) as transaction:
+            yield transaction
+        then()
+
+
+@asynccontextmanager
+async def _transaction(connection: Connection, publisher: Publisher, zone: ZoneInfo) -> AsyncIterator[Transaction]:
+    async with connection.transaction():
         transaction = Transaction(cast(asyncpg.Connection, connection), publisher, zone=zone)
         if (trace := tracing.traceparent()) is not None:
             await transaction.connection.execute(_TELL_TRACE, trace)

@@ -107,7 +107,8 @@ class Shadow:
             records = await self._read(behind, targets, subscription.max_records, positions)
             if records:
                 try:
-                    done = await apply_batch(opened, subscription, Batch.of(subscription, records), holes)
+                    batch = await Batch.read(subscription, records)
+                    done = await apply_batch(opened, subscription, batch, holes)
                 except HoleFound as found:
                     holes.update(found.holes)  # accepted when the second reading starts at the same record
                     self._seek({hole.partition: hole.expected for hole in found.holes})

@@ -177,20 +177,24 @@ def read_into(
 
     Spaces around a text are nobody's; an empty field is one that was left out. A list is what was chosen, a box that is
     not ticked is False: whatever their defaults. Fields that the model does not have are not read. `given` are fields
-    that the page knows or has read its own way, None where it could not; `faults` are what it found wrong with them.
+    that the page knows or has read its own way, None where it could not; `faults` are what it found wrong with them,
+    and then nothing more is said of a field that it could not read.
     """
     walk = _Walk(form, layout)
     body = walk.part(model, known=given) | {name: value for name, value in given.items() if value is not None}
     value, found = None, dict[str, Fault]()
     for fault in faults:
         found.setdefault(fault.field, fault)
+    unread = {name for name, read in given.items() if read is None} if found else set()
     try:
         value = model.model_validate(body)
     except ValidationError as invalid:
         for error in invalid.errors(include_url=False, include_context=False, include_input=False):
+            if error["loc"] and error["loc"][0] in unread:
+                continue
             name = walk.name_of(error["loc"])
             text = layout.words.get(name) or layout.words.get(error["type"]) or WORDS.get(error["type"], OTHERWISE)
-            found.setdefault(name, Fault(name, text, _bounds_of(model, error["loc"])))
+            found.setdefault(name, Fault(name, text, bounds_of(model, error["loc"])))
     return Reading(None if found else value, tuple(found.values()))
 
 
@@ -298,7 +302,7 @@ def _opened(annotation: Any) -> tuple[Any, Any, list[Any], bool]:
     return kind, (arguments[-1 if kind is dict else 0] if arguments else None), bounds, may_be_none
 
 
-def _bounds_of(model: type[BaseModel], place: Steps) -> dict[str, Any]:
+def bounds_of(model: type[BaseModel], place: Steps) -> dict[str, Any]:
     """Find the bounds of the field at a place: `least`, `most`, `shortest`, `longest`, as far as it has them."""
     annotation: Any = model
     bounds: list[Any] = []
@@ -312,7 +316,7 @@ def _bounds_of(model: type[BaseModel], place: Steps) -> dict[str, Any]:
     for bound in (*bounds, *_opened(annotation)[2]):
         for limit, name, beside in _LIMITS:
             if (said := getattr(bound, limit, None)) is not None:
-                found[name] = said + beside
+                found[name] = said + beside if beside else said
     return found
 
 

@@ -1,13 +1,15 @@
 """Pages that hear of changes: server-sent events that carry id and version only, whoever made the change.
 
-PostgreSQL tells every process (NOTIFY), on the commit and never before it. The page then fetches what changed by its
-ordinary address, with its ordinary rights: the stream itself says nothing about anybody.
+PostgreSQL tells every process (NOTIFY), on the commit and never before it: a service's trigger sends lines of
+"ID VERSION SCOPE" to the channel SCHEMA_changes, or `*` where there are more than MOST_CHANGES of them. Ids and scopes
+hold no space. The page then fetches what changed by its ordinary address, with its ordinary rights: the stream itself
+says nothing about anybody.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import NamedTuple
 
 import asyncpg
@@ -26,7 +28,6 @@ RETRY_MS = 1000
 LISTEN_AGAIN_SECONDS = 1.0
 # More than this in one go, or waiting for one slow reader: "look again" says it all.
 MOST_CHANGES = 200
-MISSED = "*"
 
 log = structlog.get_logger(__name__)
 
@@ -37,29 +38,6 @@ class Change(NamedTuple):
     id: str
     version: int
     scope: str
-
-
-async def announce(connection: Connection, changes: Sequence[Change]) -> None:
-    """Tell every process of the changes when the transaction commits.
-
-    A trigger may do the same: lines of "ID VERSION SCOPE" to the channel SCHEMA_changes, or `*` where there are more
-    than MOST_CHANGES of them. Ids and scopes hold no space.
-    """
-    if not changes:
-        return
-    # A notification holds less than 8000 bytes: 60 of these lines are 7000 at the most.
-    payloads = [MISSED] if len(changes) > MOST_CHANGES else [_lines(some) for some in _runs(changes, 60)]
-    await connection.execute(
-        "SELECT pg_notify(current_schema() || '_changes', payload) FROM unnest($1::text[]) AS told (payload)", payloads
-    )
-
-
-def _lines(changes: Sequence[Change]) -> str:
-    return "\n".join(f"{change.id} {change.version} {change.scope}" for change in changes)
-
-
-def _runs(changes: Sequence[Change], length: int) -> list[Sequence[Change]]:
-    return [changes[start : start + length] for start in range(0, len(changes), length)]
 
 
 class Listener:
@@ -115,16 +93,6 @@ class Broadcast:
         self._heard.set()
         for listener in self._listeners:
             listener.miss()
-
-    @property
-    def streams(self) -> int:
-        """Count the open streams of this process."""
-        return len(self._listeners)
-
-    def publish(self, *changes: Change) -> None:
-        """Tell this process's own streams; `announce` tells all processes'."""
-        for listener in self._listeners:
-            listener.hear(changes)
 
     @contextlib.asynccontextmanager
     async def subscribe(self, may_see: Callable[[str], bool]) -> AsyncIterator[Listener]:

@@ -3,13 +3,12 @@
 from fastapi import APIRouter
 
 from services.runtime.web.context import Context
-from services.scheduling.api import appointments, policies, requests, visitors
-from services.scheduling.api.refusals import ExplainingRoute
+from services.scheduling.api import appointments, commands, policies, requests, visitors
 
 
 def routes(context: Context) -> APIRouter:
-    """Offer requests, appointments, visitors and policies."""
-    router = APIRouter(prefix="/v1", route_class=ExplainingRoute)
-    for part in (requests, appointments, visitors, policies):
-        part.add_routes(router, context)
+    """Offer the commands, and what there is to read of requests, appointments, visitors and policies."""
+    router = APIRouter(prefix="/v1")
+    for part in (requests, commands, appointments, visitors, policies):
+        router.include_router(part.routes(context))
     return router

@@ -1,7 +1,6 @@
 """What a program hears when something can't be done: a problem document in the person's language, with both values."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict
 from typing import Any
 
 from fastapi import Request, Response
@@ -10,7 +9,7 @@ from fastapi.routing import APIRoute
 
 from services.runtime.web.pages import language_of
 from services.runtime.web.problems import problem_json
-from services.scheduling.api.visitors import visitor_shown
+from services.scheduling.api.shown import request_shown, visitor_shown
 from services.scheduling.handlers.policies import StalePolicy
 from services.scheduling.handlers.visitors import VisitorChanged
 from services.scheduling.rules import visits
@@ -37,32 +36,6 @@ _TITLE_BY_STATUS = {
 }
 
 
-def request_shown(request: visits.Request) -> dict[str, Any]:
-    """Show a request as it stands. No family is named in it."""
-    return {
-        "request_id": request.request_id,
-        "household_key": request.household_key,
-        "district": request.district,
-        "school": request.school,
-        "stage": request.stage,
-        "closed_because": request.closed_because,
-        "version": request.version,
-        "claimed_by": request.claimed_by,
-        "claimed_until": request.claimed_until,
-        "contact_again_on": request.contact_again_on,
-        "wish": request.wish,
-        "flags_cleared_at": request.flags_cleared_at,
-        "opened_at": request.opened_at,
-        "closed_at": request.closed_at,
-        "points": request.points,
-        "pinned": request.pinned,
-        "promise_due": request.promise_due,
-        "due_on": request.due_on,
-        "follow_up_on": request.follow_up_on,
-        "respected_until": request.respected_until,
-    }
-
-
 def explained(request: Request, refusal: visits.Refusal, sent: Any = None) -> Response:
     """Make the problem document of a refusal: a code to act on, a sentence to read, and what stands now."""
     status = _STATUS_BY_CODE.get(refusal.code, 422)
@@ -77,7 +50,7 @@ def explained(request: Request, refusal: visits.Refusal, sent: Any = None) -> Re
             "current": request_shown(refusal.request),
         }
     if isinstance(refusal, StalePolicy):
-        more |= {"yours": sent, "current": asdict(refusal.current)}
+        more |= {"yours": sent, "current": refusal.current.model_dump()}
     if isinstance(refusal, VisitorChanged):
         more |= {
             "yours": {"version": refusal.yours},

@@ -12,6 +12,7 @@ from aiokafka import ConsumerRecord
 from pydantic import Field, TypeAdapter
 
 from contracts import events
+from contracts.calendar import local_day
 from contracts.topics import HOUSEHOLD_CONTACTS
 from services.runtime import clock
 from services.runtime.delivery.subscription import Delivery, read_event, read_tombstone
@@ -188,7 +189,7 @@ async def _open_or_join(tx: Transaction, raised: Sequence[asyncpg.Record], as_of
     for row in raised:
         joining.setdefault(row["household_key"], []).append(str(row["student_key"]))
     rows = await batches.open_requests(
-        tx.connection, households=sorted(joining), today=visits.local_day(as_of), as_of=as_of
+        tx.connection, households=sorted(joining), today=local_day(as_of, zone=tx.zone), as_of=as_of
     )
 
     history = []
@@ -283,7 +284,7 @@ def _stage_changed(
 
 
 async def _on_logs(tx: Transaction, logged: Sequence[Log], as_of: datetime) -> None:
-    today = visits.local_day(as_of)
+    today = local_day(as_of, zone=tx.zone)
     policy_by_district = await policies.of_districts(tx.connection, sorted({log.district for log in logged}))
     rows = await logs.apply_logged_visits(
         tx.connection,

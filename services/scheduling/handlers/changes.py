@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 from contracts import events
 from services.runtime.delivery.transaction import Transaction
-from services.runtime.web.people import Person
+from services.scheduling.handlers.acts import Act
 from services.scheduling.rules import visits
+from services.scheduling.rules.bounds import Versioned
 from services.scheduling.rules.visits import Request, What
 from services.scheduling.store import changes
 
@@ -34,29 +35,36 @@ def facts_of(request: Request, event_type: str, as_of: datetime) -> dict[str, An
     }
 
 
-async def lock_for_reading(tx: Transaction, *, request_id: UUID, person: Person) -> Request:
-    """Lock a request that the person may work on.
+async def lock_for_reading(act: Act[UUID, Versioned]) -> Request:
+    """Lock the request that the person wants to work on.
 
     Raises RequestUnknown, also for one of a district that is not theirs, and NotAllowed.
     """
-    request = await changes.lock_request(tx.connection, request_id)
-    if request is None or not person.may_see(request.district):
+    request = await changes.lock_request(act.tx.connection, act.subject)
+    if request is None or not act.person.may_see(request.district):
         raise visits.RequestUnknown
-    if not visits.may_act(person.role):
+    if not visits.may_act(act.person.role):
         raise visits.NotAllowed
     return request
 
 
-async def lock_for_change(
-    tx: Transaction, *, request_id: UUID, version: int, person: Person, as_of: datetime
-) -> Request:
-    """Lock a request that the person may change now, at the version they read.
+async def lock_for_change(act: Act[UUID, Versioned]) -> Request:
+    """Lock the request that the person may change now, at the version they read.
 
     Raises RequestUnknown, NotAllowed, HeldByAnother or StaleVersion.
     """
-    request = await lock_for_reading(tx, request_id=request_id, person=person)
-    visits.check_may_change(request=request, actor=person.name, version=version, as_of=as_of)
+    request = await lock_for_reading(act)
+    visits.check_may_change(
+        request=request, actor=act.person.name, version=act.sent.version, as_of=act.as_of, zone=act.tx.zone
+    )
     return request
+
+
+async def change_by(
+    act: Act[UUID, Versioned], request: Request, what: What, detail: Mapping[str, Any] | None = None, **columns: Any
+) -> Request:
+    """Change a locked request as `change` does, by the person who acts."""
+    return await change(act.tx, request, what=what, actor=act.person.name, as_of=act.as_of, detail=detail, **columns)
 
 
 async def change(

@@ -7,6 +7,7 @@ from uuid import uuid4
 import asyncpg
 
 from contracts import events
+from contracts.calendar import local_day
 from services.runtime import clock
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
@@ -38,7 +39,7 @@ async def keep_due_promises(tx: Transaction, *, as_of: datetime) -> int:
 
     Returns how many promises were looked at, a round at most.
     """
-    today = visits.local_day(as_of)
+    today = local_day(as_of, zone=tx.zone)
     due = await logs.due_promises(tx.connection, today=today, limit=ROUND)
     for promise in due:
         state = await _keep(tx, promise, today=today, as_of=as_of)
@@ -114,7 +115,7 @@ async def take_up_follow_ups(tx: Transaction, *, as_of: datetime) -> int:
 
     Returns how many requests were looked at, a round at most.
     """
-    today = visits.local_day(as_of)
+    today = local_day(as_of, zone=tx.zone)
     due = await logs.follow_ups_due(tx.connection, today=today, limit=ROUND)
     for request, flagged in due:
         stage = visits.stage_on_follow_up_day(promised=False, flagged=flagged)

@@ -1,74 +1,88 @@
 """Who could go, and what they take along: proposals for one request, the day sheet, the confirmation."""
 
-from datetime import date, datetime, time, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
+import asyncpg
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from contracts.calendar import monday_of, start_of_day
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
+from services.scheduling.handlers.acts import Act
 from services.scheduling.rules import pairing, proposals
-from services.scheduling.rules.pairing import Meeting
+from services.scheduling.rules.bounds import LanguageCode, Minutes
+from services.scheduling.rules.pairing import Bookings, Meeting, Visitor
 from services.scheduling.rules.policy import Policy
-from services.scheduling.rules.proposals import Proposals
-from services.scheduling.rules.visits import HERE, NotAllowed, RequestUnknown, may_act
+from services.scheduling.rules.proposals import Proposals, WhoCould
+from services.scheduling.rules.visits import NotAllowed, RequestUnknown, may_act
 from services.scheduling.rules.week import Week
 from services.scheduling.store import appointments, changes, day_sheet, policies, visitors, weeks
 from services.scheduling.store.day_sheet import SheetVisit
 
 
-async def propose_pairs(
-    tx: Transaction,
-    *,
-    request_id: UUID,
-    begins_at: datetime,
-    ends_at: datetime,
-    person: Person,
-    as_of: datetime,
-    minutes: int | None = None,
-    language: str | None = None,
-    interpreter: bool | None = None,
-    limit: int = 5,
-) -> Proposals:
+class ProposePairs(BaseModel):
+    """In which window a visit is wanted, and how; what is left out is the district's, or the household's, own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    begins_at: AwareDatetime
+    ends_at: AwareDatetime
+    minutes: Minutes | None = None
+    language: LanguageCode | None = None
+    interpreter: bool | None = None
+    limit: Annotated[int, Field(ge=1, le=50)] = 5
+
+
+async def propose_pairs(act: Act[UUID, ProposePairs]) -> Proposals:
     """Propose pairs that could visit in the window, best first, with their reasons. Nothing is booked.
 
     Raises RequestUnknown.
     """
-    connection = tx.connection
-    request = await changes.find_request(connection, request_id)
-    if request is None or not person.may_see(request.district):
+    connection, zone, wish, as_of = act.tx.connection, act.tx.zone, act.sent, act.as_of
+    request = await changes.find_request(connection, act.subject)
+    if request is None or not act.person.may_see(request.district):
         raise RequestUnknown
     policy = await policies.current(connection, request.district)
-    usual = minutes if minutes is not None else policy.visit_minutes
-    wrong = proposals.hindrance_of_window(begins_at=begins_at, ends_at=ends_at, minutes=usual, as_of=as_of)
-    if wrong is not None:
-        return Proposals(pairs=(), hindered=(), why_none=wrong)
     meeting = Meeting(
         household_key=request.household_key,
         district=request.district,
         schools=await appointments.schools_of(connection, request.household_key) | {request.school},
-        starts_at=begins_at,
-        minutes=usual,
-        language=language or await appointments.household_language(connection, request.household_key),
-        interpreter=interpreter,
+        starts_at=wish.begins_at,
+        minutes=wish.minutes if wish.minutes is not None else policy.visit_minutes,
+        language=wish.language or await appointments.household_language(connection, request.household_key),
+        interpreter=wish.interpreter,
+        zone=zone,
     )
+    if wrong := proposals.hindrance_of_window(
+        begins_at=wish.begins_at, ends_at=wish.ends_at, minutes=meeting.minutes, as_of=as_of
+    ):
+        return Proposals(pairs=(), hindered=(), why_none=wrong)
     candidates = await visitors.list_visitors(connection, district=request.district, active_only=True)
-    first, _ = pairing.week_around(begins_at)
-    _, last = pairing.week_around(ends_at)
-    bookings = await visitors.bookings_between(
-        connection,
-        visitor_ids=[visitor.visitor_id for visitor in candidates],
-        begins_at=first - timedelta(days=1),
-        ends_at=last + timedelta(days=1),
+    first, _ = pairing.week_around(wish.begins_at, zone=zone)
+    _, last = pairing.week_around(wish.ends_at, zone=zone)
+    who = WhoCould(
+        visitors=candidates,
+        bookings=await _bookings(connection, candidates, first, last),
+        visits_before=await visitors.visits_to_household(connection, request.household_key),
+        moving=await appointments.scheduled_visit(connection, act.subject),
     )
     return proposals.propose_pairs(
-        meeting=meeting,
-        ends_at=ends_at,
-        visitors=candidates,
-        bookings=bookings,
-        visits_before=await visitors.visits_to_household(connection, request.household_key),
-        policy=policy,
-        as_of=as_of,
-        limit=limit,
-        moving=await appointments.scheduled_visit(connection, request_id),
+        meeting=meeting, ends_at=wish.ends_at, who=who, policy=policy, as_of=as_of, limit=wish.limit
+    )
+
+
+async def _bookings(
+    connection: asyncpg.Connection, candidates: Sequence[Visitor], begins_at: datetime, ends_at: datetime
+) -> Bookings:
+    """Read what these visitors have booked in the weeks, and the day before and after: a night may lie between."""
+    return await visitors.bookings_between(
+        connection,
+        visitor_ids=[visitor.visitor_id for visitor in candidates],
+        begins_at=begins_at - timedelta(days=1),
+        ends_at=ends_at + timedelta(days=1),
     )
 
 
@@ -84,25 +98,20 @@ async def find_week(
     if not may_act(person.role):
         raise NotAllowed
     policy = await policies.current(tx.connection, district)
-    monday = day - timedelta(days=day.weekday())
-    begins_at, ends_at = pairing.week_around(datetime.combine(monday, time(), HERE))
+    monday = monday_of(day)
+    begins_at, ends_at = pairing.week_around(start_of_day(monday, zone=tx.zone), zone=tx.zone)
     wanted = await weeks.wanted_visits(
         tx.connection, district=district, begins_at=begins_at, ends_at=ends_at, minutes=policy.visit_minutes
     )
     candidates = await visitors.list_visitors(tx.connection, district=district, active_only=True)
-    bookings = await visitors.bookings_between(
-        tx.connection,
-        visitor_ids=[visitor.visitor_id for visitor in candidates],
-        begins_at=begins_at - timedelta(days=1),
-        ends_at=ends_at + timedelta(days=1),
-    )
     week = Week(
         monday=monday,
         district=district,
         visitors=tuple(candidates),
         wanted=tuple(wanted),
-        bookings=bookings,
+        bookings=await _bookings(tx.connection, candidates, begins_at, ends_at),
         as_of=as_of,
+        zone=tx.zone,
     )
     return week, policy
 
@@ -122,8 +131,8 @@ async def find_day_sheet(
         tx.connection,
         district=district,
         visitor_id=visitor_id,
-        begins_at=datetime.combine(day, time(), HERE),
-        ends_at=datetime.combine(day + timedelta(days=1), time(), HERE),
+        begins_at=start_of_day(day, zone=tx.zone),
+        ends_at=start_of_day(day + timedelta(days=1), zone=tx.zone),
     )
 
     await _record(tx, sheet, person, why="day_sheet", as_of=as_of)

@@ -1,16 +1,21 @@
 """How a district changes its policy: by its coordinator, a version at a time."""
 
-from dataclasses import replace
-from datetime import datetime
-
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
+from services.scheduling.handlers.acts import Act
 from services.scheduling.rules import policy as rules
 from services.scheduling.rules import visits
+from services.scheduling.rules.bounds import VersionIfAny
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.visits import NotPossible, Refusal
 from services.scheduling.rules.wording import N_
 from services.scheduling.store import policies
+
+
+class DecidePolicy(Policy):
+    """A district's next policy. `version` is the one it replaces; what is left out is the default's."""
+
+    version: VersionIfAny
 
 
 class StalePolicy(Refusal):
@@ -44,27 +49,26 @@ async def current_policy(tx: Transaction, *, district: str, person: Person) -> P
     return await policies.current(tx.connection, district)
 
 
-async def save_policy(
-    tx: Transaction, *, district: str, version: int, policy: Policy, person: Person, as_of: datetime
-) -> Policy:
+async def decide_policy(act: Act[str, DecidePolicy]) -> Policy:
     """Make the policy the district's next version; open requests are priced by it within minutes.
 
     Raises DistrictUnknown, NotAllowed (the coordinator decides), NotPossible or StalePolicy.
     """
-    standing = await current_policy(tx, district=district, person=person)
-    if not visits.may_act(person.role, ("coordinator",)):
+    district, decided = act.subject, act.sent
+    standing = await current_policy(act.tx, district=district, person=act.person)
+    if not visits.may_act(act.person.role, ("coordinator",)):
         raise visits.NotAllowed
-    for problem in rules.problems_with(policy.weights):
+    for problem in rules.problems_with(decided.weights):
         raise NotPossible("weights_against_order", problem)
-    if policy.earliest_hour >= policy.latest_hour:
+    if decided.earliest_hour >= decided.latest_hour:
         raise NotPossible("hours_order", N_("visiting hours end after they begin; correct them"))
-    if standing.version != version:
-        raise StalePolicy(current=standing, yours=version)
+    if standing.version != decided.version:
+        raise StalePolicy(current=standing, yours=decided.version)
 
-    changed = replace(policy, version=version + 1)
+    policy = decided.model_copy(update={"version": decided.version + 1})
     saved = await policies.save(
-        tx.connection, district=district, policy=changed, changed_by=person.name, changed_at=as_of
+        act.tx.connection, district=district, policy=policy, changed_by=act.person.name, changed_at=act.as_of
     )
     if not saved:
-        raise StalePolicy(current=await policies.current(tx.connection, district), yours=version)
-    return changed
+        raise StalePolicy(current=await policies.current(act.tx.connection, district), yours=decided.version)
+    return policy

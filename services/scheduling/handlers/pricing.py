@@ -7,11 +7,11 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.calendar import SchoolDays
+from contracts.calendar import SchoolDays, local_day
 from services.runtime import clock
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
-from services.scheduling.rules import ageing, priority, visits
+from services.scheduling.rules import ageing, priority
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.visits import Request, Stage
 from services.scheduling.store import calendars, changes, policies, pricing
@@ -26,7 +26,7 @@ async def price(tx: Transaction, request_ids: Sequence[UUID], *, as_of: datetime
     districts = sorted({row["district"] for row in rows})
     calendar_by_district = await calendars.of_districts(tx.connection, districts)
     policy_by_district = await policies.of_districts(tx.connection, districts)
-    today = visits.local_day(as_of)
+    today = local_day(as_of, zone=tx.zone)
 
     prices = [
         _price(row, today, calendar_by_district[row["district"]], policy_by_district[row["district"]]) for row in rows
@@ -108,7 +108,7 @@ async def price_waiting(context: Context) -> None:
             break
 
     async with context.begin() as tx:
-        judged = await _judge_waits(tx, today=visits.local_day(as_of))
+        judged = await _judge_waits(tx, today=local_day(as_of, zone=tx.zone))
     changed = pricing.ROUND
     while changed == pricing.ROUND:
         async with context.begin() as tx:

@@ -9,17 +9,27 @@ from typing import Any, Literal
 from uuid import UUID
 
 from contracts import events
+from contracts.calendar import local_day
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
+from services.scheduling.handlers.acts import Act
 from services.scheduling.handlers.appointments import (
     cancel_scheduled_visit,
     cancel_visit,
     restore_previous_appointment,
     unconfirm_visit,
 )
-from services.scheduling.handlers.changes import change, emit, facts_of, lock_for_change, lock_for_reading, tell_stage
+from services.scheduling.handlers.changes import (
+    change_by,
+    emit,
+    facts_of,
+    lock_for_change,
+    lock_for_reading,
+    tell_stage,
+)
 from services.scheduling.handlers.pricing import price_one
 from services.scheduling.rules import ageing, visits
+from services.scheduling.rules.bounds import Day, Versioned
 from services.scheduling.rules.visits import (
     Answer,
     ClosingReason,
@@ -34,28 +44,53 @@ from services.scheduling.rules.wording import N_
 from services.scheduling.store import changes, desk, policies
 
 
-async def claim(tx: Transaction, *, request_id: UUID, version: int, person: Person, as_of: datetime) -> Request:
+class TakeOver(Versioned):
+    """Why the request is taken from its holder."""
+
+    reason: TakeOverReason
+
+
+class RecordAttempt(Versioned):
+    """What came of one contact with the family. A decline needs no reason, so none can be sent."""
+
+    way: Way = Way.CALL
+    answer: Answer
+    contact_again_on: Day | None = None
+
+
+class Close(Versioned):
+    """Why nothing more is to be done. A decline is an answer, not a reason to close."""
+
+    because: ClosingReason
+
+
+class Reopen(Versioned):
+    """Whose wish it is."""
+
+    wished_by: Literal["family", "coordinator"]
+
+
+async def claim(act: Act[UUID, Versioned]) -> Request:
     """Lease a request to the person for 15 minutes; claiming one's own again extends it.
 
     One statement decides between two people; the loser is told who was faster.
     """
-    _check_role(person)
+    _check_role(act.person)
     claimed = await desk.claim(
-        tx.connection,
-        request_id=request_id,
-        version=version,
-        districts=None if person.sees_everything else sorted(person.scopes),
-        actor=person.name,
-        claimed_until=as_of + visits.CLAIM_LEASE,
-        as_of=as_of,
+        act.tx.connection,
+        request_id=act.subject,
+        version=act.sent.version,
+        districts=None if act.person.sees_everything else sorted(act.person.scopes),
+        actor=act.person.name,
+        claimed_until=act.as_of + visits.CLAIM_LEASE,
+        as_of=act.as_of,
     )
     if claimed is not None:
-        return _told(tx, *claimed, as_of=as_of)
+        return _told(act.tx, *claimed, as_of=act.as_of)
 
-    standing = await lock_for_change(tx, request_id=request_id, version=version, person=person, as_of=as_of)
-    visits.check_open(standing)
+    visits.check_open(await lock_for_change(act))
     # It was held when the claim was tried and is free by now: the lock waited for that.
-    return await claim(tx, request_id=request_id, version=version, person=person, as_of=as_of)
+    return await claim(act)
 
 
 async def claim_next(tx: Transaction, *, district: str, person: Person, as_of: datetime) -> Request | None:
@@ -68,7 +103,7 @@ async def claim_next(tx: Transaction, *, district: str, person: Person, as_of: d
         district=district,
         actor=person.name,
         claimed_until=as_of + visits.CLAIM_LEASE,
-        today=visits.local_day(as_of),
+        today=local_day(as_of, zone=tx.zone),
         as_of=as_of,
     )
     return _told(tx, *claimed, as_of=as_of) if claimed else None
@@ -85,109 +120,84 @@ def _check_role(person: Person) -> None:
         raise visits.NotAllowed
 
 
-async def take_over(
-    tx: Transaction, *, request_id: UUID, version: int, reason: TakeOverReason, person: Person, as_of: datetime
-) -> Request:
+async def take_over(act: Act[UUID, TakeOver]) -> Request:
     """Lease a request that somebody else holds, for a stated reason that its history keeps."""
-    request = await lock_for_reading(tx, request_id=request_id, person=person)
-    if request.version != version:
-        raise visits.StaleVersion(request=request, yours=version)
+    request = await lock_for_reading(act)
+    if request.version != act.sent.version:
+        raise visits.StaleVersion(request=request, yours=act.sent.version)
     visits.check_open(request)
-    if not request.is_held(as_of) or request.claimed_by == person.name:
+    if not request.is_held(act.as_of) or request.claimed_by == act.person.name:
         raise NotPossible("not_held", N_("nobody else holds this request; claim it"))
-    return await change(
-        tx,
+    return await change_by(
+        act,
         request,
-        what=What.TAKEN_OVER,
-        actor=person.name,
-        as_of=as_of,
-        detail={"reason": reason.value, "from": request.claimed_by},
-        claimed_by=person.name,
-        claimed_until=as_of + visits.CLAIM_LEASE,
+        What.TAKEN_OVER,
+        {"reason": act.sent.reason.value, "from": request.claimed_by},
+        claimed_by=act.person.name,
+        claimed_until=act.as_of + visits.CLAIM_LEASE,
     )
 
 
-async def release(tx: Transaction, *, request_id: UUID, version: int, person: Person, as_of: datetime) -> Request:
+async def release(act: Act[UUID, Versioned]) -> Request:
     """End one's own lease. A request nobody acted on is new again."""
-    request = await lock_for_change(tx, request_id=request_id, version=version, person=person, as_of=as_of)
-    if request.claimed_by != person.name:
+    request = await lock_for_change(act)
+    if request.claimed_by != act.person.name:
         raise NotPossible("not_claimed_by_you", N_("you don't hold this request; there is nothing to release"))
-    return await change(
-        tx,
-        request,
-        what=What.RELEASED,
-        actor=person.name,
-        as_of=as_of,
-        stage=Stage.NEW if request.stage is Stage.CLAIMED else request.stage,
-        claimed_by=None,
-        claimed_until=None,
-    )
+    stage = Stage.NEW if request.stage is Stage.CLAIMED else request.stage
+    return await change_by(act, request, What.RELEASED, stage=stage, claimed_by=None, claimed_until=None)
 
 
-async def record_attempt(
-    tx: Transaction,
-    *,
-    request_id: UUID,
-    version: int,
-    way: Way,
-    answer: Answer,
-    contact_again_on: date | None = None,
-    person: Person,
-    as_of: datetime,
-) -> Request:
+async def record_attempt(act: Act[UUID, RecordAttempt]) -> Request:
     """Record one contact with the family and what came of it.
 
     A decline or a move closes the request and cancels what was agreed; any answer takes a due promise off the top.
     """
-    today = visits.local_day(as_of)
-    request = await lock_for_change(tx, request_id=request_id, version=version, person=person, as_of=as_of)
+    said, as_of, today = act.sent, act.as_of, local_day(act.as_of, zone=act.tx.zone)
+    request = await lock_for_change(act)
     visits.check_open(request)
-    visits.check_contact_again(answer=answer, contact_again_on=contact_again_on, today=today)
-    stage = visits.stage_after_answer(stage=request.stage, answer=answer)
-    columns = _after_answer(request, answer, stage, contact_again_on, today)
-    if answer is Answer.DECLINED:
-        policy = await policies.current(tx.connection, request.district)
+    visits.check_contact_again(answer=said.answer, contact_again_on=said.contact_again_on, today=today)
+    stage = visits.stage_after_answer(stage=request.stage, answer=said.answer)
+    columns = _after_answer(request, said, stage, today)
+    if said.answer is Answer.DECLINED:
+        policy = await policies.current(act.tx.connection, request.district)
         columns["respected_until"] = today + timedelta(days=policy.decline_days)
 
     cancels = stage is Stage.CLOSED and request.stage in visits.AHEAD
-    saved = await change(
-        tx,
+    saved = await change_by(
+        act,
         request,
-        what=What.CONTACTED,
-        actor=person.name,
-        as_of=as_of,
-        detail={"way": way.value, "answer": answer.value, "cancelled": cancels},
+        What.CONTACTED,
+        {"way": said.way.value, "answer": said.answer.value, "cancelled": cancels},
         contacted_at=request.contacted_at or as_of,
         **columns,
-        **(_closed(answer, as_of) if stage is Stage.CLOSED else {"stage": stage}),
+        **(_closed(said.answer, as_of) if stage is Stage.CLOSED else {"stage": stage}),
     )
     await desk.record_contact_attempt(
-        tx.connection,
+        act.tx.connection,
         request=saved,
-        way=way,
-        answer=answer,
-        contact_again_on=contact_again_on,
-        actor=person.name,
+        way=said.way,
+        answer=said.answer,
+        contact_again_on=said.contact_again_on,
+        actor=act.person.name,
         as_of=as_of,
     )
     if cancels:
-        await cancel_scheduled_visit(tx, saved, as_of)
-    _tell_contact(tx, saved, way, answer, as_of)
-    return await price_one(tx, saved, as_of=as_of)
+        await cancel_scheduled_visit(act.tx, saved, as_of)
+    _tell_contact(act.tx, saved, said, as_of)
+    return await price_one(act.tx, saved, as_of=as_of)
 
 
-def _after_answer(
-    request: Request, answer: Answer, stage: Stage, contact_again_on: date | None, today: date
-) -> dict[str, Any]:
-    if answer is Answer.NOT_REACHED:
+def _after_answer(request: Request, said: RecordAttempt, stage: Stage, today: date) -> dict[str, Any]:
+    if said.answer is Answer.NOT_REACHED:
         return {}
     pauses = ageing.without_future(request.waiting_on_family, today=today)
-    if contact_again_on is not None and stage is Stage.CONTACTING:
-        pauses = ageing.with_pause(pauses, begins=today, ends=contact_again_on)
-    wish = {Answer.COMMUNITY: "community", Answer.PHONE: "phone", Answer.AGREED: "home"}.get(answer, request.wish)
+    again = said.contact_again_on if stage is Stage.CONTACTING else None
+    if again is not None:
+        pauses = ageing.with_pause(pauses, begins=today, ends=again)
+    wish = {Answer.COMMUNITY: "community", Answer.PHONE: "phone", Answer.AGREED: "home"}.get(said.answer, request.wish)
     return {
         "waiting_on_family": pauses,
-        "contact_again_on": contact_again_on if stage is Stage.CONTACTING else None,
+        "contact_again_on": again,
         "wish": wish,
         "pinned": False,
         "promise_due": None,
@@ -211,69 +221,48 @@ def _closing(because: ClosingReason, as_of: datetime) -> dict[str, Any]:
     }
 
 
-def _tell_contact(tx: Transaction, saved: Request, way: Way, answer: Answer, as_of: datetime) -> None:
-    emit(
-        tx,
-        events.ContactAttempted(
-            **facts_of(saved, "contact.attempted.v1", as_of),
-            way=way.value,
-            reached=answer is not Answer.NOT_REACHED,
-        ),
-    )
-    if answer in (Answer.AGREED, Answer.COMMUNITY):
+def _tell_contact(tx: Transaction, saved: Request, said: RecordAttempt, as_of: datetime) -> None:
+    reached = said.answer is not Answer.NOT_REACHED
+    facts = facts_of(saved, "contact.attempted.v1", as_of)
+    emit(tx, events.ContactAttempted(**facts, way=said.way.value, reached=reached))
+    if said.answer in (Answer.AGREED, Answer.COMMUNITY):
         emit(tx, events.FamilyAgreed(**facts_of(saved, "family.agreed.v1", as_of)))
-    if answer is Answer.DECLINED:
+    if said.answer is Answer.DECLINED:
         emit(tx, events.FamilyDeclined(**facts_of(saved, "family.declined.v1", as_of)))
 
 
-async def close(
-    tx: Transaction, *, request_id: UUID, version: int, because: ClosingReason, person: Person, as_of: datetime
-) -> Request:
+async def close(act: Act[UUID, Close]) -> Request:
     """Close a request for a reason that holds. "Not reached" needs tries enough, at varied hours."""
-    request = await lock_for_change(tx, request_id=request_id, version=version, person=person, as_of=as_of)
-    policy = await policies.current(tx.connection, request.district)
+    request = await lock_for_change(act)
+    connection, because = act.tx.connection, act.sent.because
+    policy = await policies.current(connection, request.district)
     visits.check_may_close(
         request=request,
         because=because,
-        tries=await desk.tries_in_vain(tx.connection, request),
+        tries=await desk.tries_in_vain(connection, request),
         tries_needed=policy.tries,
-        flags_stand=await desk.flags_stand(tx.connection, request.household_key),
+        flags_stand=await desk.flags_stand(connection, request.household_key),
+        zone=act.tx.zone,
     )
 
-    saved = await change(
-        tx,
-        request,
-        what=What.CLOSED,
-        actor=person.name,
-        as_of=as_of,
-        detail={"because": because.value, "cancelled": request.stage in visits.AHEAD},
-        **_closing(because, as_of),
-    )
-    await cancel_scheduled_visit(tx, saved, as_of)
-    return await price_one(tx, saved, as_of=as_of)
+    detail = {"because": because.value, "cancelled": request.stage in visits.AHEAD}
+    saved = await change_by(act, request, What.CLOSED, detail, **_closing(because, act.as_of))
+    await cancel_scheduled_visit(act.tx, saved, act.as_of)
+    return await price_one(act.tx, saved, as_of=act.as_of)
 
 
-async def reopen(
-    tx: Transaction,
-    *,
-    request_id: UUID,
-    version: int,
-    wished_by: Literal["family", "coordinator"],
-    person: Person,
-    as_of: datetime,
-) -> Request:
+async def reopen(act: Act[UUID, Reopen]) -> Request:
     """Let a closed request wait again, a decline included: the family, or a coordinator, wishes it."""
-    request = await lock_for_change(tx, request_id=request_id, version=version, person=person, as_of=as_of)
-    visits.check_may_reopen(request=request, wished_by=wished_by, role=person.role)
+    tx, as_of, wished_by = act.tx, act.as_of, act.sent.wished_by
+    request = await lock_for_change(act)
+    visits.check_may_reopen(request=request, wished_by=wished_by, role=act.person.role)
     await _check_only_open(tx, request)
 
-    saved = await change(
-        tx,
+    saved = await change_by(
+        act,
         request,
-        what=What.REOPENED,
-        actor=person.name,
-        as_of=as_of,
-        detail={"wished_by": wished_by},
+        What.REOPENED,
+        {"wished_by": wished_by},
         stage=Stage.CONTACTING,
         closed_because=None,
         closed_at=None,
@@ -281,7 +270,7 @@ async def reopen(
         contacted_at=None,
         respected_until=None,
         tries_from=as_of,
-        aged_from=visits.local_day(as_of),
+        aged_from=local_day(as_of, zone=tx.zone),
         waiting_on_family=(),
     )
     emit(tx, events.RequestReopened(**facts_of(saved, "visit-request.reopened.v1", as_of), wished_by=wished_by))
@@ -293,19 +282,20 @@ async def _check_only_open(tx: Transaction, request: Request) -> None:
         raise NotPossible("open_request_exists", N_("the household has another open request by now; work on that one"))
 
 
-async def undo(tx: Transaction, *, request_id: UUID, version: int, person: Person, as_of: datetime) -> Request:
+async def undo(act: Act[UUID, Versioned]) -> Request:
     """Take one's last change back by a change of its own.
 
     A contact with a family stays in the record: what goes is the answer that was entered wrongly.
     """
-    request = await lock_for_change(tx, request_id=request_id, version=version, person=person, as_of=as_of)
-    last = await changes.last_change(tx.connection, request)
+    connection, as_of, person = act.tx.connection, act.as_of, act.person
+    request = await lock_for_change(act)
+    last = await changes.last_change(connection, request)
     if last is None or last["before"] is None:
         raise NotPossible("nothing_to_undo", N_("the last change is not yours to undo; look at the history"))
     what = What(last["what"])
     if what in (What.APPOINTED, What.RESCHEDULED, What.CONFIRMED) and last["actor"] == person.name:
-        return await _undo_appointment(tx, what, request_id=request_id, version=version, person=person, as_of=as_of)
-    policy = await policies.current(tx.connection, request.district)
+        return await _undo_appointment(act, what)
+    policy = await policies.current(connection, request.district)
     visits.check_may_undo(
         what=what, actor=last["actor"], person=person.name, at=last["at"], undo_minutes=policy.undo_minutes, as_of=as_of
     )
@@ -314,40 +304,29 @@ async def undo(tx: Transaction, *, request_id: UUID, version: int, person: Perso
         former=Stage(columns["stage"]), answer_cancelled_visit=bool(last["detail"].get("cancelled"))
     )
     if request.stage is Stage.CLOSED and columns["stage"] is not Stage.CLOSED:
-        await _check_only_open(tx, request)
+        await _check_only_open(act.tx, request)
 
     if what is What.CONTACTED:
-        await desk.withdraw_answer(tx.connection, request=request, as_of=as_of)
+        await desk.withdraw_answer(connection, request=request, as_of=as_of)
         # The family was contacted, whatever it said.
         columns["contacted_at"] = request.contacted_at
-        columns["waiting_on_family"] = ageing.without_future(request.waiting_on_family, today=visits.local_day(as_of))
+        today = local_day(as_of, zone=act.tx.zone)
+        columns["waiting_on_family"] = ageing.without_future(request.waiting_on_family, today=today)
     if what is What.RELEASED:
         columns |= {"claimed_by": person.name, "claimed_until": as_of + visits.CLAIM_LEASE}
     if what is What.CLAIMED or (what is What.TAKEN_OVER and not _still_leased(columns, as_of)):
         columns |= {"claimed_by": None, "claimed_until": None}
-    saved = await change(
-        tx,
-        request,
-        what=What.UNDONE,
-        actor=person.name,
-        as_of=as_of,
-        detail={"undone": what.value, "version": request.version},
-        **columns,
-    )
-    return await price_one(tx, saved, as_of=as_of)
+    detail = {"undone": what.value, "version": request.version}
+    saved = await change_by(act, request, What.UNDONE, detail, **columns)
+    return await price_one(act.tx, saved, as_of=as_of)
 
 
-async def _undo_appointment(
-    tx: Transaction, what: What, *, request_id: UUID, version: int, person: Person, as_of: datetime
-) -> Request:
+async def _undo_appointment(act: Act[UUID, Versioned], what: What) -> Request:
     if what is What.APPOINTED:
-        return await cancel_visit(tx, request_id=request_id, version=version, person=person, as_of=as_of)
+        return await cancel_visit(act)
     if what is What.CONFIRMED:
-        return await unconfirm_visit(tx, request_id=request_id, version=version, person=person, as_of=as_of)
-    restored = await restore_previous_appointment(
-        tx, request_id=request_id, version=version, person=person, as_of=as_of
-    )
-    return restored.request
+        return await unconfirm_visit(act)
+    return (await restore_previous_appointment(act)).request
 
 
 def _still_leased(columns: dict[str, Any], as_of: datetime) -> bool:

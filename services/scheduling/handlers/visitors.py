@@ -1,15 +1,19 @@
 """What people do with visitors: register, change, say when they can, keep apart from a household."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import Literal, cast
+from datetime import datetime, timedelta, tzinfo
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID, uuid4
 
+from pydantic import Field
+
 from contracts import events
+from contracts.events.envelope import District
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
+from services.scheduling.handlers.acts import Act
 from services.scheduling.rules import pairing
+from services.scheduling.rules.bounds import Day, LanguageCode, SchoolCode, Versioned, VersionIfAny, VisitorId
 from services.scheduling.rules.pairing import Away, Booking, Meeting, Reason, Visitor, Window
 from services.scheduling.rules.visits import NotAllowed, NotPossible, Refusal, may_act
 from services.scheduling.rules.wording import N_
@@ -18,6 +22,37 @@ from services.scheduling.store import policies, visitors
 VISITORS = "visitors"
 MOST_DETAILS = 100
 """Windows, absences or exclusions of one visitor."""
+
+ENGLISH = ["en"]
+Windows = Annotated[tuple[Window, ...], Field(max_length=MOST_DETAILS)]
+DaysAway = Annotated[tuple[Away, ...], Field(max_length=MOST_DETAILS)]
+
+
+class SaveAvailability(Versioned):
+    """When a visitor can, instead of what was said before. No windows: all visiting hours."""
+
+    windows: Windows = ()
+    away: DaysAway = ()
+
+
+class SaveVisitor(Versioned):
+    """A person trained to visit. Version 0 registers; a change sends the version it replaces, and all the facts.
+
+    Left out: hours and days away as they were, for a new visitor none stated; the weekly cap too, or the district's.
+    """
+
+    visitor_id: VisitorId
+    district: District
+    affiliation: Literal["school", "district", "agency"] = "district"
+    school: SchoolCode | None = None
+    languages: Annotated[list[LanguageCode], Field(min_length=1, max_length=20)] = ENGLISH
+    leap101_valid_from: Day
+    leap101_valid_until: Day
+    windows: Windows | None = None
+    away: DaysAway | None = None
+    weekly_cap: Annotated[int, Field(ge=0, le=60)] | None = None
+    active: bool = True
+    version: VersionIfAny = 0
 
 
 class VisitorUnknown(Refusal):
@@ -45,23 +80,6 @@ class VisitorChanged(Refusal):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the desk says of a visitor. None: as it was; for a new visitor no hours stated, and the district's cap."""
-
-    visitor_id: str
-    district: str
-    affiliation: str
-    school: str | None
-    languages: tuple[str, ...]
-    leap101_valid_from: date
-    leap101_valid_until: date
-    active: bool = True
-    windows: tuple[Window, ...] | None = None
-    away: tuple[Away, ...] | None = None
-    weekly_cap: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Affected:
     """An agreed visit that breaks a rule since its visitor changed. It never moves by itself: somebody decides."""
 
@@ -78,92 +96,57 @@ class Saved:
     affected: tuple[Affected, ...] = ()
 
 
-async def save_visitor(tx: Transaction, *, facts: Facts, version: int, person: Person, as_of: datetime) -> Saved:
+async def save_visitor(act: Act[None, SaveVisitor]) -> Saved:
     """Register a visitor (version 0), or write new facts over those of this version.
 
     Raises NotAllowed, VisitorUnknown, VisitorChanged or NotPossible.
     """
-    _check_desk(person, facts.district)
-    if version == 0:
-        policy = await policies.current(tx.connection, facts.district)
-        visitor = _with_facts(facts, weekly_cap=policy.weekly_cap)
+    connection, said = act.tx.connection, act.sent
+    _check_desk(act.person, said.district)
+    if said.version == 0:
+        policy = await policies.current(connection, said.district)
+        usual_cap = policy.weekly_cap
+        visitor = Visitor(**{"weekly_cap": usual_cap, **_facts(said), "version": 1})
         _check(visitor)
-        if not await visitors.insert_visitor(tx.connection, visitor):
-            standing = await visitors.find_visitor(tx.connection, facts.visitor_id)
+        if not await visitors.insert_visitor(connection, visitor):
+            standing = await visitors.find_visitor(connection, said.visitor_id)
             # Another district's visitor stays unknown: the id is taken, and that is all.
-            seen = standing if standing and person.may_see(standing.district) else None
+            seen = standing if standing and act.person.may_see(standing.district) else None
             raise VisitorChanged(visitor=seen, yours=0)
-        _tell(tx, visitor, as_of)
+        _tell(act.tx, visitor, act.as_of)
         return Saved(visitor=visitor)
 
-    standing = await _lock(tx, visitor_id=facts.visitor_id, version=version, person=person)
-    visitor = _with_facts(facts, weekly_cap=standing.weekly_cap, standing=standing)
-    _check(visitor)
-    return await _save(tx, visitor, as_of)
+    standing = await _lock(act, said.visitor_id, said.version)
+    return await _save(act, replace(standing, **_facts(said)))
 
 
-def _with_facts(facts: Facts, *, weekly_cap: int, standing: Visitor | None = None) -> Visitor:
-    windows = standing.windows if standing else ()
-    away = standing.away if standing else ()
-    return Visitor(
-        visitor_id=facts.visitor_id,
-        district=facts.district,
-        affiliation=facts.affiliation,
-        school=facts.school,
-        languages=facts.languages,
-        leap101_valid_from=facts.leap101_valid_from,
-        leap101_valid_until=facts.leap101_valid_until,
-        windows=windows if facts.windows is None else facts.windows,
-        away=away if facts.away is None else facts.away,
-        weekly_cap=weekly_cap if facts.weekly_cap is None else facts.weekly_cap,
-        excluded_households=standing.excluded_households if standing else frozenset(),
-        active=facts.active,
-        version=standing.version if standing else 1,
-    )
+def _facts(said: SaveVisitor) -> dict[str, Any]:
+    """Give what is said of the visitor. Hours, days away and cap stay as they were where nothing is."""
+    as_it_was = {name for name in ("windows", "away", "weekly_cap") if getattr(said, name) is None}
+    facts = {name: value for name, value in said if name not in as_it_was}
+    return {**facts, "languages": tuple(dict.fromkeys(said.languages))}
 
 
-async def save_availability(
-    tx: Transaction,
-    *,
-    visitor_id: str,
-    version: int,
-    windows: Sequence[Window],
-    away: Sequence[Away],
-    person: Person,
-    as_of: datetime,
-) -> Saved:
+async def save_availability(act: Act[str, SaveAvailability]) -> Saved:
     """Keep when a visitor can, instead of what was kept before; visitors may do so for themselves.
 
     Raises NotAllowed, VisitorUnknown, VisitorChanged or NotPossible.
     """
-    standing = await _lock(tx, visitor_id=visitor_id, version=version, person=person)
-    if person.name != visitor_id:
-        _check_desk(person, standing.district)
-    visitor = replace(standing, windows=tuple(windows), away=tuple(away))
-    _check(visitor)
-    return await _save(tx, visitor, as_of)
+    standing = await _lock(act, act.subject, act.sent.version)
+    if act.person.name != act.subject:
+        _check_desk(act.person, standing.district)
+    return await _save(act, replace(standing, windows=act.sent.windows, away=act.sent.away))
 
 
-async def exclude(
-    tx: Transaction,
-    *,
-    visitor_id: str,
-    version: int,
-    household_key: UUID,
-    excluded: bool,
-    person: Person,
-    as_of: datetime,
-) -> Saved:
+async def exclude(act: Act[str, Versioned], *, household_key: UUID, excluded: bool) -> Saved:
     """Keep a visitor from a household, or end that. No reason is asked and none is kept.
 
     Raises NotAllowed, VisitorUnknown or VisitorChanged.
     """
-    standing = await _lock(tx, visitor_id=visitor_id, version=version, person=person)
-    _check_desk(person, standing.district)
+    standing = await _lock(act, act.subject, act.sent.version)
+    _check_desk(act.person, standing.district)
     change = standing.excluded_households.union if excluded else standing.excluded_households.difference
-    visitor = replace(standing, excluded_households=change({household_key}))
-    _check(visitor)
-    return await _save(tx, visitor, as_of)
+    return await _save(act, replace(standing, excluded_households=change({household_key})))
 
 
 async def find_visitor(tx: Transaction, *, visitor_id: str, person: Person) -> Visitor:
@@ -174,9 +157,9 @@ async def find_visitor(tx: Transaction, *, visitor_id: str, person: Person) -> V
     return visitor
 
 
-async def _lock(tx: Transaction, *, visitor_id: str, version: int, person: Person) -> Visitor:
-    standing = (await visitors.lock_visitors(tx.connection, [visitor_id])).get(visitor_id)
-    if standing is None or not person.may_see(standing.district):
+async def _lock(act: Act[Any, Any], visitor_id: str, version: int) -> Visitor:
+    standing = (await visitors.lock_visitors(act.tx.connection, [visitor_id])).get(visitor_id)
+    if standing is None or not act.person.may_see(standing.district):
         raise VisitorUnknown
     if standing.version != version:
         raise VisitorChanged(visitor=standing, yours=version)
@@ -195,9 +178,7 @@ def _check(visitor: Visitor) -> None:
         raise NotPossible("leap101_dates", N_("LEAP 101 must not end before it begins; correct its dates"))
     if visitor.affiliation == "school" and visitor.school is None:
         raise NotPossible("school_missing", N_("a member of the school comes from one; name it"))
-    if not visitor.languages:
-        raise NotPossible("language_missing", N_("name at least one language"))
-    if any(not 1 <= w.weekday <= 7 or w.begins >= w.ends for w in visitor.windows):
+    if any(w.begins >= w.ends for w in visitor.windows):
         raise NotPossible("window_order", N_("a window of hours ends after it begins; correct it"))
     starts = [(w.weekday, w.begins) for w in visitor.windows]
     first_days = [away.first_day for away in visitor.away]
@@ -205,15 +186,16 @@ def _check(visitor: Visitor) -> None:
         raise NotPossible("window_twice", N_("two entries begin at the same time; make one of them"))
     if any(away.first_day > away.last_day for away in visitor.away):
         raise NotPossible("away_order", N_("days away end after they begin; correct them"))
-    if max(len(visitor.windows), len(visitor.away), len(visitor.excluded_households)) > MOST_DETAILS:
+    if len(visitor.excluded_households) > MOST_DETAILS:
         raise NotPossible("too_many", N_("that is more than %(most)s entries; remove some"), most=MOST_DETAILS)
 
 
-async def _save(tx: Transaction, visitor: Visitor, as_of: datetime) -> Saved:
-    version = await visitors.update_visitor(tx.connection, visitor)
+async def _save(act: Act[Any, Any], visitor: Visitor) -> Saved:
+    _check(visitor)
+    version = await visitors.update_visitor(act.tx.connection, visitor)
     saved = replace(visitor, version=version)
-    _tell(tx, saved, as_of)
-    return Saved(visitor=saved, affected=await _affected(tx, saved, as_of))
+    _tell(act.tx, saved, act.as_of)
+    return Saved(visitor=saved, affected=await _affected(act.tx, saved, act.as_of))
 
 
 async def _affected(tx: Transaction, visitor: Visitor, as_of: datetime) -> tuple[Affected, ...]:
@@ -229,7 +211,7 @@ async def _affected(tx: Transaction, visitor: Visitor, as_of: datetime) -> tuple
             continue
         against = pairing.hindrances(
             visitor=visitor,
-            meeting=_meeting_of(booking, visitor.district),
+            meeting=_meeting_of(booking, visitor.district, tx.zone),
             bookings=bookings,
             policy=policy,
             moving=booking.visit_id,
@@ -239,7 +221,7 @@ async def _affected(tx: Transaction, visitor: Visitor, as_of: datetime) -> tuple
     return tuple(affected)
 
 
-def _meeting_of(booking: Booking, district: str) -> Meeting:
+def _meeting_of(booking: Booking, district: str, zone: tzinfo) -> Meeting:
     return Meeting(
         household_key=booking.household_key,
         district=district,
@@ -247,6 +229,7 @@ def _meeting_of(booking: Booking, district: str) -> Meeting:
         starts_at=booking.starts_at,
         minutes=round((booking.ends_at - booking.starts_at).total_seconds() / 60),
         language="en",
+        zone=zone,
     )
 
 

@@ -31,5 +31,5 @@ def desk_pages(context: Context) -> Pages:
         return event_stream(http_request, context.changes, person.may_see)
 
     for page in (queue, actions, appointment, request, day, visitors, policy, keys):
-        pages.router.include_router(page.router(desk))
+        pages.router.include_router(page.routes(desk))
     return pages

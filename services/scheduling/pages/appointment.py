@@ -1,159 +1,125 @@
 """Agreeing a visit: when, where, in which language, and who goes. The engine proposes, people decide."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
 
+from contracts.calendar import is_business_day, local_day
 from contracts.events import Place
-from services.runtime.web.forms import read_form
+from services.runtime.web.forms import Fault, Form, read_form
 from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
-from services.scheduling.handlers import appointments as commands
+from services.scheduling.commands import carry_out
+from services.scheduling.handlers import appointments as handlers
 from services.scheduling.handlers import pairs
+from services.scheduling.handlers.appointments import Appoint
+from services.scheduling.handlers.pairs import ProposePairs
 from services.scheduling.pages import words
-from services.scheduling.pages.actions import failed
-from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here, request_id_of
-from services.scheduling.pages.forms import Typed
-from services.scheduling.pages.request import NOTHING_TRIED, Attempt
+from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here, request_id_of, to_request
+from services.scheduling.pages.forms import NOTHING_TRIED, WORDS, Attempt, kept, read
 from services.scheduling.pages.rows import line_of
 from services.scheduling.rules import visits
+from services.scheduling.rules.bounds import Day, LocalTime, Part
+from services.scheduling.rules.pairing import LONGEST_MINUTES, SHORTEST_MINUTES
 from services.scheduling.rules.proposals import Proposals
+from services.scheduling.rules.visits import What
 from services.scheduling.store import appointments, calendars, policies, queue
 from services.scheduling.store import visitors as visitor_reads
 
 LATEST_WINDOW = time(20, 0)
-INTERPRETER = {"": None, "yes": True, "no": False}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the form asks for, read and checked as far as a form can."""
+class When(Part):
+    """When a visit begins, on the clock of the place."""
 
-    starts_at: datetime | None
-    ends_at: datetime | None
-    minutes: int | None
-    place: Place | None
-    place_text: str | None
-    language: str | None
-    interpreter: bool | None
+    day: Day
+    time: LocalTime
 
 
-def router(desk: Desk) -> APIRouter:
+class Span(When):
+    """The same, and until when it may last at the latest."""
+
+    until: LocalTime
+
+
+def routes(desk: Desk) -> APIRouter:
     """Offer the page on which a visit is agreed or moved."""
-    routes = APIRouter(route_class=PageRoute, include_in_schema=False)
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-    @routes.get("/requests/{request_id}/appointment")
+    @router.get("/requests/{request_id}/appointment")
     async def show_form(request: Request, request_id: str, person: AtTheDesk) -> Response:
         """Show the form, filled in with what stands agreed or what the family wished."""
         return await _page(desk, request, request_id_of(request_id), person)
 
-    @routes.post("/requests/{request_id}/pairs")
+    @router.post("/requests/{request_id}/pairs")
     async def propose(request: Request, request_id: str, person: AtTheDesk) -> Response:
         """Propose pairs for the window; nothing is booked by it."""
         key = request_id_of(request_id)
-        typed = Typed(await read_form(request))
-        wish = _read(desk, typed)
-        if wish.starts_at and wish.ends_at and wish.ends_at <= wish.starts_at:
-            typed.fault("until", N_("The window ends after it begins."))
-        if typed.faults or wish.starts_at is None or wish.ends_at is None:
-            attempt = Attempt(form="appointment", kept=typed.kept, faults=typed.faults)
-            return await _page(desk, request, key, person, attempt=attempt, status=422)
-        try:
-            async with desk.context.begin() as tx:
-                proposed = await pairs.propose_pairs(
-                    tx,
-                    request_id=key,
-                    begins_at=wish.starts_at,
-                    ends_at=wish.ends_at,
-                    minutes=wish.minutes,
-                    language=wish.language,
-                    interpreter=wish.interpreter,
-                    person=person,
-                    as_of=desk.now(),
-                )
-        except visits.Refusal as refusal:
-            attempt, status = failed(desk, request, refusal, form="appointment", typed=typed)
-            return await _page(desk, request, key, person, attempt=attempt, status=status)
-        attempt = Attempt(form="appointment", kept=typed.kept)
-        return await _page(desk, request, key, person, attempt=attempt, proposed=proposed)
+        form = await read_form(request)
+        begins_at, ends_at, faults = _span(desk, form)
+        reading = read(ProposePairs, form, given={"begins_at": begins_at, "ends_at": ends_at}, faults=faults)
+        attempt, status, proposed = Attempt(form="appointment", kept=kept(form), faults=reading.faults), 422, None
+        if reading.value is not None:
+            try:
+                proposed, status = await carry_out(desk.context, person, pairs.propose_pairs, key, reading.value), 200
+            except visits.Refusal as refusal:
+                attempt, status = desk.failed(request, refusal, attempt)
+        return await _page(desk, request, key, person, attempt=attempt, proposed=proposed, status=status)
 
-    @routes.post("/requests/{request_id}/appointment")
+    @router.post("/requests/{request_id}/appointment")
     async def appoint(request: Request, request_id: str, person: AtTheDesk) -> Response:
         """Agree the visit, or move the one that lies ahead."""
         key = request_id_of(request_id)
-        typed = Typed(await read_form(request))
-        version = typed.version()
-        pair, starts_at = _chosen(typed)
-        wish = _read(desk, typed, window=False)
-        starts_at = starts_at or wish.starts_at
-        if pair is None:
-            pair = (typed.text("first", longest=64, required=True) or "", typed.text("second", longest=64) or "")
-            if not typed.faults and (not pair[1] or pair[0] == pair[1]):
-                typed.fault("second", N_("Visits are made in pairs: choose two different visitors."))
-        attempt, status = Attempt(form="appointment", kept=typed.kept, faults=typed.faults), 422
-        if version is not None and starts_at is not None and wish.place is not None and not typed.faults:
+        form = await read_form(request)
+        given, faults = _agreed(desk, form)
+        reading = read(Appoint, form, names={"starts_at": "choice", "pair.*": "second"}, given=given, faults=faults)
+        attempt, status = Attempt(form="appointment", kept=kept(form), faults=reading.faults), 422
+        if reading.value is not None:
             try:
-                async with desk.context.begin() as tx:
-                    await commands.appoint(
-                        tx,
-                        request_id=key,
-                        version=version,
-                        starts_at=starts_at,
-                        place=wish.place,
-                        pair=pair,
-                        person=person,
-                        as_of=desk.now(),
-                        minutes=wish.minutes,
-                        language=wish.language,
-                        interpreter=wish.interpreter,
-                        place_text=wish.place_text if wish.place is Place.COMMUNITY else None,
-                    )
-                return RedirectResponse(f"/requests/{key}?said=appointed", status_code=303)
+                await carry_out(desk.context, person, handlers.appoint, key, reading.value)
+                return to_request(key, What.APPOINTED)
             except visits.Refusal as refusal:
-                attempt, status = failed(desk, request, refusal, form="appointment", typed=typed)
+                attempt, status = desk.failed(request, refusal, attempt)
         return await _page(desk, request, key, person, attempt=attempt, status=status)
 
-    return routes
+    return router
 
 
-def _read(desk: Desk, typed: Typed, *, window: bool = True) -> Wish:
-    starts_at = typed.moment("day", "time", desk.pages.zone)
-    ends_at = typed.moment("day", "until", desk.pages.zone) if window and starts_at else None
-    language = typed.text("language", longest=6)
-    if language and not (language.replace("-", "").isalpha() and language.isascii()):
-        typed.fault("language", N_("Choose from the list."))
-    interpreter = typed.choice("interpreter", INTERPRETER, required=False) or ""
-    place = typed.choice("place", words.PLACES)
-    return Wish(
-        starts_at=starts_at,
-        ends_at=ends_at,
-        minutes=typed.number("minutes", least=5, most=480, required=False),
-        place=Place(place) if place else None,
-        place_text=typed.text("place_text", longest=200),
-        language=language,
-        interpreter=INTERPRETER.get(interpreter),
-    )
+def _span(desk: Desk, form: Form) -> tuple[datetime | None, datetime | None, tuple[Fault, ...]]:
+    """Read the window in which pairs are wanted, or say what is wrong with it."""
+    when = read(Span, form)
+    if when.value is None:
+        return None, None, when.faults
+    begins_at, ends_at = (moment_of(when.value.day, at, desk.pages.zone) for at in (when.value.time, when.value.until))
+    late = (Fault("until", N_("The window ends after it begins.")),) if ends_at <= begins_at else ()
+    return begins_at, ends_at, late
 
 
-def _chosen(typed: Typed) -> tuple[tuple[str, str] | None, datetime | None]:
-    """The pair and start of the proposal whose button was pressed."""
-    first, _, rest = (typed.text("choice", longest=200) or "").partition(" ")
-    second, _, start = rest.partition(" ")
-    if not first:
-        return None, None
-    try:
-        starts_at = datetime.fromisoformat(start)
-    except ValueError:
-        starts_at = None
-    if starts_at is None or starts_at.tzinfo is None or not second:
-        typed.fault("choice", N_("Choose one of the proposed pairs."))
-        return None, None
-    return (first, second), starts_at
+def _agreed(desk: Desk, form: Form) -> tuple[dict[str, Any], list[Fault]]:
+    """Read what the command says in one word and the form in several: the moment, the pair, the place."""
+    when = read(When, form)
+    faults = list(when.faults)
+    starts_at: Any = when.value and moment_of(when.value.day, when.value.time, desk.pages.zone)
+    first, second = form.get("first").strip(), form.get("second").strip()
+    if chosen := form.get("choice").split():
+        # The button of a proposal: its pair, and the start that suits them best.
+        *pair, starts_at = chosen
+        wrong = "choice" if len(pair) != 2 else ""
+    else:
+        pair = [first, second]
+        wrong = "first" if not first else "second" if first == second or not second else ""
+    if wrong:
+        faults.append(Fault(wrong, WORDS.get(wrong, WORDS["missing"])))
+    place_text = " ".join(form.get("place_text").split()) if form.get("place") == Place.COMMUNITY else None
+    return {"starts_at": starts_at, "pair": None if wrong else pair, "place_text": place_text or None}, faults
+
+
+def moment_of(day: date, at: time, zone: tzinfo) -> datetime:
+    """Name the one moment of a date and a time on the clock of the place, in UTC."""
+    return datetime.combine(day, at, zone).astimezone(UTC)
 
 
 async def _page(
@@ -178,7 +144,7 @@ async def _page(
         visitors = await visitor_reads.list_visitors(tx.connection, district=row.district, active_only=True)
     zone = desk.pages.zone
     filled: Mapping[str, Any] = attempt.kept or {
-        "day": (standing.starts_at.astimezone(zone).date() if standing else _next_day(desk.today(as_of))).isoformat(),
+        "day": (local_day(standing.starts_at, zone=zone) if standing else _next_day(desk.today(as_of))).isoformat(),
         "time": standing.starts_at.astimezone(zone).strftime("%H:%M") if standing else "16:00",
         "until": LATEST_WINDOW.strftime("%H:%M"),
         "minutes": str(standing.minutes if standing else policy.visit_minutes),
@@ -204,6 +170,8 @@ async def _page(
             "spoken": sorted(spoken),
             "policy": policy,
             "proposed": proposed,
+            "shortest": SHORTEST_MINUTES,
+            "longest": LONGEST_MINUTES,
             "say_reason": lambda reason: desk.say_reason(request, reason),
             "today": desk.today(as_of),
         },
@@ -214,6 +182,6 @@ async def _page(
 def _next_day(today: date) -> date:
     """Two days on, and no weekend: a day on which a family could be ready."""
     day = today + timedelta(days=2)
-    while day.weekday() >= 5:
+    while not is_business_day(day):
         day += timedelta(days=1)
     return day

@@ -13,11 +13,11 @@ from services.scheduling.pages.request import read_request
 from services.scheduling.store import visitors as visitor_reads
 
 
-def router(desk: Desk) -> APIRouter:
+def routes(desk: Desk) -> APIRouter:
     """Offer the sheets and the letter."""
-    routes = APIRouter(route_class=PageRoute, include_in_schema=False)
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-    @routes.get("/day")
+    @router.get("/day")
     async def show_day(request: Request, person: AtTheDesk) -> Response:
         """Show the visits of a day with how to reach each family. Who looked is recorded."""
         as_of = desk.now()
@@ -48,14 +48,14 @@ def router(desk: Desk) -> APIRouter:
             },
         )
 
-    @routes.get("/requests/{request_id}/household-sheet")
+    @router.get("/requests/{request_id}/household-sheet")
     async def show_household(request: Request, request_id: str, person: AtTheDesk) -> Response:
         """Show one household on a sheet to take along, with room to write."""
         async with desk.context.begin() as tx:
             shown = await read_request(desk, tx, request_id=request_id_of(request_id), person=person)
         return desk.render(request, "household_sheet.html", shown)
 
-    @routes.get("/visits/{visit_id}/letter")
+    @router.get("/visits/{visit_id}/letter")
     async def show_letter(request: Request, visit_id: str, person: AtTheDesk) -> Response:
         """Show the letter that confirms the visit, in the family's language where there is one."""
         as_of = desk.now()
@@ -71,7 +71,7 @@ def router(desk: Desk) -> APIRouter:
             {"visit": visit, "letter": letter, "spoken": spoken, "offered": letters.LANGUAGES},
         )
 
-    return routes
+    return router
 
 
 def _day(text: str, today: date) -> date:

@@ -1,6 +1,7 @@
 """What every page of the desk works with: who may be here, what they may see, and how a refusal is shown."""
 
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from datetime import date, datetime, time
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -9,16 +10,20 @@ from uuid import UUID
 from babel.dates import format_date, format_datetime, format_skeleton, format_time
 from fastapi import Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
+from contracts.calendar import local_day
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_, Language
 from services.runtime.web.pages import Pages, signed_in
 from services.runtime.web.people import Person
 from services.scheduling.pages import words
+from services.scheduling.pages.forms import Attempt
 from services.scheduling.rules import visits
 from services.scheduling.rules.pairing import AppointmentRefused, Reason
+from services.scheduling.rules.visits import What
 
 ROLES = frozenset({"scheduler", "coordinator"})
 SHORTCUTS_COOKIE = "shortcuts"
@@ -47,7 +52,7 @@ class Desk:
 
     def today(self, as_of: datetime) -> date:
         """Say which school day it is where the districts are."""
-        return visits.local_day(as_of)
+        return local_day(as_of, zone=self.pages.zone)
 
     def districts_of(self, person: Person) -> tuple[str, ...] | None:
         """Say which districts the person works for; None is all of them."""
@@ -89,6 +94,15 @@ class Desk:
             },
             status,
         )
+
+    def failed(self, request: Request, refusal: visits.Refusal, attempt: Attempt) -> tuple[Attempt, int]:
+        """Say what a refused form becomes, and with which status. What is not there for this person raises."""
+        if isinstance(refusal, visits.RequestUnknown | visits.NotAllowed):
+            raise refusal
+        stale = isinstance(refusal, visits.StaleVersion)
+        holder = refusal.claimed_by if isinstance(refusal, visits.HeldByAnother) else None
+        refused = replace(attempt, refusal=self.say(request, refusal), stale=stale, held_by=holder)
+        return refused, 409 if stale or holder else 422
 
     def say(self, request: Request, refusal: visits.Refusal) -> str:
         """Say in the reader's language why something can't be done, every reason of it."""
@@ -135,6 +149,11 @@ def request_id_of(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise nothing_here() from None
+
+
+def to_request(request_id: UUID, done: What | None) -> Response:
+    """Lead back to the request, which says what happened."""
+    return RedirectResponse(f"/requests/{request_id}?said={done}", status_code=303)
 
 
 def nothing_here() -> HTTPException:

@@ -67,16 +67,16 @@ KEYS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
 )
 
 
-def router(desk: Desk) -> APIRouter:
+def routes(desk: Desk) -> APIRouter:
     """Offer the page of keys."""
-    routes = APIRouter(route_class=PageRoute, include_in_schema=False)
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-    @routes.get("/help")
+    @router.get("/help")
     async def show_keys(request: Request, person: AtTheDesk) -> Response:
         """List what each key does."""
         return desk.render(request, "keys.html", {"keys": KEYS})
 
-    @routes.post("/shortcuts")
+    @router.post("/shortcuts")
     async def switch_keys(request: Request, person: AtTheDesk) -> Response:
         """Switch single keys on or off in this browser."""
         chosen = (await read_form(request)).get("shortcuts")
@@ -86,4 +86,4 @@ def router(desk: Desk) -> APIRouter:
         answer.set_cookie(SHORTCUTS_COOKIE, chosen, max_age=A_YEAR_SECONDS, httponly=True, samesite="lax")
         return answer
 
-    return routes
+    return router

@@ -69,7 +69,7 @@ def told(rows: list[dict[str, Any]]) -> list[Happened]:
         Happened(
             version=row["version"],
             what=row["what"],
-            said=(WHATS.get(row["what"], row["what"]), *_details(row["what"], row["detail"])),
+            said=said(row["what"], row["detail"]),
             actor=row["actor"],
             at=row["at"],
             from_stage=row["from_stage"],
@@ -77,6 +77,11 @@ def told(rows: list[dict[str, Any]]) -> list[Happened]:
         )
         for row in reversed(rows)
     ]
+
+
+def said(what: str, detail: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say what happened, or would have: the change, then what it was about, by the names that its form has too."""
+    return WHATS.get(what, what), *_details(what, detail)
 
 
 def _details(what: str, detail: Mapping[str, Any]) -> list[str]:

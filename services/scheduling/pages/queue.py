@@ -2,24 +2,32 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import Field
 
 from services.runtime.web.forms import read_form
 from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
 from services.scheduling.pages import view as views
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute
-from services.scheduling.pages.forms import Typed
+from services.scheduling.pages.forms import kept, read
 from services.scheduling.pages.rows import Line, line_of
+from services.scheduling.rules.bounds import Part
 from services.scheduling.store import calendars, queue
 
 MOST_ROWS_ASKED = 25
 """More changes at once than this, and the page is told to be loaded anew instead."""
+
+
+class Sought(Part):
+    """What families are looked for by: a name, or part of one."""
+
+    words: Annotated[str, Field(min_length=2, max_length=80)] | None = None
 
 
 class Together:
@@ -41,17 +49,17 @@ class Together:
         return await asyncio.shield(task)
 
 
-def router(desk: Desk) -> APIRouter:
+def routes(desk: Desk) -> APIRouter:
     """Offer the queue, its search and its live rows."""
-    routes = APIRouter(route_class=PageRoute, include_in_schema=False)
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
     together = Together()
 
-    @routes.get("/")
+    @router.get("/")
     async def start(person: AtTheDesk) -> Response:
         """Lead to the queue."""
         return RedirectResponse("/queue", status_code=303)
 
-    @routes.get("/queue")
+    @router.get("/queue")
     async def show_queue(request: Request, person: AtTheDesk) -> Response:
         """Show one page of the view that the address names."""
         view = views.read_view(request, desk.districts_of(person))
@@ -82,7 +90,7 @@ def router(desk: Desk) -> APIRouter:
             },
         )
 
-    @routes.get("/queue/rows")
+    @router.get("/queue/rows")
     async def show_rows(request: Request, person: AtTheDesk) -> Response:
         """Show those of the asked requests that are in the view: what a live page fetches of a change."""
         view = views.read_view(request, desk.districts_of(person))
@@ -105,15 +113,14 @@ def router(desk: Desk) -> APIRouter:
         lines = await together.read((view, asked), read) if versioned else await read()
         return desk.render(request, "rows.html", {"lines": lines, "view": view})
 
-    @routes.post("/search")
+    @router.post("/search")
     async def search(request: Request, person: AtTheDesk) -> Response:
         """Find families by name. What is looked for is a name, so it is sent, and never in an address."""
-        typed = Typed(await read_form(request))
-        sought = typed.text("words", longest=80)
+        form = await read_form(request)
+        reading = read(Sought, form, given={"words": " ".join(form.get("words").split()) or None})
+        sought = reading.value.words if reading.value is not None else None
         lines: list[Line] = []
-        if sought and len(sought) < 2:
-            typed.fault("words", N_("Give at least two letters."))
-        if sought and not typed.faults:
+        if sought:
             as_of = desk.now()
             async with desk.context.begin() as tx:
                 rows = await queue.find_families(
@@ -127,11 +134,11 @@ def router(desk: Desk) -> APIRouter:
         return desk.render(
             request,
             "search.html",
-            {"sought": sought, "typed": typed.kept, "faults": typed.faults, "lines": lines},
-            status=422 if typed.faults else 200,
+            {"sought": sought, "typed": kept(form), "faults": reading.faults, "lines": lines},
+            status=422 if reading.faults else 200,
         )
 
-    return routes
+    return router
 
 
 async def lines_of(desk: Desk, connection: Any, rows: list[queue.Row]) -> list[Line]:

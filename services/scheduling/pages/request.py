@@ -1,7 +1,6 @@
 """One request's page: why it is here, the household's days, how to reach the family, what was done and what can be."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,7 @@ from services.scheduling.handlers import requests as commands
 from services.scheduling.pages import past
 from services.scheduling.pages.days import shown_months
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here, request_id_of
-from services.scheduling.pages.forms import Fault
+from services.scheduling.pages.forms import NOTHING_TRIED, Attempt
 from services.scheduling.pages.rows import line_of
 from services.scheduling.rules import priority, visits
 from services.scheduling.store import appointments, calendars, changes, policies, queue
@@ -24,35 +23,18 @@ from services.scheduling.store import desk as desk_reads
 MOST_CLAUSES = 99
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """A form that did not do what was asked: what was typed, what is wrong, and what stands there by now."""
-
-    form: str
-    kept: Mapping[str, Any] = field(default_factory=dict)
-    faults: Sequence[Fault] = ()
-    refusal: str = ""
-    held_by: str | None = None
-    stale: bool = False
-    both: Sequence[tuple[str, str, str]] = ()
-    """What differs: the field, the value that stands now, the value that was typed."""
-
-
-NOTHING_TRIED = Attempt(form="")
-
-
-def router(desk: Desk) -> APIRouter:
+def routes(desk: Desk) -> APIRouter:
     """Offer the page of one request."""
-    routes = APIRouter(route_class=PageRoute, include_in_schema=False)
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-    @routes.get("/requests/{request_id}")
+    @router.get("/requests/{request_id}")
     async def show_request(request: Request, request_id: str, person: AtTheDesk) -> Response:
         """Show a request; that its family's contact data was shown is recorded."""
         asked = request.query_params.get("clause", "")
         clause = int(asked) if asked.isdecimal() and len(asked) <= 2 else None
         return await request_page(desk, request, request_id=request_id_of(request_id), person=person, clause=clause)
 
-    @routes.get("/requests/{request_id}/version")
+    @router.get("/requests/{request_id}/version")
     async def tell_version(request_id: str, person: AtTheDesk) -> Response:
         """Tell at which version the request stands, for a page that may be behind."""
         async with desk.context.begin() as tx:
@@ -63,7 +45,7 @@ def router(desk: Desk) -> APIRouter:
             raise nothing_here()
         return PlainTextResponse(str(version), headers={"Cache-Control": "no-store"})
 
-    return routes
+    return router
 
 
 async def request_page(

@@ -1,36 +1,50 @@
 """The visitors of a district: who is trained, which languages they speak, and when they can."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.runtime.web.forms import read_form
+from services.runtime.web.forms import Fault, Form, Reading, read_form
 from services.runtime.web.languages import N_
 from services.runtime.web.people import NAME, Person
-from services.scheduling.handlers import visitors as commands
-from services.scheduling.handlers.visitors import Facts
+from services.scheduling.commands import carry_out
+from services.scheduling.handlers import visitors as handlers
+from services.scheduling.handlers.visitors import SaveVisitor, VisitorChanged, VisitorUnknown
 from services.scheduling.pages import words
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here
-from services.scheduling.pages.forms import Typed
-from services.scheduling.pages.request import NOTHING_TRIED, Attempt
+from services.scheduling.pages.forms import NOTHING_TRIED, ONE_OF_THESE, WORDS, Attempt, kept, read, typed
 from services.scheduling.rules import visits
-from services.scheduling.rules.pairing import Away, Visitor, Window
+from services.scheduling.rules.pairing import Visitor
 from services.scheduling.store import queue
 from services.scheduling.store import visitors as visitor_reads
 
-VISITOR_ID = NAME
 SOON_DAYS = 30
 """A training that ends within so many days is worth saying."""
 
+_CODE = re.compile(r"[a-z]{2,3}")
+# Where it is said what is wrong: a table's row has no name of its own.
+_NAMES = {
+    "languages.*": "languages",
+    "windows": "window_begins",
+    "windows.*.weekday": "window_weekday",
+    "windows.*.begins": "window_begins",
+    "windows.*.ends": "window_begins",
+    "away": "away_first",
+    "away.*.first_day": "away_first",
+    "away.*.last_day": "away_first",
+}
 
-def router(desk: Desk) -> APIRouter:
+
+def routes(desk: Desk) -> APIRouter:
     """Offer the list of visitors and the form of each."""
-    routes = APIRouter(route_class=PageRoute, include_in_schema=False)
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-    @routes.get("/visitors")
+    @router.get("/visitors")
     async def list_visitors(request: Request, person: AtTheDesk) -> Response:
         """List the visitors of the person's districts."""
         async with desk.context.begin() as tx:
@@ -45,48 +59,40 @@ def router(desk: Desk) -> APIRouter:
             {"visitors": found, "today": desk.today(desk.now()), "soon_days": SOON_DAYS},
         )
 
-    @routes.get("/visitors/new")
+    @router.get("/visitors/new")
     async def show_new(request: Request, person: AtTheDesk) -> Response:
         """Show the form by which a visitor is registered."""
         return await _page(desk, request, person, None)
 
-    @routes.get("/visitors/{visitor_id}")
+    @router.get("/visitors/{visitor_id}")
     async def show_visitor(request: Request, visitor_id: str, person: AtTheDesk) -> Response:
         """Show a visitor with the form that changes them."""
         return await _page(desk, request, person, await _find(desk, visitor_id, person))
 
-    @routes.post("/visitors")
+    @router.post("/visitors")
     async def save_visitor(request: Request, person: AtTheDesk) -> Response:
         """Register a visitor, or write new facts over those of the version that was read."""
-        typed = Typed(await read_form(request))
-        version = typed.number("version", least=0, most=2**31 - 1)
-        facts = _read(desk, typed, person)
-        attempt, status = Attempt(form="visitor", kept=typed.kept, faults=typed.faults), 422
-        if facts is not None and version is not None and not typed.faults:
+        form = await read_form(request)
+        reading = _read(desk, form, person)
+        attempt, status = Attempt(form="visitor", kept=kept(form), faults=reading.faults), 422
+        if reading.value is not None:
             try:
-                async with desk.context.begin() as tx:
-                    saved = await commands.save_visitor(
-                        tx, facts=facts, version=version, person=person, as_of=desk.now()
-                    )
+                saved = await carry_out(desk.context, person, handlers.save_visitor, None, reading.value)
                 said = "affected" if saved.affected else "saved"
                 return RedirectResponse(f"/visitors/{saved.visitor.visitor_id}?said={said}", status_code=303)
-            except commands.VisitorUnknown:
+            except VisitorUnknown:
                 raise nothing_here() from None
-            except commands.VisitorChanged as changed:
-                attempt = Attempt(
-                    form="visitor",
-                    kept=typed.kept,
-                    stale=True,
-                    refusal=desk.say(request, changed),
-                    both=_both(changed.visitor, facts) if changed.visitor else (),
-                )
+            except VisitorChanged as changed:
+                both = _both(changed.visitor, reading.value) if changed.visitor else ()
+                attempt = replace(attempt, stale=True, refusal=desk.say(request, changed), both=both)
                 return await _page(desk, request, person, changed.visitor, attempt=attempt, status=409)
             except visits.NotPossible as refusal:
-                attempt = Attempt(form="visitor", kept=typed.kept, refusal=desk.say(request, refusal))
-        standing = await _find(desk, typed.kept.get("visitor_id", ""), person) if version else None
+                attempt = replace(attempt, refusal=desk.say(request, refusal))
+        registered = re.fullmatch("[1-9][0-9]{0,9}", form.get("version").strip())
+        standing = await _find(desk, form.get("visitor_id"), person) if registered else None
         return await _page(desk, request, person, standing, attempt=attempt, status=status)
 
-    return routes
+    return router
 
 
 async def _find(desk: Desk, visitor_id: str, person: Person) -> Visitor:
@@ -97,61 +103,49 @@ async def _find(desk: Desk, visitor_id: str, person: Person) -> Visitor:
     return visitor
 
 
-def _read(desk: Desk, typed: Typed, person: Person) -> Facts | None:
-    """The facts of the form; what the form does not hold (whom not to visit) stays as it stands."""
-    visitor_id = typed.matching("visitor_id", VISITOR_ID)
+def _read(desk: Desk, form: Form, person: Person) -> Reading[SaveVisitor]:
+    """Read the form; what it does not hold (whom not to visit) stays as it stands."""
+    faults: list[Fault] = []
+    # People sign in by this code, so it is narrower than a program may name one.
+    if not re.fullmatch(NAME, form.get("visitor_id").strip()):
+        faults.append(Fault("visitor_id", WORDS["visitor_id"]))
     districts = desk.districts_of(person) or ()
-    district = typed.choice("district", districts) if len(districts) != 1 else districts[0]
-    affiliation = typed.choice("affiliation", words.AFFILIATIONS)
-    school = typed.text("school", longest=40)
-    languages = [*typed.several("languages", longest=6), *_codes(typed)]
-    valid_from, valid_until = typed.day("leap101_valid_from"), typed.day("leap101_valid_until")
-    weekly_cap = typed.number("weekly_cap", least=0, most=60)
-    windows = [_window(typed, *row) for row in typed.rows("window_weekday", "window_begins", "window_ends")]
-    away = [_away(typed, *row) for row in typed.rows("away_first", "away_last")]
-    if typed.faults or not (visitor_id and district and affiliation and valid_from and valid_until):
-        return None
-    return Facts(
-        visitor_id=visitor_id,
-        district=district,
-        affiliation=affiliation,
-        school=school,
-        languages=tuple(dict.fromkeys(languages)),
-        leap101_valid_from=valid_from,
-        leap101_valid_until=valid_until,
-        windows=tuple(window for window in windows if window),
-        away=tuple(days for days in away if days),
-        weekly_cap=weekly_cap if weekly_cap is not None else 0,
-        active=typed.ticked("active"),
-    )
+    district = districts[0] if len(districts) == 1 else form.get("district")
+    if district not in districts:
+        faults.append(Fault("district", ONE_OF_THESE))
+    chosen = [code.strip() for code in form.all("languages") if code.strip()]
+    typed_in = [code.strip().lower() for code in form.get("more_languages").split(",") if code.strip()]
+    readable = all(map(_CODE.fullmatch, typed_in))
+    if not readable:
+        faults.append(Fault("more_languages", WORDS["more_languages"]))
+    windows = _rows(form, ("window_weekday", "window_begins", "window_ends"), faults)
+    away = _rows(form, ("away_first", "away_last"), faults)
+    given = {
+        **typed(form, "version", "affiliation", "weekly_cap"),
+        "district": district,
+        "languages": [*chosen, *typed_in] if readable else None,
+        "windows": [
+            {"weekday": day, "begins": begins, "ends": ends} for day, begins, ends in windows if begins or ends
+        ],
+        "away": [{"first_day": first, "last_day": last or first} for first, last in away],
+    }
+    return read(SaveVisitor, form, names=_NAMES, given=given, faults=faults)
 
 
-def _codes(typed: Typed) -> list[str]:
-    codes = [code.strip().lower() for code in (typed.text("more_languages", longest=80) or "").split(",")]
-    if any(code and not (code.isascii() and code.isalpha() and 2 <= len(code) <= 3) for code in codes):
-        typed.fault("more_languages", N_("Give language codes, such as %(example)s."), example="vi, so")
-    return [code for code in codes if code]
+def _rows(form: Form, names: Sequence[str], faults: list[Fault]) -> list[tuple[str, ...]]:
+    """Read fields that come once per row of a table; a row with nothing in it is left out."""
+    columns = [form.all(name) for name in names]
+    if len({len(column) for column in columns}) > 1:
+        faults.append(Fault(names[-1], N_("Part of this table is missing; load the page again.")))
+        return []
+    rows = [tuple(each.strip() for each in row) for row in zip(*columns, strict=True)]
+    return [row for row in rows if any(row)]
 
 
-def _window(typed: Typed, weekday: str, begins: str, ends: str) -> Window | None:
-    if not begins and not ends:
-        return None
-    first, last = typed.time_in(begins, "window_begins"), typed.time_in(ends, "window_begins")
-    if weekday not in [str(number) for number in words.WEEKDAYS]:
-        typed.fault("window_begins", N_("Choose the weekday of each window."))
-        return None
-    return Window(weekday=int(weekday), begins=first, ends=last) if first and last else None
-
-
-def _away(typed: Typed, first: str, last: str) -> Away | None:
-    first_day, last_day = typed.day_in(first, "away_first"), typed.day_in(last or first, "away_first")
-    return Away(first_day=first_day, last_day=last_day) if first_day and last_day else None
-
-
-def _both(standing: Visitor, typed: Facts) -> Sequence[tuple[str, str, str]]:
+def _both(standing: Visitor, decided: SaveVisitor) -> Sequence[tuple[str, str, str]]:
     """Every field in which the visitor as they stand and the form differ."""
 
-    def shown(visitor: Visitor | Facts) -> dict[str, str]:
+    def shown(visitor: Visitor | SaveVisitor) -> dict[str, str]:
         return {
             N_("Affiliation"): visitor.affiliation,
             N_("School"): visitor.school or "",
@@ -164,7 +158,7 @@ def _both(standing: Visitor, typed: Facts) -> Sequence[tuple[str, str, str]]:
             N_("Visits now"): "✓" if visitor.active else "–",
         }
 
-    now, yours = shown(standing), shown(typed)
+    now, yours = shown(standing), shown(decided)
     return [(name, now[name], yours[name]) for name in now if now[name] != yours[name]]
 
 

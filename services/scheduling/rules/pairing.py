@@ -5,11 +5,16 @@ Every rule answers in reasons, a code with its values, so that a page can say it
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
+
+from contracts.calendar import local_day, monday_of, start_of_day
+from services.scheduling.rules.bounds import Day, LocalTime, Part
 from services.scheduling.rules.policy import Policy
-from services.scheduling.rules.visits import HERE, NotPossible, local_day
+from services.scheduling.rules.visits import NotPossible
 from services.scheduling.rules.wording import N_
 
 FURTHEST = timedelta(days=366)
@@ -66,7 +71,10 @@ SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why, as a code and its values; `points` is what a soft reason adds to a pair, or takes."""
+    """Why, as a code and its values; `points` is what a soft reason adds to a pair, or takes.
+
+    A moment among the values stands on the local clock.
+    """
 
     code: str
     values: Mapping[str, Value] = field(default_factory=dict)
@@ -88,6 +96,11 @@ def worth(points: int, code: str, **values: Value) -> Reason:
     return Reason(code, values, points)
 
 
+def on_the_clock(moments: Mapping[str, datetime], *, zone: tzinfo) -> dict[str, datetime]:
+    """Put moments on the local clock, as a reason has them."""
+    return {name: moment.astimezone(zone) for name, moment in moments.items()}
+
+
 def say(reason: Reason) -> str:
     """Say a reason in English."""
     return reason.msgid % spoken(reason)
@@ -100,7 +113,7 @@ def spoken(reason: Reason) -> dict[str, str | int]:
 
 def _spoken(value: Value) -> str | int:
     if isinstance(value, datetime):
-        return f"{value.astimezone(HERE):%Y-%m-%d %H:%M}"
+        return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, time):
         return f"{value:%H:%M}"
     return value.isoformat() if isinstance(value, date) else value
@@ -116,21 +129,19 @@ class AppointmentRefused(NotPossible):
         self.args = ("; ".join(map(say, reasons)),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Part):
     """Hours of a weekday (1 is Monday) in which a visitor is available, local time."""
 
-    weekday: int
-    begins: time
-    ends: time
+    weekday: Annotated[int, Field(ge=1, le=7)]
+    begins: LocalTime
+    ends: LocalTime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Away:
+class Away(Part):
     """Days on which a visitor is not available, both included."""
 
-    first_day: date
-    last_day: date
+    first_day: Day
+    last_day: Day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +178,10 @@ class Booking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meeting:
-    """A visit that is wanted: whom, how long, in which language. `interpreter` None: if it turns out to be needed."""
+    """A visit that is wanted: whom, how long, in which language. `interpreter` None: if it turns out to be needed.
+
+    `zone` is where it is: its day, and the hours in which somebody is available, are those of the local clock.
+    """
 
     household_key: UUID
     district: str
@@ -175,6 +189,7 @@ class Meeting:
     starts_at: datetime
     minutes: int
     language: str
+    zone: tzinfo
     interpreter: bool | None = None
 
 
@@ -213,7 +228,9 @@ def ends_at(meeting: Meeting) -> datetime:
     return meeting.starts_at + timedelta(minutes=meeting.minutes)
 
 
-def hindrances_of_time(*, starts_at: datetime, minutes: int, policy: Policy, as_of: datetime) -> list[Reason]:
+def hindrances_of_time(
+    *, starts_at: datetime, minutes: int, policy: Policy, as_of: datetime, zone: tzinfo
+) -> list[Reason]:
     """Say why nobody may visit then: past, at too short notice, too far ahead, too long, or at night."""
     if starts_at <= as_of:
         return [because("past")]
@@ -223,36 +240,30 @@ def hindrances_of_time(*, starts_at: datetime, minutes: int, policy: Policy, as_
         return [because("too_far", days=FURTHEST.days)]
     if not SHORTEST_MINUTES <= minutes <= LONGEST_MINUTES:
         return [because("length", shortest=SHORTEST_MINUTES, longest=LONGEST_MINUTES)]
-    begins, ends = starts_at.astimezone(HERE), (starts_at + timedelta(minutes=minutes)).astimezone(HERE)
+    begins, ends = starts_at.astimezone(zone), (starts_at + timedelta(minutes=minutes)).astimezone(zone)
     inside = begins.hour >= policy.earliest_hour and (ends.hour, ends.minute, ends.second) <= (policy.latest_hour, 0, 0)
     if begins.date() == ends.date() and inside:
         return []
     return [because("night", earliest=f"{policy.earliest_hour:02}:00", latest=f"{policy.latest_hour:02}:00")]
 
 
-def week_of(moment: datetime) -> tuple[int, int]:
-    """Name the local week, Monday to Sunday, in which a cap counts."""
-    year, week, _ = moment.astimezone(HERE).isocalendar()
-    return year, week
+def week_around(moment: datetime, *, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Name the beginning of the local week of `moment`, Monday to Sunday, and of the next."""
+    monday = monday_of(local_day(moment, zone=zone))
+    return start_of_day(monday, zone=zone), start_of_day(monday + timedelta(days=7), zone=zone)
 
 
-def week_around(moment: datetime) -> tuple[datetime, datetime]:
-    """Name the beginning of the local week of `moment`, and of the next."""
-    monday = local_day(moment) - timedelta(days=local_day(moment).weekday())
-    return datetime.combine(monday, time(), HERE), datetime.combine(monday + timedelta(days=7), time(), HERE)
-
-
-def visits_in_week(bookings: Iterable[Booking], moment: datetime, moving: UUID | None = None) -> int:
+def visits_in_week(bookings: Iterable[Booking], moment: datetime, moving: UUID | None = None, *, zone: tzinfo) -> int:
     """Count a visitor's visits in the week of `moment`, without the one that is being moved."""
-    week = week_of(moment)
-    return sum(week_of(b.starts_at) == week for b in bookings if b.visit_id != moving)
+    begins_at, ends_at = week_around(moment, zone=zone)
+    return sum(begins_at <= each.starts_at < ends_at for each in bookings if each.visit_id != moving)
 
 
-def is_available(visitor: Visitor, *, begins: datetime, ends: datetime) -> bool:
+def is_available(visitor: Visitor, *, begins: datetime, ends: datetime, zone: tzinfo) -> bool:
     """Say whether the visitor's hours cover all of the time; hours that touch are one."""
     if not visitor.windows:
         return True
-    begins, ends = begins.astimezone(HERE), ends.astimezone(HERE)
+    begins, ends = begins.astimezone(zone), ends.astimezone(zone)
     covered = begins.time()
     for window in sorted(visitor.windows, key=lambda w: w.begins):
         if window.weekday == begins.isoweekday() and window.begins <= covered <= window.ends:
@@ -270,7 +281,7 @@ def hindrances(
     who = visitor.visitor_id
     found: list[Reason] = []
     ends = ends_at(meeting)
-    day = local_day(meeting.starts_at)
+    day = local_day(meeting.starts_at, zone=meeting.zone)
     if visitor.district != meeting.district:
         return [because("another_district", visitor=who)]
     if not visitor.active:
@@ -282,15 +293,16 @@ def hindrances(
     for away in visitor.away:
         if away.first_day <= day <= away.last_day:
             found.append(because("away", visitor=who, first_day=away.first_day, last_day=away.last_day))
-    if not is_available(visitor, begins=meeting.starts_at, ends=ends):
-        hours = {"begins": meeting.starts_at.astimezone(HERE).time(), "ends": ends.astimezone(HERE).time()}
+    if not is_available(visitor, begins=meeting.starts_at, ends=ends, zone=meeting.zone):
+        when = on_the_clock({"begins": meeting.starts_at, "ends": ends}, zone=meeting.zone)
+        hours = {name: moment.time() for name, moment in when.items()}
         found.append(because("not_available", visitor=who, day=day, **hours))
     free_at = ends + timedelta(minutes=policy.travel_minutes)
     for booking in bookings:
         if booking.visit_id != moving and booking.starts_at < free_at and meeting.starts_at < booking.free_at:
             when = {"begins": booking.starts_at, "ends": booking.ends_at, "free_at": booking.free_at}
-            found.append(because("booked", visitor=who, **when))
-    visits = visits_in_week(bookings, meeting.starts_at, moving)
+            found.append(because("booked", visitor=who, **on_the_clock(when, zone=meeting.zone)))
+    visits = visits_in_week(bookings, meeting.starts_at, moving, zone=meeting.zone)
     if visits >= visitor.weekly_cap:
         found.append(because("weekly_cap", visitor=who, visits=visits, cap=visitor.weekly_cap))
     return found
@@ -353,13 +365,13 @@ def merits(
     found: list[Reason] = []
     if visits_before:
         found.append(worth(POINTS.knows_family, "knows_family", visitor=who, visits=visits_before))
-    day = local_day(meeting.starts_at)
+    day = local_day(meeting.starts_at, zone=meeting.zone)
     for booking in bookings:
-        same_day = local_day(booking.starts_at) == day
+        same_day = local_day(booking.starts_at, zone=meeting.zone) == day
         if booking.visit_id != moving and same_day and booking.school in meeting.schools:
             found.append(worth(POINTS.near, "near", visitor=who, school=booking.school))
             break
-    visits = visits_in_week(bookings, meeting.starts_at, moving)
+    visits = visits_in_week(bookings, meeting.starts_at, moving, zone=meeting.zone)
     found.append(worth(POINTS.load * visits, "load", visitor=who, visits=visits, cap=visitor.weekly_cap))
     wanted = meeting.language.partition("-")[0]
     for language in sorted({spoken.partition("-")[0] for spoken in visitor.languages} & scarce - {wanted}):

@@ -1,42 +1,47 @@
 """What a district may decide for itself: targets, weights, tries, and how long a decline is respected."""
 
-from dataclasses import dataclass, field
+from typing import Annotated
 
+from pydantic import Field
+
+from services.scheduling.rules.bounds import Part, VersionIfAny
 from services.scheduling.rules.wording import N_
 
+Weight = Annotated[int, Field(ge=0, le=1000)]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+
+class Weights(Part):
     """Points of the priority. They are the programme's own choice: the field publishes no weights."""
 
-    rate: int = 1  # for each tenth of a percent of days missed
-    recent: int = 4  # for each absence among the last 20 counted days
-    worsening: int = 2  # for each absence more than in the 20 days before those
-    spell: int = 5  # for each counted day missed in a row, up to the last
-    chronic_last_year: int = 50
-    transition: int = 30  # kindergarten, first middle or high grade, new to the district
-    sibling: int = 40  # for each further flagged child of the family
-    waiting: int = 5  # for each school day beyond the target
+    rate: Weight = 1  # for each tenth of a percent of days missed
+    recent: Weight = 4  # for each absence among the last 20 counted days
+    worsening: Weight = 2  # for each absence more than in the 20 days before those
+    spell: Weight = 5  # for each counted day missed in a row, up to the last
+    chronic_last_year: Weight = 50
+    transition: Weight = 30  # kindergarten, first middle or high grade, new to the district
+    sibling: Weight = 40  # for each further flagged child of the family
+    waiting: Weight = 5  # for each school day beyond the target
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Part):
     """A district's policy. Version 0 is the default of a district that has not decided anything."""
 
-    version: int = 0
-    first_contact_days: int = 3  # school days until somebody tries to reach the family
-    agreed_days: int = 10  # school days until a visit is agreed
-    tries: int = 3
-    decline_days: int = 90
-    follow_up_days: int = 30
-    undo_minutes: int = 15
-    min_notice_hours: int = 0  # before a visit; the programme itself says only: in the future
-    visit_minutes: int = 60
-    travel_minutes: int = 30
-    weekly_cap: int = 6
-    earliest_hour: int = 8
-    latest_hour: int = 20
-    weights: Weights = field(default_factory=Weights)
+    version: VersionIfAny = 0
+    first_contact_days: Annotated[int, Field(ge=1, le=60)] = 3  # school days until somebody tries to reach the family
+    agreed_days: Annotated[int, Field(ge=1, le=180)] = 10  # school days until a visit is agreed
+    # Three tries at least are the programme's rule; a district may ask for more.
+    tries: Annotated[int, Field(ge=3, le=20)] = 3
+    decline_days: Annotated[int, Field(ge=1, le=730)] = 90
+    follow_up_days: Annotated[int, Field(ge=1, le=365)] = 30
+    undo_minutes: Annotated[int, Field(ge=0, le=240)] = 15
+    # Before a visit; the programme itself says only: in the future.
+    min_notice_hours: Annotated[int, Field(ge=0, le=24 * 14)] = 0
+    visit_minutes: Annotated[int, Field(ge=5, le=480)] = 60
+    travel_minutes: Annotated[int, Field(ge=0, le=480)] = 30
+    weekly_cap: Annotated[int, Field(ge=1, le=60)] = 6
+    earliest_hour: Annotated[int, Field(ge=0, le=23)] = 8
+    latest_hour: Annotated[int, Field(ge=1, le=24)] = 20
+    weights: Weights = Weights()
 
 
 DEFAULT = Policy()

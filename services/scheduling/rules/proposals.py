@@ -1,7 +1,7 @@
 """The pairs that could make one visit, best first, each with its reasons; and why the others can't."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import combinations
 from typing import NamedTuple
@@ -43,6 +43,20 @@ class Proposals:
     why_none: Reason | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhoCould:
+    """Everybody who may be asked to make one visit, and what stands in their way or speaks for them.
+
+    `visits_before` counts each visitor's visits to this household; `moving` is the visit that is being moved, which
+    hinders nobody.
+    """
+
+    visitors: Sequence[Visitor]
+    bookings: Bookings
+    visits_before: Mapping[str, int] = field(default_factory=dict)
+    moving: UUID | None = None
+
+
 def starts_in(*, begins_at: datetime, ends_at: datetime, minutes: int) -> Iterator[datetime]:
     """Yield the starts to try: the window's beginning, then each half hour, as long as the visit fits."""
     latest = ends_at - timedelta(minutes=minutes)
@@ -65,31 +79,20 @@ def hindrance_of_window(*, begins_at: datetime, ends_at: datetime, minutes: int,
 
 
 def propose_pairs(
-    *,
-    meeting: Meeting,
-    ends_at: datetime,
-    visitors: Sequence[Visitor],
-    bookings: Bookings,
-    visits_before: Mapping[str, int],
-    policy: Policy,
-    as_of: datetime,
-    limit: int = 5,
-    moving: UUID | None = None,
+    *, meeting: Meeting, ends_at: datetime, who: WhoCould, policy: Policy, as_of: datetime, limit: int = 5
 ) -> Proposals:
     """Rank the pairs that break no hard rule at some start between `meeting.starts_at` and `ends_at`.
 
-    `visits_before` counts each visitor's visits to this household. The same facts give the same answer, whatever the
-    visitors' order.
+    The same facts give the same answer, whatever the visitors' order.
     """
-    visitors = sorted(visitors, key=lambda v: v.visitor_id)
     wrong = hindrance_of_window(begins_at=meeting.starts_at, ends_at=ends_at, minutes=meeting.minutes, as_of=as_of)
     if wrong is not None:
         return Proposals(pairs=(), hindered=(), why_none=wrong)
-    search = _Search(
-        meeting=meeting, visitors=visitors, bookings=bookings, visits_before=visits_before, policy=policy, moving=moving
-    )
+    search = _Search(meeting=meeting, who=who, policy=policy)
     for start in starts_in(begins_at=meeting.starts_at, ends_at=ends_at, minutes=meeting.minutes):
-        at_night = pairing.hindrances_of_time(starts_at=start, minutes=meeting.minutes, policy=policy, as_of=as_of)
+        at_night = pairing.hindrances_of_time(
+            starts_at=start, minutes=meeting.minutes, policy=policy, as_of=as_of, zone=meeting.zone
+        )
         if at_night:
             search.wrong_time = search.wrong_time or at_night[0]
         else:
@@ -97,9 +100,9 @@ def propose_pairs(
 
     ranked = [search.proposed(found) for found in search.best_first()[:limit]]
     hindered = (
-        Hindered(visitor_id=who, reason=reason)
-        for who, reason in sorted(search.refusals.items())
-        if who not in search.ever_free
+        Hindered(visitor_id=visitor_id, reason=reason)
+        for visitor_id, reason in sorted(search.refusals.items())
+        if visitor_id not in search.ever_free
     )
     return Proposals(pairs=tuple(ranked), hindered=tuple(hindered), why_none=None if ranked else search.why_none())
 
@@ -131,19 +134,10 @@ class _Found(NamedTuple):
 class _Search:
     """What is known after each start tried: the best of every pair, and who was refused why."""
 
-    def __init__(
-        self,
-        *,
-        meeting: Meeting,
-        visitors: Sequence[Visitor],
-        bookings: Bookings,
-        visits_before: Mapping[str, int],
-        policy: Policy,
-        moving: UUID | None,
-    ) -> None:
-        self.meeting, self.visitors, self.bookings = meeting, visitors, bookings
-        self.visits_before, self.policy, self.moving = visits_before, policy, moving
-        self.scarce = pairing.scarce_languages(visitors)
+    def __init__(self, *, meeting: Meeting, who: WhoCould, policy: Policy) -> None:
+        self.meeting, self.who, self.policy = meeting, who, policy
+        self.visitors = sorted(who.visitors, key=lambda visitor: visitor.visitor_id)
+        self.scarce = pairing.scarce_languages(self.visitors)
         self.best: dict[tuple[str, str], _Found] = {}
         self.refusals: dict[str, Reason] = {}
         self.ever_free: set[str] = set()
@@ -185,9 +179,9 @@ class _Search:
     def _free(self, meeting: Meeting) -> list[_Candidate]:
         free = []
         for visitor in self.visitors:
-            booked = self.bookings.get(visitor.visitor_id, ())
+            booked = self.who.bookings.get(visitor.visitor_id, ())
             against = pairing.hindrances(
-                visitor=visitor, meeting=meeting, bookings=booked, policy=self.policy, moving=self.moving
+                visitor=visitor, meeting=meeting, bookings=booked, policy=self.policy, moving=self.who.moving
             )
             if against:
                 self.refusals.setdefault(visitor.visitor_id, against[0])
@@ -197,9 +191,9 @@ class _Search:
                 visitor=visitor,
                 meeting=meeting,
                 bookings=booked,
-                visits_before=self.visits_before.get(visitor.visitor_id, 0),
+                visits_before=self.who.visits_before.get(visitor.visitor_id, 0),
                 scarce=self.scarce,
-                moving=self.moving,
+                moving=self.who.moving,
             )
             points = sum(reason.points for reason in merits)
             heard = pairing.speaks(visitor, meeting.language)

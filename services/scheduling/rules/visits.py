@@ -2,17 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
+from contracts.calendar import local_day
 from services.scheduling.rules.wording import N_, say
 
 CLAIM_LEASE = timedelta(minutes=15)
-HERE = ZoneInfo("America/New_York")
-"""Where the districts are: days and hours of families are counted in this zone."""
 
 
 class Stage(StrEnum):
@@ -198,13 +196,13 @@ class HeldByAnother(Refusal):
 
     code = "held_by_another"
 
-    def __init__(self, *, claimed_by: str, claimed_until: datetime) -> None:
+    def __init__(self, *, claimed_by: str, claimed_until: datetime, zone: tzinfo) -> None:
         self.claimed_by = claimed_by
         self.claimed_until = claimed_until
         super().__init__(
             N_("%(claimed_by)s holds this request until %(until)s; take the next one, or take it over with a reason"),
             claimed_by=claimed_by,
-            until=claimed_until.astimezone(HERE).strftime("%H:%M"),
+            until=claimed_until.astimezone(zone).strftime("%H:%M"),
         )
 
 
@@ -216,12 +214,7 @@ class NotPossible(Refusal):
         super().__init__(msgid, **values)
 
 
-def local_day(moment: datetime) -> date:
-    """Name the local calendar date of a moment."""
-    return moment.astimezone(HERE).date()
-
-
-def check_may_change(*, request: Request, actor: str, version: int, as_of: datetime) -> None:
+def check_may_change(*, request: Request, actor: str, version: int, as_of: datetime, zone: tzinfo) -> None:
     """Raise HeldByAnother while somebody else's lease runs, and StaleVersion unless `version` is current.
 
     The holder comes first: a scheduler who came second should hear who was faster, not a number.
@@ -229,7 +222,7 @@ def check_may_change(*, request: Request, actor: str, version: int, as_of: datet
     if request.is_held(as_of) and request.claimed_by != actor:
         assert request.claimed_by is not None
         assert request.claimed_until is not None
-        raise HeldByAnother(claimed_by=request.claimed_by, claimed_until=request.claimed_until)
+        raise HeldByAnother(claimed_by=request.claimed_by, claimed_until=request.claimed_until, zone=zone)
     if request.version != version:
         raise StaleVersion(request=request, yours=version)
 
@@ -267,7 +260,7 @@ def check_contact_again(*, answer: Answer, contact_again_on: date | None, today:
         raise NotPossible("later_in_past", N_("the day to get in touch again must lie within the year ahead"))
 
 
-def check_not_reached(*, tries: Sequence[datetime], tries_needed: int) -> None:
+def check_not_reached(*, tries: Sequence[datetime], tries_needed: int, zone: tzinfo) -> None:
     """Raise NotPossible unless enough tries were made, on two days at least and at two times of day.
 
     Morning ends at noon, afternoon at five: a family that works days is not called only by day.
@@ -279,23 +272,28 @@ def check_not_reached(*, tries: Sequence[datetime], tries_needed: int) -> None:
             tries=len(tries),
             needed=tries_needed,
         )
-    local = [moment.astimezone(HERE) for moment in tries]
-    if len({moment.date() for moment in local}) < 2:
+    if len({local_day(moment, zone=zone) for moment in tries}) < 2:
         raise NotPossible("tries_same_day", N_("all tries were on one day; try again on another"))
-    if len({part_of_day(moment) for moment in local}) < 2:
+    if len({part_of_day(moment, zone=zone) for moment in tries}) < 2:
         raise NotPossible(
             "tries_same_hours", N_("all tries were at the same time of day; try a morning, an afternoon or an evening")
         )
 
 
-def part_of_day(moment: datetime) -> str:
+def part_of_day(moment: datetime, *, zone: tzinfo) -> str:
     """Name the part of the local day: morning to noon, afternoon to five, evening."""
-    hour = moment.astimezone(HERE).hour
+    hour = moment.astimezone(zone).hour
     return "morning" if hour < 12 else "afternoon" if hour < 17 else "evening"
 
 
 def check_may_close(
-    *, request: Request, because: ClosingReason, tries: Sequence[datetime], tries_needed: int, flags_stand: bool
+    *,
+    request: Request,
+    because: ClosingReason,
+    tries: Sequence[datetime],
+    tries_needed: int,
+    flags_stand: bool,
+    zone: tzinfo,
 ) -> None:
     """Raise NotPossible unless the reason holds: enough varied tries, or no flag left."""
     check_open(request)
@@ -304,7 +302,7 @@ def check_may_close(
     if because is ClosingReason.NOT_REACHED:
         if request.stage not in QUEUED:
             raise NotPossible("family_was_reached", N_("the family was reached; choose another reason"))
-        check_not_reached(tries=tries, tries_needed=tries_needed)
+        check_not_reached(tries=tries, tries_needed=tries_needed, zone=zone)
     if because is ClosingReason.NO_LONGER_FLAGGED and flags_stand:
         raise NotPossible("flags_stand", N_("a flag still stands behind this request; choose another reason"))
 

@@ -7,15 +7,15 @@ some visits are taken out of the plan (ruin), put back where they fit best (recr
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from uuid import UUID
 
+from contracts.calendar import start_of_day
 from services.scheduling.rules import pairing
 from services.scheduling.rules.pairing import POINTS, Booking, Bookings, Meeting, Reason, Visitor, because
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.proposals import starts_in
-from services.scheduling.rules.visits import HERE
 
 # A visit more is worth more than the best pair for all the others it may disturb.
 SCHEDULED, PINNED, MOST_PRIORITY = 1000, 2000, 1000
@@ -50,6 +50,7 @@ class Week:
     wanted: tuple[Wanted, ...]
     bookings: Bookings
     as_of: datetime
+    zone: tzinfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +137,13 @@ class _Search:
         self.visitors = sorted((v for v in week.visitors if v.active), key=lambda v: v.visitor_id)
         self.wanted = sorted(week.wanted, key=lambda w: w.request_id)
         # In UTC: on the days when the clocks change, local times would be subtracted an hour wrong.
-        self.begins = datetime.combine(week.monday, time(), HERE).astimezone(UTC)
-        self.ends = datetime.combine(week.monday + timedelta(days=7), time(), HERE).astimezone(UTC)
+        self.begins = start_of_day(week.monday, zone=week.zone).astimezone(UTC)
+        self.ends = start_of_day(week.monday + timedelta(days=7), zone=week.zone).astimezone(UTC)
         self.scarce = pairing.scarce_languages(self.visitors)
-        self.fixed = [pairing.visits_in_week(week.bookings.get(v.visitor_id, ()), self.begins) for v in self.visitors]
+        self.fixed = [
+            pairing.visits_in_week(week.bookings.get(v.visitor_id, ()), self.begins, zone=week.zone)
+            for v in self.visitors
+        ]
         self.wrong_time: dict[int, Reason] = {}
         self.options = [self._options(number) for number in range(len(self.wanted))]
         self.reward = [SCHEDULED + min(max(w.points, 0), MOST_PRIORITY) + PINNED * w.pinned for w in self.wanted]
@@ -254,7 +258,11 @@ class _Search:
             first, last = max(begins_at.astimezone(UTC), self.begins), min(ends_at.astimezone(UTC), self.ends)
             for starts_at in starts_in(begins_at=first, ends_at=last, minutes=wanted.minutes):
                 wrong = pairing.hindrances_of_time(
-                    starts_at=starts_at, minutes=wanted.minutes, policy=self.policy, as_of=self.week.as_of
+                    starts_at=starts_at,
+                    minutes=wanted.minutes,
+                    policy=self.policy,
+                    as_of=self.week.as_of,
+                    zone=self.week.zone,
                 )
                 if wrong:
                     self.wrong_time.setdefault(number, wrong[0])
@@ -291,6 +299,7 @@ class _Search:
             starts_at=starts_at,
             minutes=wanted.minutes,
             language=wanted.language,
+            zone=self.week.zone,
             interpreter=wanted.interpreter,
         )
 
@@ -363,7 +372,7 @@ class _Search:
         if not together:
             return because("never_together")
         last = options[-1].starts_at + timedelta(minutes=wanted.minutes)
-        when = {"begins": options[0].starts_at, "ends": last}
+        when = pairing.on_the_clock({"begins": options[0].starts_at, "ends": last}, zone=self.week.zone)
         if wanted.interpreter is False and not any(free.kind & 1 for option in together for free in option.free):
             return because("no_speaker", language=wanted.language, **when)
         return because("taken", **when)

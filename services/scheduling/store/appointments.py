@@ -1,33 +1,44 @@
 """Visits and their appointments, one row at a time. Booking the pair is the database's own doing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
+from contracts.events import Place
 from services.scheduling.rules.visits import VisitState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Appointment:
+class Terms:
+    """What is agreed with a family: when, where, how, who comes. `interpreter` None: if it turns out to be needed."""
+
+    starts_at: datetime
+    minutes: int
+    place: Place
+    place_text: str | None
+    language: str
+    interpreter: bool | None
+    pair: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appointment(Terms):
     """One revision of what was agreed for a visit."""
 
     visit_id: UUID
     state: VisitState
     revision: int
-    starts_at: datetime
     ends_at: datetime
-    minutes: int
-    place: str
-    place_text: str | None
-    language: str
-    interpreter: bool
     follow_up: bool
-    pair: tuple[str, str]
     made_by: str
     made_at: datetime
+
+    def terms(self) -> Terms:
+        """Give what was agreed, without when and by whom that was."""
+        return Terms(**{each.name: getattr(self, each.name) for each in fields(Terms)})
 
 
 _COLUMNS = """visit_id, state, revision, starts_at, starts_at + make_interval(mins => minutes) AS ends_at, minutes,
@@ -36,7 +47,8 @@ _COLUMNS = """visit_id, state, revision, starts_at, starts_at + make_interval(mi
 
 
 def _appointment(row: asyncpg.Record) -> Appointment:
-    return Appointment(**{**dict(row), "state": VisitState(row["state"]), "pair": tuple(row["pair"])})
+    read = {"state": VisitState(row["state"]), "place": Place(row["place"]), "pair": tuple(row["pair"])}
+    return Appointment(**{**dict(row), **read})
 
 
 async def appointments_of(connection: asyncpg.Connection, request_id: UUID) -> list[Appointment]:
@@ -98,17 +110,11 @@ async def cancel_visit(connection: asyncpg.Connection, visit_id: UUID) -> None:
 
 async def append_appointment(
     connection: asyncpg.Connection,
-    *,
     visit_id: UUID,
-    starts_at: datetime,
-    minutes: int,
+    terms: Terms,
+    *,
     travel_minutes: int,
-    place: str,
-    place_text: str | None,
-    language: str,
-    interpreter: bool,
     follow_up: bool,
-    pair: tuple[str, str],
     actor: str,
     as_of: datetime,
 ) -> int:
@@ -126,16 +132,15 @@ async def append_appointment(
         RETURNING revision
         """,
         visit_id,
-        starts_at,
-        minutes,
+        terms.starts_at,
+        terms.minutes,
         travel_minutes,
-        place,
-        place_text,
-        language,
-        interpreter,
+        terms.place.value,
+        terms.place_text,
+        terms.language,
+        terms.interpreter,
         follow_up,
-        pair[0],
-        pair[1],
+        *terms.pair,
         actor,
         as_of,
     )

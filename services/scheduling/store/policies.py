@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
@@ -33,8 +32,6 @@ async def save(
     connection: asyncpg.Connection, *, district: str, policy: Policy, changed_by: str, changed_at: datetime
 ) -> bool:
     """Add the policy's version, and say False when that number is taken: somebody was faster."""
-    body = asdict(policy)
-    del body["version"]
     saved = await connection.fetchval(
         """
         INSERT INTO policy (district, version, body, changed_by, changed_at) VALUES ($1, $2, $3::jsonb, $4, $5)
@@ -42,7 +39,7 @@ async def save(
         """,
         district,
         policy.version,
-        json.dumps(body),
+        policy.model_dump_json(exclude={"version"}),
         changed_by,
         changed_at,
     )
@@ -51,10 +48,6 @@ async def save(
 
 def policy_of(version: int, body: dict[str, Any]) -> Policy:
     """Read a stored policy; what it does not say is the default's, what nobody knows any more is left out."""
-    known = {each.name for each in fields(Policy)} - {"version", "weights"}
-    weights = {each.name for each in fields(Weights)}
-    return Policy(
-        version=version,
-        weights=Weights(**{name: value for name, value in body.get("weights", {}).items() if name in weights}),
-        **{name: value for name, value in body.items() if name in known},
-    )
+    # As it was decided: a bound that was drawn since does not undo a decision.
+    weights = Weights.model_construct(**body.get("weights", {}))
+    return Policy.model_construct(**body | {"version": version, "weights": weights})

@@ -1,17 +1,17 @@
 """Who asks, about what, and of which days: what the routes under /v1 have in common."""
 
-from datetime import date, timedelta
+from datetime import date, timedelta, tzinfo
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, HTTPException, Path, Query
 
+from contracts.calendar import local_day
 from services.runtime import clock
 from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
 from services.runtime.web.sign_in import signed_in
 from services.visitlog.rules.form import Day
-from services.visitlog.rules.outcomes import LOCAL
 
 Who = Annotated[Person, Depends(signed_in)]
 MOST_ROWS = 500
@@ -20,9 +20,9 @@ From = Annotated[Day | None, Query(alias="from", description="first local day; 3
 Until = Annotated[Day | None, Query(description="last local day; today unless said")]
 
 
-def period(first: date | None, last: date | None) -> tuple[date, date]:
+def period(first: date | None, last: date | None, *, zone: tzinfo) -> tuple[date, date]:
     """Give the first and the last day, also where they were not said."""
-    last = last or clock.now().astimezone(LOCAL).date()
+    last = last or local_day(clock.now(), zone=zone)
     first = first or last - timedelta(days=30)
     if not timedelta(0) <= last - first <= LONGEST_PERIOD:
         raise HTTPException(422, N_("choose a period of at most 400 days, its first day before its last"))

@@ -12,7 +12,7 @@ from services.visitlog.api.refusals import ExplainingRoute
 from services.visitlog.handlers import access, logs, office
 from services.visitlog.handlers.access import NotYours
 from services.visitlog.handlers.acts import acting
-from services.visitlog.rules.outcomes import LOCAL, Due
+from services.visitlog.rules.outcomes import Due
 from services.visitlog.store import logs as stored_logs
 from services.visitlog.store.visits import Listed
 
@@ -53,10 +53,11 @@ def routes(context: Context) -> APIRouter:
         is_visitor = person.role == access.VISITOR
         if not is_visitor and person.role not in _READ_EXPECTED:
             raise NotYours
-        starts_from, starts_before = office.days_between(*period(first, until))
+        zone = context.settings.zone
+        starts_from, starts_before = office.days_between(*period(first, until, zone=zone), zone=zone)
         after = None
         if after_start is not None and after_visit is not None and 2000 < after_start.year < 2200:
-            after = (after_start if after_start.tzinfo else after_start.replace(tzinfo=LOCAL), after_visit)
+            after = (after_start if after_start.tzinfo else after_start.replace(tzinfo=zone), after_visit)
         async with acting(context, person) as act:
             listed = Listed(
                 districts=act.districts,

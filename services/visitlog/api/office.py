@@ -27,7 +27,7 @@ def routes(context: Context) -> APIRouter:
     async def integrity(person: Who, first: From = None, until: Until = None) -> dict[str, Any]:
         """List what in the logs deserves a question, for the coordinator and nobody else."""
         access.check_coordinates(person)
-        first, until = period(first, until)
+        first, until = period(first, until, zone=context.settings.zone)
         async with acting(context, person) as act:
             found = await office.quiet_findings(act, first=first, last=until)
         return {"as_of": act.as_of, "findings": [asdict(each) for each in found]}
@@ -36,7 +36,7 @@ def routes(context: Context) -> APIRouter:
     async def payroll_csv(person: Who, first: From = None, until: Until = None) -> Response:
         """Export what each visit pays each visitor, for payroll."""
         access.check_coordinates(person)
-        first, until = period(first, until)
+        first, until = period(first, until, zone=context.settings.zone)
         async with acting(context, person) as act:
             lines = await office.payroll(act, first=first, last=until)
         headers = {

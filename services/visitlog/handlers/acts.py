@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from contracts.calendar import local_day
 from services.runtime import clock
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.context import Context
@@ -26,6 +28,16 @@ class Act:
     def connection(self) -> asyncpg.Connection:
         """Give the transaction's connection."""
         return self.tx.connection
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Give the zone whose days are meant."""
+        return self.tx.zone
+
+    @property
+    def today(self) -> date:
+        """Name the day on which the person acts."""
+        return local_day(self.as_of, zone=self.zone)
 
     @property
     def districts(self) -> list[str] | None:

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from contracts import events
+from contracts.calendar import local_day
 from contracts.events import Effort
 from services.runtime.web.people import Person
 from services.visitlog.handlers import access
@@ -55,14 +56,14 @@ async def put_log(act: Act, log: Log, log_id: UUID) -> Done:
 
 
 async def _check(act: Act, *, log: Log, visit: asyncpg.Record) -> None:
-    outcomes.check_log(log=log, as_of=act.as_of)
+    outcomes.check_log(log=log, as_of=act.as_of, zone=act.zone)
     substitutes = sorted(set(log.pair) - set(visit["pair"]))
     outcomes.check_substitutes(
         pair=log.pair,
         agreed_pair=visit["pair"],
         trainings=await logs.find_trainings(act.connection, substitutes) if substitutes else [],
         district=visit["district"],
-        visited_on=log.started_at.astimezone(outcomes.LOCAL).date(),
+        visited_on=local_day(log.started_at, zone=act.zone),
     )
     if log.extra:
         check_extra(extra=log.extra, versions=await office.list_policies(act.connection, visit["district"]))

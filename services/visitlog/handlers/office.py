@@ -4,11 +4,12 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
 import asyncpg
 
+from contracts.calendar import LOG_DUE_BUSINESS_DAYS, local_day, school_year_of, start_of_day
 from services.runtime.web.languages import N_
 from services.visitlog.handlers import access
 from services.visitlog.handlers.access import NotYours
@@ -16,7 +17,6 @@ from services.visitlog.handlers.acts import Act, Done
 from services.visitlog.rules import integrity, outcomes, pay
 from services.visitlog.rules.form import Log
 from services.visitlog.rules.integrity import Finding, LoggedVisit, Travel
-from services.visitlog.rules.outcomes import LOCAL, LOG_DUE_BUSINESS_DAYS
 from services.visitlog.rules.pay import Rate, RateCommand
 from services.visitlog.rules.policy import PolicyCommand
 from services.visitlog.store import office, visits
@@ -35,18 +35,18 @@ class ChangedMeanwhile(outcomes.Refusal):
         super().__init__(N_("Somebody else has just set this. Read it again, then decide anew."))
 
 
-def days_between(first: date, last: date) -> tuple[datetime, datetime]:
+def days_between(first: date, last: date, *, zone: tzinfo) -> tuple[datetime, datetime]:
     """Give the moments at which the first local day begins and the last one ends."""
-    return datetime.combine(first, time(0), LOCAL), datetime.combine(last + timedelta(days=1), time(0), LOCAL)
+    return start_of_day(first, zone=zone), start_of_day(last + timedelta(days=1), zone=zone)
 
 
 async def overdue_limits(act: Act, districts: Sequence[str] | None) -> OverdueLimits:
     """Say before which start a visit's log is overdue by now."""
     days_by_district = await office.log_due_days_by_district(act.connection, districts)
     return OverdueLimits(
-        outcomes.overdue_before(as_of=act.as_of, business_days=LOG_DUE_BUSINESS_DAYS),
+        outcomes.overdue_before(as_of=act.as_of, business_days=LOG_DUE_BUSINESS_DAYS, zone=act.zone),
         {
-            district: outcomes.overdue_before(as_of=act.as_of, business_days=days)
+            district: outcomes.overdue_before(as_of=act.as_of, business_days=days, zone=act.zone)
             for district, days in days_by_district.items()
         },
     )
@@ -100,7 +100,7 @@ async def payroll(act: Act, *, first: date, last: date) -> list[dict[str, Any]]:
 
     Where the district had set no rate, the amounts are None: a missing rate is not an unpaid visit.
     """
-    starts_from, starts_before = days_between(first, last)
+    starts_from, starts_before = days_between(first, last, zone=act.zone)
     efforts = await office.list_efforts(
         act.connection, districts=act.districts, starts_from=starts_from, starts_before=starts_before
     )
@@ -108,11 +108,11 @@ async def payroll(act: Act, *, first: date, last: date) -> list[dict[str, Any]]:
     for rate in await office.list_rates(act.connection, act.districts):
         rates_by_district.setdefault(rate.district, []).append(rate)
 
-    return [_priced(effort, rates_by_district.get(effort["district"], [])) for effort in efforts]
+    return [_priced(effort, rates_by_district.get(effort["district"], []), act.zone) for effort in efforts]
 
 
-def _priced(effort: asyncpg.Record, rates: Sequence[Rate]) -> dict[str, Any]:
-    visited_on = effort["started_at"].astimezone(LOCAL).date()
+def _priced(effort: asyncpg.Record, rates: Sequence[Rate], zone: tzinfo) -> dict[str, Any]:
+    visited_on = local_day(effort["started_at"], zone=zone)
     took = {name: effort[name] for name in ("minutes", "travel_minutes", "mileage_tenths")}
     line = {
         **{name: effort[name] for name in ("district", "visitor_id", "visit_id", "log_id", "outcome")},
@@ -142,9 +142,15 @@ def payroll_csv(lines: Sequence[Mapping[str, Any]]) -> str:
 
 async def quiet_findings(act: Act, *, first: date, last: date) -> list[Finding]:
     """Run the quiet checks over the logs of these days."""
-    starts_from, starts_before = days_between(first, last)
+    starts_from, starts_before = days_between(first, last, zone=act.zone)
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     rows = await office.logs_to_check(
-        act.connection, districts=act.districts, starts_from=starts_from, starts_before=starts_before
+        act.connection,
+        districts=act.districts,
+        starts_from=starts_from,
+        starts_before=starts_before,
+        school_years={day: school_year_of(day) for day in days},
+        zone=act.zone,
     )
     return integrity.findings([_to_check(row) for row in rows])
 

@@ -1,7 +1,7 @@
 """From a form's fields to a log and back. Field names are the model's own paths: `voice.hopes`, `promises.0.due`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +12,6 @@ from fastapi import HTTPException
 from services.runtime.web.forms import WORDS, ClockTime, Fault, Form, Layout, Reading, read_into
 from services.runtime.web.languages import N_
 from services.visitlog.rules.form import Day, Log, Outcome, Part
-from services.visitlog.rules.outcomes import LOCAL
 
 REFERRAL_ROWS = 3
 PROMISE_ROWS = 2
@@ -66,9 +65,9 @@ class Shown:
         return any(name.startswith(prefixes) for name in filled_in | set(self.errors))
 
 
-def prefilled(visit: asyncpg.Record) -> Shown:
+def prefilled(visit: asyncpg.Record, *, zone: tzinfo) -> Shown:
     """Show an empty form with what the appointment says."""
-    starts_at = visit["starts_at"].astimezone(LOCAL) if visit["starts_at"] else None
+    starts_at = visit["starts_at"].astimezone(zone) if visit["starts_at"] else None
     fields = [
         ("place", visit["place"] or "home"),
         ("day", starts_at.date().isoformat() if starts_at else ""),
@@ -81,15 +80,15 @@ def prefilled(visit: asyncpg.Record) -> Shown:
     return Shown(Form(fields))
 
 
-def read_log(form: Form, *, visit_id: UUID) -> Reading[Log]:
+def read_log(form: Form, *, visit_id: UUID, zone: tzinfo) -> Reading[Log]:
     """Read the log that a form holds; of an attempt only what applies to it."""
     start, end = read_into(Start, form, layout=_TIMES), read_into(End, form, layout=_TIMES)
     pair = [name.strip() for name in form.all("pair")]
     efforts, faults = _efforts(form, pair)
     given: dict[str, Any] = {
         "visit_id": visit_id,
-        "started_at": start.value and datetime.combine(start.value.day, start.value.start, LOCAL),
-        "ended_at": end.value and end.value.end and datetime.combine(end.value.day, end.value.end, LOCAL),
+        "started_at": start.value and datetime.combine(start.value.day, start.value.start, zone),
+        "ended_at": end.value and end.value.end and datetime.combine(end.value.day, end.value.end, zone),
         "pair": pair,
         "efforts": efforts,
         "follow_up": _follow_up(form),

@@ -24,7 +24,6 @@ from services.visitlog.pages.fields import Shown, id_in
 from services.visitlog.pages.words import language_names, page_words
 from services.visitlog.rules import outcomes
 from services.visitlog.rules.form import Log
-from services.visitlog.rules.outcomes import LOCAL
 from services.visitlog.store import logs as stored_logs
 from services.visitlog.store import office as stored_office
 from services.visitlog.store import visits as stored_visits
@@ -63,7 +62,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
         """Write the log of a form, sent by a page (POST) or by a phone's outbox (PUT), once."""
         asked = Asked(request=request, person=person, visit_id=id_in(visit), log_id=id_in(client))
         form = await read_form(request, max_bytes=LARGEST_FORM)
-        read = fields.read_log(form, visit_id=asked.visit_id)
+        read = fields.read_log(form, visit_id=asked.visit_id, zone=context.settings.zone)
         if read.value is None:
             return await _to_correct(context, pages, asked, form, errors=read.said(pages.language(request)))
         try:
@@ -98,7 +97,7 @@ async def _form_page(
     values = {
         "card": card,
         "client_id": asked.log_id,
-        "f": shown or fields.prefilled(visit),
+        "f": shown or fields.prefilled(visit, zone=act.zone),
         "problem": problem,
         "short": policy.short_first_visit and earlier is None,
         "policy": policy,
@@ -106,7 +105,7 @@ async def _form_page(
         "colleagues": {name: view.display_name(pages, name) for name in sorted(colleagues)},
         "referral_rows": fields.REFERRAL_ROWS,
         "promise_rows": fields.PROMISE_ROWS,
-        "today": act.as_of.astimezone(LOCAL).date(),
+        "today": act.today,
         "language_names": language_names(pages, asked.request, visit["language"]),
     }
     return pages.render(asked.request, "form.html", {**page_words(act.person, "visits"), **values}, status)

@@ -20,7 +20,7 @@ from services.visitlog.handlers.acts import Act, acting
 from services.visitlog.pages import view
 from services.visitlog.pages.fields import scaled
 from services.visitlog.pages.words import page_words
-from services.visitlog.rules.outcomes import LOCAL, Due
+from services.visitlog.rules.outcomes import Due
 from services.visitlog.rules.pay import Rate, RateCommand, dollars
 from services.visitlog.store import office as stored_office
 from services.visitlog.store import visits as stored_visits
@@ -81,7 +81,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
 
 
 async def _lists(act: Act, pages: Pages, chosen: str) -> dict[str, Any]:
-    today = act.as_of.astimezone(LOCAL).date()
+    today = act.today
     listed = Listed(
         districts=act.districts,
         due=(Due.OVERDUE, Due.EXPECTED),

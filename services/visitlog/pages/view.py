@@ -9,12 +9,13 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.calendar import local_day
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import Person
 from services.visitlog.handlers import access, office
 from services.visitlog.handlers.acts import Act
 from services.visitlog.rules import outcomes
-from services.visitlog.rules.outcomes import LOCAL, Due
+from services.visitlog.rules.outcomes import Due
 from services.visitlog.store import logs, visits
 from services.visitlog.store.visits import Listed
 
@@ -92,11 +93,11 @@ async def board_of(act: Act, pages: Pages) -> Board:
     )
     rows = await office.list_expected(act, listed)
     contacts = await _disclosed(act, rows, what="name")
-    today = act.as_of.astimezone(LOCAL).date()
+    today = act.today
     board = Board()
     for row in rows:
         card = _card(pages, row, act.person, contacts.get(row["household_key"]))
-        visited_on = card.starts_at.astimezone(LOCAL).date()
+        visited_on = local_day(card.starts_at, zone=act.zone)
         if card.due in _TO_BE_LOGGED and visited_on < today:
             board.waiting.append(card)
         elif visited_on == today:
@@ -142,7 +143,7 @@ async def note_disclosure(act: Act, district_by_household: Mapping[UUID, str], *
         person=act.person.name,
         purpose="coordination" if act.person.role == access.COORDINATOR else "own_visit",
         what=what,
-        seen_on=act.as_of.astimezone(LOCAL).date(),
+        seen_on=act.today,
         as_of=act.as_of,
     )
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
+from contracts.calendar import local_day, log_overdue_before, start_of_day
 from services.visitlog.rules.form import Log
 from services.visitlog.rules.wording import N_ as _
 
@@ -17,10 +17,6 @@ LOGGED_WITHIN = timedelta(days=366)
 LONGEST_VISIT = timedelta(hours=12)
 ANOTHER_TRY_AFTER = timedelta(minutes=30)
 """Two logs of one visit that start closer together tell of the same door: the pair wrote it twice."""
-
-LOG_DUE_BUSINESS_DAYS = 5
-LOCAL = ZoneInfo("America/New_York")
-"""Visits are agreed and told in local time; all of Connecticut has the same."""
 
 TOOK_PLACE = "took_place"
 REFERRAL_ORDER = ("offered", "accepted", "handed_over", "connected", "closed")
@@ -72,7 +68,7 @@ class LogInvalid(Refusal):
     """The log contradicts itself or the clock."""
 
 
-def check_log(*, log: Log, as_of: datetime) -> None:
+def check_log(*, log: Log, as_of: datetime, zone: tzinfo) -> None:
     """Raise LogInvalid unless two people were there, the times can be, and promises lie ahead of them."""
     ended_at = log.ended_at
     efforts_of = [effort.visitor_id for effort in log.efforts]
@@ -90,7 +86,7 @@ def check_log(*, log: Log, as_of: datetime) -> None:
         raise LogInvalid(_("A log tells what happened. Start and end can't lie in the future."))
     if log.started_at < as_of - LOGGED_WITHIN:
         raise LogInvalid(_("This visit is more than a year ago. Check the date."))
-    visited_on = log.started_at.astimezone(LOCAL).date()
+    visited_on = local_day(log.started_at, zone=zone)
     if log.follow_up is not None and log.follow_up.due < visited_on:
         raise LogInvalid(_("The next visit or call comes after this one. Choose a later day."))
     if any(promise.due < visited_on for promise in log.promises):
@@ -151,19 +147,13 @@ def due_of(*, cancelled: bool, outcomes: Collection[str], starts_at: datetime, o
     return Due.OVERDUE if starts_at < overdue_before else Due.EXPECTED
 
 
-def overdue_before(*, as_of: datetime, business_days: int) -> datetime:
+def overdue_before(*, as_of: datetime, business_days: int, zone: tzinfo) -> datetime:
     """Give the moment before which a visit without a log must have begun to be overdue by now.
 
     The day of the visit does not count: a visit on Monday with 5 business days is overdue from the next Tuesday.
     """
-    day = as_of.astimezone(LOCAL).date()
-    left = business_days
-    # Going back from today: all of the last `business_days` full business days must lie after the visit's day.
-    while left:
-        day -= timedelta(days=1)
-        if day.weekday() < 5:
-            left -= 1
-    return datetime.combine(day, time(0), LOCAL)
+    today = local_day(as_of, zone=zone)
+    return start_of_day(log_overdue_before(today, business_days=business_days), zone=zone)
 
 
 def check_referral_change(*, standing: str, status: str) -> bool:

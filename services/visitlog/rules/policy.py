@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from contracts.calendar import LOG_DUE_BUSINESS_DAYS
 from services.visitlog.rules.form import Code, Part, ShortText
-from services.visitlog.rules.outcomes import LOG_DUE_BUSINESS_DAYS, LogInvalid
+from services.visitlog.rules.outcomes import LogInvalid
 from services.visitlog.rules.wording import N_ as _
 
 DEFAULT_RESOURCES = (

@@ -1,9 +1,10 @@
 """What the coordinator works with: policies, rates, payroll, and what the quiet checks read."""
 
 import json
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -108,12 +109,18 @@ async def list_efforts(
 
 
 async def logs_to_check(
-    connection: asyncpg.Connection, *, districts: Sequence[str] | None, starts_from: datetime, starts_before: datetime
+    connection: asyncpg.Connection,
+    *,
+    districts: Sequence[str] | None,
+    starts_from: datetime,
+    starts_before: datetime,
+    school_years: Mapping[date, int],
+    zone: ZoneInfo,
 ) -> list[dict[str, Any]]:
     """Read what the quiet checks need of each log.
 
     `is_school_day` asks the calendars of the household's schools, or of the district where the schools are unknown;
-    null where no calendar of that year is.
+    null where no calendar of that year is. `school_years` names the year of each local day in between.
     """
     rows = await connection.fetch(
         """
@@ -122,16 +129,20 @@ async def logs_to_check(
                 FROM effort WHERE effort.log_id = visit_log.log_id) AS travel,
                (SELECT bool_or(day = ANY (school_days)) FROM school_calendar
                 WHERE school_calendar.district = visit.district
-                  AND school_year = extract(year FROM day - interval '6 months')
+                  AND school_calendar.school_year = local.school_year
                   AND (request.schools IS NULL OR school = ANY (request.schools))) AS is_school_day
         FROM visit_log JOIN visit USING (visit_id) LEFT JOIN request USING (request_id)
-        CROSS JOIN LATERAL (SELECT (started_at AT TIME ZONE 'America/New_York')::date AS day) AS local
+        JOIN unnest($5::date[], $6::integer[]) AS local (day, school_year)
+            ON local.day = (started_at AT TIME ZONE $4)::date
         WHERE ($1::text[] IS NULL OR visit.district = ANY ($1)) AND started_at >= $2 AND started_at < $3
         ORDER BY started_at, log_id
         """,
         None if districts is None else list(districts),
         starts_from,
         starts_before,
+        zone.key,
+        list(school_years),
+        list(school_years.values()),
     )
     return [{**dict(row), "travel": json.loads(row["travel"] or "{}")} for row in rows]
 

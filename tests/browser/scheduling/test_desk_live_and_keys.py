@@ -4,7 +4,9 @@ from playwright.async_api import Page, expect
 
 from services.runtime import clock
 from services.runtime.web.people import Person
-from services.scheduling.handlers import requests as commands
+from services.scheduling.handlers.acts import Act
+from services.scheduling.handlers.requests import claim
+from services.scheduling.rules.bounds import Versioned
 from tests.browser.conftest import Serve
 from tests.browser.scheduling.test_desk_story import a_desk
 from tests.browser.site import Site
@@ -22,7 +24,8 @@ async def ben_claims(desk: Site, household_number: int) -> None:
     )
     assert row is not None
     async with transactions(desk.pool)() as tx:
-        await commands.claim(tx, request_id=row["request_id"], version=row["version"], person=BEN, as_of=clock.now())
+        read = Versioned(version=row["version"])
+        await claim(Act(tx=tx, person=BEN, as_of=clock.now(), subject=row["request_id"], sent=read))
 
 
 async def listening(desk: Site, page: Page) -> None:

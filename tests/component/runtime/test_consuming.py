@@ -13,7 +13,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
-from services.runtime.delivery import consume
+from services.runtime.delivery import batch, consume
 from services.runtime.delivery.consume import Consumption
 from services.runtime.delivery.membership import Membership
 from services.runtime.delivery.publisher import Publisher
@@ -133,7 +133,7 @@ async def test_others_have_their_turn_while_a_large_batch_is_decoded(
     finally:
         others.cancel()
     longest = max(list(turns_by_offset.values()).count(each) for each in set(turns_by_offset.values()))
-    assert longest <= consume.RECORDS_AT_A_TIME == 500
+    assert longest <= batch.RECORDS_AT_A_TIME == 500
 
 
 async def test_the_batch_in_hand_is_finished_before_the_member_leaves(
@@ -199,14 +199,26 @@ async def test_a_member_whose_coordination_died_asks_for_a_new_process(
 
     topic = (await create_topics(broker, numbers=1))["numbers"]
     async with consuming(topic) as (_, reasons):
-        monkeypatch.setattr(GroupCoordinator, "ensure_coordinator_known", stumble)
-        await widen(broker, topic, partitions=2)  # noticed, and the group is to share them anew
 
         async def gave_up() -> bool:
             return reasons != []
 
-        await until(gave_up, "gave up")
+        with monkeypatch.context() as patched:
+            patched.setattr(GroupCoordinator, "ensure_coordinator_known", stumble)
+            await widen(broker, topic, partitions=2)  # noticed, and the group is to share them anew
+            await until(gave_up, "gave up")
     assert reasons == [f"group of {topic}: KafkaError"]
+
+
+async def test_a_member_without_partitions_waits_for_nothing(broker: str, consuming: Consuming) -> None:
+    """It would count what grows for the other one as its own, and end itself because none of it was tried."""
+    topic = (await create_topics(broker, numbers=1))["numbers"]
+    async with consuming(topic) as (one, _), consuming(topic) as (other, _):
+
+        async def shared() -> bool:
+            return sorted(len(each.lag.next_offsets) for each in (one, other)) == [0, 1]
+
+        await until(shared, "one of them has nothing")
 
 
 async def nothing(*_: Any) -> None: ...

@@ -81,14 +81,15 @@ async def test_a_hole_is_refused_until_it_was_read_again(pool: asyncpg.Pool) -> 
     assert found.value.holes == [Hole(TopicPartition("numbers", 0), 1, 4)]
     assert await next_offset(pool) == 1
 
-    await apply_batch(transactions(pool, PUBLISHER), NUMBERS, Batch.of(NUMBERS, [counted(4)]), {*found.value.holes})
+    batch = await Batch.read(NUMBERS, [counted(4)])
+    await apply_batch(transactions(pool, PUBLISHER), NUMBERS, batch, {*found.value.holes})
     assert await next_offset(pool) == 5
 
 
 async def test_an_accepted_hole_does_not_excuse_a_larger_one(pool: asyncpg.Pool) -> None:
     await deliver(pool, subscription("numbers"), [counted(0)])
 
-    batch = Batch.of(NUMBERS, [counted(9)])
+    batch = await Batch.read(NUMBERS, [counted(9)])
     with pytest.raises(HoleFound):
         await apply_batch(transactions(pool, PUBLISHER), NUMBERS, batch, {Hole(TopicPartition("numbers", 0), 1, 4)})
 

@@ -9,12 +9,14 @@ from httpx import Response
 from contracts import events
 from services.runtime import clock
 from services.runtime.web.people import Person
-from services.scheduling.handlers import requests as commands
-from services.scheduling.rules.visits import HERE, Answer, Way
+from services.scheduling.handlers.acts import Act
+from services.scheduling.handlers.requests import RecordAttempt, record_attempt
+from services.scheduling.rules.visits import Answer, Way
 from services.scheduling.store import changes
 from tests.component.visit_events import World, flag, household, of_visit
 from tests.delivering import transactions
 from tests.people import headers
+from tests.zones import HERE
 
 ANA = Person(name="ana", display_name="Ana Example", role="scheduler", scopes=frozenset({"hartford"}), language="en")
 
@@ -48,15 +50,8 @@ async def agreed(world: World, number: int = 1) -> dict[str, Any]:
     )
     assert row is not None
     async with transactions(world.pool)() as tx:
-        await commands.record_attempt(
-            tx,
-            request_id=row["request_id"],
-            version=row["version"],
-            way=Way.CALL,
-            answer=Answer.AGREED,
-            person=ANA,
-            as_of=clock.now(),
-        )
+        yes = RecordAttempt(version=row["version"], way=Way.CALL, answer=Answer.AGREED)
+        await record_attempt(Act(tx=tx, person=ANA, as_of=clock.now(), subject=row["request_id"], sent=yes))
     return await shown(world, str(row["request_id"]))
 
 

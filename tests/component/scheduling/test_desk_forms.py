@@ -1,6 +1,7 @@
 """Every form of the desk with missing, wrong, huge, foreign and hostile values: a clear 4xx, nothing lost, no 5xx."""
 
 import asyncio
+from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -274,6 +275,58 @@ async def test_visitors_and_policy_refuse_what_is_wrong_and_keep_it(world: World
     stale = await carl.post("/policy", data=policy_form(tries="5"))
     assert stale.status_code == 409
     assert "Stands there now" in stale.text
+
+
+async def test_what_a_page_shows_filled_in_is_missed_when_it_is_emptied_whatever_a_program_may_leave_out(
+    world: World,
+) -> None:
+    request = await a_request(world)
+    ana, carl = await at_the_desk(world), await at_the_desk(world, "carl")
+    before = await standing(world)
+    contact = {"version": str(request["version"]), "way": "", "answer": "agreed"}
+    refused = await ana.post(f"/requests/{request['request_id']}/contact", data=contact)
+    assert refused.status_code == 422
+    assert 'id="fault-way"' in refused.text
+    assert await standing(world) == before
+
+    emptied = await carl.post("/policy", data=policy_form(tries="", weight_rate=" "))
+    assert emptied.status_code == 422
+    assert emptied.text.count("Give a whole number from 3 to 20.") == 2, "at the top and at the field"
+    assert emptied.text.count("Give a whole number from 0 to 1000.") == 2
+    assert await world.pool.fetchval("SELECT count(*) FROM policy") == 0
+
+    lan = {
+        "visitor_id": "lan",
+        "languages": "en",
+        "leap101_valid_from": "2026-01-01",
+        "leap101_valid_until": "2029-01-01",
+    }
+    refused = await ana.post("/visitors", data=lan | {"version": "", "affiliation": "", "weekly_cap": ""})
+    assert refused.status_code == 422
+    assert all(f'href="#{field}"' in refused.text for field in ("version", "affiliation", "weekly_cap"))
+    assert await world.pool.fetchval("SELECT count(*) FROM visitor WHERE visitor_id = 'lan'") == 0
+
+
+async def test_how_long_a_visit_may_take_is_one_rule_at_both_doors(world: World) -> None:
+    request = await a_request(world)
+    browser = await at_the_desk(world)
+    key, version = request["request_id"], request["version"]
+    agreed = {"version": str(version), "way": "call", "answer": "agreed"}
+    assert (await browser.post(f"/requests/{key}/contact", data=agreed)).status_code == 303
+    day = next_monday()
+    typed = FORMS["appointment"] | {"version": str(version + 1), "day": str(day), "minutes": "241"}
+    page = await browser.post(f"/requests/{key}/appointment", data=typed)
+    sent = {"version": version + 1, "starts_at": f"{day}T16:00:00-05:00", "place": "home", "pair": ["marisol", "omar"]}
+    told = await world.http.post(f"/v1/requests/{key}/appointment", json=sent | {"minutes": 241})
+    assert (page.status_code, told.status_code) == (422, 422)
+    assert "A visit takes between 15 and 240 minutes" in page.text
+    assert [reason["code"] for reason in told.json()["reasons"]] == ["length"]
+    assert 'min="15" max="240"' in page.text
+
+
+def next_monday() -> date:
+    """A school day that lies ahead."""
+    return today() + timedelta(days=7 - today().weekday())
 
 
 def policy_form(**changed: str) -> dict[str, str]:

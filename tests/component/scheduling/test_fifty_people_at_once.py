@@ -15,13 +15,15 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from contracts.calendar import local_day
 from services.runtime import clock
 from services.scheduling.app import service
-from services.scheduling.rules.visits import CLAIM_LEASE, local_day
+from services.scheduling.rules.visits import CLAIM_LEASE
 from tests.component.scheduling.conftest import FIFTY
 from tests.component.visit_events import World, flag
 from tests.delivering import served
 from tests.people import headers, people
+from tests.zones import HERE
 
 REQUESTS = 200
 ROUNDS = 12
@@ -82,7 +84,11 @@ async def a_persons_work(
         if kind in ("release", "undo"):
             await act(f"{path}/{kind}", version=request["version"])
         else:
-            day = {"contact_again_on": str(local_day(clock.now()) + timedelta(days=9))} if kind == "later" else {}
+            day = (
+                {"contact_again_on": str(local_day(clock.now(), zone=HERE) + timedelta(days=9))}
+                if kind == "later"
+                else {}
+            )
             await act(f"{path}/answer", version=request["version"], way="call", answer=kind, **day)
     return met
 

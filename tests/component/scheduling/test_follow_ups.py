@@ -5,11 +5,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from contracts import events
+from contracts.calendar import local_day
 from services.runtime import clock
 from services.scheduling.handlers.follow_ups import open_follow_ups
-from services.scheduling.rules.visits import HERE, local_day
 from tests.component.scheduling.test_why_here_why_gone import context_of, show, the_request
 from tests.component.visit_events import World, flag, of_visit
+from tests.zones import HERE
 
 
 async def a_paired_request(world: World) -> UUID:
@@ -68,7 +69,7 @@ async def test_a_log_of_a_visit_that_was_given_up_moves_nothing_while_another_li
 
 
 async def test_on_the_promised_day_the_request_returns_on_top_of_the_queue(world: World) -> None:
-    today = local_day(clock.now())
+    today = local_day(clock.now(), zone=HERE)
     request = await a_logged_request(world)
     visit_id = await world.pool.fetchval("SELECT visit_id FROM visit")
     due = promise(visit_id, today + timedelta(days=1))
@@ -95,7 +96,7 @@ async def test_on_the_promised_day_the_request_returns_on_top_of_the_queue(world
 async def test_a_promise_to_a_family_whose_request_is_closed_opens_another(world: World) -> None:
     request = await a_logged_request(world)
     visit_id = await world.pool.fetchval("SELECT visit_id FROM visit")
-    await world.deliver("visit-log", promise(visit_id, local_day(clock.now()), "call"))
+    await world.deliver("visit-log", promise(visit_id, local_day(clock.now(), zone=HERE), "call"))
     body = {"version": request["version"], "because": "goal_met"}
     closed = await world.http.post(f"/v1/requests/{request['request_id']}/closing", json=body)
     assert closed.json()["stage"] == "closed"
@@ -111,7 +112,7 @@ async def test_a_promise_to_a_family_whose_request_is_closed_opens_another(world
 async def test_a_family_that_declined_since_is_not_asked_again_whatever_was_promised(world: World) -> None:
     request = await a_logged_request(world)
     visit_id = await world.pool.fetchval("SELECT visit_id FROM visit")
-    await world.deliver("visit-log", promise(visit_id, local_day(clock.now())))
+    await world.deliver("visit-log", promise(visit_id, local_day(clock.now(), zone=HERE)))
     body = {"version": request["version"], "answer": "declined"}
     await world.http.post(f"/v1/requests/{request['request_id']}/answer", json=body)
     await open_follow_ups(context_of(world))
@@ -125,12 +126,14 @@ async def test_without_a_promise_follow_ups_go_on_while_a_flag_stands_and_end_wh
     await a_logged_request(world)
     await open_follow_ups(context_of(world))
     assert (await the_request(world))["stage"] == "logged"
-    await world.pool.execute("UPDATE request SET follow_up_on = $1", local_day(clock.now()))
+    await world.pool.execute("UPDATE request SET follow_up_on = $1", local_day(clock.now(), zone=HERE))
     await open_follow_ups(context_of(world))
     again = await the_request(world)
     assert (again["stage"], again["pinned"], again["contacted_at"]) == ("contacting", False, None)
 
-    await world.pool.execute("UPDATE request SET stage = 'logged', follow_up_on = $1", local_day(clock.now()))
+    await world.pool.execute(
+        "UPDATE request SET stage = 'logged', follow_up_on = $1", local_day(clock.now(), zone=HERE)
+    )
     await world.deliver("absence-flags", flag(1, version=2, level="none"))
     await open_follow_ups(context_of(world))
     ended = await the_request(world)
@@ -139,7 +142,7 @@ async def test_without_a_promise_follow_ups_go_on_while_a_flag_stands_and_end_wh
 
 async def test_a_visit_whose_log_is_missing_stays_visible(world: World) -> None:
     visit_id = await a_paired_request(world)
-    began = datetime.combine(local_day(clock.now()) - timedelta(days=7), time(12), HERE)
+    began = datetime.combine(local_day(clock.now(), zone=HERE) - timedelta(days=7), time(12), HERE)
     for name in ("marisol", "omar"):
         await world.pool.execute(
             "INSERT INTO visitor (visitor_id, district, leap101_valid_from, leap101_valid_until)"

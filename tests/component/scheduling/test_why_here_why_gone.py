@@ -5,15 +5,15 @@ from typing import Any
 from uuid import uuid4
 
 from contracts import events
-from contracts.calendar import school_year_of
+from contracts.calendar import local_day, school_year_of
 from services.runtime import clock
 from services.runtime.settings import Settings
 from services.runtime.web.context import Context
 from services.scheduling.handlers.pricing import price_waiting
-from services.scheduling.rules.visits import local_day
 from tests.component.visit_events import MORNING, World, flag, household, student
 from tests.delivering import RecordingPublisher
 from tests.people import headers
+from tests.zones import HERE
 
 DAYS = [date(2026, 9, 1) + timedelta(days=n) for n in (0, 1, 8, 20)]
 RECENT = {"last_20_absent": 3, "last_20_counted": 20, "before_20_absent": 1, "before_20_counted": 20, "spell": 2}
@@ -115,7 +115,7 @@ async def test_a_request_under_way_stays_and_says_which_correction_took_its_flag
 
 
 async def test_targets_count_the_days_on_which_any_school_of_the_district_teaches(world: World) -> None:
-    today = local_day(clock.now())
+    today = local_day(clock.now(), zone=HERE)
     every_other = [today + timedelta(days=n) for n in range(2, 40, 2)]
     await world.deliver("school-calendar", calendar(*every_other[::2]), calendar(*every_other[1::2], school="H02"))
     await world.deliver("absence-flags", flag(1))
@@ -125,7 +125,7 @@ async def test_targets_count_the_days_on_which_any_school_of_the_district_teache
 async def test_an_older_calendar_or_the_same_again_changes_nothing_and_a_newer_one_moves_the_due_days(
     world: World,
 ) -> None:
-    today = local_day(clock.now())
+    today = local_day(clock.now(), zone=HERE)
     tomorrow_on = [today + timedelta(days=n) for n in range(1, 20)]
     await world.deliver("school-calendar", calendar(*tomorrow_on, version=2), calendar(*tomorrow_on[5:], version=1))
     await world.deliver("school-calendar", calendar(*tomorrow_on, version=2))
@@ -225,7 +225,7 @@ async def test_the_index_serves_the_next_request_of_thousands(world: World) -> N
         SELECT gen_random_uuid(), 'hartford', 'H01', $1, $1, $2, n % 500 FROM generate_series(1, 20000) AS n
         """,
         datetime.now(UTC),
-        local_day(clock.now()),
+        local_day(clock.now(), zone=HERE),
     )
     await world.pool.execute("ANALYZE request")
     plan = await world.pool.fetch(

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from contracts import events
 from tests.component.visit_events import contact, flag, household, student
+from tests.zones import HERE
 
 Deliver = Callable[..., Awaitable[None]]
 
@@ -24,9 +25,7 @@ FAMILIES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
 
 def today() -> date:
     """The day it is where the districts are."""
-    from services.scheduling.rules.visits import local_day
-
-    return local_day(datetime.now(UTC))
+    return datetime.now(HERE).date()
 
 
 def weekdays_until(last: date, count: int) -> list[date]:

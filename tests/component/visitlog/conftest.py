@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
@@ -14,16 +15,18 @@ from services.visitlog.app import service
 from tests import people
 from tests.component.visit_events import World
 from tests.delivering import served
+from tests.zones import HERE
 
 
 class VisitLog(World):
     """Visit log: what Kafka brings, what people ask as whoever they are, what is published."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", folder: Path) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", folder: Path, zone: ZoneInfo = HERE) -> None:
         self.pool = pool
+        self.zone = zone
         self.subscription = service.subscriptions[0]
         self._offsets: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)
-        self._app = served(service, pool, people.people(folder))
+        self._app = served(service, pool, people.people(folder), zone=zone)
         self.http = self.as_("marisol")
 
     def as_(self, name: str) -> httpx.AsyncClient:

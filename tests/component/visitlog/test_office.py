@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts import events
-from services.visitlog.rules.outcomes import LOCAL, due_of, overdue_before
+from services.visitlog.rules.outcomes import due_of, overdue_before
 from tests import builders
 from tests.component.visit_events import contact, household, of_visit
 from tests.component.visitlog.conftest import VisitLog
+from tests.zones import HERE
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 RATE = {
@@ -106,7 +107,7 @@ async def test_the_database_says_what_the_rule_says(world: VisitLog) -> None:
     await world.deliver("home-visits", *(agreed(number, days_ago=number / 2) for number in range(1, 31)))
     for number in range(3, 31, 3):
         await log(world, number, days_ago=number / 2, outcome="family_not_home", ended_at=None)
-    limit = overdue_before(as_of=NOW, business_days=5)
+    limit = overdue_before(as_of=NOW, business_days=5, zone=HERE)
     listed = (await world.as_("carl").get("/v1/expected-logs")).json()["visits"]
     assert len(listed) == 30
     for each in listed:
@@ -176,7 +177,7 @@ async def test_pay_follows_the_rate_of_its_day_and_stays_when_rates_change(world
         ["0.0", "0.00", "0.00", "0.00", "15.00", "15.00", "2025-07-01"],
     ]
     assert await exported() == expected
-    today = NOW.astimezone(LOCAL).date()
+    today = NOW.astimezone(HERE).date()
     assert (
         await carl.post("/v1/pay-rates", json=RATE | {"effective_from": str(today), "hourly_cents": 9000})
     ).is_success
@@ -196,7 +197,7 @@ async def test_pay_follows_the_rate_of_its_day_and_stays_when_rates_change(world
 
 async def test_the_quiet_checks_read_logs_calendars_and_when_the_phone_wrote(world: VisitLog) -> None:
     school_days = [day for n in range(30) if (day := date(2026, 1, 1) + timedelta(days=n)).weekday() < 5]
-    closed = NOW.astimezone(LOCAL).date() - timedelta(days=4)
+    closed = NOW.astimezone(HERE).date() - timedelta(days=4)
     year = closed.year if closed.month >= 7 else closed.year - 1
     await world.deliver("home-visits", of_visit(events.VisitRequested, request_id=UUID(int=0x0C << 120 | 1)))
     calendar = builders.calendar([*school_days, closed + timedelta(days=1)])

@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts import events
-from services.visitlog.rules.outcomes import LOCAL
 from tests.component.visit_events import contact, of_visit
 from tests.component.visitlog.conftest import VisitLog
+from tests.zones import HERE
 
 VISIT = UUID(int=0x0D << 120 | 1)
-LOCALLY = datetime.combine(datetime.now(LOCAL).date() - timedelta(days=1), time(16), LOCAL)
+LOCALLY = datetime.combine(datetime.now(HERE).date() - timedelta(days=1), time(16), HERE)
 STARTED = LOCALLY.astimezone(UTC)
 
 

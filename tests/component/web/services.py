@@ -19,7 +19,6 @@ from tests.delivering import served
 from tests.unit.ingest.landed import districts
 
 PAGES = ("scheduling", "visitlog", "reporting")
-ALL = ("ingest", "flagging", *PAGES)
 
 
 @asynccontextmanager

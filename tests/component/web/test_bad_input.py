@@ -14,6 +14,7 @@ import pytest
 import schemathesis
 from hypothesis import strategies as st
 
+from contracts.services import SERVICES
 from tests import people
 from tests.browser.site import Site
 from tests.component.web import services
@@ -97,7 +98,7 @@ async def test_a_form_filled_in_wrongly_is_refused_clearly(
     assert sorted(faults) == []
 
 
-@pytest.mark.parametrize("name", services.ALL)
+@pytest.mark.parametrize("name", SERVICES)
 async def test_a_route_sent_anything_refuses_clearly(name: str, service_database: ServiceDatabase) -> None:
     schema = schemathesis.openapi.from_dict(services.schema_of(name))
     async with services.standing(name, service_database) as site:

@@ -89,7 +89,6 @@ async def observed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ob
             seed=1,
             until=until,
             districts_file=stack.districts_file,
-            progress=lambda _: None,
         )
         await stack.settled()
         async with steady_load(stack, district="hartford", until=until):

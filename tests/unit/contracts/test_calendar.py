@@ -17,6 +17,7 @@ from contracts.calendar import (
     local_day,
     log_due_on,
     log_overdue_before,
+    monday_of,
     school_year_of,
     start_of_day,
 )
@@ -63,6 +64,12 @@ def test_a_day_begins_where_the_one_before_ends(day: date, zone: tzinfo) -> None
     begins = start_of_day(day, zone=zone).astimezone(UTC)
     assert local_day(begins, zone=zone) == day
     assert local_day(begins - timedelta(microseconds=1), zone=zone) == day - timedelta(days=1)
+
+
+@given(days)
+def test_a_week_begins_on_its_monday(day: date) -> None:
+    monday = monday_of(day)
+    assert (monday.strftime("%a"), monday.isocalendar()[:2]) == ("Mon", day.isocalendar()[:2])
 
 
 @given(days, counts)

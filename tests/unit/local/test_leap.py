@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from deploy.commands import push, state
 from deploy.commands.figures import DistrictFigures, Figures
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
+from deploy.demo.families import Families
+from tests.zones import ELSEWHERE, HERE
 
 
 @pytest.fixture
@@ -131,3 +134,30 @@ def test_progress_stays_out_of_the_result(capsys: pytest.CaptureFixture[str]) ->
     screen.give({"rows": 10})
 
     assert json.loads(capsys.readouterr().out) == {"rows": 10}
+
+
+def test_who_comes_later_names_the_days_that_the_services_were_started_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LEAP_TIME_ZONE", raising=False)
+    assert State().zone() == HERE
+    started = State(services={"scheduling": {"environment": {"LEAP_TIME_ZONE": ELSEWHERE.key}}})
+    assert started.zone() == ELSEWHERE
+    monkeypatch.setenv("LEAP_TIME_ZONE", ELSEWHERE.key)
+    assert State().zone() == ELSEWHERE
+    assert State(services={"scheduling": {"environment": {}}}).zone() == HERE
+    in_containers = State(services={"scheduling": {"address": "http://scheduling:8000"}})
+    assert in_containers.zone() == ELSEWHERE
+
+
+def test_a_zone_that_there_is_not_is_one_line_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LEAP_TIME_ZONE", "Europe/Hartford")
+    assert cli.run(["up"]) == cli.NOT_WELL
+    assert "LEAP_TIME_ZONE: names no time zone" in capsys.readouterr().err
+
+
+def test_made_up_families_name_times_of_the_states_own_clock() -> None:
+    today = date(2026, 10, 5)
+    here, there = (Families(7, zone=zone).times("a household", 1, today=today) for zone in (HERE, ELSEWHERE))
+    assert [begins.replace(tzinfo=None) for begins, _ in here] == [begins.replace(tzinfo=None) for begins, _ in there]
+    assert {begins.tzinfo for begins, _ in there} == {ELSEWHERE}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from services.runtime.web.forms import OTHERWISE, WORDS, ClockTime, Fault, Form, Layout, read_into
+from services.runtime.web.forms import OTHERWISE, WORDS, ClockTime, Fault, Form, Layout, bounds_of, read_into
 from services.runtime.web.languages import OWN_TRANSLATIONS, Language
 from tests.form_errors import errors_of
 
@@ -175,6 +175,19 @@ def test_a_sentence_may_name_the_bounds() -> None:
     }
 
 
+def test_a_page_may_show_the_bounds_of_a_field() -> None:
+    assert bounds_of(Order, ("version",)) == {"least": 1, "most": 99}
+    assert bounds_of(Order, ("weights", "rate")) == {"least": 0, "most": 999}
+    assert bounds_of(Order, ("errands", 3, "what")) == {"shortest": 1, "longest": 12}
+    assert bounds_of(Order, ("colour",)) == {}
+
+
+def test_a_day_may_have_bounds_too() -> None:
+    trained = create_model("Trained", since=(Annotated[date, Field(ge=date(2000, 1, 1))], ...))
+    (fault,) = read_into(trained, Form([("since", "1999-12-31")])).faults
+    assert fault == Fault("since", WORDS["greater_than_equal"], {"least": date(2000, 1, 1)})
+
+
 def test_what_the_page_knows_or_found_stands_before_what_the_form_says() -> None:
     layout = Layout(names={"version": "seen", "errands.*.due": "errands.*.day"})
     given = {"version": 3, "colour": None, "errands": [{"what": "Call", "due": "never"}]}
@@ -184,6 +197,8 @@ def test_what_the_page_knows_or_found_stands_before_what_the_form_says() -> None
     assert faults(read) == {"colour": "a", "of": "b", "errands.0.day": WORDS["date_from_datetime_parsing"]}
     assert read_into(Order, form(), given={"version": 9}).value == read_into(Order, form(version="9")).value
     assert faults(read_into(Order, form(), layout=layout, given={"version": None})) == {"seen": WORDS["missing"]}
+    half_read = read_into(Order, form(), given={"version": None}, faults=[Fault("day", "When?")])
+    assert faults(half_read) == {"day": "When?"}, "what the page could not read is told once, where it was typed"
 
 
 @pytest.mark.parametrize(

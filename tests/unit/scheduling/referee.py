@@ -12,8 +12,8 @@ from services.scheduling.rules import pairing
 from services.scheduling.rules.pairing import POINTS, Meeting, Visitor
 from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.proposals import starts_in
-from services.scheduling.rules.visits import HERE
 from services.scheduling.rules.week import MOST_PRIORITY, PINNED, SCHEDULED, Wanted, Week, WeekPlan
+from tests.zones import HERE
 
 SOLVE_SECONDS = 120
 
@@ -156,7 +156,9 @@ class _Referee:
 
     def _load(self, visitor: Visitor) -> None:
         # The n-th visit of a week costs n times the load: the cheaper steps are always taken first.
-        before = pairing.visits_in_week(self.week.bookings.get(visitor.visitor_id, ()), self.begins)
+        before = pairing.visits_in_week(
+            self.week.bookings.get(visitor.visitor_id, ()), self.begins, zone=self.week.zone
+        )
         steps = [self.program.ask(POINTS.load * number) for number in range(before, visitor.weekly_cap)]
         self.program.demand(steps, (goes for _, _, goes in self.absences[visitor.visitor_id]), least=0, most=0)
 
@@ -166,7 +168,11 @@ class _Referee:
             first, last = max(begins_at.astimezone(UTC), self.begins), min(ends_at.astimezone(UTC), self.ends)
             for starts_at in starts_in(begins_at=first, ends_at=last, minutes=wanted.minutes):
                 if not pairing.hindrances_of_time(
-                    starts_at=starts_at, minutes=wanted.minutes, policy=self.policy, as_of=self.week.as_of
+                    starts_at=starts_at,
+                    minutes=wanted.minutes,
+                    policy=self.policy,
+                    as_of=self.week.as_of,
+                    zone=self.week.zone,
                 ):
                     found.add(starts_at)
         return sorted(found)
@@ -180,6 +186,7 @@ class _Referee:
             starts_at=starts_at,
             minutes=wanted.minutes,
             language=wanted.language,
+            zone=self.week.zone,
             interpreter=wanted.interpreter,
         )
         free = []

@@ -1,6 +1,6 @@
 """What the desk's pages work out by themselves: months, ages, addresses, forms, letters."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from contracts.calendar import SchoolDays
 from services.runtime.web.forms import Form
 from services.scheduling.pages import letters, view
+from services.scheduling.pages.appointment import moment_of
 from services.scheduling.pages.days import months_of
-from services.scheduling.pages.forms import Typed
+from services.scheduling.pages.forms import DAY, NUMBER, TIME, read
 from services.scheduling.pages.rows import age_of
+from services.scheduling.rules.bounds import Day, LocalTime, Minutes, Part
 from services.scheduling.store.day_sheet import SheetVisit
 from services.scheduling.store.queue import Cursor, Row, View
 from tests.zones import HERE
@@ -53,10 +55,6 @@ def row(**fields: Any) -> Row:
         "grades": ("3",),
     }
     return Row(**plain | fields)
-
-
-def typed(**fields: str) -> Typed:
-    return Typed(Form(list(fields.items())))
 
 
 def test_months_show_absences_corrections_and_days_after_the_last_counted_one_as_nothing() -> None:
@@ -136,16 +134,36 @@ def test_a_view_is_its_address() -> None:
     assert view.address(wanted, stage=None, school=None).count("=") == 7 - 1
 
 
+class Typed(Part):
+    """A day, a time and a number, as forms of the desk ask for them."""
+
+    day: Day | None = None
+    time: LocalTime | None = None
+    minutes: Minutes | None = None
+
+
 @given(st.text(max_size=20))
-def test_a_day_a_time_and_a_number_are_read_or_a_fault_is_noted(text: str) -> None:
-    form = typed(day=text, time=text, number=text)
-    read = (form.day("day"), form.clock_time("time"), form.number("number", least=1, most=9))
-    assert len(form.faults) == sum(value is None for value in read)
+def test_a_day_a_time_and_a_number_are_read_or_said_to_be_wrong_in_the_desks_words(text: str) -> None:
+    said = {"day": DAY, "time": TIME, "minutes": NUMBER}
+    for name, sentence in said.items():
+        reading = read(Typed, Form([(name, text)]))
+        if reading.value is None:
+            (fault,) = reading.faults
+            assert (fault.field, fault.text) == (name, sentence)
+            assert sentence % fault.values, "and every gap is filled"
+        else:
+            assert (getattr(reading.value, name) is None) == (not text.strip())
 
 
-def test_a_local_time_becomes_one_moment() -> None:
-    form = typed(day="2026-11-30", time="16:30")
-    assert form.moment("day", "time", HERE) == datetime(2026, 11, 30, 21, 30, tzinfo=UTC)
+def test_what_is_wrong_with_a_number_names_its_bounds() -> None:
+    (fault,) = read(Typed, Form([("minutes", "1441")])).faults
+    assert fault.text % fault.values == "Give a whole number from 1 to 1440."
+
+
+@pytest.mark.parametrize("zone", [HERE, UTC])
+def test_a_local_time_becomes_one_moment(zone: tzinfo) -> None:
+    assert moment_of(date(2026, 11, 30), time(16, 30), zone) == datetime(2026, 11, 30, 16, 30, tzinfo=zone)
+    assert moment_of(date(2026, 11, 30), time(16, 30), zone).tzinfo is UTC
 
 
 @pytest.mark.parametrize("language", [*letters.LANGUAGES, "zh", "ht"])

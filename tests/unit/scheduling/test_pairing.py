@@ -9,6 +9,7 @@ from services.scheduling.rules import pairing
 from services.scheduling.rules.pairing import AppointmentRefused, Away, Reason, Window, because, say
 from services.scheduling.rules.policy import Policy
 from tests.unit.scheduling.who_goes import FAMILY, NOW, TUESDAY, at, booking, meeting, visitor
+from tests.zones import HERE
 
 POLICY = Policy(min_notice_hours=0)
 
@@ -121,7 +122,7 @@ def test_the_cap_counts_the_week_from_monday_to_sunday() -> None:
     ],
 )
 def test_visits_are_agreed_ahead_and_by_day(starts_at: datetime, minutes: int, code: str | None) -> None:
-    found = pairing.hindrances_of_time(starts_at=starts_at, minutes=minutes, policy=POLICY, as_of=NOW)
+    found = pairing.hindrances_of_time(starts_at=starts_at, minutes=minutes, policy=POLICY, as_of=NOW, zone=HERE)
     assert codes(found) == ([code] if code else [])
 
 
@@ -129,7 +130,10 @@ def test_a_district_may_ask_for_notice() -> None:
     asks = Policy(min_notice_hours=24)
     for hours, found in ((23, ["notice"]), (24, [])):
         starts_at = NOW + timedelta(hours=hours)
-        assert codes(pairing.hindrances_of_time(starts_at=starts_at, minutes=60, policy=asks, as_of=NOW)) == found
+        assert (
+            codes(pairing.hindrances_of_time(starts_at=starts_at, minutes=60, policy=asks, as_of=NOW, zone=HERE))
+            == found
+        )
 
 
 def pair_of(*names: str, language: str = "en", interpreter: bool | None = None, **known: Any) -> list[str]:
@@ -187,5 +191,5 @@ def test_a_scarce_language_is_one_that_few_active_visitors_speak() -> None:
 
 
 def test_a_week_begins_on_local_monday_also_when_the_clocks_change() -> None:
-    begins, ends = pairing.week_around(datetime(2026, 11, 1, 23, 30, tzinfo=NOW.tzinfo))
+    begins, ends = pairing.week_around(datetime(2026, 11, 1, 23, 30, tzinfo=HERE), zone=HERE)
     assert (begins.date(), ends.date()) == (date(2026, 10, 26), date(2026, 11, 2))

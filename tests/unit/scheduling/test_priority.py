@@ -53,7 +53,7 @@ def child_of_days(days: list[bool], *, chronic: bool = False, grade: str = "3") 
 
 
 A_YEAR = st.lists(st.booleans(), min_size=1, max_size=200)
-SOUND_WEIGHTS = st.builds(Weights, **{field.name: st.integers(0, 60) for field in fields(Weights)}).filter(
+SOUND_WEIGHTS = st.builds(Weights, **{name: st.integers(0, 60) for name in Weights.model_fields}).filter(
     lambda weights: not problems_with(weights)
 )
 
@@ -93,7 +93,7 @@ def test_the_points_are_made_of_what_the_programme_names_and_nothing_else() -> N
         "student_key", "grade", "level", "days_absent", "days_enrolled", "as_of", "absent_days", "last_20_absent",
         "last_20_counted", "before_20_absent", "before_20_counted", "spell", "chronic_last_year", "new_to_district",
     }  # fmt: skip
-    assert {field.name for field in fields(Weights)} == {
+    assert set(Weights.model_fields) == {
         "rate", "recent", "worsening", "spell", "chronic_last_year", "transition", "sibling", "waiting",
     }  # fmt: skip
 

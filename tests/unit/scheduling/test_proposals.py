@@ -9,23 +9,18 @@ from hypothesis import strategies as st
 from services.scheduling.rules import pairing
 from services.scheduling.rules.pairing import Away, Booking, Meeting, Visitor, Window, say
 from services.scheduling.rules.policy import Policy
-from services.scheduling.rules.proposals import Proposals, propose_pairs, starts_in
+from services.scheduling.rules.proposals import Proposals, WhoCould, propose_pairs, starts_in
 from tests.unit.scheduling.who_goes import FAMILY, NOW, TUESDAY, at, booking, meeting, visitor
+from tests.zones import HERE
 
 POLICY = Policy(min_notice_hours=0)
 
 
 def proposed(*visitors: Visitor, **fields: Any) -> Proposals:
     """The answer for one hour at four, unless the test says otherwise."""
-    asked: dict[str, Any] = {
-        "meeting": meeting(),
-        "ends_at": at(17),
-        "visitors": visitors,
-        "bookings": {},
-        "visits_before": {},
-        "policy": POLICY,
-        "as_of": NOW,
-    }
+    known = {name: fields.pop(name) for name in ("visits_before", "moving") if name in fields}
+    who = WhoCould(visitors=visitors, bookings=fields.pop("bookings", {}), **known)
+    asked: dict[str, Any] = {"meeting": meeting(), "ends_at": at(17), "who": who, "policy": POLICY, "as_of": NOW}
     return propose_pairs(**asked | fields)
 
 
@@ -176,9 +171,7 @@ def test_no_proposed_pair_ever_breaks_a_hard_rule_and_none_that_keeps_all_is_hel
     proposals = propose_pairs(
         meeting=wished,
         ends_at=ends_at,
-        visitors=people,
-        bookings=bookings,
-        visits_before={},
+        who=WhoCould(visitors=people, bookings=bookings),
         policy=POLICY,
         as_of=NOW,
         limit=100,
@@ -187,7 +180,7 @@ def test_no_proposed_pair_ever_breaks_a_hard_rule_and_none_that_keeps_all_is_hel
     allowed = set()
     for start in starts_in(begins_at=wished.starts_at, ends_at=ends_at, minutes=wished.minutes):
         wanted = meeting(start, minutes=wished.minutes, language=wished.language, interpreter=wished.interpreter)
-        if pairing.hindrances_of_time(starts_at=start, minutes=wished.minutes, policy=POLICY, as_of=NOW):
+        if pairing.hindrances_of_time(starts_at=start, minutes=wished.minutes, policy=POLICY, as_of=NOW, zone=HERE):
             continue
         for one in known:
             for other in known:

@@ -130,7 +130,7 @@ def test_the_same_visits_with_nothing_broken_have_one() -> None:
 
 def forgets_the_way(world: Week) -> WeekPlan:
     """Plan the next visit where the last one ends."""
-    return propose(world, replace(POLICY, travel_minutes=0), Budget(iterations=300))
+    return propose(world, POLICY.model_copy(update={"travel_minutes": 0}), Budget(iterations=300))
 
 
 def forgets_who_speaks(world: Week) -> WeekPlan:

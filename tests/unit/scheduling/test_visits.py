@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from services.scheduling.rules.visits import (
     AHEAD,
-    HERE,
     Answer,
     ClosingReason,
     HeldByAnother,
@@ -35,6 +34,7 @@ from services.scheduling.rules.visits import (
     stage_after_visit,
     stage_on_follow_up_day,
 )
+from tests.zones import HERE
 
 NOON = datetime(2026, 10, 5, 16, 0, tzinfo=UTC)
 STUDENT = UUID("0a000000-0000-4000-8000-000000000001")
@@ -62,22 +62,22 @@ def a_request(*, claimed_by: str | None = None, claimed_until: datetime | None =
 def test_a_running_lease_keeps_others_out_and_names_its_holder() -> None:
     held = a_request(claimed_by="ana", claimed_until=NOON + timedelta(minutes=1))
     with pytest.raises(HeldByAnother, match="ana"):
-        check_may_change(request=held, actor="ben", version=3, as_of=NOON)
-    check_may_change(request=held, actor="ana", version=3, as_of=NOON)
+        check_may_change(request=held, actor="ben", version=3, as_of=NOON, zone=HERE)
+    check_may_change(request=held, actor="ana", version=3, as_of=NOON, zone=HERE)
 
 
 def test_a_lease_ends_at_its_very_instant() -> None:
     lapsed = a_request(claimed_by="ana", claimed_until=NOON)
-    check_may_change(request=lapsed, actor="ben", version=3, as_of=NOON)
+    check_may_change(request=lapsed, actor="ben", version=3, as_of=NOON, zone=HERE)
 
 
 @given(version=st.integers(1, 10))
 def test_only_the_version_read_may_be_changed(version: int) -> None:
     if version == 3:
-        check_may_change(request=a_request(), actor="ana", version=version, as_of=NOON)
+        check_may_change(request=a_request(), actor="ana", version=version, as_of=NOON, zone=HERE)
     else:
         with pytest.raises(StaleVersion, match="version 3"):
-            check_may_change(request=a_request(), actor="ana", version=version, as_of=NOON)
+            check_may_change(request=a_request(), actor="ana", version=version, as_of=NOON, zone=HERE)
 
 
 @given(stage=st.sampled_from(OPEN_STAGES))
@@ -112,7 +112,7 @@ TODAY = date(2026, 10, 5)
 
 
 def test_three_tries_on_two_days_at_two_times_of_day_are_enough() -> None:
-    check_not_reached(tries=[MORNING, MORNING + ONE_DAY, MORNING + timedelta(hours=5)], tries_needed=3)
+    check_not_reached(tries=[MORNING, MORNING + ONE_DAY, MORNING + timedelta(hours=5)], tries_needed=3, zone=HERE)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_three_tries_on_two_days_at_two_times_of_day_are_enough() -> None:
 )
 def test_fewer_tries_or_tries_alike_are_not(tries: list[datetime], code: str) -> None:
     with pytest.raises(NotPossible) as refused:
-        check_not_reached(tries=tries, tries_needed=3)
+        check_not_reached(tries=tries, tries_needed=3, zone=HERE)
     assert refused.value.code == code
 
 
@@ -137,19 +137,19 @@ def test_fewer_tries_or_tries_alike_are_not(tries: list[datetime], code: str) ->
 def test_not_reached_holds_exactly_when_tries_are_enough_and_varied(hours: list[int], needed: int) -> None:
     tries = [MORNING + timedelta(hours=each) for each in hours]
     days = {each.astimezone(HERE).date() for each in tries}
-    varied = len(tries) >= needed and len(days) >= 2 and len({part_of_day(each) for each in tries}) >= 2
+    varied = len(tries) >= needed and len(days) >= 2 and len({part_of_day(each, zone=HERE) for each in tries}) >= 2
     if varied:
-        check_not_reached(tries=tries, tries_needed=needed)
+        check_not_reached(tries=tries, tries_needed=needed, zone=HERE)
     else:
         with pytest.raises(NotPossible):
-            check_not_reached(tries=tries, tries_needed=needed)
+            check_not_reached(tries=tries, tries_needed=needed, zone=HERE)
 
 
 @pytest.mark.parametrize(
     ("hour", "part"), [(0, "morning"), (11, "morning"), (12, "afternoon"), (16, "afternoon"), (17, "evening")]
 )
 def test_the_parts_of_the_day_are_the_familys(hour: int, part: str) -> None:
-    assert part_of_day(datetime(2026, 10, 5, hour, 59, tzinfo=HERE)) == part
+    assert part_of_day(datetime(2026, 10, 5, hour, 59, tzinfo=HERE), zone=HERE) == part
 
 
 def test_later_needs_a_day_ahead_and_nothing_else_has_one() -> None:
@@ -168,7 +168,7 @@ def test_later_needs_a_day_ahead_and_nothing_else_has_one() -> None:
 def test_a_request_closes_for_a_reason_that_holds() -> None:
     def close(because: ClosingReason, stage: Stage = Stage.CONTACTING, flags_stand: bool = True) -> None:
         request = replace(a_request(), stage=stage)
-        check_may_close(request=request, because=because, tries=[], tries_needed=3, flags_stand=flags_stand)
+        check_may_close(request=request, because=because, tries=[], tries_needed=3, flags_stand=flags_stand, zone=HERE)
 
     close(ClosingReason.MOVED)
     close(ClosingReason.GOAL_MET)

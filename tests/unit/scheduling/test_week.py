@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scheduling.rules.pairing import Window, say
-from services.scheduling.rules.visits import HERE
 from services.scheduling.rules.week import Budget, Week, WeekPlan, propose
 from tests.unit.scheduling.referee import best_possible, value_of
 from tests.unit.scheduling.weeks import MONDAY, POLICY, against, drawn_week, moment, wanted, week
 from tests.unit.scheduling.who_goes import visitor
+from tests.zones import HERE
 
 BRIEF = Budget(iterations=60)
 AFTERNOON = (moment(1, 16), moment(1, 17))

@@ -8,9 +8,9 @@ from uuid import UUID
 from services.scheduling.rules import pairing
 from services.scheduling.rules.pairing import Booking, Meeting, Reason, Visitor, Window
 from services.scheduling.rules.policy import Policy
-from services.scheduling.rules.visits import HERE
 from services.scheduling.rules.week import Planned, Wanted, Week
 from tests.unit.scheduling.who_goes import visitor
+from tests.zones import HERE
 
 MONDAY = date(2026, 10, 5)
 SUNDAY_EVENING = datetime(2026, 10, 4, 18, 0, tzinfo=HERE)
@@ -44,6 +44,7 @@ def week(visitors: list[Visitor], wishes: list[Wanted], bookings: dict[str, list
         wanted=tuple(wishes),
         bookings=bookings or {},
         as_of=SUNDAY_EVENING,
+        zone=HERE,
     )
 
 
@@ -56,6 +57,7 @@ def meeting_of(world: Week, wish: Wanted, starts_at: datetime) -> Meeting:
         starts_at=starts_at,
         minutes=wish.minutes,
         language=wish.language,
+        zone=world.zone,
         interpreter=wish.interpreter,
     )
 
@@ -87,7 +89,7 @@ def against(world: Week, planned: Sequence[Planned], visit: Planned) -> list[Rea
         moving=visit.request_id,
     )
     found += pairing.hindrances_of_time(
-        starts_at=visit.starts_at, minutes=wish.minutes, policy=POLICY, as_of=world.as_of
+        starts_at=visit.starts_at, minutes=wish.minutes, policy=POLICY, as_of=world.as_of, zone=world.zone
     )
     if not any(begins <= visit.starts_at and visit.ends_at <= ends for begins, ends in wish.times):
         found.append(pairing.because("no_times"))

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.scheduling.rules.pairing import Booking, Meeting, Visitor, Window
-from services.scheduling.rules.visits import HERE
+from tests.zones import HERE
 
 NOW = datetime(2026, 10, 5, 9, 0, tzinfo=HERE)
 TUESDAY = date(2026, 10, 6)
@@ -43,6 +43,7 @@ def meeting(starts_at: datetime | None = None, **fields: Any) -> Meeting:
         "starts_at": starts_at or at(16),
         "minutes": 60,
         "language": "en",
+        "zone": HERE,
     }
     return Meeting(**ordinary | fields)
 

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.visitlog.rules.outcomes import (
-    LOCAL,
     Due,
     LogInvalid,
     ReferralBackwards,
@@ -18,12 +17,13 @@ from services.visitlog.rules.outcomes import (
     is_same_door,
     overdue_before,
 )
+from tests.zones import HERE
 
-MONDAY = datetime(2026, 11, 16, 15, 0, tzinfo=LOCAL)
+MONDAY = datetime(2026, 11, 16, 15, 0, tzinfo=HERE)
 
 
 def due(starts_at: datetime, as_of: datetime, *, cancelled: bool = False, outcomes: tuple[str, ...] = ()) -> Due:
-    limit = overdue_before(as_of=as_of, business_days=5)
+    limit = overdue_before(as_of=as_of, business_days=5, zone=HERE)
     return due_of(cancelled=cancelled, outcomes=outcomes, starts_at=starts_at, overdue_before=limit)
 
 
@@ -46,13 +46,13 @@ def test_a_visit_that_was_tried_or_called_off_is_not_missing() -> None:
     business_days=st.integers(1, 30),
 )
 def test_overdue_means_that_so_many_whole_business_days_lie_between(as_of: datetime, business_days: int) -> None:
-    today = as_of.astimezone(LOCAL).date()
+    today = as_of.astimezone(HERE).date()
 
     def whole_days_since(day: date) -> int:
         between = [day + timedelta(days=n) for n in range(1, (today - day).days)]
         return sum(each.weekday() < 5 for each in between)
 
-    limit = overdue_before(as_of=as_of, business_days=business_days).date()
+    limit = overdue_before(as_of=as_of, business_days=business_days, zone=HERE).date()
     assert whole_days_since(limit - timedelta(days=1)) >= business_days
     assert whole_days_since(limit) < business_days
 

@@ -27,6 +27,7 @@ from services.visitlog.rules.form import (
 from services.visitlog.rules.outcomes import LogInvalid
 from services.visitlog.rules.policy import ExtraField, Labelled, LogPolicy, check_extra
 from tests.unit.visitlog.test_outcomes import NOON
+from tests.zones import HERE
 
 VISIT = UUID("0c000000-0000-4000-8000-000000000001")
 LOG: dict[str, Any] = {
@@ -108,7 +109,7 @@ def test_a_referral_has_the_same_id_whenever_its_log_is_sent() -> None:
 
 @given(fields=st.lists(st.tuples(st.sampled_from(FIELDS), st.sampled_from(SAID) | st.text(max_size=40)), max_size=30))
 def test_whatever_a_form_holds_it_is_a_log_or_says_what_to_correct(fields: list[tuple[str, str]]) -> None:
-    read = read_log(Form(fields), visit_id=VISIT)
+    read = read_log(Form(fields), visit_id=VISIT, zone=HERE)
     if read.value is not None:
         assert as_text(json.loads(read.value.in_one_spelling()))
         return
@@ -129,7 +130,7 @@ def test_an_attempts_form_leaves_out_what_only_a_visit_has() -> None:
         ("follow_up.due", "2026-10-12"),
         ("efforts.1.miles", "3,5"),
     ]
-    log = read_log(Form(fields), visit_id=VISIT).value
+    log = read_log(Form(fields), visit_id=VISIT, zone=HERE).value
     assert log is not None
     assert not log.of_a_visit_only()
     assert log.follow_up is not None
@@ -152,7 +153,7 @@ def test_what_is_wrong_is_said_in_the_row_in_which_it_was_typed() -> None:
         ("referrals.2.resource", "Food!"),
         ("language", "Spanish"),
     ]
-    assert read_log(Form(fields), visit_id=VISIT).said(ENGLISH) == {
+    assert read_log(Form(fields), visit_id=VISIT, zone=HERE).said(ENGLISH) == {
         "end": "Write a time like 16:30.",
         "efforts.1.miles": "Write miles like 12.5.",
         "promises.1.due": "Choose a day.",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.visitlog.rules.form import FollowUp, Log
 from services.visitlog.rules.outcomes import PHONE_CLOCK_TOLERANCE, LogInvalid, check_log
+from tests.zones import HERE
 
 NOON = datetime(2026, 10, 5, 16, 0, tzinfo=UTC)
 A_VISIT: dict[str, Any] = {
@@ -22,7 +23,7 @@ A_VISIT: dict[str, Any] = {
 
 def check(**fields: Any) -> None:
     """The rule alone, without the bounds of the form."""
-    check_log(log=Log.model_construct(visit_id=UUID(int=1), **fields), as_of=NOON)
+    check_log(log=Log.model_construct(visit_id=UUID(int=1), **fields), as_of=NOON, zone=HERE)
 
 
 def call(due: date) -> FollowUp:
