@@ -31,8 +31,8 @@ down: .venv/runs  ## the end of it, leaving nothing behind
 contracts: .venv/checks  ## schemas, AsyncAPI documents and examples from the event models
 	$(BIN)/python -m contracts.generate
 
-bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka
-	$(BIN)/python -m tests.bench
+bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka (SHORT=1, LONG=1: few marks, many)
+	$(BIN)/python -m tests.bench $(if $(SHORT),--short) $(if $(LONG),--long)
 
 observe: .venv/checks  ## metrics, boards and alerts, proved with a real Prometheus on the running stack
 	$(BIN)/python -m deploy.observability.prove

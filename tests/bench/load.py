@@ -50,6 +50,11 @@ def marks(count: int, *, seed: int = 7) -> Iterator[AttendanceRecorded]:
         school_day += timedelta(days=3 if school_day.weekday() == 4 else 1)
 
 
+def values(count: int) -> Iterator[bytes]:
+    """Give the values that `fill_attendance` publishes."""
+    return map(_encode, marks(count))
+
+
 async def fill_attendance(publisher: Publisher, count: int) -> None:
     """Publish `count` marks to `attendance`, as ingest would: same bytes, keys, partitions and headers."""
     waiting: dict[int, list[Message]] = {partition: [] for partition in range(PARTITIONS)}
