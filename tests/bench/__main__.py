@@ -76,25 +76,30 @@ async def _contests(arguments: argparse.Namespace, folder: Path, found: dict[str
         print(f"filling the topics with {marks:,} marks", flush=True)
         await _fill(ground, lambda publisher: load.fill_attendance(publisher, marks))
         await _fill(landing_ground, lambda publisher: load.fill_landing(publisher, marks, _DISTRICTS))
-        truth = referee.truth_of(load.values(marks))
-        runs = await in_turn(
-            {
-                **_on_single_marks(contests.Input(ground=ground, topic="attendance", marks=marks, truth=truth), few),
-                "ingest": lambda: contests.ingest(landing_ground, marks),
-            },
-            rounds=rounds,
-            found=found,
+        single_marks = contests.Input(
+            name="single marks",
+            ground=ground,
+            topic="attendance",
+            marks=marks,
+            truth=referee.truth_of(load.values(marks)),
         )
+        turns = {
+            **_contestants(single_marks),
+            "one INSERT per message": lambda: contests.per_message(single_marks, few),
+            "ingest": lambda: contests.ingest(landing_ground, marks),
+        }
+        runs = await in_turn(turns, rounds=rounds, found=found)
     finally:
         ground.stop()
         if landing_ground:
             landing_ground.stop()
-    verdict.print_table(runs)
+    verdict.print_table(f"on {single_marks.name}", runs)
+    found["medians"] = [verdict.as_json(run) for run in runs.values()]
     found["claims"] += verdict.judge_contests(runs)
     verdict.print_claims(found["claims"])
 
 
-def _on_single_marks(records: contests.Input, few: int) -> dict[str, Turn]:
+def _contestants(records: contests.Input) -> dict[str, Turn]:
     return {
         "flagging": lambda: contests.flagging(records),
         "in-memory ceiling": lambda: contests.ceiling(records),
@@ -103,7 +108,6 @@ def _on_single_marks(records: contests.Input, few: int) -> dict[str, Turn]:
         "flink": lambda: contests.peer(records, name="flink"),
         contests.together(1): lambda: contests.flagging_together(records, workers=1),
         contests.together(2): lambda: contests.flagging_together(records, workers=2),
-        "one INSERT per message": lambda: contests.per_message(records, few),
     }
 
 

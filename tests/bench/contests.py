@@ -38,8 +38,12 @@ _CHRONIC = "SELECT student_key FROM flag WHERE level >= $1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """What the contestants of one contest read: a full topic of a ground, and what is true of the marks in it."""
+    """What the contestants of one contest read: a full topic of a ground, and what is true of the marks in it.
 
+    `name` says how the marks come: another form of the same marks is another input, with the same truth.
+    """
+
+    name: str
     ground: Ground
     topic: str
     marks: int

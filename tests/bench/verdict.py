@@ -75,19 +75,24 @@ def judge_pipeline(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return claims
 
 
-def print_table(runs: Mapping[str, Run]) -> None:
-    """Print a line per contestant, the fastest first; CPU in µs for each mark."""
-    print(f"\n{'':26}{'marks':>10}{'marks/s':>10}{'client':>8}{'PostgreSQL':>12}{'broker':>8}{'all':>8}{'peak MB':>9}")
+def print_table(title: str, runs: Mapping[str, Run]) -> None:
+    """Print a line per contestant, the fastest first; CPU in µs for each mark, and all of it against one worker's."""
+    ours = runs["flagging"].all_cpu_us if "flagging" in runs else None
+    print(
+        f"\n{title:26}{'marks':>10}{'marks/s':>10}{'client':>8}{'PostgreSQL':>12}{'broker':>8}{'all':>8}"
+        f"{': ours':>8}{'peak MB':>9}"
+    )
     for run in sorted(runs.values(), key=lambda run: -run.marks_per_second):
+        share = run.all_cpu_us / ours if run.all_cpu_us is not None and ours else None
         print(
             f"{run.contestant:26}{run.marks:10,}{run.marks_per_second:10,.0f}{run.client_cpu_us:8.1f}"
             f"{_known(run.postgres_cpu_us):>12}{_known(run.broker_cpu_us):>8}{_known(run.all_cpu_us):>8}"
-            f"{run.peak_megabytes:9.0f}"
+            f"{_known(share, 2):>8}{run.peak_megabytes:9.0f}"
         )
 
 
-def _known(figure: float | None) -> str:
-    return "" if figure is None else f"{figure:.1f}"
+def _known(figure: float | None, places: int = 1) -> str:
+    return "" if figure is None else f"{figure:.{places}f}"
 
 
 def print_claims(claims: list[dict[str, Any]]) -> None:

@@ -31,6 +31,13 @@ def say(**what):
     print(json.dumps(what), flush=True)
 
 
+def is_absent(mark):
+    present_parts, day_parts = mark.get("present_parts"), mark.get("day_parts")
+    if present_parts is not None and day_parts is not None:
+        return 2 * present_parts < day_parts
+    return mark["category"] in ABSENT
+
+
 def apply(mark, state):
     if not Took.marks:
         say(said="began")
@@ -42,7 +49,7 @@ def apply(mark, state):
     version = mark["source_version"]
     if known is not None and known[0] >= version:
         return None
-    absent = mark["category"] in ABSENT
+    absent = is_absent(mark)
     figures = state.get("figures") or [0, 0, False]
     figures[0] += known is None
     figures[1] += absent - (known[1] if known else False)

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import org.apache.flink.api.common.JobID;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.functions.OpenContext;
@@ -152,18 +153,22 @@ final class FlinkPeer {
         public void processElement(
                 Tuple2<String, byte[]> keyed, Context context, Collector<Tuple2<String, byte[]>> crossings)
                 throws Exception {
-            Mark mark = Mark.read(keyed.f1);
-            if (mark != null) {
-                StudentYear year = StudentYear.read(years.get(mark.schoolYear()));
-                StudentYear.Taken taken = year.take(mark);
-                if (taken != StudentYear.Taken.TOO_OLD) {
-                    years.put(mark.schoolYear(), year.written());
-                }
-                if (taken == StudentYear.Taken.CROSSED) {
-                    crossings.collect(Tuple2.of(mark.student(), year.crossing(mark.student()).getBytes(UTF_8)));
-                }
+            List<Mark> marks = Mark.in(keyed.f1);
+            for (Mark mark : marks) {
+                judge(mark, crossings);
             }
-            Turn.took();
+            Turn.took(marks.size());
+        }
+
+        private void judge(Mark mark, Collector<Tuple2<String, byte[]>> crossings) throws Exception {
+            StudentYear year = StudentYear.read(years.get(mark.schoolYear()));
+            StudentYear.Taken taken = year.take(mark);
+            if (taken != StudentYear.Taken.TOO_OLD) {
+                years.put(mark.schoolYear(), year.written());
+            }
+            if (taken == StudentYear.Taken.CROSSED) {
+                crossings.collect(Tuple2.of(mark.student(), year.crossing(mark.student()).getBytes(UTF_8)));
+            }
         }
     }
 }

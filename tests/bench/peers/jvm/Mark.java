@@ -6,13 +6,14 @@ import com.fasterxml.jackson.core.JsonToken;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.time.LocalDate;
+import java.util.List;
 
 /** One student's attendance on one school day. A day is its place in the school year: 1 July is day 0. */
 record Mark(String student, String school, int schoolYear, int day, boolean absent, long version) {
     private static final JsonFactory JSON = new JsonFactory();
 
-    /** Read one record of the topic; null where it is no mark. Streaming: the cheapest way that Jackson has. */
-    static Mark read(byte[] json) {
+    /** The marks that a record holds, none where it is about something else; streamed, Jackson's cheapest way. */
+    static List<Mark> in(byte[] json) {
         String type = null, student = null, school = null, category = null;
         LocalDate schoolDay = null;
         long version = 0;
@@ -37,11 +38,12 @@ record Mark(String student, String school, int schoolYear, int day, boolean abse
             throw new UncheckedIOException(unreadable);
         }
         if (!"attendance.recorded.v1".equals(type)) {
-            return null;
+            return List.of();
         }
         int schoolYear = schoolDay.getMonthValue() >= 7 ? schoolDay.getYear() : schoolDay.getYear() - 1;
         int day = (int) (schoolDay.toEpochDay() - LocalDate.of(schoolYear, 7, 1).toEpochDay());
-        return new Mark(student, school, schoolYear, day, isAbsent(category, presentParts, dayParts), version);
+        boolean absent = isAbsent(category, presentParts, dayParts);
+        return List.of(new Mark(student, school, schoolYear, day, absent, version));
     }
 
     /** Less than half of the day attended, where the parts are known; else what the category says. */

@@ -22,16 +22,18 @@ final class Turn {
         counted = isCounted;
     }
 
-    /** One record was taken, by the one thread that takes them; true at the last that the turn is about. */
-    static boolean took() {
-        int now = ++taken;
-        if (now == 1 && counted) {
+    /** So many marks were taken, by the one thread that takes them; true with the last that the turn is about. */
+    static boolean took(int more) {
+        int before = taken;
+        taken += more;
+        if (before == 0 && more > 0 && counted) {
             say("{\"said\": \"began\"}");
         }
-        if (now == marks) {
+        boolean last = before < marks && taken >= marks;
+        if (last) {
             allTaken.countDown();
         }
-        return now == marks;
+        return last;
     }
 
     static void awaitTaken() throws InterruptedException {

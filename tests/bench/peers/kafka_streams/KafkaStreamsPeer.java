@@ -1,12 +1,17 @@
 package leap.peers;
 
 import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsConfig;
@@ -36,7 +41,7 @@ final class KafkaStreamsPeer {
             Turn.of(marks, true);
             try (KafkaStreams streams = started(bootstrap, topic, crossings)) {
                 Turn.awaitTaken();
-                awaitCommitted(admin, crossings, marks);
+                awaitCommitted(admin, crossings, records(admin, topic));
                 Turn.done();
             }
         }
@@ -78,10 +83,19 @@ final class KafkaStreamsPeer {
         return settings;
     }
 
+    private static long records(Admin admin, String topic) throws Exception {
+        Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
+        for (TopicPartitionInfo partition :
+                admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions()) {
+            ends.put(new TopicPartition(topic, partition.partition()), OffsetSpec.latest());
+        }
+        return admin.listOffsets(ends).all().get().values().stream().mapToLong(end -> end.offset()).sum();
+    }
+
     /** The stream thread commits by itself as soon as the last mark asked it to. */
-    private static void awaitCommitted(Admin admin, String group, long marks) throws Exception {
+    private static void awaitCommitted(Admin admin, String group, long records) throws Exception {
         long committed = 0;
-        while (committed < marks) {
+        while (committed < records) {
             Thread.sleep(20);
             committed = admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().values().stream()
                     .mapToLong(OffsetAndMetadata::offset)
@@ -101,11 +115,11 @@ final class KafkaStreamsPeer {
 
         @Override
         public void process(Record<byte[], byte[]> record) {
-            Mark mark = Mark.read(record.value());
-            if (mark != null) {
+            List<Mark> marks = Mark.in(record.value());
+            for (Mark mark : marks) {
                 judge(mark, record.timestamp());
             }
-            if (Turn.took()) {
+            if (Turn.took(marks.size())) {
                 context.commit();
             }
         }
