@@ -136,7 +136,7 @@ async def in_turn(turns: dict[str, Turn], *, rounds: int, found: dict[str, Any])
                 continue
             by_contestant.setdefault(name, []).append(run)
             found["runs"].append({"round": number, **verdict.as_json(run)})
-            print(f"  round {number}  {name:24} {run.marks_per_second:12,.0f} marks/s", flush=True)
+            print(f"  round {number}  {verdict.line(run)}", flush=True)
     return {name: verdict.median_run(runs) for name, runs in by_contestant.items()}
 
 

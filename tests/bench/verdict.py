@@ -78,17 +78,17 @@ def judge_pipeline(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 def print_table(title: str, runs: Mapping[str, Run]) -> None:
     """Print a line per contestant, the fastest first; CPU in µs for each mark, and all of it against one worker's."""
     ours = runs["flagging"].all_cpu_us if "flagging" in runs else None
-    print(
-        f"\n{title:26}{'marks':>10}{'marks/s':>10}{'client':>8}{'PostgreSQL':>12}{'broker':>8}{'all':>8}"
-        f"{': ours':>8}{'peak MB':>9}"
-    )
+    heads = f"{'marks/s':>10}{'client':>9}{'PostgreSQL':>12}{'broker':>9}{'all µs':>9}"
+    print(f"\n{title:24}{heads}{': ours':>8}{'peak MB':>9}{'marks':>11}")
     for run in sorted(runs.values(), key=lambda run: -run.marks_per_second):
         share = run.all_cpu_us / ours if run.all_cpu_us is not None and ours else None
-        print(
-            f"{run.contestant:26}{run.marks:10,}{run.marks_per_second:10,.0f}{run.client_cpu_us:8.1f}"
-            f"{_known(run.postgres_cpu_us):>12}{_known(run.broker_cpu_us):>8}{_known(run.all_cpu_us):>8}"
-            f"{_known(share, 2):>8}{run.peak_megabytes:9.0f}"
-        )
+        print(f"{line(run)}{_known(share, 2):>8}{run.peak_megabytes:9.0f}{run.marks:11,}")
+
+
+def line(run: Run) -> str:
+    """Write who ran, how fast, and the CPU of each part for a mark."""
+    parts = f"{run.client_cpu_us:9.1f}{_known(run.postgres_cpu_us):>12}{_known(run.broker_cpu_us):>9}"
+    return f"{run.contestant:24}{run.marks_per_second:10,.0f}{parts}{_known(run.all_cpu_us):>9}"
 
 
 def _known(figure: float | None, places: int = 1) -> str:

@@ -150,3 +150,14 @@ def test_each_promise_of_the_pipeline_can_be_broken() -> None:
         claims = verdict.judge_pipeline(STATE_DAY | broken)
 
         assert [claim["met"] for claim in claims].count(False) == 1, broken
+
+
+def test_the_table_shows_every_part_and_the_sum_against_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    measured = {"flagging": run_of("flagging"), "flink": run_of("flink", 60_000.0, broker_cpu_us=11.0)}
+
+    verdict.print_table("on single marks", measured)
+
+    _, heads, first, second = capsys.readouterr().out.split("\n")[:4]
+    assert " ".join(heads.split()) == "on single marks marks/s client PostgreSQL broker all µs : ours peak MB marks"
+    assert first.split() == ["flink", "60,000", "3.0", "4.0", "11.0", "18.0", "2.00", "90", "300,000"]
+    assert second.split()[-3] == "1.00"
