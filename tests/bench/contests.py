@@ -1,115 +1,131 @@
-"""The contestants. Each takes the same marks from its first to its last and says how long that took."""
+"""The contestants. Each takes the same records from its first to its last; what it used and what it came to is read."""
 
 import asyncio
+import itertools
+import tempfile
 import time
-import venv
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from contracts.topics import PARTITIONS
 from deploy.local import Process
 from deploy.local.machine import checkout
-from tests.bench import load
-from tests.bench.machine import (
-    THIS_PYTHON,
-    ContestantFailed,
-    Ground,
-    cpu_seconds,
-    peak_megabytes,
-    run_contestant,
-    server_cpu_seconds,
-)
+from services.flagging.rules.absence import Level
+from tests.bench import load, referee
+from tests.bench.contestant import ContestantFailed, Finished, run_contestant
+from tests.bench.machine import THIS_PYTHON, Ground, Reading, peak_megabytes, read_clocks
+from tests.bench.peer_setup import command_of
 from tests.component.flagging.builders import Feeder
 
 POLL_SECONDS = 0.02
 DEADLINE_SECONDS = 600.0
-PEERS = Path(__file__).parent / "peers"
+WARM_UP_MARKS = 300_000
+_numbers = itertools.count(1)
 _POSITIONS = """
 SELECT coalesce(sum(next_offset), 0)::bigint FROM position
 WHERE consumer_group = $1 AND (topic = $2 OR topic LIKE $2 || '-in-%')
 """
+_CHRONIC = "SELECT student_key FROM flag WHERE level >= $1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What the contestants of one contest read: a full topic of a ground, and what is true of the marks in it.
+
+    `name` says how the marks come: another form of the same marks is another input, with the same truth.
+    """
+
+    name: str
+    ground: Ground
+    topic: str
+    marks: int
+    truth: referee.Truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One contestant's run. CPU is per mark, in µs; None where a contestant has no database."""
+    """One contestant's run. CPU is per mark, in µs; None where the part's processes can't be asked."""
 
     contestant: str
     marks: int
     seconds: float
     client_cpu_us: float
-    postgres_cpu_us: float | None = None
-    peak_megabytes: float = 0.0
+    postgres_cpu_us: float | None
+    broker_cpu_us: float | None
+    peak_megabytes: float
 
     @property
     def marks_per_second(self) -> float:
         """Give the rate."""
         return self.marks / self.seconds
 
+    @property
+    def all_cpu_us(self) -> float | None:
+        """Give the CPU of all processes together, or None where one of them can't be asked."""
+        if self.postgres_cpu_us is None or self.broker_cpu_us is None:
+            return None
+        return self.client_cpu_us + self.postgres_cpu_us + self.broker_cpu_us
+
 
 class NoProgress(Exception):
     """The service did not get to the end of its topics in time; its log is in the benchmark's folder."""
 
 
-async def flagging(ground: Ground, marks: int) -> Run:
+async def flagging(records: Input) -> Run:
     """One worker, started when the topic is full; from its first stored position to its last."""
-    url = await _enrolled(ground, marks)
-    return await _service("flagging", ground, url, group="leap-flagging", topic="attendance", marks=marks)
+    url = await _enrolled(records)
+    run = await _service("flagging", records.ground, url, topic=records.topic, marks=records.marks)
+    await _require_flags(run.contestant, records, url)
+    return run
 
 
 async def ingest(ground: Ground, marks: int) -> Run:
     """Ingest, started when the landing topics are full: decode, check, hash, encode, publish, store its position."""
     url = (await ground.fresh_schemas("ingest"))["ingest"]
-    return await _service("ingest", ground, url, group="leap-ingest", topic="attendance", marks=marks)
+    return await _service("ingest", ground, url, topic="attendance", marks=marks)
 
 
-async def _enrolled(ground: Ground, marks: int) -> str:
+async def _enrolled(records: Input) -> str:
     """Make a schema for flagging in which the students of the marks are enrolled, and give its URL.
 
     Through flagging's own handler, before anything is timed; the positions that this leaves are of no log of Kafka's.
     """
-    url = (await ground.fresh_schemas("flagging"))["flagging"]
+    url = (await records.ground.fresh_schemas("flagging"))["flagging"]
     async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
-        feeder = Feeder(pool)
-        await feeder.feed(load.roster(marks))
+        await Feeder(pool).feed(load.roster(records.marks))
         await pool.execute("DELETE FROM position")
     return url
 
 
-async def _service(name: str, ground: Ground, url: str, *, group: str, topic: str, marks: int) -> Run:
+async def _service(name: str, ground: Ground, url: str, *, topic: str, marks: int) -> Run:
     worker = ground.start(name, url)
     try:
         async with _watching(url) as watch:
-            first = await watch.progress(group, topic, beyond=0)
-            began, client, server = time.perf_counter(), cpu_seconds(worker.pid), server_cpu_seconds(_server(ground))
-            last = await watch.progress(group, topic, beyond=marks - 1)
-            seconds, taken = time.perf_counter() - began, last - first
-            client, server = cpu_seconds(worker.pid) - client, server_cpu_seconds(_server(ground)) - server
-        return Run(
-            contestant=name,
-            marks=taken,
-            seconds=seconds,
-            client_cpu_us=1e6 * client / taken,
-            postgres_cpu_us=1e6 * server / taken,
-            peak_megabytes=peak_megabytes(worker.pid),
-        )
+            first = await watch.progress(f"leap-{name}", topic, beyond=0)
+            began = read_clocks(ground, worker.pid)
+            last = await watch.progress(f"leap-{name}", topic, beyond=marks - 1)
+            used = read_clocks(ground, worker.pid).since(began)
+        return _run_of(name, last - first, used, peak_megabytes(worker.pid))
     finally:
         worker.stop()
 
 
-async def flagging_together(ground: Ground, marks: int, *, workers: int) -> Run:
+async def flagging_together(records: Input, *, workers: int) -> Run:
     """One or two workers that begin at the same moment: all hold their first batch when the positions are let go.
 
     Without it the first worker would take half of the topic while the second one joins.
     """
-    url = await _enrolled(ground, marks)
+    ground = records.ground
+    url = await _enrolled(records)
     started: list[Process] = []
     async with _watching(url) as watch, _positions_held(url) as let_go:
         try:
@@ -118,88 +134,103 @@ async def flagging_together(ground: Ground, marks: int, *, workers: int) -> Run:
             await _stable(ground.broker.address, "leap-flagging", members=workers)
             await watch.waiting_for_positions(workers)
             pids = [worker.pid for worker in started]
-            client, server = cpu_seconds(*pids), server_cpu_seconds(_server(ground))
-            began = time.perf_counter()
+            began = read_clocks(ground, *pids)
             await let_go()
-            taken = await watch.progress("leap-flagging", "attendance", beyond=marks - 1)
-            seconds = time.perf_counter() - began
-            return Run(
-                contestant=f"flagging, {workers} at once",
-                marks=taken,
-                seconds=seconds,
-                client_cpu_us=1e6 * (cpu_seconds(*pids) - client) / taken,
-                postgres_cpu_us=1e6 * (server_cpu_seconds(_server(ground)) - server) / taken,
-                peak_megabytes=max(peak_megabytes(pid) for pid in pids),
-            )
+            taken = await watch.progress("leap-flagging", records.topic, beyond=records.marks - 1)
+            used = read_clocks(ground, *pids).since(began)
+            run = _run_of(together(workers), taken, used, max(peak_megabytes(pid) for pid in pids))
         finally:
             for worker in started:
                 worker.stop()
+    await _require_flags(run.contestant, records, url)
+    return run
 
 
-async def ceiling(ground: Ground, marks: int) -> Run:
+def together(workers: int) -> str:
+    """Name the contestant that is so many workers at once."""
+    return f"flagging, {workers} at once"
+
+
+async def _require_flags(contestant: str, records: Input, url: str) -> None:
+    # Crossings that cancel out inside a batch are folded: who stands over the line in the end is compared.
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(_CHRONIC, int(Level.chronically_absent))
+    finally:
+        await connection.close()
+    referee.require_chronic(contestant, records.truth, frozenset(UUID(bytes=row[0].bytes) for row in rows))
+
+
+async def ceiling(records: Input) -> Run:
     """The same marks in one Python process that keeps nothing."""
-    arguments = ("-m", "tests.bench.ceiling", ground.broker.address, "attendance", str(marks))
-    return _run_of("in-memory ceiling", await run_contestant(THIS_PYTHON, *arguments, folder=checkout()))
-
-
-async def per_message(ground: Ground, marks: int) -> Run:
-    """One INSERT and one commit per message."""
-    url = await _enrolled(ground, marks)
-    server = server_cpu_seconds(_server(ground))
-    arguments = ("-m", "tests.bench.per_message", ground.broker.address, "attendance", str(marks), url)
-    result = await run_contestant(THIS_PYTHON, *arguments, folder=checkout())
-    used = server_cpu_seconds(_server(ground)) - server
-    return _run_of("one INSERT per message", result, postgres_cpu_us=1e6 * used / marks)
-
-
-async def peer(ground: Ground, marks: int, *, name: str) -> Run:
-    """A peer in an environment of its own. Raises PeerMissing where it can't be had."""
-    python = await asyncio.to_thread(_peer_python, name)
-    folder = ground.folder / name
-    folder.mkdir(exist_ok=True)
-    arguments = (str(PEERS / f"{name}.py"), ground.broker.address, "attendance", str(marks))
-    return _run_of(name, await run_contestant(python, *arguments, folder=folder))
-
-
-class PeerMissing(Exception):
-    """The peer's packages can't be installed here; it is left out of the comparison."""
-
-
-def _peer_python(name: str) -> Path:
-    import subprocess
-
-    environment = checkout() / ".leap" / "bench" / name
-    python = environment / "bin" / "python"
-    ready = environment / "ready"
-    wanted = (PEERS / f"{name}.txt").read_text()
-    if ready.exists() and ready.read_text() == wanted:
-        return python
-    venv.create(environment, with_pip=True, clear=True)
-    installed = subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", str(PEERS / f"{name}.txt")],
-        capture_output=True,
-        text=True,
-        check=False,
+    finished = await _python("ceiling", records.ground, records.topic, str(records.marks))
+    referee.require_counts(
+        "in-memory ceiling", records.truth, crossings=finished.said["crossings"], chronic=finished.said["chronic"]
     )
-    if installed.returncode:
-        reason = installed.stderr.strip().splitlines()[-1:] or ["pip failed"]
-        raise PeerMissing(f"{name} can't be had here: {reason[0]}")
-    ready.write_text(wanted)
-    return python
+    return _run_of("in-memory ceiling", records.marks, finished.used, finished.peak_megabytes)
 
 
-def _run_of(contestant: str, result: dict[str, Any], postgres_cpu_us: float | None = None) -> Run:
+async def per_message(records: Input, marks: int) -> Run:
+    """One INSERT and one commit per message. It keeps marks and judges nothing, so there is nothing to check."""
+    url = await _enrolled(records)
+    finished = await _python("per_message", records.ground, records.topic, str(marks), url)
+    return _run_of("one INSERT per message", marks, finished.used, finished.peak_megabytes)
+
+
+async def _python(module: str, ground: Ground, *arguments: str) -> Finished:
+    command = [THIS_PYTHON, "-m", f"tests.bench.{module}", ground.broker.address, *arguments]
+    return await run_contestant(
+        command, folder=checkout(), log=ground.folder / f"{module}.log", clocks=partial(read_clocks, ground)
+    )
+
+
+async def peer(records: Input, *, name: str) -> Run:
+    """A peer in a process of its own. Raises PeerMissing where it can't be had, WrongResult where it computes nonsense.
+
+    A peer on the JVM takes the first marks once before it is counted, so that its code is compiled by then.
+    """
+    command = await asyncio.to_thread(command_of, name, into=checkout() / ".leap" / "bench")
+    ground, marks, crossings = records.ground, records.marks, f"crossings-{next(_numbers)}"
+    async with _peers_topics(ground, crossings, f"{crossings}-warm-up"):
+        with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=ground.folder, ignore_cleanup_errors=True) as folder:
+            finished = await run_contestant(
+                [*command, ground.broker.address, records.topic, str(marks), crossings, str(min(marks, WARM_UP_MARKS))],
+                folder=Path(folder),
+                log=ground.folder / f"{name}.log",
+                clocks=partial(read_clocks, ground),
+            )
+        told = await referee.crossings_told(ground.broker.address, crossings)
+    referee.require_crossings(name, records.truth, told)
+    return _run_of(name, marks, finished.used, finished.peak_megabytes)
+
+
+@asynccontextmanager
+async def _peers_topics(ground: Ground, *names: str) -> AsyncIterator[None]:
+    """Make the peer's topics, and delete them and whatever it made itself: nobody's turn pays for compacting them."""
+    client = AIOKafkaAdminClient(bootstrap_servers=ground.broker.address)
+    await client.start()
+    try:
+        before = set(await client.list_topics())
+        await client.create_topics([NewTopic(name, PARTITIONS, 1) for name in names])
+        try:
+            yield
+        finally:
+            made = set(await client.list_topics()) - before
+            await client.delete_topics([name for name in made if not name.startswith("__")])
+    finally:
+        await client.close()
+
+
+def _run_of(contestant: str, marks: int, used: Reading, peak: float) -> Run:
     return Run(
         contestant=contestant,
-        marks=result["marks"],
-        seconds=result["seconds"],
-        client_cpu_us=1e6 * result["cpu_seconds"] / result["marks"],
-        postgres_cpu_us=postgres_cpu_us,
+        marks=marks,
+        seconds=used.wall,
+        client_cpu_us=1e6 * used.client / marks,
+        postgres_cpu_us=None if used.postgres is None else 1e6 * used.postgres / marks,
+        broker_cpu_us=None if used.broker is None else 1e6 * used.broker / marks,
+        peak_megabytes=peak,
     )
-
-
-def _server(ground: Ground) -> int | None:
-    return ground.database.pid
 
 
 class _Watch:

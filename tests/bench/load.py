@@ -79,6 +79,11 @@ def _school(nth: int) -> str:
     return f"E{nth % _SCHOOLS:02d}"
 
 
+def values(count: int) -> Iterator[bytes]:
+    """Give the values that `fill_attendance` publishes."""
+    return map(_encode, marks(count))
+
+
 async def fill_attendance(publisher: Publisher, count: int) -> None:
     """Publish `count` marks to `attendance`, as ingest would: same bytes, keys, partitions and headers."""
     waiting: dict[int, list[Message]] = {partition: [] for partition in range(PARTITIONS)}

@@ -4,10 +4,10 @@ import itertools
 import json
 import secrets
 import sys
-from asyncio import create_subprocess_exec, subprocess
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -80,6 +80,38 @@ class Ground:
         self.database.stop()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the clocks say, in seconds: the wall's, and the CPU that the client, PostgreSQL and the broker have used.
+
+    None where a part runs in a container, whose processes are not ours to ask.
+    """
+
+    wall: float
+    client: float
+    postgres: float | None
+    broker: float | None
+
+    def since(self, earlier: "Reading") -> "Reading":
+        """Give what passed between two readings."""
+        return Reading(
+            wall=self.wall - earlier.wall,
+            client=self.client - earlier.client,
+            postgres=None if self.postgres is None else self.postgres - (earlier.postgres or 0.0),
+            broker=None if self.broker is None else self.broker - (earlier.broker or 0.0),
+        )
+
+
+def read_clocks(ground: Ground, *clients: int | None) -> Reading:
+    """Read all clocks at once."""
+    return Reading(
+        wall=time.perf_counter(),
+        client=cpu_seconds(*clients),
+        postgres=None if ground.database.pid is None else server_cpu_seconds(ground.database.pid),
+        broker=None if ground.broker.pid is None else cpu_seconds(ground.broker.pid),
+    )
+
+
 def cpu_seconds(*pids: int | None) -> float:
     """Sum the CPU time that these processes have used so far."""
     return sum(_own_seconds(psutil.Process(pid)) for pid in pids if pid is not None)
@@ -123,23 +155,6 @@ def peak_megabytes(pid: int | None) -> float:
         return 0.0
     status = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-
-
-async def run_contestant(python: Path | str, *arguments: str, folder: Path) -> dict[str, Any]:
-    """Run one contestant that is a process of its own; its last line is its result in JSON."""
-    process = await create_subprocess_exec(
-        str(python), *arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    said, complained = await process.communicate()
-    lines = said.decode().strip().splitlines()
-    if process.returncode or not lines:
-        raise ContestantFailed(f"{arguments[0]} ended with {process.returncode}:\n{complained.decode()[-2000:]}")
-    result: dict[str, Any] = json.loads(lines[-1])
-    return result
-
-
-class ContestantFailed(Exception):
-    """A contestant's process ended badly; the message ends with what it wrote."""
 
 
 THIS_PYTHON = sys.executable

@@ -4,16 +4,15 @@
 """
 
 import asyncio
-import json
 import os
 import sys
-import time
 
 import asyncpg
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
 from contracts.events import AttendanceRecorded
+from tests.bench import turn
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS per_message_mark (
@@ -30,21 +29,21 @@ WHERE standing.source_version < excluded.source_version
 
 
 async def main(bootstrap: str, topic: str, marks: int, database_url: str) -> None:
-    """Take the topic's first `marks` messages one by one and print what it took."""
+    """Take the topic's first `marks` messages one by one."""
     connection = await asyncpg.connect(database_url)
     await connection.execute(_TABLE)
     await connection.execute("TRUNCATE per_message_mark")
     broker = KafkaBroker(bootstrap, logger=None)
     done = asyncio.Event()
-    taken, began, cpu_began = 0, 0.0, 0.0
+    taken = 0
 
     @broker.subscriber(
         topic, group_id=f"per-message-{os.getpid()}", auto_offset_reset="earliest", ack_policy=AckPolicy.ACK
     )
     async def take(mark: AttendanceRecorded) -> None:
-        nonlocal taken, began, cpu_began
+        nonlocal taken
         if not taken:
-            began, cpu_began = time.perf_counter(), time.process_time()
+            turn.began()
         await connection.execute(
             _UPSERT, mark.student_key, mark.school, mark.school_day, mark.category.value, mark.source_version
         )
@@ -54,8 +53,7 @@ async def main(bootstrap: str, topic: str, marks: int, database_url: str) -> Non
 
     await broker.start()
     await done.wait()
-    took = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu_began}
-    print(json.dumps({"marks": taken, **took}), flush=True)
+    turn.done(marks=taken)
     os._exit(0)  # a graceful stop would take on: there is more in the topic
 
 
