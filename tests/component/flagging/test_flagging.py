@@ -54,7 +54,7 @@ def a_year(days: list[date], *students: UUID, feed: str = "exceptions", **fields
 
 async def flags(pool: "Pool[asyncpg.Record]") -> list[FlagRaised | FlagChanged | FlagCleared]:
     told = await published(pool, "absence-flags")
-    return [event for event in told if isinstance(event, FlagRaised | FlagChanged | FlagCleared)]
+    return [each for each in told if isinstance(each, FlagRaised | FlagChanged | FlagCleared)]
 
 
 async def test_a_student_crosses_each_line_once_and_back(service_database: ServiceDatabase) -> None:
@@ -76,8 +76,7 @@ async def test_a_student_crosses_each_line_once_and_back(service_database: Servi
         (Level.CHRONICALLY_ABSENT, 3),
         (Level.NONE, 1),
     ]
-    versions = [event.version for event in events]
-    assert versions == sorted(set(versions)), "a later word has a larger version"
+    assert [each.version for each in events] == sorted({each.version for each in events}), "a later word is larger"
     assert [type(event) for event in events] == [FlagRaised, FlagChanged, FlagChanged, FlagCleared]
     assert {event.household_key for event in events} == {household}
     assert (events[0].days_enrolled, events[0].as_of, events[0].grade) == (20, days[-1], "4")
