@@ -22,6 +22,9 @@ class DistrictFigures:
     accepted: int
     rejected: int
     duplicate: int
+    waiting_numbers: int = 0
+    """Numbers of pupils that no enrolment knows; their marks are accepted, kept, and count when one comes."""
+    waiting_days: int = 0
 
     @property
     def gap(self) -> int:
@@ -130,6 +133,8 @@ def _district(name: str, sent: int, landed: dict[str, Any], applied: dict[str, A
         accepted=marks_applied + other,
         rejected=int(landed.get("rejected", 0)),
         duplicate=duplicate,
+        waiting_numbers=int(applied.get("waiting_numbers", 0)),
+        waiting_days=int(applied.get("waiting_days", 0)),
     )
 
 

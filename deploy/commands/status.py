@@ -59,6 +59,12 @@ def _print(figures: Figures, well: dict[str, bool]) -> None:
         numbers = (each.sent, each.accepted, each.rejected, each.duplicate, each.gap)
         table.add_row(each.district, *(f"{number:,}" for number in numbers))
     Console(highlight=False).print(table)
+    for each in figures.districts:
+        if each.waiting_numbers:
+            print(
+                f"\n{each.district}: marks of {each.waiting_days:,} days wait, of {each.waiting_numbers:,} numbers that"
+                " no enrolment knows. Send the roster: they count as soon as it names them."
+            )
     print("\nlag      " + "  ".join(f"{group} {records:,}" for group, records in figures.lag_by_group.items()))
     print("outbox   " + "  ".join(f"{name} {events:,}" for name, events in figures.waiting_in_outbox.items()))
     if any(figures.dead_letters.values()):
