@@ -211,7 +211,7 @@ async def test_a_member_whose_coordination_died_asks_for_a_new_process(
 
 
 async def test_a_member_without_partitions_waits_for_nothing(broker: str, consuming: Consuming) -> None:
-    """It would count what grows for the other one as its own, and end itself because none of it was tried."""
+    """Else what grows for the other one counts as its own, and it ends itself because none of that was tried."""
     topic = (await create_topics(broker, numbers=1))["numbers"]
     async with consuming(topic) as (one, _), consuming(topic) as (other, _):
 
