@@ -5,11 +5,11 @@ from pathlib import Path
 from fastapi import Request, Response
 
 from services.runtime.web.context import Context
-from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
 from services.runtime.web.sse import event_stream
 from services.scheduling.pages import actions, appointment, day, keys, policy, queue, request, visitors
 from services.scheduling.pages.desk import AtTheDesk, Desk
+from services.scheduling.rules.wording import N_
 
 _HERE = Path(__file__).parents[1]
 

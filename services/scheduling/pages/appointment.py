@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request, Response
 from contracts.calendar import is_business_day, local_day
 from contracts.events import Place
 from services.runtime.web.forms import Fault, Form, read_form
-from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
 from services.scheduling.commands import carry_out
 from services.scheduling.handlers import appointments as handlers
@@ -26,6 +25,7 @@ from services.scheduling.rules.bounds import Day, LocalTime, Part
 from services.scheduling.rules.pairing import LONGEST_MINUTES, SHORTEST_MINUTES
 from services.scheduling.rules.proposals import Proposals
 from services.scheduling.rules.visits import What
+from services.scheduling.rules.wording import N_
 from services.scheduling.store import appointments, calendars, policies, queue
 from services.scheduling.store import visitors as visitor_reads
 

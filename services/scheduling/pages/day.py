@@ -5,11 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from services.runtime.web.languages import N_
 from services.scheduling.handlers import pairs
 from services.scheduling.pages import letters
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here, request_id_of
 from services.scheduling.pages.request import read_request
+from services.scheduling.rules.wording import N_
 from services.scheduling.store import visitors as visitor_reads
 
 

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from contracts.calendar import local_day
 from services.runtime import clock
 from services.runtime.web.context import Context
-from services.runtime.web.languages import N_, Language
+from services.runtime.web.languages import Language
 from services.runtime.web.pages import Pages, signed_in
 from services.runtime.web.people import Person
 from services.scheduling.pages import words
@@ -24,6 +24,7 @@ from services.scheduling.pages.forms import Attempt
 from services.scheduling.rules import visits
 from services.scheduling.rules.pairing import AppointmentRefused, Reason
 from services.scheduling.rules.visits import What
+from services.scheduling.rules.wording import N_
 
 ROLES = frozenset({"scheduler", "coordinator"})
 SHORTCUTS_COOKIE = "shortcuts"

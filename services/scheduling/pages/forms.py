@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any
 
 from services.runtime.web.forms import Fault, Form, Layout, Read, Reading, read_into
-from services.runtime.web.languages import N_
 from services.scheduling.rules.visits import What
+from services.scheduling.rules.wording import N_
 
 NUMBER = N_("Give a whole number from %(least)s to %(most)s.")
 DAY = N_("Give a date, such as 2026-11-30.")

@@ -6,8 +6,8 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.runtime.web.forms import read_form
-from services.runtime.web.languages import N_
 from services.scheduling.pages.desk import SHORTCUTS_COOKIE, AtTheDesk, Desk, PageRoute
+from services.scheduling.rules.wording import N_
 
 A_YEAR_SECONDS = 365 * 24 * 60 * 60
 

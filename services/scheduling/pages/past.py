@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.runtime.web.languages import N_
 from services.scheduling.pages import words
+from services.scheduling.rules.wording import N_
 
 WHATS: Mapping[str, str] = {
     "opened": N_("A flag opened the request"),

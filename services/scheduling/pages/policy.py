@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.runtime.web.forms import bounds_of, read_form
-from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
 from services.scheduling.commands import carry_out
 from services.scheduling.handlers.policies import (
@@ -22,6 +21,7 @@ from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_h
 from services.scheduling.pages.forms import NOTHING_TRIED, Attempt, kept, read, typed
 from services.scheduling.rules import visits
 from services.scheduling.rules.policy import DEFAULT, Policy, Weights
+from services.scheduling.rules.wording import N_
 
 NUMBERS: Sequence[tuple[str, str]] = (
     ("first_contact_days", N_("First contact, within school days")),

@@ -11,13 +11,13 @@ from fastapi.responses import RedirectResponse
 from pydantic import Field
 
 from services.runtime.web.forms import read_form
-from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
 from services.scheduling.pages import view as views
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute
 from services.scheduling.pages.forms import kept, read
-from services.scheduling.pages.rows import Line, line_of
+from services.scheduling.pages.rows import QueueLine, line_of
 from services.scheduling.rules.bounds import Part
+from services.scheduling.rules.wording import N_
 from services.scheduling.store import calendars, queue
 
 MOST_ROWS_ASKED = 25
@@ -30,6 +30,9 @@ class Sought(Part):
     words: Annotated[str, Field(min_length=2, max_length=80)] | None = None
 
 
+Reading = Callable[[], Coroutine[Any, Any, list[QueueLine]]]
+
+
 class Together:
     """One reading for all who ask the same at the same time: a change is asked for by every open page at once.
 
@@ -37,9 +40,11 @@ class Together:
     """
 
     def __init__(self) -> None:
-        self._readings: dict[Hashable, asyncio.Task[list[Line]]] = {}
+        self._readings: dict[Hashable, asyncio.Task[list[QueueLine]]] = {}
 
-    async def read(self, asked: Hashable, reading: Callable[[], Coroutine[Any, Any, list[Line]]]) -> list[Line]:
+    async def read(
+        self, asked: Hashable, reading: Callable[[], Coroutine[Any, Any, list[QueueLine]]]
+    ) -> list[QueueLine]:
         """Wait for the reading that is under way, or begin one."""
         task = self._readings.get(asked)
         if task is None:
@@ -103,7 +108,7 @@ def routes(desk: Desk) -> APIRouter:
         if len(ids) > MOST_ROWS_ASKED:
             raise HTTPException(422, N_("Too many requests at once; load the queue again."))
 
-        async def read() -> list[Line]:
+        async def read() -> list[QueueLine]:
             as_of = desk.now()
             async with desk.context.begin() as tx:
                 rows = await queue.read_queue(tx.connection, view, today=desk.today(as_of), as_of=as_of, only=ids)
@@ -119,7 +124,7 @@ def routes(desk: Desk) -> APIRouter:
         form = await read_form(request)
         reading = read(Sought, form, given={"words": " ".join(form.get("words").split()) or None})
         sought = reading.value.words if reading.value is not None else None
-        lines: list[Line] = []
+        lines: list[QueueLine] = []
         if sought:
             as_of = desk.now()
             async with desk.context.begin() as tx:
@@ -141,7 +146,7 @@ def routes(desk: Desk) -> APIRouter:
     return router
 
 
-async def lines_of(desk: Desk, connection: Any, rows: list[queue.Row]) -> list[Line]:
+async def lines_of(desk: Desk, connection: Any, rows: list[queue.Queued]) -> list[QueueLine]:
     """Put rows into words, by the calendars of their districts."""
     as_of = desk.now()
     by_district = {
@@ -150,7 +155,7 @@ async def lines_of(desk: Desk, connection: Any, rows: list[queue.Row]) -> list[L
     return [line_of(row, calendars=by_district, today=desk.today(as_of), as_of=as_of) for row in rows]
 
 
-def _cursor_of(row: queue.Row) -> queue.Cursor:
+def _cursor_of(row: queue.Queued) -> queue.Cursor:
     return queue.Cursor(pinned=row.pinned, points=row.points, request_id=row.request_id)
 
 

@@ -122,7 +122,7 @@ async def read_request(
     }
 
 
-def _may(row: queue.Row, held_by: str | None, history: Sequence[past.Happened], person: Person) -> dict[str, bool]:
+def _may(row: queue.Queued, held_by: str | None, history: Sequence[past.Happened], person: Person) -> dict[str, bool]:
     """What the page offers. It asks no rule: a command that is refused says why."""
     is_open = row.stage != visits.Stage.CLOSED
     mine, free = held_by == person.name, held_by is None

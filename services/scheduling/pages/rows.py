@@ -8,7 +8,7 @@ from math import ceil
 from contracts.calendar import SchoolDays
 from services.scheduling.rules import ageing, priority
 from services.scheduling.rules.priority import Clause
-from services.scheduling.store.queue import Row
+from services.scheduling.store.queue import Queued
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,17 +22,17 @@ class Age:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class QueueLine:
     """One line of the queue."""
 
-    row: Row
+    row: Queued
     sentence: tuple[Clause, ...]
     age: Age
     held_by: str | None
     minutes_left: int
 
 
-def age_of(row: Row, *, calendar: SchoolDays, today: date) -> Age:
+def age_of(row: Queued, *, calendar: SchoolDays, today: date) -> Age:
     """Say how old a request is; the days on which the family asked for time don't count."""
     days = ageing.age(since=row.aged_from, today=today, pauses=row.pauses, calendar=calendar)
     if row.contact_again_on is not None and row.contact_again_on > today:
@@ -47,13 +47,13 @@ def age_of(row: Row, *, calendar: SchoolDays, today: date) -> Age:
     return Age(state="within", days=days, left=ageing.age(since=today, today=row.due_on, calendar=calendar))
 
 
-def line_of(row: Row, *, calendars: Mapping[str, SchoolDays], today: date, as_of: datetime) -> Line:
+def line_of(row: Queued, *, calendars: Mapping[str, SchoolDays], today: date, as_of: datetime) -> QueueLine:
     """Put a request into words. Of several children the most absent one speaks; the others are counted."""
     inputs = priority.from_json(row.priority, days_beyond_target=row.days_beyond) if row.priority else None
     clauses = priority.why(inputs) if inputs else []
     first = next((clause.student_key for clause in clauses if clause.student_key is not None), None)
     held = row.claimed_by is not None and row.claimed_until is not None and row.claimed_until > as_of
-    return Line(
+    return QueueLine(
         row=row,
         sentence=tuple(clause for clause in clauses if clause.student_key in (None, first)),
         age=age_of(row, calendar=calendars.get(row.district, SchoolDays()), today=today),

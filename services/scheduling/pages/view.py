@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import HTTPException, Request
 
-from services.runtime.web.languages import N_
 from services.scheduling.pages import words
 from services.scheduling.rules.visits import Stage
+from services.scheduling.rules.wording import N_
 from services.scheduling.store.queue import NOBODY, Cursor, View
 
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,40}")

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.runtime.web.forms import Fault, Form, Reading, read_form
-from services.runtime.web.languages import N_
 from services.runtime.web.people import NAME, Person
 from services.scheduling.commands import carry_out
 from services.scheduling.handlers import visitors as handlers
@@ -20,6 +19,7 @@ from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_h
 from services.scheduling.pages.forms import NOTHING_TRIED, ONE_OF_THESE, WORDS, Attempt, kept, read, typed
 from services.scheduling.rules import visits
 from services.scheduling.rules.pairing import Visitor
+from services.scheduling.rules.wording import N_
 from services.scheduling.store import queue
 from services.scheduling.store import visitors as visitor_reads
 

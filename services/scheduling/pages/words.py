@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from babel import Locale, UnknownLocaleError
 
-from services.runtime.web.languages import N_
+from services.scheduling.rules.wording import N_
 
 STAGES: Mapping[str, str] = {
     "new": N_("New"),

@@ -75,7 +75,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unscheduled:
-    """A visit that found no place, and the first thing that stands in its way."""
+    """A visit that found no slot, and the first thing that stands in its way."""
 
     request_id: UUID
     reason: Reason
@@ -102,7 +102,7 @@ class _Option(NamedTuple):
     free: tuple[_Free, ...]
 
 
-class _Place(NamedTuple):
+class _Slot(NamedTuple):
     worth: int  # when it was found: what the pair is worth, and what their load takes
     suits: int  # what the pair is worth without their load
     option: _Option
@@ -130,7 +130,7 @@ def propose(week: Week, policy: Policy, budget: Budget) -> WeekPlan:
 
 
 class _Search:
-    """A plan under construction: which visit has which place, and what that leaves of everybody's week."""
+    """A plan under construction: which visit has which slot, and what that leaves of everybody's week."""
 
     def __init__(self, week: Week, policy: Policy, chance: random.Random) -> None:
         self.week, self.policy, self.chance = week, policy, chance
@@ -150,35 +150,35 @@ class _Search:
         self.by_urgency = sorted(range(len(self.wanted)), key=lambda n: (-self.reward[n], len(self.options[n]), n))
         self.restore({})
 
-    def snapshot(self) -> dict[int, _Place]:
+    def snapshot(self) -> dict[int, _Slot]:
         """Remember the plan."""
-        return dict(self.places)
+        return dict(self.slots)
 
-    def restore(self, places: Mapping[int, _Place]) -> None:
+    def restore(self, slots: Mapping[int, _Slot]) -> None:
         """Go back to a plan that was remembered."""
-        self.places: dict[int, _Place] = {}
+        self.slots: dict[int, _Slot] = {}
         self.taken = [0] * len(self.visitors)
         self.visits = list(self.fixed)
         self.value = 0
-        for number, place in places.items():
-            self._put(number, place)
+        for number, slot in slots.items():
+            self._put(number, slot)
 
     def ruin(self) -> None:
-        """Take visits out that stand in each other's way: around one that has no place, or around any."""
+        """Take visits out that stand in each other's way: around one that has no slot, or around any."""
         if not self.wanted:
             return
-        homeless = [n for n in range(len(self.wanted)) if n not in self.places and self.options[n]]
-        around = self.chance.choice(homeless if homeless and self.chance.random() < 0.5 else range(len(self.wanted)))
+        unplaced = [n for n in range(len(self.wanted)) if n not in self.slots and self.options[n]]
+        around = self.chance.choice(unplaced if unplaced and self.chance.random() < 0.5 else range(len(self.wanted)))
         options = self.options[around]
         minutes = 0
         for option in self.chance.sample(options, min(len(options), 3)):
             minutes |= option.minutes_taken
-        near = [n for n, place in self.places.items() if place.option.minutes_taken & minutes]
-        others = list(self.places) if self.chance.random() < 0.3 or not near else near
+        near = [n for n, slot in self.slots.items() if slot.option.minutes_taken & minutes]
+        others = list(self.slots) if self.chance.random() < 0.3 or not near else near
         how_many = self.chance.randint(1, _RUINED_AT_MOST)
         for number in self.chance.sample(others, min(how_many, len(others))):
             self._take(number)
-        if around in self.places:
+        if around in self.slots:
             self._take(around)
 
     def some_order(self) -> list[int]:
@@ -192,16 +192,16 @@ class _Search:
         return numbers
 
     def recreate(self, order: Sequence[int]) -> None:
-        """Give each visit without a place, in this order, the best place that is left for it."""
+        """Give each visit without a slot, in this order, the best slot that is left for it."""
         for number in order:
-            if number not in self.places and self.options[number]:
-                place = self._best_place(number)
-                if place is not None:
-                    self._put(number, place)
+            if number not in self.slots and self.options[number]:
+                slot = self._best_slot(number)
+                if slot is not None:
+                    self._put(number, slot)
 
-    def _best_place(self, number: int) -> _Place | None:
+    def _best_slot(self, number: int) -> _Slot | None:
         needs_speaker = self.wanted[number].interpreter is False
-        best: _Place | None = None
+        best: _Slot | None = None
         for option in self.options[number]:
             if self.chance.random() < _BLINK:
                 continue  # what always looks best is not looked at each time
@@ -210,7 +210,7 @@ class _Search:
                 best = found
         return best
 
-    def _best_pair(self, option: _Option, needs_speaker: bool) -> _Place | None:
+    def _best_pair(self, option: _Option, needs_speaker: bool) -> _Slot | None:
         # The pair's own merits ask only for kinds: the best two of each kind are enough to find the best pair.
         best_of_kind: list[list[tuple[int, int, int]]] = [[], [], [], []]
         for visitor, merit, kind in option.free:
@@ -223,7 +223,7 @@ class _Search:
             elif found[0] > min(two)[0]:
                 two[two.index(min(two))] = found
         free = [(*found, kind) for kind, two in enumerate(best_of_kind) for found in two]
-        best: _Place | None = None
+        best: _Slot | None = None
         for index, (worth, merit, one, kind) in enumerate(free):
             for other_worth, other_merit, other, other_kind in free[index + 1 :]:
                 kinds = kind | other_kind
@@ -231,23 +231,23 @@ class _Search:
                     continue
                 bonus = POINTS.speaks * (kinds & 1) + POINTS.from_school * (kinds >> 1)
                 if best is None or worth + other_worth + bonus > best.worth:
-                    best = _Place(worth + other_worth + bonus, merit + other_merit + bonus, option, one, other)
+                    best = _Slot(worth + other_worth + bonus, merit + other_merit + bonus, option, one, other)
         return best
 
-    def _put(self, number: int, place: _Place) -> None:
-        self.places[number] = place
-        self.value += self.reward[number] + place.suits
-        for visitor in (place.one, place.other):
+    def _put(self, number: int, slot: _Slot) -> None:
+        self.slots[number] = slot
+        self.value += self.reward[number] + slot.suits
+        for visitor in (slot.one, slot.other):
             self.value += POINTS.load * self.visits[visitor]
-            self.taken[visitor] |= place.option.minutes_taken
+            self.taken[visitor] |= slot.option.minutes_taken
             self.visits[visitor] += 1
 
     def _take(self, number: int) -> None:
-        place = self.places.pop(number)
-        self.value -= self.reward[number] + place.suits
-        for visitor in (place.one, place.other):
+        slot = self.slots.pop(number)
+        self.value -= self.reward[number] + slot.suits
+        for visitor in (slot.one, slot.other):
             self.visits[visitor] -= 1
-            self.taken[visitor] &= ~place.option.minutes_taken
+            self.taken[visitor] &= ~slot.option.minutes_taken
             self.value -= POINTS.load * self.visits[visitor]
 
     def _options(self, number: int) -> list[_Option]:
@@ -306,21 +306,21 @@ class _Search:
     def plan(self) -> WeekPlan:
         """Put the plan into words."""
         bookings = self._all_bookings()
-        planned = [self._planned(number, place, bookings) for number, place in self.places.items()]
+        planned = [self._planned(number, slot, bookings) for number, slot in self.slots.items()]
         unscheduled = [
             Unscheduled(request_id=self.wanted[number].request_id, reason=self._why_not(number))
             for number in self.by_urgency
-            if number not in self.places
+            if number not in self.slots
         ]
         planned.sort(key=lambda visit: (visit.starts_at, visit.request_id))
         return WeekPlan(planned=tuple(planned), unscheduled=tuple(unscheduled), value=self.value)
 
     def _all_bookings(self) -> dict[str, list[Booking]]:
         bookings = {who: list(booked) for who, booked in self.week.bookings.items()}
-        for number, place in self.places.items():
-            wanted, starts_at = self.wanted[number], place.option.starts_at
+        for number, slot in self.slots.items():
+            wanted, starts_at = self.wanted[number], slot.option.starts_at
             ends_at = starts_at + timedelta(minutes=wanted.minutes)
-            for visitor in (place.one, place.other):
+            for visitor in (slot.one, slot.other):
                 who = self.visitors[visitor].visitor_id
                 bookings.setdefault(who, []).append(
                     Booking(
@@ -335,10 +335,10 @@ class _Search:
                 )
         return bookings
 
-    def _planned(self, number: int, place: _Place, bookings: Bookings) -> Planned:
+    def _planned(self, number: int, slot: _Slot, bookings: Bookings) -> Planned:
         wanted = self.wanted[number]
-        meeting = self._meeting(wanted, place.option.starts_at)
-        pair = [self.visitors[place.one], self.visitors[place.other]]
+        meeting = self._meeting(wanted, slot.option.starts_at)
+        pair = [self.visitors[slot.one], self.visitors[slot.other]]
         pair.sort(key=lambda visitor: visitor.visitor_id)
         reasons = pairing.merits_of_pair(pair=pair, meeting=meeting)
         for visitor in pair:

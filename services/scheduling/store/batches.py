@@ -81,7 +81,7 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
         )
         SELECT student_key, household_key, former_household_key, flagged, was_flagged FROM kept
         """,
-        *(list(column) for column in zip(*rows, strict=True)),
+        *columns(rows, width=20),
     )
     return changed
 
@@ -239,7 +239,7 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
             source_version = EXCLUDED.source_version
         WHERE EXCLUDED.source_version > kept.source_version
         """,
-        *(list(column) for column in zip(*rows, strict=True)),
+        *columns(rows, width=9),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from contracts.calendar import SchoolDays
+from services.runtime.columns import columns
 
 
 async def keep_newest(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -33,7 +34,7 @@ async def keep_newest(connection: asyncpg.Connection, rows: Sequence[tuple[Any, 
         )
         SELECT DISTINCT district, school_year FROM kept ORDER BY district, school_year
         """,
-        *map(list, zip(*rows, strict=True)),
+        *columns(rows, width=5),
     )
     if not changed:
         return

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.runtime.columns import columns
 from services.scheduling.rules.visits import Request, Stage, What
 
 REQUEST_COLUMNS = """request_id, household_key, district, school, stage, closed_because, version, claimed_by,
@@ -126,14 +127,13 @@ async def append_history(connection: asyncpg.Connection, rows: Sequence[HistoryR
     """Write the history of changes made by one statement to many requests."""
     if not rows:
         return
-    columns = zip(*((*row[:-1], json.dumps(row.detail)) for row in rows), strict=True)
     await connection.execute(
         """
         INSERT INTO request_history (request_id, version, what, from_stage, to_stage, at, detail)
         SELECT * FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
                              $7::jsonb[])
         """,
-        *map(list, columns),
+        *columns([(*row[:-1], json.dumps(row.detail)) for row in rows], width=7),
     )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.runtime.columns import columns
 from services.scheduling.rules.visits import Request
 from services.scheduling.store.changes import REQUEST_COLUMNS, request_of
 
@@ -57,7 +58,7 @@ async def apply_logged_visits(
         RETURNING new.request_id, new.household_key, new.district, new.version, new.stage, old.stage AS from_stage,
                   next.visit_id, next.state
         """,
-        *(list(column) for column in zip(*rows, strict=True)),
+        *columns(rows, width=3),
         list(follow_up_on_by_district),
         list(follow_up_on_by_district.values()),
     )
@@ -73,7 +74,7 @@ async def keep_promises(connection: asyncpg.Connection, rows: Sequence[tuple[Any
         INSERT INTO promise (log_id, kind, due, visit_id, household_key)
         SELECT * FROM unnest($1::uuid[], $2::text[], $3::date[], $4::uuid[], $5::uuid[]) ON CONFLICT DO NOTHING
         """,
-        *(list(column) for column in zip(*rows, strict=True)),
+        *columns(rows, width=5),
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.runtime.columns import columns
 from services.scheduling.rules.ageing import Pause
 
 ROUND = 1000
@@ -79,7 +80,7 @@ async def save_prices(connection: asyncpg.Connection, prices: Sequence[Price]) -
                   policy_version)
         WHERE r.request_id = p.request_id
         """,
-        *map(list, zip(*rows, strict=True)),
+        *columns(rows, width=8),
     )
 
 
@@ -136,7 +137,7 @@ async def save_waits(connection: asyncpg.Connection, judged: Sequence[tuple[Wait
         )
         SELECT count(*) FROM changed
         """,
-        *map(list, zip(*rows, strict=True)),
+        *columns(rows, width=7),
         ROUND,
     )
     return changed

@@ -55,7 +55,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Queued:
     """A request as a line of the queue. No name is in it: who it is, is shown where it is recorded who looked."""
 
     request_id: UUID
@@ -119,14 +119,14 @@ _ROW = """
 """
 
 
-def _row(record: asyncpg.Record) -> Row:
+def _row(record: asyncpg.Record) -> Queued:
     values = dict(record)
     values["priority"] = json.loads(values["priority"] or "{}")
     values["pauses"] = tuple(
         (pause.lower, pause.upper) for pause in values.pop("waiting_on_family") if pause.lower and pause.upper
     )
     values["grades"] = tuple(grade for grade in values["grades"] if grade)
-    return Row(**values)
+    return Queued(**values)
 
 
 class _Conditions:
@@ -224,7 +224,7 @@ async def read_queue(
     after: Cursor | None = None,
     only: Collection[UUID] | None = None,
     limit: int = PAGE_ROWS,
-) -> list[Row]:
+) -> list[Queued]:
     """Read one page of the queue, or those of some requests that are in the view."""
     conditions = _of_view(view, today=today, as_of=as_of)
     if view.stage is None:
@@ -254,7 +254,7 @@ async def read_queue(
     return [_row(row) for row in rows]
 
 
-async def read_row(connection: Connection, *, request_id: UUID, districts: Sequence[str] | None) -> Row | None:
+async def read_row(connection: Connection, *, request_id: UUID, districts: Sequence[str] | None) -> Queued | None:
     """Read one request as a line of the queue, whatever its stage."""
     conditions = _Conditions()
     conditions.add("r.request_id = {}", request_id)
@@ -268,7 +268,7 @@ async def read_row(connection: Connection, *, request_id: UUID, districts: Seque
 
 async def find_families(
     connection: Connection, *, words: str, districts: Sequence[str] | None, shown_to: str, as_of: datetime
-) -> list[Row]:
+) -> list[Queued]:
     """Find requests by a family's name however it is spelled, its phone number or the reference.
 
     Each household has its newest request in the answer. Who was shown the names is recorded in the same statement.
@@ -279,7 +279,7 @@ async def find_families(
         return await _requests_of(connection, _OF_REFERENCE, words, *shown)
     if len(digits) >= 4 and not any(letter.isalpha() for letter in words):
         return await _requests_of(connection, _OF_DIGITS, digits, *shown)
-    found: list[Row] = []
+    found: list[Queued] = []
     # As it is spelled first: only where hardly anybody is called so is it worth looking for those called alike.
     for likeness in (0.75, 0.42):
         await connection.execute(f"SET LOCAL pg_trgm.word_similarity_threshold = {likeness}")
@@ -303,7 +303,7 @@ _OF_NAMES = f"""
 
 async def _requests_of(
     connection: Connection, near: str, sought: str, districts: list[str] | None, shown_to: str, as_of: datetime
-) -> list[Row]:
+) -> list[Queued]:
     records = await connection.fetch(
         f"""
         WITH near AS (

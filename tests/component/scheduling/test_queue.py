@@ -16,7 +16,7 @@ from tests.component.visit_events import World, contact
 HARTFORD = View(districts=("hartford",))
 
 
-async def read(world: World, view: View = HARTFORD, **more: Any) -> list[queue.Row]:
+async def read(world: World, view: View = HARTFORD, **more: Any) -> list[queue.Queued]:
     async with world.pool.acquire() as connection:
         return await queue.read_queue(connection, view, today=today(), as_of=datetime.now(UTC), **more)
 
@@ -26,7 +26,7 @@ async def counted(world: World, view: View = HARTFORD) -> queue.Counts:
         return await queue.count_by_stage(connection, view, today=today(), as_of=datetime.now(UTC))
 
 
-async def found(world: World, words: str, districts: tuple[str, ...] = ("hartford",)) -> list[queue.Row]:
+async def found(world: World, words: str, districts: tuple[str, ...] = ("hartford",)) -> list[queue.Queued]:
     async with world.pool.acquire() as connection, connection.transaction():
         return await queue.find_families(
             connection, words=words, districts=districts, shown_to="ana", as_of=datetime.now(UTC)

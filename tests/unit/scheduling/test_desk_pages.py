@@ -18,14 +18,14 @@ from services.scheduling.pages.forms import DAY, NUMBER, TIME, read
 from services.scheduling.pages.rows import age_of
 from services.scheduling.rules.bounds import Day, LocalTime, Minutes, Part
 from services.scheduling.store.day_sheet import SheetVisit
-from services.scheduling.store.queue import Cursor, Row, View
+from services.scheduling.store.queue import Cursor, Queued, View
 from tests.zones import HERE
 
 FRIDAY = date(2026, 11, 20)
 SCHOOL_DAYS = [day for day in (date(2026, 11, 2) + timedelta(days=n) for n in range(28)) if day.weekday() < 5]
 
 
-def row(**fields: Any) -> Row:
+def row(**fields: Any) -> Queued:
     """A request that waits since the second of November."""
     plain: dict[str, Any] = {
         "request_id": UUID(int=1),
@@ -54,7 +54,7 @@ def row(**fields: Any) -> Row:
         "interpreter_needed": False,
         "grades": ("3",),
     }
-    return Row(**plain | fields)
+    return Queued(**plain | fields)
 
 
 def test_months_show_absences_corrections_and_days_after_the_last_counted_one_as_nothing() -> None:
