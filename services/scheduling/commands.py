@@ -14,12 +14,21 @@ from pydantic import BaseModel
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.people import Person
-from services.scheduling.handlers import appointments, policies, requests, visitors
+from services.scheduling.handlers import requests
 from services.scheduling.handlers.acts import Act
-from services.scheduling.handlers.appointments import Appoint, OfferTimes, Reschedule
-from services.scheduling.handlers.policies import DecidePolicy
+from services.scheduling.handlers.appointments import (
+    Appoint,
+    OfferTimes,
+    Reschedule,
+    appoint,
+    cancel_visit,
+    confirm_visit,
+    offer_times,
+    reschedule,
+)
+from services.scheduling.handlers.policies import DecidePolicy, decide_policy
 from services.scheduling.handlers.requests import Close, RecordAttempt, Reopen, TakeOver
-from services.scheduling.handlers.visitors import SaveAvailability, SaveVisitor
+from services.scheduling.handlers.visitors import SaveAvailability, SaveVisitor, save_availability, save_visitor
 from services.scheduling.rules.bounds import Versioned
 from services.scheduling.rules.visits import What
 
@@ -61,22 +70,14 @@ COMMANDS = (
     Command("POST /requests/{request_id}/closing", Close, requests.close, What.CLOSED, "close"),
     Command("POST /requests/{request_id}/reopening", Reopen, requests.reopen, What.REOPENED, "reopening"),
     Command("POST /requests/{request_id}/undo", Versioned, requests.undo, What.UNDONE, "undo"),
-    Command("POST /requests/{request_id}/appointment", Appoint, appointments.appoint),
-    Command("POST /requests/{request_id}/reschedule", Reschedule, appointments.reschedule),
-    Command(
-        "POST /requests/{request_id}/cancellation", Versioned, appointments.cancel_visit, What.CANCELLED, "cancellation"
-    ),
-    Command(
-        "POST /requests/{request_id}/confirmation",
-        Versioned,
-        appointments.confirm_visit,
-        What.CONFIRMED,
-        "confirmation",
-    ),
-    Command("PUT /requests/{request_id}/offered-times", OfferTimes, appointments.offer_times),
-    Command("POST /visitors", SaveVisitor, visitors.save_visitor, makes=True),
-    Command("PUT /visitors/{visitor_id}/availability", SaveAvailability, visitors.save_availability),
-    Command("PUT /policies/{district}", DecidePolicy, policies.decide_policy),
+    Command("POST /requests/{request_id}/appointment", Appoint, appoint),
+    Command("POST /requests/{request_id}/reschedule", Reschedule, reschedule),
+    Command("POST /requests/{request_id}/cancellation", Versioned, cancel_visit, What.CANCELLED, "cancellation"),
+    Command("POST /requests/{request_id}/confirmation", Versioned, confirm_visit, What.CONFIRMED, "confirmation"),
+    Command("PUT /requests/{request_id}/offered-times", OfferTimes, offer_times),
+    Command("POST /visitors", SaveVisitor, save_visitor, makes=True),
+    Command("PUT /visitors/{visitor_id}/availability", SaveAvailability, save_availability),
+    Command("PUT /policies/{district}", DecidePolicy, decide_policy),
 )
 
 
