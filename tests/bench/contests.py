@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from contracts.topics import PARTITIONS
 from deploy.local import Process
 from deploy.local.machine import checkout
+from deploy.local.parts import last_lines
 from services.flagging.rules.absence import Level
 from tests.bench import load, referee
 from tests.bench.contestant import ContestantFailed, Finished, run_contestant
@@ -109,7 +110,7 @@ async def _enrolled(records: Input) -> str:
 async def _service(name: str, ground: Ground, url: str, *, topic: str, marks: int) -> Run:
     worker = ground.start(name, url)
     try:
-        async with _watching(url) as watch:
+        async with _watching(url, worker) as watch:
             first = await watch.progress(f"leap-{name}", topic, beyond=0)
             began = read_clocks(ground, worker.pid)
             last = await watch.progress(f"leap-{name}", topic, beyond=marks - 1)
@@ -131,6 +132,7 @@ async def flagging_together(records: Input, *, workers: int) -> Run:
         try:
             for _ in range(workers):
                 started.append(ground.start("flagging", url))
+            watch.workers.extend(started)
             await _stable(ground.broker.address, "leap-flagging", members=workers)
             await watch.waiting_for_positions(workers)
             pids = [worker.pid for worker in started]
@@ -234,33 +236,41 @@ def _run_of(contestant: str, marks: int, used: Reading, peak: float) -> Run:
 
 
 class _Watch:
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", workers: Sequence[Process]) -> None:
         self._connection = connection
+        self.workers = list(workers)
 
     async def progress(self, group: str, topic: str, *, beyond: int) -> int:
         """The sum of the stored positions, once it is larger than `beyond`."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while (reached := await self._connection.fetchval(_POSITIONS, group, topic)) <= beyond:
+            self._require_life()
             if time.monotonic() > deadline:
                 raise NoProgress(f"{group} stands at {reached} and not beyond {beyond}")
             await asyncio.sleep(POLL_SECONDS)
         return int(reached)
+
+    def _require_life(self) -> None:
+        for worker in self.workers:
+            if not worker.is_running():
+                raise NoProgress(f"{worker.name} ended before its turn did{last_lines(worker.log)}")
 
     async def waiting_for_positions(self, workers: int) -> None:
         """Return once that many workers wait for the position rows."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         blocked = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
         while await self._connection.fetchval(blocked) < workers:
+            self._require_life()
             if time.monotonic() > deadline:
                 raise NoProgress("not every worker came to its first batch")
             await asyncio.sleep(POLL_SECONDS)
 
 
 @asynccontextmanager
-async def _watching(url: str) -> Any:
+async def _watching(url: str, *workers: Process) -> AsyncIterator[_Watch]:
     connection = await asyncpg.connect(url)
     try:
-        yield _Watch(connection)
+        yield _Watch(connection, workers)
     finally:
         await connection.close()
 
