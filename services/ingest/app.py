@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from services.ingest import api, handlers, metrics
 from services.ingest.districts_file import load_districts
+from services.ingest.rules.landing import Landed, Rejection
 from services.ingest.rules.pseudonyms import Districts
 from services.runtime.delivery.subscription import Delivery, Subscription
 from services.runtime.delivery.transaction import Transaction
@@ -27,8 +28,8 @@ def _districts() -> Districts:
     return load_districts(IngestSettings.from_environment().districts_file)
 
 
-def _decode_landed(record: ConsumerRecord) -> None:
-    handlers.decode_landed(record, districts=_districts())
+def _decode_landed(record: ConsumerRecord) -> Landed | Rejection:
+    return handlers.decode_landed(record, districts=_districts())
 
 
 async def _on_landed(transaction: Transaction, deliveries: list[Delivery]) -> None:

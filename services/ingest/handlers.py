@@ -15,11 +15,20 @@ from aiokafka import ConsumerRecord
 from pydantic import ValidationError
 
 from contracts.events import ReceiptProgressed, RejectionReason
-from contracts.topics import ATTENDANCE_IN, PARTITIONS, ROSTER_IN
+from contracts.topics import PARTITIONS
 from services.ingest import metrics
 from services.ingest.formats import csv_rows, own
 from services.ingest.rules import attendance, landing
-from services.ingest.rules.landing import Calendar, CompletedRoll, Enrollment, Household, Mark, Rejection, Retraction
+from services.ingest.rules.landing import (
+    Calendar,
+    CompletedRoll,
+    Enrollment,
+    Household,
+    Landed,
+    Mark,
+    Rejection,
+    Retraction,
+)
 from services.ingest.rules.pseudonyms import Districts, Pseudonyms
 from services.ingest.store import counts
 from services.runtime.delivery.inbox import first_time
@@ -38,7 +47,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True, kw_only=True)
-class Place:
+class LandingPartition:
     """A landing partition: whose it is, what its records' event ids begin with, and how many marks came from it."""
 
     district: str
@@ -56,33 +65,37 @@ class Upload(NamedTuple):
     columns: tuple[str, ...] | None = None
 
 
-_NO_UPLOAD = Upload()
+def decode_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | Rejection:
+    """Read one landed record, or say why it goes back to its district.
 
-
-def district_of_topic(topic: str) -> str:
-    """Take the district from a landing topic's name: the only place it is ever taken from."""
-    return topic.removeprefix(ATTENDANCE_IN).removeprefix(ROSTER_IN)
-
-
-def decode_landed(record: ConsumerRecord, *, districts: Districts) -> None:
-    """Let every record through to the handler, which can send a bad one back.
-
-    Only what can't be sent back is raised as Undecodable: from a district without secrets, or too large to return.
+    Raises Undecodable where it can't be sent back: from a district without secrets, or too large to return.
     """
-    if record.topic not in districts.landing_topics:
+    district = districts.by_landing_topic.get(record.topic)
+    if district is None:
         raise Undecodable("unknown_district", "the districts file has no such district")
     size = 0 if record.value is None else len(record.value)
     if record.key is not None or record.headers:
         size += len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
     if size > MAX_RETURNABLE_BYTES:
         raise Undecodable("too_large", f"over {MAX_RETURNABLE_BYTES} bytes")
+    try:
+        if record.key is not None and not record.key.isascii():
+            _refuse_unless_utf8(record.key, "key")
+        columns = _upload_of(record).columns if record.headers else None
+        landed = own.decode(record.value) if columns is None else csv_rows.mark_of_row(record.value, columns)
+        if landed.district is not None and landed.district != district:
+            return Rejection(RejectionReason.FOREIGN_DISTRICT, "district: not the district of the landing topic")
+        mistake = landing.mistake_in_mark(landed) if isinstance(landed, Mark) else landing.mistake_in(landed)
+    except Rejection as rejection:
+        return rejection
+    return Rejection(*mistake) if mistake else landed
 
 
 async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, districts: Districts) -> None:
     """Publish the batch's facts and rejections, then count them with the position."""
     batch = Batch(districts)
     for delivery in deliveries:
-        batch.land(delivery.record)
+        batch.land(delivery.record, delivery.event)
 
     for topic, messages_by_partition in batch.outgoing.items():
         await transaction.publisher.publish_batches(topic, {**messages_by_partition}, caused_at_ms=batch.landed_at_ms)
@@ -114,46 +127,31 @@ class Batch:
         self.rejected: Counter[tuple[str, str]] = Counter()
         self.landed_at_ms: int | None = None
         self._districts = districts
-        self._places: dict[tuple[str, int], Place] = {}
+        self._places: dict[tuple[str, int], LandingPartition] = {}
         self._attendance = self.outgoing["attendance"] = defaultdict(list, {p: [] for p in range(PARTITIONS)})
         self._timestamp_ms = -1
         self._moment = ""
 
-    def land(self, record: ConsumerRecord) -> None:
-        """Turn one record into its fact or its rejection."""
+    def land(self, record: ConsumerRecord, landed: Landed | Rejection) -> None:
+        """Turn one record, and what it was read as, into its fact or its rejection."""
         place = self._places.get((record.topic, record.partition)) or self._place(record)
         event_id = f"{place.event_id_head}{record.offset:012x}"
         if record.timestamp != self._timestamp_ms:
             self._timestamp_ms = record.timestamp
             self._moment = attendance.moment_of(record.timestamp)
-        upload = _NO_UPLOAD
-        try:
-            if record.key is not None and not record.key.isascii():
-                _refuse_unless_utf8(record.key, "key")
-            if record.headers:
-                upload = _upload_of(record)
-            if upload.columns is None:
-                landed = own.decode(record.value)
-            else:
-                landed = csv_rows.mark_of_row(record.value, upload.columns)
-            if landed.district is not None and landed.district != place.district:
-                self.foreign[place.district] += 1
-                raise Rejection(RejectionReason.FOREIGN_DISTRICT, "district: not the district of the landing topic")
-            mistake = landing.mistake_in_mark(landed) if isinstance(landed, Mark) else landing.mistake_in(landed)
-            if mistake:
-                raise Rejection(*mistake)
-        except Rejection as rejection:
-            self._reject(record, place, event_id, rejection)
+        if isinstance(landed, Rejection):
+            self._reject(record, place, event_id, landed)
             return
 
+        receipt = _readable_upload(record).receipt if record.headers else None
         if isinstance(landed, Mark):
-            self._record_mark(landed, place, event_id, upload.receipt)
+            self._record_mark(landed, place, event_id, receipt)
         elif isinstance(landed, Retraction):
-            self._retract_mark(landed, place, event_id, upload.receipt)
+            self._retract_mark(landed, place, event_id, receipt)
         else:
             self._land_roster(landed, place, event_id)
-            if upload.receipt is not None:
-                self.accepted[place.district, upload.receipt] += 1
+            if receipt is not None:
+                self.accepted[place.district, receipt] += 1
 
     def counts(self) -> Counter[tuple[str, str]]:
         """Count the records landed so far by district and kind."""
@@ -162,13 +160,13 @@ class Batch:
             counted[place.district, "mark"] += place.marks
         return +counted
 
-    def _place(self, record: ConsumerRecord) -> Place:
-        district = district_of_topic(record.topic)
+    def _place(self, record: ConsumerRecord) -> LandingPartition:
+        district = self._districts.by_landing_topic[record.topic]
         # Once per topic and batch: its first record is its oldest.
         if self.landed_at_ms is None or record.timestamp < self.landed_at_ms:
             self.landed_at_ms = record.timestamp
         head = blake2b(f"{record.topic}/{record.partition}".encode()).hexdigest()
-        place = self._places[record.topic, record.partition] = Place(
+        place = self._places[record.topic, record.partition] = LandingPartition(
             district=district,
             source=f"district/{district}".encode(),
             pseudonyms=self._districts.pseudonyms[district],
@@ -176,7 +174,7 @@ class Batch:
         )
         return place
 
-    def _record_mark(self, mark: Mark, place: Place, event_id: str, receipt: str | None) -> None:
+    def _record_mark(self, mark: Mark, place: LandingPartition, event_id: str, receipt: str | None) -> None:
         key = place.pseudonyms.student_key(student=mark.student, state_student=mark.state_student)
         fact = attendance.AttendanceRecorded(
             event_id, self._moment, place.district, mark.school, key, mark.date, mark.category, mark.version,
@@ -188,7 +186,9 @@ class Batch:
         )
         place.marks += 1
 
-    def _retract_mark(self, retraction: Retraction, place: Place, event_id: str, receipt: str | None) -> None:
+    def _retract_mark(
+        self, retraction: Retraction, place: LandingPartition, event_id: str, receipt: str | None
+    ) -> None:
         key = place.pseudonyms.student_key(student=retraction.student, state_student=retraction.state_student)
         fact = attendance.AttendanceRetracted(
             event_id, self._moment, place.district, retraction.school, key, retraction.date, retraction.version, receipt
@@ -197,7 +197,7 @@ class Batch:
         self._counts[place.district, "retraction"] += 1
 
     def _land_roster(
-        self, landed: CompletedRoll | Enrollment | Calendar | Household, place: Place, event_id: str
+        self, landed: CompletedRoll | Enrollment | Calendar | Household, place: LandingPartition, event_id: str
     ) -> None:
         identity = attendance.Identity(event_id=event_id, occurred_at=self._moment, district=place.district)
         if isinstance(landed, CompletedRoll):
@@ -214,18 +214,18 @@ class Batch:
             self._publish("household-contacts", contact.household_key, contact, place, event_id)
         self._counts[place.district, "roster"] += 1
 
-    def _publish(self, topic: str, key: str, fact: attendance.Fact, place: Place, event_id: str) -> None:
+    def _publish(self, topic: str, key: str, fact: attendance.Fact, place: LandingPartition, event_id: str) -> None:
         message = (key.encode(), _encode(fact), _headers(event_id, _type_of(fact), place.source))
         self.outgoing[topic][partition_of(key, PARTITIONS)].append(message)
 
-    def _punctuate(self, topic: str, fact: attendance.Fact, place: Place, event_id: str) -> None:
+    def _punctuate(self, topic: str, fact: attendance.Fact, place: LandingPartition, event_id: str) -> None:
         # To every partition, behind the marks that landed before it: so it never overtakes a mark it closes.
         message = (place.district.encode(), _encode(fact), _headers(event_id, _type_of(fact), place.source))
         messages_by_partition = self.outgoing[topic]
         for partition in range(PARTITIONS):
             messages_by_partition[partition].append(message)
 
-    def _reject(self, record: ConsumerRecord, place: Place, event_id: str, rejection: Rejection) -> None:
+    def _reject(self, record: ConsumerRecord, place: LandingPartition, event_id: str, rejection: Rejection) -> None:
         # Read again, forgiving: a record rejected for one header may still name its receipt and row in the others.
         upload = _readable_upload(record)
         event = attendance.AttendanceRejected(
@@ -247,6 +247,8 @@ class Batch:
             (key.encode(), _encode(event), headers)
         )
         self._counts[place.district, "rejected"] += 1
+        if rejection.reason is RejectionReason.FOREIGN_DISTRICT:
+            self.foreign[place.district] += 1
         self.rejected[place.district, rejection.reason.value] += 1
         if upload.receipt is not None and upload.row is not None:
             self.rejected_rows.append(

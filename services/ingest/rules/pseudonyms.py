@@ -50,15 +50,18 @@ def _uuid_text(hasher: blake2b, number: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Districts:
-    """The districts that may send, their secrets and the digests of their tokens."""
+    """The districts that may send, their secrets and the digests of their tokens.
+
+    A record's district is that of its landing topic: the only place it is ever taken from.
+    """
 
     pseudonyms: dict[str, Pseudonyms]
     token_digests: dict[str, bytes]
-    landing_topics: frozenset[str] = field(init=False)
+    by_landing_topic: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        topics = frozenset(topic for district in self.pseudonyms for topic in landing_topics(district))
-        object.__setattr__(self, "landing_topics", topics)
+        by_topic = {topic: district for district in self.pseudonyms for topic in landing_topics(district)}
+        object.__setattr__(self, "by_landing_topic", by_topic)
 
     def district_of_token(self, token: str) -> str | None:
         """Name the district a bearer token belongs to; None for an unknown one.

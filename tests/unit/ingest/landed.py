@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from services.ingest.handlers import Batch
+from services.ingest.handlers import Batch, decode_landed
 from services.ingest.rules.pseudonyms import Districts, Pseudonyms
 from tests.delivering import record
 
@@ -59,7 +59,8 @@ def land(*values: Any, topic: str = "attendance-in-hartford", headers: tuple[tup
     batch = Batch(districts())
     for offset, value in enumerate(values):
         written = json.dumps(value) if isinstance(value, dict) else value
-        batch.land(record(topic, 0, offset, written, headers=headers))
+        landing = record(topic, 0, offset, written, headers=headers)
+        batch.land(landing, decode_landed(landing, districts=districts()))
     return batch
 
 

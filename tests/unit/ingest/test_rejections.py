@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.events import AttendanceRejected, RejectionReason
 from services.ingest.handlers import MAX_RETURNABLE_BYTES, Batch, decode_landed
+from services.ingest.rules.landing import Rejection
 from services.runtime.delivery.subscription import Undecodable
 from tests.delivering import record
 from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections
@@ -100,7 +101,8 @@ def test_bad_headers_reject_the_record_and_travel_back_unaltered(
 
 def test_a_key_that_is_not_utf8_travels_back_unaltered() -> None:
     batch = Batch(districts())
-    batch.land(record("attendance-in-hartford", 0, 0, json.dumps(mark()), key=b"\xff\xfe"))
+    landed = record("attendance-in-hartford", 0, 0, json.dumps(mark()), key=b"\xff\xfe")
+    batch.land(landed, decode_landed(landed, districts=districts()))
 
     [(_key, value, carried)] = [m for messages in batch.outgoing["attendance-rejected"].values() for m in messages]
     assert json.loads(value)["reason"] == "not_utf8"
@@ -137,4 +139,6 @@ def test_what_cannot_travel_back_or_has_no_secrets_is_left_to_the_dead_letters()
         decode_landed(record("attendance-in-hartford", 0, 0, b"x" * (MAX_RETURNABLE_BYTES + 1)), districts=districts())
     with pytest.raises(Undecodable, match="unknown_district"):
         decode_landed(record("attendance-in-atlantis", 0, 0, b"x"), districts=districts())
-    decode_landed(record("roster-in-danbury", 0, 0, b"x"), districts=districts())
+    returned = decode_landed(record("roster-in-danbury", 0, 0, b"x"), districts=districts())
+    assert isinstance(returned, Rejection)
+    assert returned.reason is Reason.NOT_JSON
