@@ -67,36 +67,40 @@ def _resolved(node: Any, root: Json, seen: tuple[str, ...] = ()) -> Any:
 
 
 def _compare(old: Any, new: Any, *, where: str) -> Iterator[Difference]:
-    here = where or "the event"
     if not isinstance(old, dict) or not isinstance(new, dict):
         if old != new:
+            here = where or "the event"
             yield Difference(where=here, verdict=Verdict.UNKNOWN, what="a schema that is not an object changed")
         return
     for name in sorted(old.keys() | new.keys()):
-        if old.get(name) == new.get(name) and (name in old) == (name in new):
-            continue
-        match name:
-            case _ if name in _ANNOTATIONS:
-                yield Difference(where=here, verdict=Verdict.BENIGN, what=f"{name} reads differently")
-            case _ if name in _LIMITS:
-                yield _broken(here, f"{name} was {_text(old, name)}, is {_text(new, name)}")
-            case "type" | "default":
-                yield _broken(here, f"{name} was {_text(old, name)}, is {_text(new, name)}")
-            case "enum" if name in old and name in new:
-                yield from _enum(old, new, here)
-            case "properties":
-                yield from _properties(old, new, where)
-            case "required":
-                yield from _required(old, new, where)
-            case "items" if name in old and name in new:
-                yield from _compare(old[name], new[name], where=f"{where}[]")
-            case "anyOf" | "prefixItems" if len(old.get(name, ())) == len(new.get(name, ())):
-                for position, (before, after) in enumerate(zip(old[name], new[name], strict=True)):
-                    yield from _compare(before, after, where=f"{where}<{position}>")
-            case _ if name in _STRUCTURE:
-                yield _broken(here, f"{name} has another shape")
-            case _:
-                yield Difference(where=here, verdict=Verdict.UNKNOWN, what=f"no rule judges a change of {name!r}")
+        if old.get(name) != new.get(name) or (name in old) != (name in new):
+            yield from _judge(name, old, new, where)
+
+
+def _judge(name: str, old: Json, new: Json, where: str) -> Iterator[Difference]:
+    here = where or "the event"
+    match name:
+        case _ if name in _ANNOTATIONS:
+            yield Difference(where=here, verdict=Verdict.BENIGN, what=f"{name} reads differently")
+        case _ if name in _LIMITS:
+            yield _broken(here, f"{name} was {_text(old, name)}, is {_text(new, name)}")
+        case "type" | "default":
+            yield _broken(here, f"{name} was {_text(old, name)}, is {_text(new, name)}")
+        case "enum" if name in old and name in new:
+            yield from _enum(old, new, here)
+        case "properties":
+            yield from _properties(old, new, where)
+        case "required":
+            yield from _required(old, new, where)
+        case "items" if name in old and name in new:
+            yield from _compare(old[name], new[name], where=f"{where}[]")
+        case "anyOf" | "prefixItems" if len(old.get(name, ())) == len(new.get(name, ())):
+            for position, (before, after) in enumerate(zip(old[name], new[name], strict=True)):
+                yield from _compare(before, after, where=f"{where}<{position}>")
+        case _ if name in _STRUCTURE:
+            yield _broken(here, f"{name} has another shape")
+        case _:
+            yield Difference(where=here, verdict=Verdict.UNKNOWN, what=f"no rule judges a change of {name!r}")
 
 
 def _enum(old: Json, new: Json, here: str) -> Iterator[Difference]:

@@ -144,19 +144,19 @@ def _down(arguments: argparse.Namespace, screen: Screen) -> int:
     return down(screen, purge=arguments.purge)
 
 
-def _status(arguments: argparse.Namespace, screen: Screen) -> int:
+def _status(_: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands.status import status
 
     return status(screen)
 
 
-def _doctor(arguments: argparse.Namespace, screen: Screen) -> int:
+def _doctor(_: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands.doctor import doctor
 
     return doctor(screen)
 
 
-def _logs(arguments: argparse.Namespace, screen: Screen) -> int:
+def _logs(arguments: argparse.Namespace, _: Screen) -> int:
     from deploy.commands.logs import logs
 
     return logs(service=arguments.service, lines=arguments.lines, follow=arguments.follow)

@@ -32,11 +32,15 @@ class RecordingPublisher:
 
     async def stop(self) -> None: ...
 
-    async def partitions(self, topic: str) -> int:
+    async def partitions(self, _: str) -> int:
         return 24
 
     async def publish_batches(
-        self, topic: str, messages_by_partition: Mapping[int, Sequence[Message]], *, caused_at_ms: int | None = None
+        self,
+        topic: str,
+        messages_by_partition: Mapping[int, Sequence[Message]],
+        *,
+        caused_at_ms: int | None = None,  # noqa: ARG002 - the publisher's own signature
     ) -> None:
         for partition, messages in messages_by_partition.items():
             self.published += [(topic, partition, message) for message in messages]

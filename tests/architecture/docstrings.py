@@ -14,7 +14,7 @@ from tests.architecture.checks import python_files
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
-_REFRAIN = re.compile(r"(This|It|The)( \w+)? (will|would|shall)\b|(This|The) (function|method|class|module)\b")
+_REFRAIN = re.compile(r"(This|It|The)( \w+)? will\b|(This|The) (function|method|class|module)\b")
 _THIRD_PERSON = re.compile(r"\w*[^suiSUI\W]s")  # Returns, Gives; not Address, Focus
 _THIRD_PERSON_OF_ANY = {
     "Returns",

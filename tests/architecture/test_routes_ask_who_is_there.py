@@ -53,8 +53,9 @@ def application_of(name: str) -> FastAPI:
     return served(service, NO_DATABASE, people.everybody())
 
 
+@pytest.mark.usefixtures("districts_file")
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_route_about_anybody_asks_who_is_there(name: str, districts_file: Path) -> None:
+def test_every_route_about_anybody_asks_who_is_there(name: str) -> None:
     named = routes_by_person(application_of(name))
     assert named[False] - _OF_THE_RUNTIME - _OPEN.get(name, set()) == set()
     assert named[True], "and there are such routes"

@@ -60,7 +60,10 @@ def test_a_service_reads_what_a_newer_writer_adds(subscription: Subscription, to
 @each_reader
 @pytest.mark.parametrize("value", ['{"event_type":', "[]", '"text"', "", '{"event_type":"bell.rung.v1"}'])
 def test_a_service_refuses_what_is_no_event(
-    subscription: Subscription, topic: str, event: type[Event], value: str
+    subscription: Subscription,
+    topic: str,
+    event: type[Event],  # noqa: ARG001 - a case of each_reader
+    value: str,
 ) -> None:
     with pytest.raises(Undecodable):
         subscription.decode(record(topic, 0, 0, value))

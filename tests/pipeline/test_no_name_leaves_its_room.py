@@ -139,7 +139,7 @@ async def hostile_records(stack: Stack, school: story.School) -> list[str]:
     return receipts
 
 
-async def agreed_visit(stack: Stack, school: story.School) -> tuple[str, str]:
+async def agreed_visit(stack: Stack) -> tuple[str, str]:
     """The desk's work on the first child's request, every page with the family's name read; the request, the visit."""
     facts = {"district": HARTFORD, "languages": ["en", "es"]}
     valid = {"leap101_valid_from": "2026-01-01", "leap101_valid_until": "2027-12-31"}
@@ -272,7 +272,7 @@ async def test_no_planted_word_is_found_outside_the_rooms_it_belongs_in(stack: S
         ],
     )
     receipts = await hostile_records(stack, school)
-    request_id, visit_id = await agreed_visit(stack, school)
+    request_id, visit_id = await agreed_visit(stack)
     refusals = await written_log(stack, visit_id)
     await upload(stack, "attendance", [*school.marks(school.second, story.LATER_CORRECTED, "in_attendance")])
     await names_in_wrong_places(stack)

@@ -278,7 +278,7 @@ async def test_a_worker_that_comes_later_goes_on_where_the_new_projections_stand
 async def test_a_rebuild_that_dies_leaves_the_running_one_as_it_was(stack: Stack, telling: Telling) -> None:
     async with telling.going_on():
         begun = asyncio.Event()
-        dying = asyncio.create_task(rebuild(wanted(stack), applied=lambda done, total: begun.set()))
+        dying = asyncio.create_task(rebuild(wanted(stack), applied=lambda *_: begun.set()))
         await asyncio.wait_for(begun.wait(), 60)
         dying.cancel()
         await asyncio.gather(dying, return_exceptions=True)

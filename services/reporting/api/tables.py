@@ -28,7 +28,7 @@ def routes(reading: Reading) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.get("/measures")
-    async def catalogue(person: Who) -> dict[str, Any]:
+    async def catalogue(_: Who) -> dict[str, Any]:
         """Define every number and every table."""
         return {
             "measures": [
@@ -48,7 +48,7 @@ def routes(reading: Reading) -> APIRouter:
         }
 
     @router.get("/published")
-    async def publications(person: Who) -> dict[str, Any]:
+    async def publications(_: Who) -> dict[str, Any]:
         """List the cut-offs with published numbers, and the tables there are."""
         return {
             "cut_offs": await reading.cut_offs(),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path as File
 from typing import Annotated, Any
@@ -53,7 +54,6 @@ _DISTRICT_FIGURES = (("funnel", "flagged"), ("funnel", "agreed"), ("visits", "vi
 
 def reader_pages(context: Context) -> Pages:
     """Offer the pages and their charts. Raises SettingsRejected where nobody said who may sign in."""
-    reading = Reading(context)
     pages = Pages(
         context,
         templates=HERE.parent / "templates",
@@ -61,16 +61,43 @@ def reader_pages(context: Context) -> Pages:
         title=N_("Reports"),
         static=HERE.parent / "static",
     )
-    router = pages.router
+    reports = _Reports(Reading(context), pages)
+    _offer_ways_in(reports)
+    _offer_published(reports)
+    _offer_own(reports)
+    return pages
 
-    def words_of(request: Request) -> Words:
-        return Words(pages.language(request), reading.zone)
+
+@dataclass(frozen=True, slots=True)
+class _Reports:
+    """What every page of the reports is made with."""
+
+    reading: Reading
+    pages: Pages
+
+    def words(self, request: Request) -> Words:
+        return Words(self.pages.language(request), self.reading.zone)
+
+    def page(self, request: Request, tables: Mapping[str, Table], shown: dict[str, Any]) -> Response:
+        return self.pages.render(request, "report.html", {**shown, **_moments(tables, self.words(request))})
+
+    async def svg(self, request: Request, table: Table | None) -> Response:
+        width = charts.NARROW if request.query_params.get("width") == "narrow" else charts.WIDE
+        if table is None or not charts.has_chart(table):
+            raise HTTPException(404)
+        # In a thread: the first drawing of a picture takes a tenth of a second, the very first in a process two.
+        picture = await asyncio.to_thread(charts.drawn, table, self.words(request), width=width)
+        return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "private, no-cache"})
+
+
+def _offer_ways_in(reports: _Reports) -> None:
+    router = reports.pages.router
 
     @router.get("/")
     async def home(person: Who) -> Response:
         """Lead each reader to their own page."""
         if person.role in OWN_ROLES:
-            districts = await reading.own_districts(person)
+            districts = await reports.reading.own_districts(person)
             if len(districts) == 1:
                 return RedirectResponse(f"/districts/{districts[0]}", status_code=303)
             return RedirectResponse("/districts", status_code=303)
@@ -79,115 +106,99 @@ def reader_pages(context: Context) -> Pages:
     @router.get("/districts")
     async def districts(request: Request, person: Who) -> Response:
         """List the districts whose own reports the person may open."""
-        words = words_of(request)
-        links = [(f"/districts/{each}", words.place(each)) for each in await reading.own_districts(person)]
-        return pages.render(request, "districts.html", {"links": links, "nav": _nav(person, words, "")})
+        words = reports.words(request)
+        links = [(f"/districts/{each}", words.place(each)) for each in await reports.reading.own_districts(person)]
+        return reports.pages.render(request, "districts.html", {"links": links, "nav": _nav(person, words, "")})
+
+
+def _offer_published(reports: _Reports) -> None:
+    router, reading = reports.pages.router, reports.reading
 
     @router.get("/state")
     async def state(request: Request, person: Who, cut_off: CutOff = None) -> Response:
         """Show the published report of the state."""
-        return await _published_page(request, person, cut_off, _STATE, N_("The state"), "/state")
+        return await page(request, person, cut_off, _STATE, N_("The state"))
 
     @router.get("/resc")
     async def resc(request: Request, person: Who, cut_off: CutOff = None) -> Response:
         """Show the RESC's districts side by side, as published."""
-        return await _published_page(request, person, cut_off, _RESC, N_("Districts side by side"), "/resc")
+        return await page(request, person, cut_off, _RESC, N_("Districts side by side"))
 
     @router.get("/charts/published/{name}.svg")
     async def published_chart(request: Request, person: Who, name: Name, cut_off: CutOff = None) -> Response:
         """Draw a published table."""
-        return await _svg(request, (await reading.published(person, cut_off)).get(name))
+        return await reports.svg(request, (await reading.published(person, cut_off)).get(name))
 
-    @router.get("/districts/{district}")
-    async def district(request: Request, person: Who, district: District) -> Response:
-        """Show a district its own work, of this moment."""
-        words = words_of(request)
-        tables = await reading.own(person, district)
-        if not tables:
-            raise HTTPException(404)
-        base = f"/districts/{district}"
-        place = Place(charts=f"/charts{base}", downloads=f"/v1{base}", parameters={}, schools=f"{base}/schools")
-        return pages.render(
-            request,
-            "report.html",
-            {
-                "heading": words.place(district),
-                "lead": words.say(N_("Your district's own numbers, of this moment. They are not for publication.")),
-                "nav": _nav(person, words, base),
-                "figures": [figure(tables, *each, words) for each in _DISTRICT_FIGURES],
-                "sections": _sections(tables, _DISTRICT, words, place, without_keys=("district",)),
-                **_moments(tables, words),
-            },
-        )
-
-    @router.get("/districts/{district}/schools/{school}")
-    async def school(request: Request, person: Who, district: District, school: School) -> Response:
-        """Show a principal one school."""
-        words = words_of(request)
-        tables = await reading.school(person, district, school)
-        if not tables:
-            raise HTTPException(404)
-        base = request.url.path
-        return pages.render(
-            request,
-            "report.html",
-            {
-                "heading": words.say(N_("School %(school)s, %(district)s"), school=school,
-                                     district=words.place(district)),
-                "lead": words.say(N_("Your school's own numbers, of this moment. They are not for publication.")),
-                "nav": _nav(person, words, f"/districts/{district}"),
-                "figures": [],
-                "sections": _sections(
-                    tables, _SCHOOL, words, Place(charts=f"/charts{base}", downloads=f"/v1{base}", parameters={})
-                ),
-                **_moments(tables, words),
-            },
-        )  # fmt: skip
-
-    @router.get("/charts/districts/{district}/{name}.svg")
-    async def own_chart(request: Request, person: Who, district: District, name: Name) -> Response:
-        """Draw a district's own table."""
-        return await _svg(request, (await reading.own(person, district)).get(name))
-
-    @router.get("/charts/districts/{district}/schools/{school}/{name}.svg")
-    async def school_chart(request: Request, person: Who, district: District, school: School, name: Name) -> Response:
-        """Draw a school's own table."""
-        return await _svg(request, (await reading.school(person, district, school)).get(name))
-
-    async def _published_page(
-        request: Request, person: Person, cut_off: date | None, names: Iterable[str], heading: str, here: str
+    async def page(
+        request: Request, person: Person, cut_off: date | None, names: Iterable[str], heading: str
     ) -> Response:
-        words = words_of(request)
+        words, here = reports.words(request), request.url.path
         tables = await reading.published(person, cut_off)
         if not tables and cut_off is not None:
             raise HTTPException(404, N_("nothing was published for this day; choose one of the list"))
         parameters = {"cut_off": cut_off.isoformat()} if cut_off else {}
         place = Place(charts="/charts/published", downloads="/v1/published", parameters=parameters)
-        return pages.render(
-            request,
-            "report.html",
-            {
-                "heading": words.say(heading),
-                "lead": "",
-                "nav": _nav(person, words, here),
-                "figures": [figure(tables, *each, words, of=STATE) for each in _STATE_FIGURES] if tables else [],
-                "sections": _sections(_for_reading(tables, here), names, words, place),
-                "cut_offs": await reading.cut_offs(),
-                "release_after_days": RELEASE_AFTER_DAYS,
-                "published": True,
-                **_moments(tables, words),
-            },
-        )
+        shown = {
+            "heading": words.say(heading),
+            "lead": "",
+            "nav": _nav(person, words, here),
+            "figures": [figure(tables, *each, words, of=STATE) for each in _STATE_FIGURES] if tables else [],
+            "sections": _sections(_for_reading(tables, here), names, words, place),
+            "cut_offs": await reading.cut_offs(),
+            "release_after_days": RELEASE_AFTER_DAYS,
+            "published": True,
+        }
+        return reports.page(request, tables, shown)
 
-    async def _svg(request: Request, table: Table | None) -> Response:
-        width = charts.NARROW if request.query_params.get("width") == "narrow" else charts.WIDE
-        if table is None or not charts.has_chart(table):
+
+def _offer_own(reports: _Reports) -> None:
+    router, reading = reports.pages.router, reports.reading
+
+    @router.get("/districts/{district}")
+    async def district(request: Request, person: Who, district: District) -> Response:
+        """Show a district its own work, of this moment."""
+        words = reports.words(request)
+        tables = await reading.own(person, district)
+        if not tables:
             raise HTTPException(404)
-        # In a thread: the first drawing of a picture takes a tenth of a second, the very first in a process two.
-        picture = await asyncio.to_thread(charts.drawn, table, words_of(request), width=width)
-        return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "private, no-cache"})
+        base = f"/districts/{district}"
+        place = Place(charts=f"/charts{base}", downloads=f"/v1{base}", parameters={}, schools=f"{base}/schools")
+        shown = {
+            "heading": words.place(district),
+            "lead": words.say(N_("Your district's own numbers, of this moment. They are not for publication.")),
+            "nav": _nav(person, words, base),
+            "figures": [figure(tables, *each, words) for each in _DISTRICT_FIGURES],
+            "sections": _sections(tables, _DISTRICT, words, place, without_keys=("district",)),
+        }
+        return reports.page(request, tables, shown)
 
-    return pages
+    @router.get("/districts/{district}/schools/{school}")
+    async def school(request: Request, person: Who, district: District, school: School) -> Response:
+        """Show a principal one school."""
+        words, base = reports.words(request), request.url.path
+        tables = await reading.school(person, district, school)
+        if not tables:
+            raise HTTPException(404)
+        place = Place(charts=f"/charts{base}", downloads=f"/v1{base}", parameters={})
+        heading = words.say(N_("School %(school)s, %(district)s"), school=school, district=words.place(district))
+        shown = {
+            "heading": heading,
+            "lead": words.say(N_("Your school's own numbers, of this moment. They are not for publication.")),
+            "nav": _nav(person, words, f"/districts/{district}"),
+            "figures": [],
+            "sections": _sections(tables, _SCHOOL, words, place),
+        }
+        return reports.page(request, tables, shown)
+
+    @router.get("/charts/districts/{district}/{name}.svg")
+    async def own_chart(request: Request, person: Who, district: District, name: Name) -> Response:
+        """Draw a district's own table."""
+        return await reports.svg(request, (await reading.own(person, district)).get(name))
+
+    @router.get("/charts/districts/{district}/schools/{school}/{name}.svg")
+    async def school_chart(request: Request, person: Who, district: District, school: School, name: Name) -> Response:
+        """Draw a school's own table."""
+        return await reports.svg(request, (await reading.school(person, district, school)).get(name))
 
 
 def _nav(person: Person, words: Words, here: str) -> list[dict[str, Any]]:

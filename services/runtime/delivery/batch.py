@@ -231,7 +231,7 @@ def decode_all(subscription: Subscription, records: Sequence[ConsumerRecord]) ->
     try:
         # tuple.__new__ rather than Delivery: a third of the time, and this is done for every record there is.
         return Decoded(list(map(tuple.__new__, repeat(Delivery), zip(records, map(decode, records), strict=True))), [])
-    except Exception:  # noqa: S110 - once more, one by one, to find out which
+    except Exception:  # noqa: S110, BLE001 - once more, one by one, to find out which
         pass
 
     deliveries: list[Delivery] = []
@@ -241,7 +241,7 @@ def decode_all(subscription: Subscription, records: Sequence[ConsumerRecord]) ->
             deliveries.append(Delivery(record, decode(record)))
         except Undecodable as error:
             dead.append(DeadLetter(record, error.reason, error.detail))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a service's own fault with a record sets it aside too
             dead.append(DeadLetter(record, "decode", type(error).__name__))
     return Decoded(deliveries, dead)
 

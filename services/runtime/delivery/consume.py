@@ -87,7 +87,7 @@ class Consumption:
                 together.create_task(self._fetch(batches))
                 together.create_task(self._apply(batches))
                 together.create_task(self._watch())
-        except* Exception as errors:
+        except* Exception as errors:  # noqa: BLE001 - the edge: what is unforeseen ends this process
             error = errors.exceptions[0]
             log.error("consuming ended in an unforeseen way", group=self.subscription.group, **telemetry.where(error))
             self._give_up(f"{self.subscription.group}: {type(error).__name__}")
@@ -229,8 +229,7 @@ class Consumption:
             consumer.resume(*(each for each in partitions if each in mine))
             self._holes.clear()
             self.lag.assigned(positions, ends)
-        except Exception as error:
-            # aiokafka would log it and leave the partitions paused for good.
+        except Exception as error:  # noqa: BLE001 - aiokafka would log it and leave the partitions paused for good
             log.error("positions not taken", group=self.subscription.group, **telemetry.where(error))
             self._give_up(f"{self.subscription.group}: positions not taken: {type(error).__name__}")
 

@@ -40,7 +40,7 @@ class _Bytes(bytearray):
         part = super().__getitem__(index)
         return _Bytes(part) if isinstance(index, slice) else part
 
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+    def decode(self, encoding: str = "utf-8", _: str = "strict") -> str:
         return super().decode(encoding, "backslashreplace")
 
 

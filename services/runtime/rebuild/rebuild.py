@@ -74,7 +74,7 @@ class Rebuilt:
 
 
 async def rebuild(
-    wanted: Rebuild, *, switch: bool = True, applied: Callable[[int, int], None] = lambda done, total: None
+    wanted: Rebuild, *, switch: bool = True, applied: Callable[[int, int], None] = lambda *_: None
 ) -> Rebuilt:
     """Build a second copy, compare it with the running one at the same positions, and put it in its place.
 
@@ -109,7 +109,7 @@ async def go_back(wanted: Rebuild) -> Rebuilt:
         if not await admin.fetchval("SELECT to_regnamespace($1) IS NOT NULL", wanted.former_schema):
             raise RebuildFailed(f"there is no {wanted.former_schema}: nothing was switched, or it has been dropped")
         async with _shadow(wanted, wanted.former_schema) as shadow:
-            outcome = await _compared(wanted, admin, shadow, lambda done, total: None)
+            outcome = await _compared(wanted, admin, shadow, lambda *_: None)
             async with _standstill(wanted, admin, shadow, (*_KEPT_BY_THE_RUNTIME, *wanted.kept)) as pause:
                 await _take_over(admin, wanted, source=wanted.schema, target=wanted.former_schema)
                 await admin.execute(f"ALTER SCHEMA {wanted.schema} RENAME TO {wanted.next_schema}")

@@ -78,7 +78,7 @@ class Shadow:
         """Ask where the log of each of the partitions begins."""
         return {group: await self._consumer.beginning_offsets(list(offsets)) for group, offsets in of.items()}
 
-    async def catch_up(self, until: Positions, applied: Callable[[int], None] = lambda records: None) -> None:
+    async def catch_up(self, until: Positions, applied: Callable[[int], None] = lambda _: None) -> None:
         """Apply every record below the positions and none beyond them. `applied` is told how many, in steps.
 
         Raises CopyRefused when a handler publishes, and whatever else keeps a batch from being applied.
@@ -165,9 +165,7 @@ class _Nobody:
     async def partitions(self, topic: str) -> int:
         raise CopyRefused(f"a handler asked to publish to {topic}: a copy would say everything twice")
 
-    async def publish_batches(
-        self, topic: str, messages_by_partition: Mapping[int, Any], *, caused_at_ms: int | None = None
-    ) -> None:
+    async def publish_batches(self, topic: str, *_: Any, **__: Any) -> None:
         raise CopyRefused(f"a handler published to {topic}: a copy would say everything twice")
 
 

@@ -30,7 +30,7 @@ GRACEFUL_HTTP_SECONDS = 3
 class Server(uvicorn.Server):
     """Leaves the signals to the service, which stops everything else too."""
 
-    async def serve(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+    async def serve(self, _: list[object] | None = None) -> None:  # type: ignore[override]
         await self._serve()
 
 

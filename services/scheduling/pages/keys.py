@@ -72,12 +72,12 @@ def routes(desk: Desk) -> APIRouter:
     router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
     @router.get("/help")
-    async def show_keys(request: Request, person: AtTheDesk) -> Response:
+    async def show_keys(request: Request, _: AtTheDesk) -> Response:
         """List what each key does."""
         return desk.render(request, "keys.html", {"keys": KEYS})
 
     @router.post("/shortcuts")
-    async def switch_keys(request: Request, person: AtTheDesk) -> Response:
+    async def switch_keys(request: Request, _: AtTheDesk) -> Response:
         """Switch single keys on or off in this browser."""
         chosen = (await read_form(request)).get("shortcuts")
         if chosen not in ("on", "off"):

@@ -60,7 +60,7 @@ def routes(desk: Desk) -> APIRouter:
     together = Together()
 
     @router.get("/")
-    async def start(person: AtTheDesk) -> Response:
+    async def start(_: AtTheDesk) -> Response:
         """Lead to the queue."""
         return RedirectResponse("/queue", status_code=303)
 

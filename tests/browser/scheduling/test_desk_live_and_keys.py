@@ -37,7 +37,7 @@ async def listening(desk: Site, page: Page) -> None:
     await page.wait_for_function("() => document.getElementById('live')?.dataset.ready === 'yes'")
 
 
-async def line_of(desk: Site, page: Page, household_number: int) -> str:
+async def line_of(desk: Site, household_number: int) -> str:
     """Where a family's line is."""
     key = await desk.pool.fetchval(
         "SELECT request_id FROM request WHERE household_key = $1", household(household_number)
@@ -48,7 +48,7 @@ async def line_of(desk: Site, page: Page, household_number: int) -> str:
 async def test_anothers_claim_shows_by_itself(serve: Serve, page: Page) -> None:
     desk = await a_desk(serve)
     await listening(desk, page)
-    line = page.locator(await line_of(desk, page, 2))
+    line = page.locator(await line_of(desk, 2))
     await expect(line).to_contain_text("New")
     await ben_claims(desk, 2)
     await expect(line).to_contain_text("Ben Example, 15 min left")
@@ -57,7 +57,7 @@ async def test_anothers_claim_shows_by_itself(serve: Serve, page: Page) -> None:
 async def test_the_line_being_read_keeps_its_place_and_its_words(serve: Serve, page: Page) -> None:
     desk = await a_desk(serve)
     await listening(desk, page)
-    line = page.locator(await line_of(desk, page, 3))
+    line = page.locator(await line_of(desk, 3))
     await line.locator("a").focus()
     before = await line.bounding_box()
     await ben_claims(desk, 3)
@@ -99,7 +99,7 @@ async def test_more_than_fit_one_question_are_compared_with_the_whole_page(serve
 async def test_an_open_request_says_that_somebody_changed_it(serve: Serve, page: Page) -> None:
     desk = await a_desk(serve)
     await listening(desk, page)
-    await page.locator(f"{await line_of(desk, page, 1)} .line-why").click()
+    await page.locator(f"{await line_of(desk, 1)} .line-why").click()
     await page.wait_for_function("() => document.getElementById('watched')?.dataset.ready === 'yes'")
     await page.get_by_label("Later: ask again on").fill("2027-01-11")
     await ben_claims(desk, 1)

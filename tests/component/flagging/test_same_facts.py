@@ -13,7 +13,7 @@ from tests.conftest import ServiceDatabase
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-def in_order(facts: list[Event], draw: random.Random) -> list[Event]:
+def in_order(facts: list[Event], _: random.Random) -> list[Event]:
     return facts
 
 
@@ -25,7 +25,7 @@ def repeated(facts: list[Event], draw: random.Random) -> list[Event]:
     return shuffled([*facts, *draw.choices(facts, k=len(facts) // 2)], draw)
 
 
-def corrections_first(facts: list[Event], draw: random.Random) -> list[Event]:
+def corrections_first(facts: list[Event], _: random.Random) -> list[Event]:
     return sorted(facts, key=lambda fact: -getattr(fact, "source_version", 0))
 
 

@@ -156,7 +156,7 @@ async def test_what_ingest_publishes_carries_the_time_of_landing(service_databas
     told: list[int | None] = []
 
     class Caused(RecordingPublisher):
-        async def publish_batches(self, *given: Any, caused_at_ms: int | None = None) -> None:
+        async def publish_batches(self, *_: Any, caused_at_ms: int | None = None) -> None:
             told.append(caused_at_ms)
 
     records = [

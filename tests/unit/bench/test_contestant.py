@@ -16,7 +16,7 @@ DONE = """print('{"said": "done", "marks": 20}', flush=True); import sys; sys.st
 async def run(script: str, folder: Path) -> Finished:
     moments = count(10)
 
-    def clocks(pid: int) -> Reading:
+    def clocks(_: int) -> Reading:
         return Reading(wall=float(next(moments)), client=0.5, postgres=None, broker=2.0)
 
     return await run_contestant([sys.executable, "-c", script], folder=folder, log=folder / "peer.log", clocks=clocks)

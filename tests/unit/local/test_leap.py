@@ -119,7 +119,8 @@ def test_the_state_is_found_again_and_only_its_owner_may_read_it(empty_checkout:
     assert (empty_checkout / ".leap" / "state.json").stat().st_mode & 0o077 == 0
 
 
-def test_a_broker_without_services_is_not_a_system_that_runs(empty_checkout: Path) -> None:
+@pytest.mark.usefixtures("empty_checkout")
+def test_a_broker_without_services_is_not_a_system_that_runs() -> None:
     given = {"kind": "given", "address": "somewhere"}
 
     assert not State(broker=given, database=given).is_complete()

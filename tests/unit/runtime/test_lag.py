@@ -72,7 +72,8 @@ def test_a_batch_counts_every_record_with_the_age_of_its_partitions_oldest(clock
     assert shown(lag, "ages", NORTH) == (0, 0)
 
 
-def test_partitions_that_moved_to_another_member_are_no_longer_shown(clock: list[float]) -> None:
+@pytest.mark.usefixtures("clock")
+def test_partitions_that_moved_to_another_member_are_no_longer_shown() -> None:
     lag = Lag("moves", by_pattern=True)
     lag.assigned({NORTH: 0, SOUTH: 0}, {NORTH: 9, SOUTH: 9})
     lag.publish()

@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from itsdangerous import URLSafeTimedSerializer
 
 from services.runtime.settings import SettingsRejected
@@ -93,7 +92,7 @@ async def test_htmx_is_told_to_show_the_sign_in_page(program: httpx.AsyncClient)
 )
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-out", "/language", "/notes"])
 async def test_a_form_of_another_site_is_refused(
-    app: FastAPI, program: httpx.AsyncClient, path: str, headers: dict[str, str]
+    program: httpx.AsyncClient, path: str, headers: dict[str, str]
 ) -> None:
     await program.post("/sign-in", data=people.sign_in("ana"), headers=people.SAME_ORIGIN)
     refused = await program.post(path, data={"note": "from elsewhere"}, headers=headers)

@@ -30,11 +30,11 @@ def little_pages(context: Context) -> Pages:
     router = pages.router
 
     @router.get("/")
-    async def start(request: Request, person: Who, count: int = 0) -> Response:
+    async def start(request: Request, _: Who, count: int = 0) -> Response:
         return pages.render(request, "start.html", {"count": count, "typed": request.query_params.get("typed", "")})
 
     @router.post("/notes")
-    async def keep(request: Request, person: Who) -> Response:
+    async def keep(request: Request, _: Who) -> Response:
         form = await read_form(request)
         if not form.get("note"):
             return pages.problem(request, 422, pages.language(request).gettext("Write something"))
@@ -49,7 +49,7 @@ def little_pages(context: Context) -> Pages:
         return {"number": number, "for": person.name}
 
     @router.put("/v1/notes/{number}")
-    async def write(number: int, person: Who, body: dict[str, Any]) -> dict[str, Any]:
+    async def write(number: int, person: Who, _: dict[str, Any]) -> dict[str, Any]:
         require_role(person, "coordinator")
         return {"number": number}
 
