@@ -5,7 +5,7 @@ from typing import Annotated, Any, Union
 import asyncpg
 from pydantic import Field, TypeAdapter, ValidationError
 
-from contracts.events import Event, Level
+from contracts.events import Event, FlagFiguresUpdated, Level
 from contracts.topics import TOPIC_BY_NAME
 from tests import oracle
 from tests.component.flagging.builders import conclusions
@@ -37,6 +37,17 @@ async def assert_all_equals_the_oracle(stack: Stack) -> None:
     assert concluded.records == expected.records
     assert concluded.flags == expected.flags
     assert expected.records, "the comparison would prove nothing without records"
+    await _assert_the_desk_shows_todays_figures(stack, expected)
+
+
+async def _assert_the_desk_shows_todays_figures(stack: Stack, expected: oracle.Conclusions) -> None:
+    """Compare the figures of everybody flagged at any time in the year, as the desk holds them."""
+    async with stack.sql("scheduling") as connection:
+        rows = await connection.fetch(
+            "SELECT student_key, school_year, days_absent, days_enrolled FROM flagged_student"
+        )
+    shown = {(row["student_key"], row["school_year"]): (row["days_absent"], row["days_enrolled"]) for row in rows}
+    assert shown == {key: expected.figures.get(key, (0, 0)) for key in shown}
 
 
 async def assert_every_event_was_effective_once(stack: Stack) -> None:
@@ -49,9 +60,15 @@ async def assert_every_event_was_effective_once(stack: Stack) -> None:
         if event.event_id in seen:
             continue  # the relay delivers at least once; an id that was seen is ignored by every reader
         seen.add(event.event_id)
+        if isinstance(event, FlagFiguresUpdated):
+            for student, said, version in zip(event.students, event.levels, event.versions, strict=True):
+                former, level = standing[student, event.school_year]
+                assert (version > former, said) == (True, level), "figures come in order and cross no line"
+                standing[student, event.school_year] = (version, level)
+            continue
         key = (event.student_key, event.school_year)
-        version, level = standing.get(key, (0, Level.NONE))
-        assert (event.version, event.previous_level) == (version + 1, level)
+        former, level = standing.get(key, (0, Level.NONE))
+        assert (event.version > former, event.previous_level) == (True, level)
         standing[key] = (event.version, event.level)
     flagged = {key for key, (_, level) in standing.items() if level is not Level.NONE}
 
