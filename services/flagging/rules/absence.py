@@ -171,7 +171,8 @@ def why(*, level: Level, days_absent: int, days_enrolled: int, policy: Policy) -
         return f"{share}: 20 % or more."
     if level is Level.chronically_absent:
         return f"{share}: 10 % or more."
-    early = ", some of them early in the year" if level is Level.at_risk else ""
+    # The first days are the student's own: for who enters in January they lie in January.
+    early = ", with absences among the first days" if level is Level.at_risk else ""
     if days_enrolled < policy.min_enrolled_days:
         begun = ", but begun to miss" if level is Level.at_risk else ""
         needed = policy.min_enrolled_days

@@ -26,7 +26,7 @@ from services.scheduling.store import visitors as visitor_reads
 SOON_DAYS = 30
 """A training that ends within so many days is worth saying."""
 
-_CODE = re.compile(r"[a-z]{2,3}")
+_CODE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 # Where it is said what is wrong: a table's row has no name of its own.
 _NAMES = {
     "languages.*": "languages",
@@ -114,7 +114,7 @@ def _read(desk: Desk, form: Form, person: Person) -> Reading[SaveVisitor]:
     if district not in districts:
         faults.append(Fault("district", ONE_OF_THESE))
     chosen = [code.strip() for code in form.all("languages") if code.strip()]
-    typed_in = [code.strip().lower() for code in form.get("more_languages").split(",") if code.strip()]
+    typed_in = [_spelt(code) for code in form.get("more_languages").split(",") if code.strip()]
     readable = all(map(_CODE.fullmatch, typed_in))
     if not readable:
         faults.append(Fault("more_languages", WORDS["more_languages"]))
@@ -225,3 +225,9 @@ def _filled(visitor: Visitor | None, today: date) -> Mapping[str, Any]:
         "away_first": [*(away.first_day.isoformat() for away in visitor.away), *empty_away],
         "away_last": [*(away.last_day.isoformat() for away in visitor.away), *empty_away],
     }
+
+
+def _spelt(code: str) -> str:
+    """Spell a language code as it is kept: `Vi` is vi, `pt-br` pt-BR."""
+    language, dash, country = code.strip().partition("-")
+    return language.lower() + dash + country.upper()
