@@ -9,6 +9,8 @@ from contracts.events.absence import (
     Level,
     RecentDays,
     SchoolDayTallied,
+    SchoolDayTalliedV2,
+    StudentMonthsTallied,
     StudentMonthTallied,
 )
 from contracts.events.attendance import (
@@ -28,6 +30,17 @@ from contracts.events.attendance import (
 )
 from contracts.events.envelope import DISTRICT_PATTERN, Contract, Event
 from contracts.events.household import ContactForgotten, Contacts, contacts_after, household_of
+from contracts.events.rolls import (
+    CATEGORY_LETTERS,
+    MAX_STUDENTS_OF_A_ROLL,
+    TAKEN_BACK,
+    Closing,
+    Completion,
+    FeedDeclared,
+    FileVersions,
+    RollRecorded,
+    RollReopened,
+)
 from contracts.events.visits import (
     ClosingReason,
     ContactAttempted,
@@ -54,13 +67,18 @@ from contracts.events.visits import (
 )
 
 __all__ = [
+    "CATEGORY_LETTERS",
     "DISTRICT_PATTERN",
+    "MAX_STUDENTS_OF_A_ROLL",
+    "TAKEN_BACK",
     "Accumulator",
     "AttendanceRecorded",
     "AttendanceRejected",
     "AttendanceRetracted",
     "Category",
+    "Closing",
     "ClosingReason",
+    "Completion",
     "ContactAttempted",
     "ContactForgotten",
     "Contacts",
@@ -71,6 +89,8 @@ __all__ = [
     "FamilyAgreed",
     "FamilyDeclined",
     "Feed",
+    "FeedDeclared",
+    "FileVersions",
     "FlagChanged",
     "FlagCleared",
     "FlagFiguresUpdated",
@@ -90,10 +110,14 @@ __all__ = [
     "RequestReopened",
     "RequestStageChanged",
     "RollCompleted",
+    "RollRecorded",
+    "RollReopened",
     "SchoolCalendarChanged",
     "SchoolDayTallied",
+    "SchoolDayTalliedV2",
     "Stage",
     "StudentMonthTallied",
+    "StudentMonthsTallied",
     "StudentName",
     "VisitAttempted",
     "VisitCancelled",

@@ -146,3 +146,45 @@ class SchoolDayTallied(Event):
     students_counted: int = Field(ge=0)
     students_absent: int = Field(ge=0)
     version: int = Field(ge=1)
+
+
+class StudentMonthsTallied(Event):
+    """A school's student months, published when its month closes; again, for those students alone, when corrected.
+
+    As columns: one place in each, one student. A student's month at the school stands as the largest version says.
+    """
+
+    EVENT_TYPE: ClassVar[str] = "student-months.tallied.v1"
+    event_type: Literal["student-months.tallied.v1"]
+    school: School
+    month: date = Field(description="first day of the month")
+    students: tuple[UUID, ...] = Field(min_length=1, max_length=1000)
+    persons: tuple[UUID | None, ...] = Field(description="joins a mover across districts; absent where no number did")
+    grades: tuple[Grade | None, ...]
+    days_enrolled: tuple[Days, ...]
+    days_absent: tuple[Days, ...]
+    missing_rolls: int | None = Field(
+        default=None,
+        ge=0,
+        description="school days of it without a complete roll; absent where no calendar is known",
+    )
+    version: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _one_place_one_student(self) -> Self:
+        columns = (self.persons, self.grades, self.days_enrolled, self.days_absent)
+        if any(len(column) != len(self.students) for column in columns):
+            raise ValueError("every column has as many places as students")
+        return self
+
+
+class SchoolDayTalliedV2(Event):
+    """A whole school's day: what v1 told in parts. The largest version stands, and any v2 before every part of v1."""
+
+    EVENT_TYPE: ClassVar[str] = "school-day.tallied.v2"
+    event_type: Literal["school-day.tallied.v2"]
+    school: School
+    school_day: date
+    students_counted: int = Field(ge=0)
+    students_absent: int = Field(ge=0)
+    version: int = Field(ge=1)

@@ -2,7 +2,7 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Base64Bytes, Field
@@ -25,6 +25,11 @@ class Category(StrEnum):
     MENTAL_HEALTH_DAY = "mental_health_day"
     OUT_OF_SCHOOL_SUSPENSION = "out_of_school_suspension"
     EXPULSION = "expulsion"
+
+
+Track = Annotated[
+    str, Field(min_length=1, max_length=40, description="students of a school with a calendar of their own: seniors")
+]
 
 
 class Feed(StrEnum):
@@ -112,6 +117,10 @@ class EnrollmentChanged(Event):
     exit_date: date | None = None
     exit_day_counts: bool = False
     withdrawn: bool = False
+    number_key: UUID | None = Field(
+        default=None, description="the student_key of marks that name this child by the state's number alone"
+    )
+    track: Track | None = None
     source_version: SourceVersion
 
 
@@ -127,6 +136,7 @@ class SchoolCalendarChanged(Event):
     school_year: SchoolYear
     feed: Feed
     school_days: tuple[date, ...] = Field(max_length=366)
+    track: Track | None = Field(default=None, description="of these students alone; absent: the school's own calendar")
     source_version: SourceVersion
 
 
