@@ -1,14 +1,16 @@
 """HTTP: why a student is flagged, and how much has been dealt with."""
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 
+from contracts.calendar import first_day_of
 from services.flagging.rules import absence
 from services.flagging.rules.absence import Level, Policy
-from services.flagging.store import reads
+from services.flagging.store import policies, reads
 from services.flagging.store.reads import Part
 from services.runtime.service import Context
 from services.runtime.web.people import Person
@@ -39,10 +41,11 @@ def routes(context: Context) -> APIRouter:
             if year is None or not own or not person.may_see(own[-1].district):
                 raise HTTPException(404, "no attendance is known of this student in this school year")
             last_year = await reads.parts_of(connection, student_key, year - 1)
-            policy = await reads.policy_of(connection, own[-1].district)
+            decisions = await policies.read(connection, [own[-1].district])
             history = await reads.flag_history(connection, student_key, year)
-        # By the standard policy, whatever the district's own says of this year.
-        chronic_last_year = _chronic([part for part in last_year if part.student_key == student_key], Policy())
+        former = [part.days for part in last_year if part.student_key == student_key and part.grade != "PK"]
+        chronic_last_year = bool(absence.was_chronic(parts=former))
+        policy = decisions.of(own[-1].district, _as_of(own, year))
         return _explained(student_key, year, own, parts, policy, chronic_last_year, history)
 
     @router.get("/counts")
@@ -78,8 +81,10 @@ def _explained(
     history: Sequence[reads.FlagChange],
 ) -> dict[str, Any]:
     counted, absent = absence.overlay(parts=[part.days for part in own])
-    flagged = [part for part in own if part.grade != "PK"]
-    level, flag_counted, flag_absent = _judged(flagged, chronic_last_year, policy)
+    flagged = [part.days for part in own if part.grade != "PK"]
+    level, flag_counted, flag_absent, _ = absence.judged(
+        parts=flagged, chronic_last_year=chronic_last_year, policy=policy
+    )
     state_counted, state_absent = absence.overlay(parts=[part.days for part in everywhere])
     return {
         "student_key": student_key,
@@ -119,19 +124,6 @@ def _explained(
     }
 
 
-def _judged(parts: Sequence[Part], chronic_last_year: bool, policy: Policy) -> tuple[Level, int, int]:
-    """Judge by the policy's accumulator: of several schools the one where it has gone furthest, with its own days.
-
-    The statute counts "at such school": there nothing of another school is laid over.
-    """
-    groups = [list(parts)] if policy.accumulator == "district" else list(_by_school(parts).values())
-    judged = [
-        (absence.level(counted=days, absent=missed, chronic_last_year=chronic_last_year, policy=policy), days, missed)
-        for days, missed in (absence.overlay(parts=[part.days for part in group]) for group in groups)
-    ]
-    return max(judged, key=lambda each: (each[0], each[2].bit_count()), default=(Level.none, 0, 0))
-
-
 def _by_school(parts: Sequence[Part]) -> dict[str, list[Part]]:
     by_school: dict[str, list[Part]] = {}
     for part in parts:
@@ -143,10 +135,6 @@ def _figures(counted: int, absent: int) -> dict[str, Any]:
     return {"days_enrolled": counted.bit_count(), "days_absent": absent.bit_count()}
 
 
-def _chronic(parts: Sequence[Part], policy: Policy) -> bool:
-    counted, absent = absence.overlay(parts=[part.days for part in parts if part.grade != "PK"])
-    return absence.is_chronically_absent(
-        days_absent=absent.bit_count(),
-        days_enrolled=counted.bit_count(),
-        min_enrolled_days=policy.min_enrolled_days,
-    )
+def _as_of(parts: Sequence[Part], school_year: int) -> date:
+    counted, _ = absence.overlay(parts=[part.days for part in parts])
+    return first_day_of(school_year) + timedelta(days=max(counted.bit_length() - 1, 0))

@@ -2,16 +2,29 @@
 
 from pathlib import Path
 
-from services.flagging import api, handlers, metrics
+from services.flagging import api, metrics
+from services.flagging.handlers.arrivals import decode, on_facts
+from services.flagging.handlers.settling import settle
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
 
 FACTS = Subscription(
     group="leap-flagging",
-    # One subscription for all three: a worker owns the same partition number of each, so a student has one writer.
-    topics=("attendance", "enrollments", "school-calendar"),
-    decode=handlers.decode,
-    handle=handlers.on_facts,
+    # One subscription for all: a worker owns the same partition number of each, so a district has one writer. The first
+    # three are of before, by student: nobody writes them any more, and they are read for as long as they are kept.
+    topics=(
+        "attendance",
+        "enrollments",
+        "school-calendar",
+        "rolls",
+        "rosters",
+        "calendars",
+        "district-policies",
+        "district-statuses",
+        "transfers",
+    ),
+    decode=decode,
+    handle=on_facts,
 )
 
 service = Service(
@@ -19,10 +32,6 @@ service = Service(
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(FACTS,),
-    timers=(
-        Timer(name="tallies", every_seconds=1.0, run=handlers.publish_tallies),
-        Timer(name="months", every_seconds=10.0, run=handlers.close_months),
-        Timer(name="judge", every_seconds=1.0, run=handlers.judge_due),
-    ),
+    timers=(Timer(name="settle", every_seconds=1.0, run=settle),),
     routes=api.routes,
 )

@@ -1,18 +1,20 @@
 """What arrives: just the fields flagging uses, checked strictly, so that PostgreSQL can cast every value of a batch."""
 
 from datetime import date
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
 
 FIRST_SCHOOL_DAY = date(2000, 7, 1)
-LAST_SCHOOL_DAY = date(2099, 12, 31)
-"""The range in which the SQL's school-year arithmetic is exact; a date outside is a typing error, not a school day."""
+LAST_SCHOOL_DAY = date(2101, 6, 30)
+"""What ingest lets in, or ever did; a date outside is a typing error, not a school day."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=64)]
 Version = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Parts = Annotated[int, Meta(ge=0, le=100_000)]
+DayParts = Annotated[int, Meta(ge=1, le=100_000)]
 Category = Literal[
     "in_attendance",
     "tardy",
@@ -48,10 +50,6 @@ class AttendanceRecorded(Struct, tag_field="event_type", tag="attendance.recorde
 class AttendanceRetracted(Struct, tag_field="event_type", tag="attendance.retracted.v1", omit_defaults=True, gc=False):
     """A mark taken back."""
 
-    # So that a batch's marks and retractions make the same columns.
-    category: ClassVar[None] = None
-    present_parts: ClassVar[None] = None
-    day_parts: ClassVar[None] = None
     district: Text
     school: Text
     student_key: UUID
@@ -69,6 +67,62 @@ class RollCompleted(Struct, tag_field="event_type", tag="roll.completed.v1", gc=
     feed: Feed
 
 
+class Completion(Struct, gc=False):
+    """The school's word that a roll is complete."""
+
+    feed: Feed
+    version: Version
+
+
+class RollRecorded(Struct, tag_field="event_type", tag="roll.recorded.v1", omit_defaults=True, gc=False):
+    """A school's marks of one day, as columns."""
+
+    district: Text
+    school: Text
+    school_day: date
+    students: Annotated[list[str], Meta(max_length=1000)]
+    categories: str
+    versions: Version | list[Version]
+    parts: list[tuple[Parts, DayParts] | None] | None = None
+    receipts: dict[UUID, list[int]] | None = None
+    completed: Completion | None = None
+
+
+class Roll(NamedTuple):
+    """A school's marks of one day, read: a place in each column, one mark."""
+
+    district: str
+    school: str
+    school_day: date
+    students: list[bytes]
+    codes: bytes
+    versions: list[int]
+    parts: list[tuple[int, int] | None] | None
+    receipts: dict[UUID, list[int]] | None
+    completed: Completion | None
+
+
+class RollReopened(Struct, tag_field="event_type", tag="roll.reopened.v1", gc=False):
+    """A day is not complete after all."""
+
+    district: Text
+    school: Text
+    school_day: date
+    feed: Feed
+    version: Version
+
+
+class FeedDeclared(Struct, tag_field="event_type", tag="feed.declared.v1", gc=False):
+    """How a district reports, or one of its schools."""
+
+    district: Text
+    feed: Feed
+    version: Version
+    school: Text | None = None
+    closing: Literal["completion", "third_school_day"] = "completion"
+    rosters: bool = True
+
+
 class EnrollmentChanged(Struct, tag_field="event_type", tag="enrollment.changed.v1", gc=False):
     """A stint's newest version."""
 
@@ -84,6 +138,8 @@ class EnrollmentChanged(Struct, tag_field="event_type", tag="enrollment.changed.
     exit_date: date | None = None
     exit_day_counts: bool = False
     withdrawn: bool = False
+    number_key: UUID | None = None
+    track: Text | None = None
 
 
 class SchoolCalendarChanged(Struct, tag_field="event_type", tag="school-calendar.changed.v1", gc=False):
@@ -91,21 +147,73 @@ class SchoolCalendarChanged(Struct, tag_field="event_type", tag="school-calendar
 
     district: Text
     school: Text
-    school_year: Annotated[int, Meta(ge=2000, le=2098)]
+    school_year: Annotated[int, Meta(ge=2000, le=2100)]
     feed: Feed
     school_days: Annotated[list[date], Meta(max_length=366)]
     source_version: Version
+    track: Text | None = None
 
 
-Fact = AttendanceRecorded | AttendanceRetracted | RollCompleted | EnrollmentChanged | SchoolCalendarChanged
+class AbsencePolicy(Struct, gc=False):
+    """The part of a district's policy by which flagging goes."""
+
+    min_enrolled_days: Annotated[int, Meta(ge=1)] = 10
+    early_warning: bool = True
+    early_absences: Annotated[int, Meta(ge=1)] = 2
+    early_days: Annotated[int, Meta(ge=1)] = 20
+    accumulator: Literal["district", "school"] = "district"
+
+
+class PolicyDecided(Struct, tag_field="event_type", tag="district-policy.decided.v1", gc=False):
+    """A district's next policy."""
+
+    district: Text
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    effective_from: date
+    absence: AbsencePolicy
+
+
+class StatusChanged(Struct, tag_field="event_type", tag="district-status.changed.v1", gc=False):
+    """Whether what is computed for a district is told."""
+
+    district: Text
+    status: Literal["rehearsal", "live", "paused"]
+    version: Annotated[int, Meta(ge=1)]
+
+
+class TransferConfirmed(Struct, tag_field="event_type", tag="transfer.confirmed.v1", gc=False):
+    """Two districts confirmed that a person moved; nothing here asks for it yet."""
+
+    district: Text
+
+
 Mark = AttendanceRecorded | AttendanceRetracted
+Decision = PolicyDecided | StatusChanged | TransferConfirmed
+Fact = Roll | Mark | RollCompleted | RollReopened | FeedDeclared | EnrollmentChanged | SchoolCalendarChanged | Decision
+
+_UUID_LENGTH = 36
+_LETTERS = b"xabcdefghijkl"
+_NO_CODE = 255
+_CODE_OF_LETTER = bytes(_LETTERS.index(letter) if letter in _LETTERS else _NO_CODE for letter in range(256))
 
 
 class FactRefused(ValueError):
     """This value can't be a fact; the message names the rule, never the value."""
 
 
-_decoder: msgspec.json.Decoder[Fact] = msgspec.json.Decoder(Fact)
+_decoder = msgspec.json.Decoder(
+    RollRecorded
+    | AttendanceRecorded
+    | AttendanceRetracted
+    | RollCompleted
+    | RollReopened
+    | FeedDeclared
+    | EnrollmentChanged
+    | SchoolCalendarChanged
+    | PolicyDecided
+    | StatusChanged
+    | TransferConfirmed
+)
 
 
 def parse(value: bytes) -> Fact:
@@ -118,15 +226,36 @@ def parse(value: bytes) -> Fact:
         fact = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FactRefused(_rule(error)) from None
-    # Marks first: they are nearly all there is.
-    if type(fact) is AttendanceRecorded and FIRST_SCHOOL_DAY <= fact.school_day <= LAST_SCHOOL_DAY:
-        return fact
-    if isinstance(fact, SchoolCalendarChanged):
+    if isinstance(fact, SchoolCalendarChanged | FeedDeclared | Decision):
         return fact
     day = fact.entry_date if isinstance(fact, EnrollmentChanged) else fact.school_day
     if not FIRST_SCHOOL_DAY <= day <= LAST_SCHOOL_DAY:
-        raise FactRefused("a date outside 2000-07-01 to 2099-12-31")
-    return fact
+        raise FactRefused(f"a date outside {FIRST_SCHOOL_DAY} to {LAST_SCHOOL_DAY}")
+    return _roll(fact) if isinstance(fact, RollRecorded) else fact
+
+
+def _roll(roll: RollRecorded) -> Roll:
+    """Read the columns. Raises FactRefused unless each has a place for each student, and keys and letters in it."""
+    marks = len(roll.students)
+    try:
+        digits = bytes.fromhex("".join(roll.students).replace("-", ""))
+    except ValueError:
+        raise FactRefused("a student who is no UUID") from None
+    if len(digits) != 16 * marks or any(len(student) != _UUID_LENGTH for student in roll.students):
+        raise FactRefused("a student who is no UUID")
+    codes = roll.categories.encode("latin-1", errors="replace").translate(_CODE_OF_LETTER)
+    if _NO_CODE in codes:
+        raise FactRefused("not one of the allowed values")
+    versions = roll.versions if isinstance(roll.versions, list) else [roll.versions] * marks
+    if not len(codes) == len(versions) == marks or (roll.parts is not None and len(roll.parts) != marks):
+        raise FactRefused("a column with more or fewer places than students")
+    if any(not 0 <= place < marks for places in (roll.receipts or {}).values() for place in places):
+        raise FactRefused("a receipt of a place that is not there")
+    students = [digits[at : at + 16] for at in range(0, len(digits), 16)]
+    return Roll(
+        roll.district, roll.school, roll.school_day, students, codes, versions, roll.parts, roll.receipts,
+        roll.completed,
+    )  # fmt: skip
 
 
 def _rule(error: Exception) -> str:

@@ -1,9 +1,6 @@
-"""The rules of absence. Sets of days are ints: bit n is the n-th day after 1 July. No I/O, no clock, no floats.
+"""The rules of absence. Sets of days are ints: bit n is the n-th day after 1 July. No I/O, no clock, no floats."""
 
-The same rules stand in SQL (migrations, marks_sql.py), where the volume is; tests hold the two equal.
-"""
-
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import IntEnum
@@ -51,7 +48,14 @@ class Policy:
     min_enrolled_days: int = 10
     early_absences: int = 2
     early_days: int = 20
+    early_warning: bool = True
     accumulator: str = "district"
+
+
+STANDARD = Policy()
+
+ONLY_AFTER_A_CHRONIC_YEAR = -1
+"""A standing that is *at risk* for a student who was chronically absent last year, and nothing for anybody else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +121,15 @@ def overlay(*, parts: Iterable[StintDays]) -> tuple[int, int]:
     return counted, absent
 
 
+def own_days(*, parts: Iterable[StintDays]) -> dict[str, int]:
+    """Give, by school, the days that no later entry at another school claims: sums over schools count a day once."""
+    own: dict[str, int] = {}
+    for part in sorted(parts, key=lambda part: (part.entry_date, part.stint)):
+        own = {school: days & ~part.counted for school, days in own.items()}
+        own[part.school] = own.get(part.school, 0) | part.counted
+    return own
+
+
 def is_chronically_absent(*, days_absent: int, days_enrolled: int, min_enrolled_days: int) -> bool:
     """Apply the 10 % test of CGS 10-198c, once the student was enrolled long enough for it to speak."""
     return days_enrolled >= min_enrolled_days and 10 * days_absent >= days_enrolled
@@ -128,40 +141,101 @@ def has_begun_to_miss(*, counted: int, absent: int, chronic_last_year: bool, pol
     It holds while the first days last, and after them for as long as the student misses 5 % or more.
     """
     days_enrolled = counted.bit_count()
-    if days_enrolled > policy.early_days and 20 * absent.bit_count() < days_enrolled:
+    if not policy.early_warning or (days_enrolled > policy.early_days and 20 * absent.bit_count() < days_enrolled):
         return False
-    early = _first(days=counted, count=policy.early_days) & absent
+    if _come_within(days=policy.early_days, counted=counted, absent=absent, absences=policy.early_absences):
+        return True
+    if not chronic_last_year:
+        return False
+    if counted & UP_TO_SEPTEMBER:
+        return (absent & SEPTEMBER).bit_count() >= SEPTEMBER_ABSENCES
     # Who comes after September has no September: those first days stand for it.
-    september = absent & SEPTEMBER if counted & UP_TO_SEPTEMBER else early
-    return early.bit_count() >= policy.early_absences or (
-        chronic_last_year and september.bit_count() >= SEPTEMBER_ABSENCES
-    )
+    return _come_within(days=policy.early_days, counted=counted, absent=absent, absences=SEPTEMBER_ABSENCES)
 
 
-def level(*, counted: int, absent: int, chronic_last_year: bool, policy: Policy) -> Level:
-    """Judge one set of days."""
+def standing(*, counted: int, absent: int, policy: Policy) -> int:
+    """Judge one set of days by itself: a level's number, or ONLY_AFTER_A_CHRONIC_YEAR."""
     days_absent, days_enrolled = absent.bit_count(), counted.bit_count()
-    if is_chronically_absent(
+    if 10 * days_absent >= days_enrolled and is_chronically_absent(
         days_absent=days_absent, days_enrolled=days_enrolled, min_enrolled_days=policy.min_enrolled_days
     ):
         severe = 5 * days_absent >= days_enrolled
         return Level.severely_chronically_absent if severe else Level.chronically_absent
-    begun = has_begun_to_miss(counted=counted, absent=absent, chronic_last_year=chronic_last_year, policy=policy)
-    return Level.at_risk if begun else Level.none
+    if days_absent < SEPTEMBER_ABSENCES and days_absent < policy.early_absences:
+        return Level.none  # nearly everybody, nearly always
+    if has_begun_to_miss(counted=counted, absent=absent, chronic_last_year=False, policy=policy):
+        return Level.at_risk
+    if has_begun_to_miss(counted=counted, absent=absent, chronic_last_year=True, policy=policy):
+        return ONLY_AFTER_A_CHRONIC_YEAR
+    return Level.none
+
+
+def level(*, counted: int, absent: int, chronic_last_year: bool, policy: Policy) -> Level:
+    """Judge one set of days, with the year before."""
+    judged = standing(counted=counted, absent=absent, policy=policy)
+    if judged == ONLY_AFTER_A_CHRONIC_YEAR:
+        return Level.at_risk if chronic_last_year else Level.none
+    return Level(judged)
+
+
+def was_chronic(*, parts: Iterable[StintDays]) -> bool | None:
+    """Judge a former year over the district by the standard policy, whatever the district's own says; None: no days."""
+    counted, absent = overlay(parts=parts)
+    if not counted:
+        return None
+    return is_chronically_absent(
+        days_absent=absent.bit_count(),
+        days_enrolled=counted.bit_count(),
+        min_enrolled_days=STANDARD.min_enrolled_days,
+    )
+
+
+def judged(
+    *, parts: Sequence[StintDays], chronic_last_year: bool, policy: Policy
+) -> tuple[Level, int, int, StintDays | None]:
+    """Judge a student's stints by the policy's accumulator: the level, counted, absent, and the latest stint of these.
+
+    The statute counts "at such school": there nothing of another school is laid over, and of several schools the one
+    where it has gone furthest speaks, then the one with the most absences, then the last by its code.
+    """
+    groups: dict[str, list[StintDays]] = {}
+    for part in sorted(parts, key=lambda part: (part.entry_date, part.stint)):
+        groups.setdefault(part.school if policy.accumulator == "school" else "", []).append(part)
+    verdicts = []
+    for group in groups.values():
+        counted, absent = overlay(parts=group)
+        reached = level(counted=counted, absent=absent, chronic_last_year=chronic_last_year, policy=policy)
+        verdicts.append((reached, counted, absent, group[-1]))
+    return max(
+        verdicts,
+        key=lambda verdict: (verdict[0], verdict[2].bit_count(), verdict[3].school),
+        default=(Level.none, 0, 0, None),
+    )
 
 
 def recent_days(*, counted: int, absent: int) -> dict[str, int]:
     """Say how it has been going lately: the last 20 counted days, the 20 before, and days missed in a row."""
-    latest_first = [bool(absent >> place & 1) for place in range(365, -1, -1) if counted >> place & 1]
-    spell = next((place for place, missed in enumerate(latest_first) if not missed), len(latest_first))
-    last, before = latest_first[:20], latest_first[20:40]
+    last_absent, last_counted, older, missed = _last_days(counted, absent, 20)
+    before_absent, before_counted, _, _ = _last_days(older, missed, 20)
+    attended = counted & ~absent
     return {
-        "last_20_absent": sum(last),
-        "last_20_counted": len(last),
-        "before_20_absent": sum(before),
-        "before_20_counted": len(before),
-        "spell": spell,
+        "last_20_absent": last_absent,
+        "last_20_counted": last_counted,
+        "before_20_absent": before_absent,
+        "before_20_counted": before_counted,
+        "spell": (counted >> attended.bit_length()).bit_count(),
     }
+
+
+def _last_days(counted: int, absent: int, count: int) -> tuple[int, int, int, int]:
+    """Count the last so many counted days, and the absent ones among them; and give what comes before them."""
+    found, missed = 0, 0
+    while counted and found < count:
+        place = counted.bit_length() - 1
+        missed += absent >> place & 1
+        counted ^= 1 << place
+        found += 1
+    return missed, found, counted, absent
 
 
 def why(*, level: Level, days_absent: int, days_enrolled: int, policy: Policy) -> str:
@@ -180,8 +254,9 @@ def why(*, level: Level, days_absent: int, days_enrolled: int, policy: Policy) -
     return f"{share}{early}: under 10 %, and {'begun to miss' if level is Level.at_risk else 'no early warning'}."
 
 
-def _first(*, days: int, count: int) -> int:
-    rest = days
-    for _ in range(count):
-        rest &= rest - 1
-    return days & ~rest
+def _come_within(*, days: int, counted: int, absent: int, absences: int) -> bool:
+    """Say whether so many absences lie among the first so many counted days."""
+    for _ in range(absences - 1):
+        absent &= absent - 1
+    last = absent & -absent
+    return bool(last) and (counted & (2 * last - 1)).bit_count() <= days

@@ -4,6 +4,7 @@ Sets of days are ints: bit n is the n-th day after 1 July. No clock: the day is 
 """
 
 import itertools
+from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cache
 
@@ -41,6 +42,14 @@ def months_of(school_year: int) -> tuple[int, ...]:
     starts = [date(first.year + (6 + n) // 12, (6 + n) % 12 + 1, 1) for n in range(13)]
     places = [(start - first).days for start in starts]
     return tuple(((1 << end) - 1) & ~((1 << begin) - 1) for begin, end in itertools.pairwise(places))
+
+
+def each_day(days: int) -> Iterator[int]:
+    """Give the days of a set one by one, each a set of one, earliest first."""
+    while days:
+        day = days & -days
+        yield day
+        days ^= day
 
 
 def _latest_day(month: int, school_days: int, school_year: int) -> date:

@@ -4,19 +4,20 @@ from datetime import date
 
 import asyncpg
 
+from contracts.calendar import first_day_of, school_year_of
 from services.runtime.database import Connection
 
-# Every lane knows every school: calendars and completed rolls go to each partition.
+# $1: the school year. $2: the day's place in it.
 _SCHOOLS = """
 SELECT district,
     count(*) FILTER (WHERE is_school_day) AS expected,
-    count(*) FILTER (WHERE is_school_day AND get_bit(completed, place) = 1) AS reported,
-    count(*) FILTER (WHERE source_version < 0) AS without_calendar
+    count(*) FILTER (WHERE is_school_day AND get_bit(completed, $2) = 1) AS reported,
+    count(*) FILTER (WHERE calendar_version < 0) AS without_calendar
 FROM (
-    SELECT district, completed, source_version, $1::date - first_day_of(school_year) AS place,
-        source_version >= 0 AND get_bit(school_days, $1::date - first_day_of(school_year)) = 1 AS is_school_day
+    SELECT district, completed, calendar_version,
+        calendar_version >= 0 AND get_bit(school_days, $2) = 1 AS is_school_day
     FROM school_year
-    WHERE lane = 0 AND school_year = school_year_of($1)
+    WHERE school_year = $1
 ) AS today
 GROUP BY district
 """
@@ -24,12 +25,7 @@ GROUP BY district
 
 async def marks_by_effect(connection: Connection) -> list[asyncpg.Record]:
     """List district, applied, unchanged: every mark and retraction ever dealt with."""
-    return await connection.fetch(
-        """
-        SELECT district, sum(applied)::bigint AS applied, sum(duplicate)::bigint AS unchanged
-        FROM mark_count GROUP BY district
-        """
-    )
+    return await connection.fetch("SELECT district, applied, duplicate AS unchanged FROM mark_count")
 
 
 async def standing_flags(connection: Connection) -> list[asyncpg.Record]:
@@ -44,4 +40,5 @@ async def standing_flags(connection: Connection) -> list[asyncpg.Record]:
 
 async def schools_on(connection: Connection, day: date) -> list[asyncpg.Record]:
     """Count, per district, the schools expected on that day, those complete, and those without a calendar."""
-    return await connection.fetch(_SCHOOLS, day)
+    school_year = school_year_of(day)
+    return await connection.fetch(_SCHOOLS, school_year, (day - first_day_of(school_year)).days)

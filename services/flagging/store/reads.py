@@ -1,10 +1,16 @@
 """What people ask: one student's days and why, and the counts of all."""
 
+from collections import defaultdict
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from services.flagging.rules.absence import Policy, StintDays
+from services.flagging.rules.absence import StintDays
+from services.flagging.rules.register import JOINED, NO_GRADE, Page, School, SchoolYear
+from services.flagging.rules.rolls import CATEGORIES, Mark
+from services.flagging.store import rolls, rosters
+from services.flagging.store.registers import Registers
+from services.flagging.store.rosters import Member
 from services.runtime.database import Connection
 
 
@@ -31,36 +37,22 @@ class FlagChange(NamedTuple):
     recorded_at: datetime
 
 
-# All stints of the student, and those of the same person under other districts' keys.
-_PARTS = """
-SELECT r.student_key, r.district, e.grade, r.school, e.stint, e.entry_date,
-    (r.counted & s.days)::text AS counted, (r.absent & s.days)::text AS absent
-FROM absence_record r
-JOIN enrollment e ON e.student_key = r.student_key AND e.district = r.district AND e.school = r.school
- AND NOT e.withdrawn AND e.entry_date < first_day_of(r.school_year + 1)
- AND coalesce(e.exit_date, 'infinity') >= first_day_of(r.school_year)
-CROSS JOIN LATERAL days_between(
-    e.entry_date,
-    CASE WHEN e.exit_date IS NULL THEN first_day_of(r.school_year + 1) - 1
-         WHEN e.exit_day_counts THEN e.exit_date ELSE e.exit_date - 1 END,
-    r.school_year) AS s (days)
-WHERE r.school_year = $2 AND (r.student_key = $1 OR r.person_key IN (
-    SELECT own.person_key FROM absence_record own WHERE own.student_key = $1 AND own.person_key IS NOT NULL))
-ORDER BY e.entry_date, e.stint, r.student_key"""
+_OF_SAME_PERSON = """
+SELECT DISTINCT student_key FROM member WHERE school_year = $2 AND (student_key = $1 OR person_key IN (
+    SELECT own.person_key FROM member own WHERE own.student_key = $1 AND own.person_key IS NOT NULL))"""
 
-# Marks that no enrolment covers: kept, and counted when one comes. A school or a number that a roster doesn't know.
+# Marks that no enrolment covers are kept, and count when one comes: of a number that a roster doesn't know they wait.
+_WAITING = """
+SELECT district, school, school_year::int, page, students, enrolled, grades, tracks, yielded, traits, rolls, standings,
+    levels, marked, missed
+FROM register_page WHERE position('\\xff'::bytea IN grades) > 0"""
 _COUNTS = """
-SELECT district, coalesce(applied, 0)::bigint AS applied, coalesce(duplicate, 0)::bigint AS duplicate,
-    coalesce(students, 0) AS students, coalesce(waiting_numbers, 0) AS waiting_numbers,
-    coalesce(waiting_days, 0) AS waiting_days, coalesce(at_risk, 0) AS at_risk,
-    coalesce(chronic, 0) AS chronically_absent,
+SELECT district, coalesce(applied, 0) AS applied, coalesce(duplicate, 0) AS duplicate,
+    coalesce(students, 0) AS students, coalesce(at_risk, 0) AS at_risk, coalesce(chronic, 0) AS chronically_absent,
     coalesce(severe, 0) AS severely_chronically_absent
-FROM (SELECT district, sum(applied) AS applied, sum(duplicate) AS duplicate FROM mark_count GROUP BY district) m
-FULL JOIN (SELECT district, count(DISTINCT student_key) FILTER (WHERE entry_date IS NOT NULL) AS students,
-                  count(DISTINCT student_key) FILTER (WHERE entry_date IS NULL AND marked <> no_days())
-                      AS waiting_numbers,
-                  sum(bit_count(marked)) FILTER (WHERE entry_date IS NULL)::bigint AS waiting_days
-           FROM absence_record GROUP BY district) s USING (district)
+FROM mark_count
+FULL JOIN (SELECT district, count(DISTINCT student_key) FILTER (WHERE entry_date IS NOT NULL) AS students
+           FROM member GROUP BY district) s USING (district)
 LEFT JOIN (SELECT district, count(*) FILTER (WHERE level = 1) AS at_risk, count(*) FILTER (WHERE level = 2) AS chronic,
                   count(*) FILTER (WHERE level = 3) AS severe FROM flag GROUP BY district) f USING (district)
 ORDER BY district"""
@@ -69,51 +61,71 @@ ORDER BY district"""
 async def newest_school_year(connection: Connection, student_key: UUID) -> int | None:
     """Find the student's latest year with a record; None: nothing is known of the student."""
     year: int | None = await connection.fetchval(
-        "SELECT max(school_year)::int FROM absence_record WHERE student_key = $1", student_key
+        "SELECT max(school_year)::int FROM member WHERE student_key = $1", student_key
     )
     return year
 
 
 async def parts_of(connection: Connection, student_key: UUID, school_year: int) -> list[Part]:
     """Load the stints of the student and of the same person elsewhere, earliest entry first."""
-    rows = await connection.fetch(_PARTS, student_key, school_year)
-    return [
-        Part(
-            row["student_key"],
-            row["district"],
-            row["grade"],
-            StintDays(
-                school=row["school"],
-                stint=row["stint"],
-                entry_date=row["entry_date"],
-                counted=int(row["counted"][::-1], 2),
-                absent=int(row["absent"][::-1], 2),
-            ),
+    students = [row[0] for row in await connection.fetch(_OF_SAME_PERSON, student_key, school_year)]
+    registers = Registers(connection)
+    members = await rosters.members_of(connection, students)
+    places = await _places(registers, [m for found in members.values() for m in found if m.school_year == school_year])
+    parts = []
+    for student, stints in (await rosters.stints_of(connection, students)).items():
+        for stint in stints:
+            found = places.get((student, stint.district, stint.school))
+            if found is None or not stint.touches(school_year):
+                continue
+            days, inside = found[0].days(*found[1:]), stint.days_in(school_year)
+            known = StintDays(
+                school=stint.school,
+                stint=stint.stint,
+                entry_date=stint.entry_date,
+                counted=days.counted & inside,
+                absent=days.absent & inside,
+            )
+            parts.append(Part(student, stint.district, stint.grade, known))
+    return sorted(parts, key=lambda part: (part.days.entry_date, part.days.stint, part.student_key))
+
+
+async def _places(registers: Registers, members: list[Member]) -> dict[tuple[UUID, str, str], tuple[School, Page, int]]:
+    keys = [SchoolYear(member.district, member.school, member.school_year) for member in members]
+    await registers.open_schools(keys)
+    await registers.open_pages({(key, member.page) for key, member in zip(keys, members, strict=True)})
+    return {
+        (member.student_key, member.district, member.school): (
+            registers.schools[key],
+            *registers.schools[key].page_of(member.student_key.bytes),
         )
-        for row in rows
-    ]
+        for key, member in zip(keys, members, strict=True)
+    }
 
 
 async def waiting_of(connection: Connection, student_key: UUID, school_year: int) -> tuple[str, int] | None:
     """Give the district of a number that no enrolment knows and how many days' marks of it wait, or None."""
-    row = await connection.fetchrow(
-        "SELECT min(district) AS district, sum(bit_count(marked))::int AS days FROM absence_record"
-        " WHERE student_key = $1 AND school_year = $2 HAVING count(*) > 0 AND count(entry_date) = 0",
-        student_key,
-        school_year,
-    )
-    return None if row is None else (row["district"], row["days"])
+    members = (await rosters.members_of(connection, [student_key])).get(student_key, [])
+    members = [member for member in members if member.school_year == school_year]
+    if not members or any(member.entry_date is not None for member in members):
+        return None
+    places = await _places(Registers(connection), members)
+    return members[0].district, sum(page.marked[at].bit_count() for _, page, at in places.values())
 
 
-async def policy_of(connection: Connection, district: str) -> Policy:
-    """Load the policy in force: the district's own, or the standard one."""
-    row = await connection.fetchrow(
-        "SELECT version, min_enrolled_days, early_absences, early_days, accumulator FROM policy"
-        " WHERE district IN ('', $1) ORDER BY district DESC, version DESC LIMIT 1",
-        district,
-    )
-    assert row is not None, "the first migration writes the standard policy"
-    return Policy(**dict(row))
+async def marks_of(connection: Connection, student_key: UUID, school_year: int) -> dict[date, tuple[str, Mark]]:
+    """Load the student's standing marks of the year by day, each with its category's name; taken back ones are none."""
+    found: dict[date, tuple[str, Mark]] = {}
+    for member in (await rosters.members_of(connection, [student_key])).get(student_key, []):
+        if member.school_year != school_year:
+            continue
+        key = SchoolYear(member.district, member.school, school_year)
+        for where, page in (await rolls.read_school(connection, key, [member.page])).items():
+            mark = page.marks.get(student_key.bytes)
+            category = CATEGORIES[mark.code] if mark else None
+            if mark is not None and category is not None:
+                found[where.school_day] = (category, mark)
+    return found
 
 
 async def flag_history(connection: Connection, student_key: UUID, school_year: int) -> list[FlagChange]:
@@ -128,5 +140,16 @@ async def flag_history(connection: Connection, student_key: UUID, school_year: i
 
 
 async def counts(connection: Connection) -> list[dict[str, object]]:
-    """Count marks, students and standing flags per district."""
-    return [dict(row) for row in await connection.fetch(_COUNTS)]
+    """Count marks, students, numbers that wait for an enrolment, and standing flags per district."""
+    numbers: defaultdict[str, set[bytes]] = defaultdict(set)
+    days: defaultdict[str, int] = defaultdict(int)
+    for row in await connection.fetch(_WAITING):
+        page = Page.read(*row[3:])
+        for at, key in enumerate(page.keys):
+            if page.grades[at] == NO_GRADE and page.marked[at] and not page.traits[at] & JOINED:
+                numbers[row[0]].add(key)
+                days[row[0]] += page.marked[at].bit_count()
+    return [
+        dict(row) | {"waiting_numbers": len(numbers[row["district"]]), "waiting_days": days[row["district"]]}
+        for row in await connection.fetch(_COUNTS)
+    ]

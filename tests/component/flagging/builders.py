@@ -11,18 +11,24 @@ import asyncpg
 from aiokafka import ConsumerRecord
 
 from contracts.events import (
+    CATEGORY_LETTERS,
+    TAKEN_BACK,
     AttendanceRecorded,
     AttendanceRetracted,
     Category,
     EnrollmentChanged,
     Event,
+    Feed,
     Grade,
     Level,
     RollCompleted,
+    RollRecorded,
     SchoolCalendarChanged,
 )
 from contracts.topics import PARTITIONS, TOPIC_BY_NAME
 from services.flagging.app import FACTS
+from services.flagging.rules.register import GRADES, NO_GRADE, SchoolYear
+from services.flagging.store.registers import Registers
 from services.runtime.delivery.publisher import partition_of
 from tests import oracle
 from tests.delivering import deliver, record
@@ -103,19 +109,30 @@ def calendar(
 
 
 class Feeder:
-    """Delivers facts to flagging as Kafka would: each to its partition, punctuations to all, offsets counted."""
+    """Delivers facts to flagging as Kafka would, offsets counted: as rolls and by district, or as before, by student.
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    Of before: each mark for itself in its student's partition, completed rolls and calendars in all.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, as_rolls: bool = True) -> None:
         self.pool = pool
+        self.as_rolls = as_rolls
         self._offsets: dict[tuple[str, int], int] = {}
 
     async def feed(self, facts: Iterable[Event], *, batch: int = 5000) -> None:
         """Deliver the facts in batches of so many."""
         facts = list(facts)
         for start in range(0, len(facts), batch):
-            await deliver(self.pool, FACTS, list(self._records(facts[start : start + batch])))
+            part = facts[start : start + batch]
+            records = self._by_district(part) if self.as_rolls else self._by_student(part)
+            await deliver(self.pool, FACTS, list(records))
 
-    def _records(self, facts: Sequence[Event]) -> Iterable[ConsumerRecord]:
+    def _by_district(self, facts: Sequence[Event]) -> Iterable[ConsumerRecord]:
+        for fact in rolls_of(facts):
+            topic = next(name for name in FACTS.topics[3:] if type(fact) in TOPIC_BY_NAME[name].events)
+            yield self._record(topic, partition_of(fact.district, PARTITIONS), fact)
+
+    def _by_student(self, facts: Sequence[Event]) -> Iterable[ConsumerRecord]:
         for fact in facts:
             topic = next(name for name in FACTS.topics if type(fact) in TOPIC_BY_NAME[name].events)
             if isinstance(fact, RollCompleted | SchoolCalendarChanged):
@@ -124,30 +141,82 @@ class Feeder:
                 assert isinstance(fact, AttendanceRecorded | AttendanceRetracted | EnrollmentChanged)
                 partitions = [partition_of(str(fact.student_key), PARTITIONS)]
             for partition in partitions:
-                offset = self._offsets[topic, partition] = self._offsets.get((topic, partition), -1) + 1
-                yield record(topic, partition, offset, fact.model_dump_json())
+                yield self._record(topic, partition, fact)
+
+    def _record(self, topic: str, partition: int, fact: Event) -> ConsumerRecord:
+        offset = self._offsets[topic, partition] = self._offsets.get((topic, partition), -1) + 1
+        return record(topic, partition, offset, fact.model_dump_json())
+
+
+def rolls_of(facts: Iterable[Event]) -> list[Event]:
+    """Gather marks, retractions and completions by school and day, as ingest does with a batch of landed records."""
+    marks: dict[tuple[str, str, date], list[AttendanceRecorded | AttendanceRetracted]] = {}
+    completed: dict[tuple[str, str, date], Feed] = {}
+    others: list[Event] = []
+    for fact in facts:
+        if isinstance(fact, AttendanceRecorded | AttendanceRetracted):
+            marks.setdefault((fact.district, fact.school, fact.school_day), []).append(fact)
+        elif isinstance(fact, RollCompleted):
+            key = (fact.district, fact.school, fact.school_day)
+            completed[key] = max(completed.get(key, fact.feed), fact.feed)
+        else:
+            others.append(fact)
+    days = dict.fromkeys((*marks, *completed))
+    return [*others, *(_roll_of(day, marks.get(day, []), completed.get(day)) for day in days)]
+
+
+def _roll_of(
+    day: tuple[str, str, date], marks: Sequence[AttendanceRecorded | AttendanceRetracted], feed: Feed | None
+) -> RollRecorded:
+    recorded = [each if isinstance(each, AttendanceRecorded) else None for each in marks]
+    parts = [(each.present_parts, each.day_parts) if each and each.day_parts else None for each in recorded]
+    receipts: dict[UUID, list[int]] = {}
+    for place, each in enumerate(marks):
+        if each.receipt is not None:
+            receipts.setdefault(each.receipt, []).append(place)
+    return RollRecorded.model_validate(
+        _envelope()
+        | {"event_type": RollRecorded.EVENT_TYPE, "district": day[0], "school": day[1], "school_day": day[2]}
+        | {"students": [each.student_key for each in marks], "versions": [each.source_version for each in marks]}
+        | {"categories": "".join(CATEGORY_LETTERS[each.category] if each else TAKEN_BACK for each in recorded)}
+        | {"parts": parts if any(parts) else None, "receipts": receipts or None}
+        | {"completed": feed and {"feed": feed, "version": 0}}
+    )
 
 
 async def conclusions(pool: "asyncpg.Pool[asyncpg.Record]") -> oracle.Conclusions:
     """Read what flagging concluded, in the oracle's terms."""
     records: dict[oracle.RecordKey, oracle.Days] = {}
-    for row in await pool.fetch(
-        "SELECT *, enrolled::text AS e, counted::text AS c, absent::text AS a, (counted & ~ yielded)::text AS o"
-        " FROM absence_record"
-    ):
-        year = row["school_year"]
-        days = oracle.Days(
-            district=row["district"],
-            entry_date=row["entry_date"],
-            grade=row["grade"] and Grade(row["grade"]),
-            enrolled=_dates(row["e"], year),
-            counted=_dates(row["c"], year),
-            absent=_dates(row["a"], year),
-            own=_dates(row["o"], year),
-        )
-        assert days.counted <= days.enrolled, "a day counted outside every enrolment"
-        if days.enrolled:
-            records[row["student_key"], year, row["school"]] = days
+    entries = {
+        (row["student_key"].bytes, row["school_year"], row["school"]): row["entry_date"]
+        for row in await pool.fetch("SELECT student_key, school_year, school, entry_date FROM member")
+    }
+    async with pool.acquire() as connection:
+        registers = Registers(connection)
+        keys = [
+            SchoolYear(*row)
+            for row in await connection.fetch("SELECT district, school, school_year::int FROM school_year")
+        ]
+        schools = await registers.open_schools(keys)
+        await registers.open_whole(schools)
+    for school in schools:
+        district, code, year = school.key
+        for page, at in school.everybody():
+            days, own = school.days(page, at), school.own_days(page, at)
+            enrolled = page.enrolled[at] & school.school_days_of(page.tracks[at])
+            grade = page.grades[at]
+            concluded = oracle.Days(
+                district=district,
+                entry_date=entries[page.keys[at], year, code],
+                grade=None if grade == NO_GRADE else Grade(GRADES[grade]),
+                enrolled=_dates(enrolled, year),
+                counted=_dates(days.counted, year),
+                absent=_dates(days.absent, year),
+                own=_dates(own.counted, year),
+            )
+            assert concluded.counted <= concluded.enrolled, "a day counted outside every enrolment"
+            if concluded.enrolled:
+                records[UUID(bytes=page.keys[at]), year, code] = concluded
     levels = list(Level)
     flags = {
         (row["student_key"], row["school_year"]): levels[row["level"]]
@@ -169,8 +238,8 @@ async def published(pool: "asyncpg.Pool[asyncpg.Record]", topic: str) -> list[Ev
     return events
 
 
-def _dates(bits: str, year: int) -> frozenset[date]:
-    return frozenset(date(year, 7, 1) + timedelta(days=n) for n, bit in enumerate(bits) if bit == "1")
+def _dates(days: int, year: int) -> frozenset[date]:
+    return frozenset(date(year, 7, 1) + timedelta(days=n) for n in range(366) if days >> n & 1)
 
 
 CATEGORIES = list(Category)

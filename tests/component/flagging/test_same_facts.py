@@ -45,7 +45,15 @@ async def test_the_same_facts_lead_to_the_same_records_and_flags_in_any_arrival(
     assert len(set(expected.flags.values())) == 3, "the facts should reach every level"
     draw = random.Random(seed)
 
-    for arrival, batch in ((in_order, 5000), (in_order, 37), (shuffled, 150), (repeated, 400), (corrections_first, 90)):
+    for arrival, batch, as_rolls in (
+        (in_order, 5000, True),
+        (in_order, 37, True),
+        (in_order, 5000, False),
+        (shuffled, 150, True),
+        (shuffled, 150, False),
+        (repeated, 400, True),
+        (corrections_first, 90, True),
+    ):
         pool = await service_database("flagging")
         if policy != STANDARD:
             await pool.execute(
@@ -57,13 +65,13 @@ async def test_the_same_facts_lead_to_the_same_records_and_flags_in_any_arrival(
                 policy.early_days,
                 policy.accumulator,
             )
-        await Feeder(pool).feed(arrival(facts, draw), batch=batch)
+        await Feeder(pool, as_rolls=as_rolls).feed(arrival(facts, draw), batch=batch)
 
         concluded = await conclusions(pool)
         assert concluded.records == expected.records, arrival.__name__
         assert concluded.flags == expected.flags, arrival.__name__
         assert await pool.fetchval("SELECT count(*) FROM dead_letter") == 0
-        _assert_events_tell_the_same_story(await published(pool, "absence-flags"), expected)
+        _assert_events_tell_the_same_story(await published(pool, "flags"), expected)
 
 
 def _assert_events_tell_the_same_story(told: list[Event], expected: oracle.Conclusions) -> None:

@@ -1,0 +1,53 @@
+"""What no fact brings: a new day closes months; a policy, a feed, a carried-over school is looked at as a whole."""
+
+from datetime import date
+
+from contracts.calendar import local_day
+from services.flagging.handlers import enrolling
+from services.flagging.handlers.concluding import Work, conclude
+from services.flagging.rules.register import School
+from services.flagging.store import declared, policies
+from services.flagging.store.registers import Registers, schools_due
+from services.runtime import clock
+from services.runtime.service import Context
+
+SCHOOLS_AT_A_TIME = 50
+
+
+async def settle(context: Context) -> None:
+    """Look at every school year that is due, a few schools a transaction: once a day, and where something changed."""
+    today = local_day(clock.now(), zone=context.settings.zone)
+    more = True
+    while more:
+        async with context.begin() as transaction:
+            connection = transaction.connection
+            keys = await schools_due(connection, today, limit=SCHOOLS_AT_A_TIME)
+            more = len(keys) == SCHOOLS_AT_A_TIME
+            if not keys:
+                continue
+            registers = Registers(connection)
+            await registers.lock({key.district for key in keys}, newest_us=0)
+            work = Work(transaction, registers, await policies.read(connection, {key.district for key in keys}))
+            await _look_at(work, await registers.open_schools(keys), today)
+
+
+async def _look_at(work: Work, schools: list[School], today: date) -> None:
+    registers = work.registers
+    await enrolling.make_pages(registers, schools)
+    said = await declared.read(registers.connection, schools)
+    moved = [
+        school
+        for school in schools
+        if (school.declared, school.enrols) != said[school][:2]
+        or said[school].closes_by_rule
+        or school.policy_version != work.policy(school).version
+    ]
+    await registers.open_whole(moved)
+    for school in moved:
+        school.remember_all()
+        school.declare(said[school].feed, enrols=said[school].enrols)
+        if said[school].closes_by_rule:
+            school.close_by_rule(today)
+    for school in schools:
+        school.checked_on, school.is_changed = today, True
+    await conclude(work, today=today)

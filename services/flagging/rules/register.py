@@ -1,0 +1,348 @@
+"""A school's year: which days count for which student. Pages of 64 students; sets of days are ints. No I/O.
+
+What is kept of a student: the days enrolled, marked and missed. What follows is never kept: a day counts when it is a
+school day inside an enrolment and its roll is complete, or on a full feed marked. So a completed roll, a snow day or a
+declared feed changes the school, and no student.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple
+
+from contracts.calendar import first_day_of
+from services.flagging.rules import absence, packing
+from services.flagging.rules.absence import ONLY_AFTER_A_CHRONIC_YEAR, Level, Policy
+from services.flagging.rules.rolls import Completion, Completions
+
+STUDENTS_ON_A_PAGE = 64
+ALL_DAYS = (1 << absence.YEAR_DAYS) - 1
+
+GRADES = ("PK", "K", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12")
+PK = GRADES.index("PK")
+NO_GRADE = 255
+"""No enrolment here knows the student."""
+
+DAYS_OF_GRACE = 3
+"""A full feed that sends no completions closes its rolls at the end of so many school days later."""
+
+SHARED = 1
+"""Other enrolments weigh in: another school this year, or pre-kindergarten and a later grade at this one."""
+WATCHED = 2
+"""Flagged at any time this year: figures are told whenever a day closes or is corrected."""
+CHRONIC_BEFORE, KNOWN_BEFORE = 4, 8
+"""Chronically absent last year; and whether last year is known at all."""
+JOINED = 16
+"""Marks with another number are this child's, or this number's marks are another's."""
+
+
+class SchoolYear(NamedTuple):
+    """Whose register it is."""
+
+    district: str
+    school: str
+    school_year: int
+
+
+class Days(NamedTuple):
+    """One student's days at one school: which count, and which of these were missed."""
+
+    counted: int
+    absent: int
+
+
+class Page:
+    """At most 64 students of a school's year, a place for each in every column."""
+
+    __slots__ = (
+        "absent_before", "counted_before", "days_now", "enrolled", "grades", "is_changed", "keys", "levels", "marked",
+        "missed", "number", "places", "rolls", "standings", "tracks", "traits", "yielded",
+    )  # fmt: skip
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.keys: list[bytes] = []
+        self.places: dict[bytes, int] = {}
+        self.enrolled: list[int] = []
+        self.marked: list[int] = []
+        self.missed: list[int] = []
+        self.yielded: list[int] = []  # counted days that a later enrolment elsewhere claims
+        self.grades = bytearray()
+        self.tracks = bytearray()  # 0: the school's own calendar, else a place among School.tracks, from 1
+        self.traits = bytearray()
+        self.standings = bytearray()  # as last judged by itself, plus one
+        self.levels = bytearray()  # as last told
+        self.rolls = 0  # days of which a roll page is kept
+        self.is_changed = False
+        self.counted_before: dict[int, int] = {}
+        self.absent_before: dict[int, int] = {}
+        self.days_now: dict[int, Days] = {}
+
+    def add(self, student: bytes) -> int:
+        """Give a student the next place."""
+        at = self.places[student] = len(self.keys)
+        self.keys.append(student)
+        for column in (self.enrolled, self.marked, self.missed, self.yielded):
+            column.append(0)
+        self.grades.append(NO_GRADE)
+        for bytes_column in (self.tracks, self.traits, self.levels):
+            bytes_column.append(0)
+        self.standings.append(1)
+        self.is_changed = True
+        return at
+
+    def columns(self) -> tuple[object, ...]:
+        """Give the page as the table holds it: what changes every day comes last."""
+        return (
+            self.number,
+            packing.pack_keys(self.keys),
+            packing.pack_sets(self.enrolled),
+            bytes(self.grades),
+            bytes(self.tracks),
+            packing.pack_sets(self.yielded),
+            bytes(self.traits),
+            packing.pack_set(self.rolls),
+            bytes(self.standings),
+            bytes(self.levels),
+            packing.pack_sets(self.marked),
+            packing.pack_sets(self.missed),
+        )
+
+    @classmethod
+    def read(cls, *columns: bytes) -> "Page":
+        """Read what columns() wrote."""
+        number, keys, enrolled, grades, tracks, yielded, traits, rolls, standings, levels, marked, missed = columns
+        page = cls(int(number))
+        page.keys = packing.unpack_keys(keys)
+        page.places = {key: at for at, key in enumerate(page.keys)}
+        count = len(page.keys)
+        page.enrolled = packing.unpack_sets(enrolled, count)
+        page.grades, page.tracks, page.traits = bytearray(grades), bytearray(tracks), bytearray(traits)
+        page.yielded = packing.unpack_sets(yielded, count)
+        page.rolls = packing.unpack_set(rolls)
+        page.standings, page.levels = bytearray(standings), bytearray(levels)
+        page.marked, page.missed = packing.unpack_sets(marked, count), packing.unpack_sets(missed, count)
+        return page
+
+
+@dataclass(slots=True, eq=False)
+class School:
+    """A school's year: its calendars and completed rolls, and those of its pages that are in the hand."""
+
+    key: SchoolYear
+    calendar_version: int = -1  # -1: no calendar yet, and any day may be a school day
+    feed: str | None = None  # the calendar's; what is declared or a roll says of itself comes before it
+    school_days: int = ALL_DAYS
+    tracks: dict[str, tuple[int, int]] = field(default_factory=dict)  # name to version and school days
+    declared: str | None = None
+    enrols: bool = False  # a feed without rosters: a mark enrols its student for its day
+    completions: Completions = field(default_factory=Completions)
+    closed: int = 0  # days of months that are told
+    students: int = 0  # places given
+    policy_version: int = 0  # by which it was last judged as a whole
+    checked_on: date = date.min  # the last day on which the timer looked at it
+    is_stale: bool = True  # its pages are to be made from enrolments and roll pages
+    is_new: bool = True
+    is_changed: bool = False
+    completed: int = 0
+    open_days: int = 0
+    pages: dict[int, Page] = field(default_factory=dict)
+    index: dict[bytes, int] = field(default_factory=dict)
+    is_whole: bool = False
+
+    completed_before: int | None = None  # as it was before the batch, where it changed
+
+    @property
+    def first_day(self) -> date:
+        """The 1 July from which places count."""
+        return first_day_of(self.key.school_year)
+
+    @property
+    def has_calendar(self) -> bool:
+        """Tell whether the school's days are known."""
+        return self.calendar_version >= 0
+
+    def follow_facts(self) -> None:
+        """Set the days that are complete, and those on which a mark counts before its roll is."""
+        self.completed, full, exceptions = self.completions.days()
+        feed = self.declared or self.feed or ("full" if full else None)
+        self.open_days = (ALL_DAYS & ~exceptions if feed == "full" else 0) | full
+
+    def declare(self, feed: str | None, *, enrols: bool) -> None:
+        """Set how the school reports as its district declared it; everybody's days must have been remembered."""
+        self.declared, self.enrols, self.is_changed = feed, enrols, True
+        self.follow_facts()
+
+    def set_calendar(self, *, version: int, feed: str, days: int, track: str | None = None) -> None:
+        """Let a newer calendar of the school or of one of its tracks stand; content breaks ties, never arrival.
+
+        follow_facts() comes after the last of a batch.
+        """
+        if track is not None:
+            self.track_number(track)
+            if (version, days) > self.tracks[track]:
+                self.tracks[track], self.is_changed = (version, days), True
+        elif (version, _earliest_first(days), feed) > (
+            self.calendar_version, _earliest_first(self.school_days) if self.has_calendar else "", self.feed or "",
+        ):  # fmt: skip
+            self.calendar_version, self.school_days, self.feed, self.is_changed = version, days, feed, True
+
+    def complete(self, day: date, word: Completion) -> None:
+        """Let a newer word on a day's roll stand; follow_facts() comes after the last of a batch."""
+        self.is_changed |= self.completions.put((day - self.first_day).days, word)
+
+    def close_by_rule(self, today: date) -> None:
+        """Complete the days that have marks and no word of the school, at the end of the third school day after."""
+        marked = 0
+        for page in self.pages.values():
+            marked |= page.rolls
+        passed = (1 << max((today - self.first_day).days, 0)) - 1
+        taught = self.school_days if self.has_calendar else marked
+        for place in range(absence.YEAR_DAYS):
+            later = (taught & passed) >> (place + 1)
+            if marked >> place & 1 and place not in self.completions.by_place and later.bit_count() >= DAYS_OF_GRACE:
+                self.completions.put(place, Completion(0, is_complete=True, is_full=True))
+                self.is_changed = True
+        self.follow_facts()
+
+    def hold(self, page: Page) -> None:
+        """Take a page into the hand."""
+        self.pages[page.number] = page
+        first = page.number * STUDENTS_ON_A_PAGE
+        self.index.update({key: first + at for key, at in page.places.items()})
+
+    def page_of(self, student: bytes) -> tuple[Page, int]:
+        """Give the student's page and place; it must be in the hand. Raises KeyError."""
+        place = self.index[student]
+        return self.pages[place // STUDENTS_ON_A_PAGE], place % STUDENTS_ON_A_PAGE
+
+    @property
+    def last_page(self) -> int:
+        """The page on which the next newcomer gets a place."""
+        return self.students // STUDENTS_ON_A_PAGE
+
+    def admit(self, student: bytes) -> tuple[Page, int]:
+        """Give a newcomer a place on the last page, which must be in the hand where it has anybody on it."""
+        number = self.last_page
+        page = self.pages.get(number)
+        if page is None:
+            page = self.pages[number] = Page(number)
+        at = page.add(student)
+        self.index[student] = number * STUDENTS_ON_A_PAGE + at
+        self.students += 1
+        self.is_changed = True
+        page.counted_before[at] = page.absent_before[at] = 0
+        return page, at
+
+    def days(self, page: Page, at: int) -> Days:
+        """Say which of a student's days count, and which of these were missed."""
+        enrolled = page.enrolled[at]
+        if self.enrols and page.grades[at] == NO_GRADE:
+            enrolled |= page.marked[at]
+        taught = self.school_days_of(page.tracks[at])
+        counted = absence.counted_days(
+            marked=page.marked[at], enrolled=enrolled & taught, completed=self.completed, open_days=self.open_days
+        )
+        return Days(counted, page.missed[at] & counted)
+
+    def school_days_of(self, track: int) -> int:
+        """Give the school days of a track's students; without a calendar of its own those of the school."""
+        if not track:
+            return self.school_days
+        version, days = list(self.tracks.values())[track - 1]
+        return days if version >= 0 else self.school_days
+
+    def track_number(self, track: str | None) -> int:
+        """Give a track's number here, a new one where it was never heard of; 0 is the school's own calendar."""
+        if track is None:
+            return 0
+        if track not in self.tracks:
+            self.tracks[track] = (-1, 0)
+            self.is_changed = True
+        return list(self.tracks).index(track) + 1
+
+    def everybody(self) -> Iterator[tuple[Page, int]]:
+        """Give everybody on the pages in the hand."""
+        return ((page, at) for page in self.pages.values() for at in range(len(page.keys)))
+
+    def own_days(self, page: Page, at: int) -> Days:
+        """Give the days that no later enrolment elsewhere claims: those that sums over schools count."""
+        days = page.days_now.get(at) or self.days(page, at)
+        yielded = page.yielded[at]
+        return Days(days.counted & ~yielded, days.absent & ~yielded) if yielded else days
+
+    def tally(self, day: int) -> tuple[int, int]:
+        """Count the students for whom a day counts, and those who missed it; the whole school must be in the hand."""
+        counted = absent = 0
+        for page, at in self.everybody():
+            days = self.own_days(page, at)
+            if days.counted & day:
+                counted += 1
+                absent += bool(days.absent & day)
+        return counted, absent
+
+    def remember(self, page: Page, at: int) -> None:
+        """Keep a student's days as they were before the batch; once, before anything of theirs changes."""
+        if at not in page.counted_before:
+            page.counted_before[at], page.absent_before[at] = self.days(page, at)
+
+    def remember_all(self) -> None:
+        """Keep everybody's days, before the school itself changes."""
+        if self.completed_before is None:
+            self.completed_before = self.completed
+        for page in self.pages.values():
+            before = page.counted_before
+            for at in range(len(page.keys)):
+                if at not in before:
+                    before[at], page.absent_before[at] = self.days(page, at)
+
+
+def _earliest_first(days: int) -> str:
+    """Order sets of days: of two calendars the one with the earliest day that the other lacks is the larger."""
+    return f"{days:0{absence.YEAR_DAYS}b}"[::-1]
+
+
+class Student(NamedTuple):
+    """Somebody on a page, with the days that count by now."""
+
+    page: Page
+    at: int
+    days: Days
+    moved: int
+    """Days that began or ceased to count, or to be missed."""
+
+
+def moved_students(school: School) -> Iterator[Student]:
+    """Give everybody whose days were remembered, with what they are now."""
+    for page in school.pages.values():
+        absent_before = page.absent_before
+        for at, counted_before in page.counted_before.items():
+            days = school.days(page, at)
+            page.days_now[at] = days
+            moved = (counted_before ^ days.counted) | (absent_before[at] ^ days.absent)
+            yield Student(page, at, days, moved)
+
+
+def is_to_be_judged(student: Student, policy: Policy) -> bool:
+    """Say whether a student's flag may have to change, and keep the standing that says so.
+
+    The student's own standing moved, or other enrolments weigh in and a day moved.
+    """
+    page, at, days, moved = student
+    traits = page.traits[at]
+    if page.grades[at] == PK:
+        now = int(Level.none)
+    else:
+        now = absence.standing(counted=days.counted, absent=days.absent, policy=policy)
+    if page.standings[at] != now + 1:
+        page.standings[at] = now + 1
+        page.is_changed = True
+        # Two absences in September say nothing of somebody whose last year is known to have been none such.
+        return not (traits & (SHARED | KNOWN_BEFORE) == KNOWN_BEFORE and _level(now, traits) == page.levels[at])
+    return bool(moved and traits & SHARED)
+
+
+def _level(standing: int, traits: int) -> int:
+    if standing == ONLY_AFTER_A_CHRONIC_YEAR:
+        return int(bool(traits & CHRONIC_BEFORE))
+    return standing

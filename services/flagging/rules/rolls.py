@@ -1,0 +1,162 @@
+"""A school's day as it was sent: the newest mark of each student, and when the roll is complete. No I/O."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Self
+
+from services.flagging.rules import packing
+
+TAKEN_BACK = 0
+CATEGORIES = (
+    None,  # taken back by its source
+    "in_attendance",
+    "tardy",
+    "early_departure",
+    "school_activity",
+    "remote_learning",
+    "in_school_suspension",
+    "alternative_education",
+    "excused_absence",
+    "unexcused_absence",
+    "mental_health_day",
+    "out_of_school_suspension",
+    "expulsion",
+)
+"""What the stored number of a category means. Years of rolls are kept by these: one keeps its meaning for ever."""
+
+FIRST_ABSENT = 8
+"""From this number on a mark is absent by its name; of two marks that tie, the larger number, an absence, stands.
+
+A further absence is 13. A further presence has no number left below: both rules have to be written anew for it first.
+"""
+
+CODE_OF = {category: code for code, category in enumerate(CATEGORIES)}
+
+NO_PART = -1
+"""Where the source gives no share of the day."""
+
+
+class Mark(NamedTuple):
+    """What is said of one student on one day. The larger stands: newest version, then content, never arrival."""
+
+    version: int
+    code: int
+    present_parts: int = NO_PART
+    day_parts: int = NO_PART
+
+    @property
+    def is_missed(self) -> bool:
+        """Less than half of the day attended (State Board, September 2022), or absent by its name."""
+        return is_missed(self.code, self.present_parts, self.day_parts)
+
+
+def is_missed(code: int, present_parts: int, day_parts: int) -> bool:
+    """Say whether a mark's day was missed. By position: this is asked of every mark there is."""
+    if present_parts >= 0 and day_parts >= 0 and code != TAKEN_BACK:
+        return 2 * present_parts < day_parts
+    return code >= FIRST_ABSENT
+
+
+class RollPage:
+    """The newest marks of one register page's students on one school day."""
+
+    __slots__ = ("marks",)
+
+    def __init__(self) -> None:
+        self.marks: dict[bytes, Mark] = {}
+
+    def put(self, student: bytes, mark: Mark) -> bool:
+        """Let the mark stand if it beats what stands; say whether it did."""
+        standing = self.marks.get(student)
+        if standing is not None and mark <= standing:
+            return False
+        self.marks[student] = mark
+        return True
+
+    def columns(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """Give students, codes, versions and parts as the table holds them; parts are empty where no mark has any."""
+        marks = self.marks.values()
+        in_parts = any(mark[2] != NO_PART or mark[3] != NO_PART for mark in marks)
+        parts = array("i", [part for mark in marks for part in mark[2:]]).tobytes() if in_parts else b""
+        return (
+            b"".join(self.marks),
+            bytes([mark[1] for mark in marks]),
+            packing.pack_versions([mark[0] for mark in marks]),
+            parts,
+        )
+
+    @classmethod
+    def read(cls, students: bytes, codes: bytes, versions: bytes, parts: bytes) -> Self:
+        """Read what columns() wrote."""
+        page = cls()
+        keys = packing.unpack_keys(students)
+        every_version = packing.unpack_versions(versions, len(codes))
+        if parts:
+            shares = array("i", parts)
+            told = zip(every_version, codes, shares[::2], shares[1::2], strict=True)
+            page.marks = dict(zip(keys, map(Mark._make, told), strict=True))
+        else:
+            page.marks = {
+                key: Mark(version, code) for key, version, code in zip(keys, every_version, codes, strict=True)
+            }
+        return page
+
+
+class Completion(NamedTuple):
+    """The school's newest word on one day's roll. The larger stands."""
+
+    version: int
+    is_complete: bool
+    is_full: bool
+
+
+_COMPLETION_BYTES = 11
+
+
+class Completions:
+    """The newest word on each day's roll of a school year, and what follows: complete days, and days of a full feed."""
+
+    __slots__ = ("by_place",)
+
+    def __init__(self, packed: bytes = b"") -> None:
+        self.by_place: dict[int, Completion] = {}
+        for at in range(0, len(packed), _COMPLETION_BYTES):
+            place, state = int.from_bytes(packed[at : at + 2], "little"), packed[at + 2]
+            version = int.from_bytes(packed[at + 3 : at + _COMPLETION_BYTES], "little", signed=True)
+            self.by_place[place] = Completion(version, bool(state & 1), bool(state & 2))
+
+    def put(self, place: int, completion: Completion) -> bool:
+        """Let the word stand if it beats what stands; say whether it did."""
+        standing = self.by_place.get(place)
+        if standing is not None and completion <= standing:
+            return False
+        self.by_place[place] = completion
+        return True
+
+    def pack(self) -> bytes:
+        """Write the words, 11 bytes for each day."""
+        return b"".join(
+            place.to_bytes(2, "little")
+            + bytes([word.is_complete | word.is_full << 1])
+            + word.version.to_bytes(8, "little", signed=True)
+            for place, word in self.by_place.items()
+        )
+
+    def days(self) -> tuple[int, int, int]:
+        """Give the complete days, those of a full feed, and those of an exceptions-only feed."""
+        complete = full = exceptions = 0
+        for place, word in self.by_place.items():
+            complete |= word.is_complete << place
+            full |= word.is_full << place
+            exceptions |= (not word.is_full) << place
+        return complete, full, exceptions
+
+
+def newest_only(students: Sequence[bytes], marks: Sequence[Mark]) -> Iterator[tuple[bytes, Mark]]:
+    """Give each student's newest of the marks, once."""
+    newest: dict[bytes, Mark] = {}
+    for student, mark in zip(students, marks, strict=True):
+        standing = newest.get(student)
+        if standing is None or mark > standing:
+            newest[student] = mark
+    return iter(newest.items())

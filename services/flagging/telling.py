@@ -1,0 +1,219 @@
+"""What is told: crossings, figures, school days and student months, as their events. No I/O."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from contracts.calendar import first_day_of
+from services.flagging.rules import absence
+from services.flagging.rules.absence import Level
+from services.flagging.rules.register import GRADES, NO_GRADE, SchoolYear
+
+FLAGS, MONTHS, DAYS, RECEIPTS = "flags", "school-months", "day-tallies", "receipt-progress"
+STUDENTS_OF_A_RECORD = 1_000
+
+_encode = msgspec.json.Encoder().encode
+_LEVELS = [level.name for level in Level]
+
+
+class Told(NamedTuple):
+    """An event on its way out."""
+
+    event_id: UUID
+    event_type: str
+    json: str
+
+    def model_dump_json(self) -> str:
+        """Give the event as it travels."""
+        return self.json
+
+
+class Moment(NamedTuple):
+    """What everything told in one transaction of one district has in common."""
+
+    district: str
+    version: int
+    occurred_at: str
+
+
+class Crossing(NamedTuple):
+    """A student's flag, raised, changed or cleared."""
+
+    student_key: UUID
+    household_key: UUID | None
+    school: str
+    school_year: int
+    grade: str | None
+    accumulator: str
+    level: int
+    previous_level: int
+    counted: int
+    absent: int
+    absent_before: int
+    as_of: date
+    policy_version: int
+    chronic_last_year: bool | None
+
+
+class Figures(NamedTuple):
+    """Today's figures of a student who is or was flagged this year."""
+
+    student_key: UUID
+    key: SchoolYear
+    grade: str | None
+    level: int
+    counted: int
+    absent: int
+    as_of: date
+    policy_version: int
+    chronic_last_year: bool | None
+
+
+class StudentMonth(NamedTuple):
+    """A student's month at a school."""
+
+    student_key: UUID
+    person_key: UUID | None
+    grade: str | None
+    days_enrolled: int
+    days_absent: int
+
+
+def crossing(moment: Moment, crossed: Crossing) -> Told:
+    """Tell that a line was crossed, or that a flag belongs to another household."""
+    kind = "cleared" if not crossed.level else "raised" if not crossed.previous_level else "changed"
+    # The same crossing has the same identity, whoever publishes it.
+    event_id = _id(f"absence-flag/{crossed.student_key}/{crossed.school_year}/{moment.version}")
+    return _told(
+        f"absence-flag.{kind}.v1", event_id, moment,
+        school=crossed.school,
+        student_key=crossed.student_key,
+        household_key=crossed.household_key,
+        grade=crossed.grade,
+        school_year=crossed.school_year,
+        accumulator=crossed.accumulator,
+        level=_LEVELS[crossed.level],
+        previous_level=_LEVELS[crossed.previous_level],
+        days_absent=crossed.absent.bit_count(),
+        days_enrolled=crossed.counted.bit_count(),
+        as_of=crossed.as_of,
+        policy_version=crossed.policy_version,
+        version=moment.version,
+        absent_days=dates(crossed.absent, crossed.school_year),
+        corrected_days=dates(crossed.absent_before & ~crossed.absent, crossed.school_year),
+        recent=absence.recent_days(counted=crossed.counted, absent=crossed.absent),
+        chronic_last_year=crossed.chronic_last_year,
+    )  # fmt: skip
+
+
+def figures(moment_of: Callable[[str], Moment], students: Iterable[Figures]) -> Iterator[tuple[str, Told]]:
+    """Tell figures as columns, one record per school and as-of day, with the district of each record."""
+    groups: defaultdict[tuple[SchoolYear, date, int], list[Figures]] = defaultdict(list)
+    for each in students:
+        groups[each.key, each.as_of, each.policy_version].append(each)
+    for (key, as_of, policy_version), group in groups.items():
+        moment = moment_of(key.district)
+        for part in _parts(sorted(group, key=lambda each: each.student_key)):
+            keys = [each.student_key for each in part]
+            event_id = _id(f"absence-figures/{key.school_year}/{moment.version}/{keys[0]}/{keys[-1]}")
+            yield key.district, _told(
+                "absence-flag.figures-updated.v1", event_id, moment,
+                school=key.school,
+                school_year=key.school_year,
+                as_of=as_of,
+                policy_version=policy_version,
+                students=keys,
+                grades=[each.grade for each in part],
+                levels=[_LEVELS[each.level] for each in part],
+                versions=[moment.version] * len(part),
+                days_absent=[each.absent.bit_count() for each in part],
+                days_enrolled=[each.counted.bit_count() for each in part],
+                absent_days=[dates(each.absent, key.school_year) for each in part],
+                recent=[absence.recent_days(counted=each.counted, absent=each.absent) for each in part],
+                chronic_last_year=[each.chronic_last_year for each in part],
+            )  # fmt: skip
+
+
+def school_day(moment: Moment, school: str, day: date, tally: tuple[int, int]) -> Told:
+    """Tell for how many students a day counts at a school, and how many of them missed it."""
+    return _told(
+        "school-day.tallied.v2", _id(f"school-day/{moment.district}/{school}/{day}/{moment.version}"), moment,
+        school=school,
+        school_day=day,
+        students_counted=tally[0],
+        students_absent=tally[1],
+        version=moment.version,
+    )  # fmt: skip
+
+
+def student_months(
+    moment: Moment, school: str, month: date, students: Sequence[StudentMonth], *, missing_rolls: int | None
+) -> Iterator[Told]:
+    """Tell a month of a school's students as columns."""
+    for part in _parts(sorted(students)):
+        keys, persons, grades, enrolled, absent = zip(*part, strict=True)
+        event_id = _id(f"student-months/{school}/{month}/{moment.version}/{keys[0]}/{keys[-1]}")
+        yield _told(
+            "student-months.tallied.v1", event_id, moment,
+            school=school,
+            month=month,
+            students=keys,
+            persons=persons,
+            grades=grades,
+            days_enrolled=enrolled,
+            days_absent=absent,
+            missing_rolls=missing_rolls,
+            version=moment.version,
+        )  # fmt: skip
+
+
+def receipt(moment: Moment, receipt_id: UUID, *, accepted: int, duplicate: int) -> Told:
+    """Tell an upload how many of its rows had an effect, and how many were known already."""
+    event_id = _id(f"receipt/{receipt_id}/{moment.version}")
+    return _told("receipt.progressed.v1", event_id, moment, receipt=receipt_id, accepted=accepted, duplicate=duplicate)
+
+
+def grade_of(code: int) -> str | None:
+    """Name a grade; None where no enrolment tells it."""
+    return None if code == NO_GRADE else GRADES[code]
+
+
+def dates(days: int, school_year: int) -> list[str]:
+    """List the dates of a set of days, oldest first, as events spell them."""
+    texts = _texts_of_year(school_year)
+    found = []
+    while days:
+        lowest = days & -days
+        found.append(texts[lowest.bit_length() - 1])
+        days ^= lowest
+    return found
+
+
+def last_day(counted: int, school_year: int) -> date:
+    """Give the last day of a set that is not empty."""
+    return first_day_of(school_year) + timedelta(days=counted.bit_length() - 1)
+
+
+@lru_cache(maxsize=16)
+def _texts_of_year(school_year: int) -> list[str]:
+    first = first_day_of(school_year)
+    return [(first + timedelta(days=n)).isoformat() for n in range(absence.YEAR_DAYS)]
+
+
+def _told(event_type: str, event_id: UUID, moment: Moment, **fields: Any) -> Told:
+    envelope = {"event_type": event_type, "event_id": event_id, "occurred_at": moment.occurred_at}
+    return Told(event_id, event_type, _encode(envelope | {"district": moment.district} | fields).decode())
+
+
+def _parts(students: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (students[at : at + STUDENTS_OF_A_RECORD] for at in range(0, len(students), STUDENTS_OF_A_RECORD))
+
+
+def _id(identity: str) -> UUID:
+    return UUID(bytes=hashlib.blake2b(identity.encode(), digest_size=16).digest())
