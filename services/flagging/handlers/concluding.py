@@ -99,7 +99,8 @@ async def conclude(work: Work, *, today: date | None = None) -> None:
 def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
     """Find who is to be judged, collect the figures of the watched, and say what moved."""
     policy = work.policy(school)
-    is_another_policy = school.is_whole and school.policy_version != policy.version
+    mark = work.decisions.mark(policy)
+    is_another_policy = school.is_whole and school.policy_version != mark
     is_told = work.is_told(school)
     days = 0
     corrected: list[tuple[Page, int, int]] = []
@@ -116,7 +117,7 @@ def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
         elif is_watched and is_told:
             figures.append(_figures(school, student, policy))
     if is_another_policy:
-        school.policy_version = policy.version
+        school.policy_version = mark
         school.is_changed = True
     days &= completed
     if school.completed_before is not None:

@@ -52,6 +52,10 @@ class Decisions(NamedTuple):
                     return policy
         raise LookupError("the first migration writes the standard policy")
 
+    def mark(self, policy: Policy) -> int:
+        """Give what a school keeps of the policy by which it was judged: its version; 0 is the standard one."""
+        return 0 if any(policy == standard for _, standard in self.decided.get("", [])) else policy.version
+
 
 async def read(connection: Connection, districts: Collection[str]) -> Decisions:
     """Read the standard policy, and what these districts decided."""

@@ -15,11 +15,13 @@ from contracts.events import (
     FlagRaised,
     Level,
     ReceiptProgressed,
-    SchoolDayTallied,
-    StudentMonthTallied,
+    SchoolDayTalliedV2,
+    StudentMonthsTallied,
 )
 from services.flagging.app import FACTS, service
-from services.flagging.store import tallies
+from services.flagging.handlers import settling
+from services.runtime.delivery.publisher import Publisher
+from services.runtime.service import Context
 from tests import people
 from tests.component.flagging.builders import (
     FIRST_DAY,
@@ -35,7 +37,8 @@ from tests.component.flagging.builders import (
     student,
 )
 from tests.conftest import ServiceDatabase
-from tests.delivering import deliver, record, served
+from tests.delivering import RecordingPublisher, deliver, record, served
+from tests.zones import HERE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -53,7 +56,7 @@ def a_year(days: list[date], *students: UUID, feed: str = "exceptions", **fields
 
 
 async def flags(pool: "Pool[asyncpg.Record]") -> list[FlagRaised | FlagChanged | FlagCleared]:
-    told = await published(pool, "absence-flags")
+    told = await published(pool, "flags")
     return [each for each in told if isinstance(each, FlagRaised | FlagChanged | FlagCleared)]
 
 
@@ -319,26 +322,22 @@ async def test_a_completed_day_and_a_closed_month_are_tallied_and_tallied_again_
     days = school_days(24)
     await feeder.feed([calendar(days), stint(ANNA), stint(BEN), mark(ANNA, days[1])])
     await feeder.feed([roll(day) for day in days if day.month < 10])
-    await publish(pool)
     # Every school day of these months has its roll.
-    assert {event.month for event in await months(pool)} == {date(2026, 8, 1), date(2026, 9, 1)}
+    assert {month for _, month in await months(pool)} == {date(2026, 8, 1), date(2026, 9, 1)}
 
     await feeder.feed([roll(day) for day in days if day.month == 10])
-    await publish(pool)
-    newest = {(event.student_key, event.month): event for event in await months(pool)}
+    newest = await months(pool)
     assert {month for _, month in newest} == {date(2026, 8, 1), date(2026, 9, 1), date(2026, 10, 1)}
-    assert newest[ANNA, date(2026, 9, 1)].days_absent == 1
-    assert sum(each.days_enrolled for each in newest.values()) == 2 * 24
+    assert newest[ANNA, date(2026, 9, 1)][0] == 1
+    assert sum(enrolled for _, enrolled, _ in newest.values()) == 2 * 24
 
     await feeder.feed([mark(BEN, days[1])])
-    await publish(pool)
-    last = (await months(pool))[-1]
-    assert (last.student_key, last.month, last.days_absent) == (BEN, date(2026, 9, 1), 1)
-    assert last.version > newest[BEN, date(2026, 9, 1)].version
-    day = await school_day(pool, days[1])
-    assert day == (2, 2)
+    (last,) = (await published(pool, "school-months"))[-1:]
+    assert isinstance(last, StudentMonthsTallied)
+    assert (last.students, last.month, last.days_absent) == ((BEN,), date(2026, 9, 1), (1,))
+    assert last.version > newest[BEN, date(2026, 9, 1)][2]
+    assert await school_day(pool, days[1]) == (2, 2)
     assert await school_day(pool, days[2]) == (2, 0)
-    assert await pool.fetchval("SELECT count(*) FROM tally_due") == 0
 
 
 async def test_what_postgresql_could_not_take_is_set_aside_and_the_rest_counts(
@@ -366,26 +365,37 @@ async def test_what_postgresql_could_not_take_is_set_aside_and_the_rest_counts(
     outcome = await deliver(pool, FACTS, [record("attendance", 0, n, value) for n, value in enumerate(values)])
     assert outcome is not None
     assert await pool.fetchval("SELECT count(*) FROM dead_letter") in (len(bad), len(bad) + 1)
-    assert await pool.fetchval("SELECT count(*) FROM mark") == 1
+    assert await pool.fetchval("SELECT sum(length(codes)) FROM roll_page") == 1
 
 
-async def publish(pool: "Pool[asyncpg.Record]") -> None:
-    async with pool.acquire() as connection, connection.transaction():
-        assert not await tallies.publish_due(cast("asyncpg.Connection", connection))
-
-
-async def months(pool: "Pool[asyncpg.Record]") -> list[StudentMonthTallied]:
-    return cast("list[StudentMonthTallied]", await published(pool, "student-months"))
-
-
-async def school_day(pool: "Pool[asyncpg.Record]", day: date) -> tuple[int, int]:
-    """Add the newest version of all parts, as reporting does."""
-    events = cast("list[SchoolDayTallied]", await published(pool, "school-days"))
-    newest = {event.part: event for event in sorted(events, key=lambda each: each.version) if event.school_day == day}
-    return (
-        sum(part.students_counted for part in newest.values()),
-        sum(part.students_absent for part in newest.values()),
+async def settle(pool: "Pool[asyncpg.Record]") -> None:
+    """Let the timer look at every school."""
+    context = Context(
+        service.settings.model_construct(time_zone=HERE.key),
+        pool,
+        cast("Publisher", RecordingPublisher()),
+        service=service.name,
     )
+    await settling.settle(context)
+
+
+async def months(pool: "Pool[asyncpg.Record]") -> dict[tuple[UUID, date], tuple[int, int, int]]:
+    """Give the newest (absent, enrolled, version) of each student's month over all schools, as reporting does."""
+    newest: dict[tuple[UUID, date, str], tuple[int, int, int]] = {}
+    for event in await published(pool, "school-months"):
+        assert isinstance(event, StudentMonthsTallied)
+        for who, absent, enrolled in zip(event.students, event.days_absent, event.days_enrolled, strict=True):
+            newest[who, event.month, event.school] = (absent, enrolled, event.version)
+    return {(who, month): figures for (who, month, _), figures in newest.items()}
+
+
+async def school_day(pool: "Pool[asyncpg.Record]", day: date, school: str = "H01") -> tuple[int, int]:
+    """Give the newest (counted, absent) of a school's day."""
+    told = cast("list[SchoolDayTalliedV2]", await published(pool, "day-tallies"))
+    newest = max(
+        (each for each in told if (each.school, each.school_day) == (school, day)), key=lambda each: each.version
+    )
+    return newest.students_counted, newest.students_absent
 
 
 def client(pool: "Pool[asyncpg.Record]", person: str = "dana") -> httpx.AsyncClient:

@@ -8,10 +8,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from contracts.events import Event, FlagChanged, FlagCleared, FlagRaised, Level
-from services.flagging import handlers
+from contracts.events import Event, FlagChanged, FlagCleared, FlagRaised, Level, StudentMonthsTallied
 from services.flagging.app import service
-from services.flagging.store import writes
 from tests.component.flagging.builders import (
     DISTRICT,
     Feeder,
@@ -24,7 +22,7 @@ from tests.component.flagging.builders import (
     stint,
     student,
 )
-from tests.component.flagging.test_flagging import ask, publish
+from tests.component.flagging.test_flagging import ask, school_day, settle
 from tests.conftest import ServiceDatabase
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -40,7 +38,7 @@ async def days_of(pool: "Pool[asyncpg.Record]", who: UUID = ANNA, school: str = 
 
 
 async def told(pool: "Pool[asyncpg.Record]") -> list[type[Event]]:
-    return [type(event) for event in await published(pool, "absence-flags")]
+    return [type(event) for event in await published(pool, "flags")]
 
 
 def taught(days: Iterable[date], *schools: str, feed: str = "exceptions") -> list[Event]:
@@ -175,26 +173,20 @@ async def test_a_day_that_two_schools_claim_goes_to_the_later_entry_in_every_sum
     children = [student(number) for number in range(10)]
     await feeder.feed([*taught(days, "H01", "H02"), *(stint(each, school="H01") for each in children)])
     await feeder.feed([mark(each, october[0], school="H01") for each in children])
-    await publish(pool)
     # The old school is not told of the move: its enrolment stays open, silence goes on meaning present there.
     await feeder.feed([stint(each, school="H02", entry=october[0]) for each in children])
     await feeder.feed([mark(each, october[1], school="H02") for each in children])
-    await publish(pool)
 
     month = {
-        (event.student_key, event.school): (event.days_absent, event.days_enrolled)  # type: ignore[attr-defined]
-        for event in await published(pool, "student-months")
-        if event.month == date(2026, 10, 1)  # type: ignore[attr-defined]
+        (who, event.school): (absent, enrolled)
+        for event in cast("list[StudentMonthsTallied]", await published(pool, "school-months"))
+        for who, absent, enrolled in zip(event.students, event.days_absent, event.days_enrolled, strict=True)
+        if event.month == date(2026, 10, 1)
     }
     assert {month[each, "H01"] for each in children} == {(0, 0)}
     assert {month[each, "H02"] for each in children} == {(1, len(october))}
-    for school, expected in (("H01", (0, 0)), ("H02", (10, 10))):
-        newest = {
-            event.part: (event.students_absent, event.students_counted)  # type: ignore[attr-defined]
-            for event in await published(pool, "school-days")
-            if (event.school, event.school_day) == (school, october[1])  # type: ignore[attr-defined]
-        }
-        assert tuple(map(sum, zip(*newest.values(), strict=True))) == expected
+    assert await school_day(pool, october[1], "H01") == (0, 0)
+    assert await school_day(pool, october[1], "H02") == (10, 10)
 
 
 async def test_a_child_who_returns_is_given_each_day_at_the_school_entered_last_before_it(
@@ -266,11 +258,7 @@ async def test_whom_a_changed_rule_concerns_is_judged_again_by_the_timer(service
     days = school_days(15)
     await feeder.feed([*taught(days), stint(ANNA), stint(BEN), *(mark(ANNA, day) for day in days[10:])])
     await pool.execute("INSERT INTO policy (district, version, min_enrolled_days) VALUES ($1, 1, 20)", DISTRICT)
-    await pool.execute("INSERT INTO judge_due SELECT student_key, school_year FROM flag")
-    async with pool.acquire() as borrowed, borrowed.transaction():
-        connection = cast("asyncpg.Connection[asyncpg.Record]", borrowed)
-        await writes.judge(connection, await writes.take_judge_due(connection, handlers.STUDENTS_AT_A_TIME))
+    await settle(pool)
     assert await told(pool) == [FlagRaised, FlagChanged]
     assert (await conclusions(pool)).flags == {(ANNA, 2026): Level.AT_RISK}
-    assert {timer.name for timer in service.timers} == {"tallies", "months", "judge"}
-    assert await pool.fetchval("SELECT count(*) FROM judge_due") == 0
+    assert {timer.name for timer in service.timers} == {"settle"}

@@ -5,7 +5,8 @@ from typing import get_args
 
 from services.flagging.facts import Category
 from services.flagging.rules.absence import ABSENT_CATEGORIES, PRESENT_CATEGORIES
-from services.flagging.store.marks_sql import CATEGORY_CODES, FIRST_ABSENT_CODE
+from services.flagging.rules.rolls import CODE_OF as CATEGORY_CODES
+from services.flagging.rules.rolls import FIRST_ABSENT as FIRST_ABSENT_CODE
 
 # Add to it, and change nothing: what is stored can't be asked what it was meant to be.
 STORED = {
