@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from contracts.topics import ATTENDANCE_IN, ROSTER_IN
 from services.ingest.formats import csv_rows
 from services.ingest.formats.own import MAX_ROW_BYTES
-from services.ingest.handlers import COLUMNS_HEADER, RECEIPT_HEADER, ROW_HEADER
+from services.ingest.handlers.uploads import COLUMNS_HEADER, RECEIPT_HEADER, ROW_HEADER
 from services.ingest.rules.pseudonyms import Districts
 from services.ingest.store import counts
 from services.runtime.delivery.publisher import Message
