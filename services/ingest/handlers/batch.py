@@ -293,8 +293,10 @@ class Batch:
             self._outgoing["household-contacts"][lane].append(sender.message(contact, contact.household_key))
 
     def _feed_of(self, district: str, school: str) -> Feed | None:
-        known = {**self._known_feeds.get(district, {}), **self.told_feeds}
-        return known.get((district, school)) or known.get((district, EVERY_SCHOOL))
+        known = self._known_feeds.get(district, {})
+        of_school, of_all = (district, school), (district, EVERY_SCHOOL)
+        of_this = self.told_feeds.get(of_school) or known.get(of_school)
+        return of_this or self.told_feeds.get(of_all) or known.get(of_all)
 
     def _accept(self, record: ConsumerRecord, district: str) -> None:
         if record.headers and (receipt := readable_upload(record).receipt) is not None:

@@ -157,6 +157,8 @@ async def test_counts_add_up_per_district(ingest: Ingest) -> None:
         "rolls": 0,
         "roster": 1,
         "rejected": 1,
+        "roll_marks": 0,
+        "roll_marks_rejected": 0,
     }
 
 

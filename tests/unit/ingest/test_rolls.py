@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from contracts import events
 from contracts.events import CATEGORY_LETTERS, MAX_STUDENTS_OF_A_ROLL, TAKEN_BACK, RollRecorded
 from contracts.topics import PARTITIONS
+from services.ingest.handlers.batch import Batch
+from services.ingest.handlers.landed import decode_landed
 from services.ingest.rules.rolls import MAX_ROLL_BYTES
 from services.runtime.delivery.publisher import partition_of
+from tests.delivering import record
 from tests.unit.ingest.landed import (
     NOON,
     Taken,
@@ -27,6 +30,7 @@ from tests.unit.ingest.landed import (
     retraction,
     roll,
 )  # fmt: skip
+from tests.zones import HERE
 
 RECEIPT, OTHER_RECEIPT = "0d3b8a0e-0000-4000-8000-000000000001", "0d3b8a0e-0000-4000-8000-000000000002"
 numbers = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=64)
@@ -147,11 +151,6 @@ def test_receipts_name_the_places_of_their_rows() -> None:
 
 
 def land_with_receipts(receipts: list[str | None]) -> Taken:
-    from services.ingest.handlers.batch import Batch
-    from services.ingest.handlers.landed import decode_landed
-    from tests.delivering import record
-    from tests.zones import HERE
-
     batch = Batch(districts(), zone=HERE)
     for offset, receipt in enumerate(receipts):
         headers = () if receipt is None else (("leap-receipt", receipt.encode()), ("leap-row", b"1"))
