@@ -42,8 +42,24 @@ CLOUD_EVENT_HEADERS: Json = {
 }
 
 _LANDED = {
-    "attendance": (ATTENDANCE_IN, ("mark", "retraction", "roll_completed"), "marks, retractions and completed rolls"),
+    "attendance": (
+        ATTENDANCE_IN,
+        ("mark", "retraction", "roll", "roll_completed", "roll_reopened", "feed"),
+        "marks, retractions, whole, completed and reopened rolls, and how its schools report",
+    ),
     "roster": (ROSTER_IN, ("enrollment", "calendar", "household"), "enrolments, calendars and household contacts"),
+}
+
+
+_MARKS_OF_A_ROLL: Json = {
+    "type": "array",
+    "maxItems": 2000,
+    "description": "of a `roll`, one array for each mark; a bad one comes back alone, with its place as the row",
+    "items": {
+        "type": "array",
+        "minItems": 3,
+        "description": "student (the state's number as `state:9001`), category, version, present_parts, day_parts",
+    },
 }
 
 
@@ -188,6 +204,7 @@ def _landing_schema(kinds: tuple[str, ...]) -> Json:
             "type": {"type": "string", "enum": list(kinds)},
             "district": {"type": "string", "description": "may be left out; must be the topic's district if sent"},
             "version": {"type": "integer", "minimum": 0, "description": "source version, or modification time in µs"},
+            **({"marks": _MARKS_OF_A_ROLL} if "roll" in kinds else {}),
         },
     }
 

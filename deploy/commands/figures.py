@@ -15,7 +15,10 @@ from deploy.local.topics import admin, is_landing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistrictFigures:
-    """One district: every record it sent is accepted, rejected or a duplicate, or the sum is off."""
+    """One district: everything it sent is accepted, rejected or a duplicate, or the sum is off.
+
+    A landed roll counts as a record and, beside that, as its marks.
+    """
 
     district: str
     sent: int
@@ -127,11 +130,12 @@ def _district(name: str, sent: int, landed: dict[str, Any], applied: dict[str, A
     marks_applied, duplicate = int(applied.get("applied", 0)), int(applied.get("duplicate", 0))
     # Marks and retractions are accepted where they took effect, behind Kafka; the rest where it was published.
     other = int(landed.get("rolls", 0)) + int(landed.get("roster", 0))
+    in_rolls_rejected = int(landed.get("roll_marks_rejected", 0))
     return DistrictFigures(
         district=name,
-        sent=sent,
+        sent=sent + int(landed.get("roll_marks", 0)) + in_rolls_rejected,
         accepted=marks_applied + other,
-        rejected=int(landed.get("rejected", 0)),
+        rejected=int(landed.get("rejected", 0)) + in_rolls_rejected,
         duplicate=duplicate,
         waiting_numbers=int(applied.get("waiting_numbers", 0)),
         waiting_days=int(applied.get("waiting_days", 0)),

@@ -31,7 +31,9 @@ _EXPECTED = "max by (district) (leap_schools_expected)"
 _REPORTED = "max by (district) (leap_schools_reported)"
 
 # Every process of a service says the same about its counts: the max, not the sum.
-_PUBLISHED_MARKS = 'sum by (district) (max by (district, kind) (leap_landed_total{kind=~"mark|retraction"} offset 2m))'
+_PUBLISHED_MARKS = (
+    'sum by (district) (max by (district, kind) (leap_landed_total{kind=~"mark|retraction|roll_mark"} offset 2m))'
+)
 _DEALT_WITH_MARKS = "sum by (district) (max by (district, effect) (leap_marks_total))"
 
 

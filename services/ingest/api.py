@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from contracts.topics import ATTENDANCE_IN, ROSTER_IN
 from services.ingest.formats import csv_rows
 from services.ingest.formats.own import MAX_ROW_BYTES
-from services.ingest.handlers import COLUMNS_HEADER, RECEIPT_HEADER, ROW_HEADER
+from services.ingest.handlers.uploads import COLUMNS_HEADER, RECEIPT_HEADER, ROW_HEADER
 from services.ingest.rules.pseudonyms import Districts
 from services.ingest.store import counts
 from services.runtime.delivery.publisher import Message
@@ -66,7 +66,10 @@ class Receipt(BaseModel):
 
 
 class LandedCounts(BaseModel):
-    """What became of everything that landed for a district: landed = published + rejected."""
+    """What became of everything that landed for a district: landed = published + rejected, counted as records.
+
+    A landed roll is one of `rolls`; its marks are counted beside that.
+    """
 
     district: str
     landed: int
@@ -76,6 +79,8 @@ class LandedCounts(BaseModel):
     rolls: int
     roster: int
     rejected: int
+    roll_marks: int = Field(description="marks inside landed rolls that went on")
+    roll_marks_rejected: int = Field(description="marks inside landed rolls that went back, each by itself")
 
 
 class Counts(BaseModel):
@@ -125,7 +130,7 @@ def routes(context: Context, districts: Districts) -> APIRouter:
 
     @router.post("/districts/{district}/attendance", status_code=202)
     async def receive_attendance(district: str, request: Request) -> IssuedReceipt:
-        """Take marks, retractions and completed rolls, as NDJSON, or marks as CSV."""
+        """Take marks, retractions, whole, completed and reopened rolls and feeds, as NDJSON, or marks as CSV."""
         return await receive(district, "attendance", request)
 
     @router.post("/districts/{district}/roster", status_code=202)
@@ -174,6 +179,7 @@ def routes(context: Context, districts: Districts) -> APIRouter:
 
 def _landed_counts(district: str, records_by_kind: dict[str, int]) -> LandedCounts:
     rejected = records_by_kind.get("rejected", 0)
+    in_rolls = [records_by_kind.pop(kind, 0) for kind in ("roll_mark", "roll_mark_rejected")]
     landed = sum(records_by_kind.values())
     return LandedCounts(
         district=district,
@@ -184,6 +190,8 @@ def _landed_counts(district: str, records_by_kind: dict[str, int]) -> LandedCoun
         rolls=records_by_kind.get("roll", 0),
         roster=records_by_kind.get("roster", 0),
         rejected=rejected,
+        roll_marks=in_rolls[0],
+        roll_marks_rejected=in_rolls[1],
     )
 
 

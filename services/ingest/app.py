@@ -6,8 +6,9 @@ from pathlib import Path
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
-from services.ingest import api, handlers, metrics
+from services.ingest import api, metrics
 from services.ingest.districts_file import load_districts
+from services.ingest.handlers import landed, progress
 from services.ingest.rules.landing import Landed, Rejection
 from services.ingest.rules.pseudonyms import Districts
 from services.runtime.delivery.subscription import Delivery, Subscription
@@ -29,11 +30,11 @@ def _districts() -> Districts:
 
 
 def _decode_landed(record: ConsumerRecord) -> Landed | Rejection:
-    return handlers.decode_landed(record, districts=_districts())
+    return landed.decode_landed(record, districts=_districts())
 
 
 async def _on_landed(transaction: Transaction, deliveries: list[Delivery]) -> None:
-    await handlers.on_landed(transaction, deliveries, districts=_districts())
+    await landed.on_landed(transaction, deliveries, districts=_districts())
 
 
 def _routes(context: Context) -> APIRouter:
@@ -56,8 +57,8 @@ service = Service(
         Subscription(
             group="leap-ingest-receipts",
             topics=("receipt-progress",),
-            decode=handlers.decode_progress,
-            handle=handlers.on_receipt_progressed,
+            decode=progress.decode_progress,
+            handle=progress.on_receipt_progressed,
         ),
     ),
     routes=_routes,

@@ -5,7 +5,12 @@ from services.runtime.seen.metric import counter, snapshot
 from services.runtime.web.context import Context
 
 # From the counts that move with the position: exact whatever is killed when.
-LANDED = snapshot("counter", "leap_landed_total", "Landed records dealt with, by what they were", ["district", "kind"])
+LANDED = snapshot(
+    "counter",
+    "leap_landed_total",
+    "Landed records and marks of landed rolls dealt with, by what they were",
+    ["district", "kind"],
+)
 # Per district and closed reason: whose feed to mend, and what is wrong with it.
 REJECTED = counter("leap_rejected_total", "Landed records sent back to their district", ["district", "reason"])
 # A district may write only its own topics, so a foreign one in a record is a mistake worth a look, or an attack.

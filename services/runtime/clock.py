@@ -1,7 +1,7 @@
 """The time of day: real, or moved by a simulated state that lives in another month than we do."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -49,6 +49,11 @@ def use(file: Path | None) -> None:
 def now() -> datetime:
     """Give the current moment, in UTC. Rules never call it: they are told."""
     return _moved_by(_shift)
+
+
+def moved() -> timedelta:
+    """Tell how far the clock is moved: what to add to a real moment, such as when a record was appended."""
+    return timedelta(seconds=_shift.read())
 
 
 def now_of(file: Path) -> datetime:

@@ -11,7 +11,6 @@ import msgspec
 from contracts.events import Category, EnrollmentChanged, Feed, Grade, SchoolCalendarChanged
 from contracts.topics import PARTITIONS, landing_topics
 from deploy.demo import records
-from services.ingest.rules.attendance import AttendanceRecorded
 from services.runtime.delivery.publisher import Message, Publisher, cloud_event_headers, partition_of
 
 STUDENTS = 20_000
@@ -20,6 +19,21 @@ _FIRST_DAY = date(2026, 8, 31)
 _CHUNK = 20_000
 _SCHOOLS = 40
 _encode = msgspec.json.Encoder().encode
+
+
+class AttendanceRecorded(
+    msgspec.Struct, tag_field="event_type", tag="attendance.recorded.v1", omit_defaults=True, gc=False
+):
+    """A mark as a record of its own, as ingest wrote it before rolls."""
+
+    event_id: str
+    occurred_at: str
+    district: str
+    school: str
+    student_key: str
+    school_day: date
+    category: Category
+    source_version: int
 
 
 def marks(count: int, *, seed: int = 7) -> Iterator[AttendanceRecorded]:

@@ -23,17 +23,30 @@ HOUSEHOLD = {
     "students": [{"student": "100234", "given_name": "Robin", "family_name": "Madeupton"}],
 }  # fmt: skip
 
+REOPENED = {"type": "roll_reopened", "school": "H01", "date": "2026-09-01", "feed": "full", "version": 3}
+FEED = {"type": "feed", "feed": "full", "closing": "third_school_day", "rosters": False}
+WHOLE_ROLL = {
+    "type": "roll", "school": "H01", "date": "2026-09-01", "feed": "full", "complete": True,
+    "marks": [["100234", "in_attendance", 7], ["state:9001", "tardy", 8, 193, 387]],
+}  # fmt: skip
+
 CASES: list[tuple[str, Any, str, str]] = [
-    ("attendance", mark(), "attendance", "attendance.recorded.v1"),
-    ("attendance", mark(present_parts=193, day_parts=387), "attendance", "attendance.recorded.v1"),
-    ("attendance", mark(student=None, state_student="9001"), "attendance", "attendance.recorded.v1"),
-    ("attendance", RETRACTION, "attendance", "attendance.retracted.v1"),
-    ("attendance", ROLL, "attendance", "roll.completed.v1"),
+    ("attendance", mark(), "rolls", "roll.recorded.v1"),
+    ("attendance", mark(present_parts=193, day_parts=387), "rolls", "roll.recorded.v1"),
+    ("attendance", mark(student=None, state_student="9001"), "rolls", "roll.recorded.v1"),
+    ("attendance", RETRACTION, "rolls", "roll.recorded.v1"),
+    ("attendance", ROLL, "rolls", "roll.recorded.v1"),
+    ("attendance", WHOLE_ROLL, "rolls", "roll.recorded.v1"),
+    ("attendance", REOPENED, "rolls", "roll.reopened.v1"),
+    ("attendance", FEED, "rolls", "feed.declared.v1"),
+    ("attendance", {**FEED, "school": "H01"}, "rolls", "feed.declared.v1"),
     ("attendance", b"\xff\xfe\x00", "attendance-rejected", "attendance.rejected.v1"),
     ("attendance", mark(district="danbury"), "attendance-rejected", "attendance.rejected.v1"),
-    ("roster", enrollment(), "enrollments", "enrollment.changed.v1"),
-    ("roster", enrollment(household="77", exit_date="2026-10-30"), "enrollments", "enrollment.changed.v1"),
-    ("roster", CALENDAR, "school-calendar", "school-calendar.changed.v1"),
+    ("roster", enrollment(), "rosters", "enrollment.changed.v1"),
+    ("roster", enrollment(household="77", exit_date="2026-10-30"), "rosters", "enrollment.changed.v1"),
+    ("roster", enrollment(state_student="9001", track="seniors"), "rosters", "enrollment.changed.v1"),
+    ("roster", {**CALENDAR, "track": "seniors"}, "calendars", "school-calendar.changed.v1"),
+    ("roster", CALENDAR, "calendars", "school-calendar.changed.v1"),
     ("roster", HOUSEHOLD, "household-contacts", "household-contact.changed.v1"),
 ]
 

@@ -33,7 +33,8 @@ PIPELINE = Board(
             "What share of the landed records is rejected?",
             (
                 "{{district}}",
-                'max by (district) (rate(leap_landed_total{kind="rejected"}[15m])) / '
+                'sum by (district) (max by (district, kind) (rate(leap_landed_total{kind=~"rejected|roll_mark_rejected"'
+                '}[15m]))) / '
                 "(sum by (district) (max by (district, kind) (rate(leap_landed_total[15m]))) > 0)",
             ),
             reading="Per district. Each goes back to it with its reason. Above a tenth makes a ticket.",

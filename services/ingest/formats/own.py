@@ -7,15 +7,28 @@ from typing import NoReturn
 import msgspec
 
 from contracts.events import RejectionReason
-from services.ingest.rules.landing import Landed, Rejection
+from services.ingest.rules.landing import (
+    Landed,
+    PartOfRoll,
+    RefusedMark,
+    Rejection,
+    Roll,
+    RollInPieces,
+    RollMark,
+    Written,
+)
 
 MAX_ROW_BYTES = 64 * 1024
 
-_decoder: msgspec.json.Decoder[Landed] = msgspec.json.Decoder(Landed)
+_decoder: msgspec.json.Decoder[Written] = msgspec.json.Decoder(Written)
+_pieces_decoder = msgspec.json.Decoder(RollInPieces)
+_mark_decoder = msgspec.json.Decoder(RollMark)
 # PostgreSQL text can't hold a NUL, and no name or number has a bell in it; line ends and tabs may stand in an address.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _PATH = re.compile(r" - at `\$\.?([A-Za-z_.\[\]0-9]*)`$")
 _FIELD = re.compile(r"missing required field `(\w+)`")
+_PLACE_IN_MARK = re.compile(r" - at `\$\[([0-4])\]`$")
+_INSIDE_A_MARK = " - at `$.marks["
 
 
 def decode(value: bytes | None) -> Landed:
@@ -29,10 +42,63 @@ def decode(value: bytes | None) -> Landed:
             value.decode()  # the decoder skips fields it doesn't know, and what is wrong in them
         record = _decoder.decode(value)
     except (ValueError, RecursionError) as error:
+        if _INSIDE_A_MARK in str(error):
+            return _in_pieces(value)
         refuse(error)
-    if b"\\" in value and _CONTROL.search("".join(_texts(msgspec.to_builtins(record)))):
-        raise Rejection(RejectionReason.OUT_OF_RANGE, "record: a control character in a text")
+    if b"\\" not in value:
+        return record
+    if isinstance(record, Roll):
+        return _in_pieces(value)
+    _refuse_escaped_control_characters(record)
     return record
+
+
+def marks_as_sent(value: bytes) -> list[bytes]:
+    """Give the bytes of each mark of a landed roll, in their order. Raises Rejection where it is none."""
+    try:
+        return [bytes(mark) for mark in _pieces_decoder.decode(value).marks]
+    except ValueError as error:
+        refuse(error)
+
+
+def _in_pieces(value: bytes) -> Landed:
+    """Read a roll mark by mark: a bad one takes no neighbour with it. Raises Rejection for what stands around them."""
+    try:
+        pieces = _pieces_decoder.decode(value)
+    except (ValueError, RecursionError) as error:
+        refuse(error)
+    around = {name: getattr(pieces, name) for name in pieces.__struct_fields__ if name != "marks"}
+    _refuse_escaped_control_characters(around)
+    marks, places, refused = [], [], []
+    for place, piece in enumerate(pieces.marks, 1):
+        try:
+            marks.append(_read_mark(piece))
+            places.append(place)
+        except Rejection as rejection:
+            refused.append(RefusedMark(place, rejection, bytes(piece)))
+    roll = Roll(marks=marks, **around)
+    return PartOfRoll(roll=roll, places=places, refused=refused) if refused else roll
+
+
+def _read_mark(piece: msgspec.Raw) -> RollMark:
+    try:
+        mark = _mark_decoder.decode(piece)
+    except (ValueError, RecursionError) as error:
+        if not isinstance(error, msgspec.ValidationError):
+            refuse(error)
+        message = str(error)
+        if "at least length" in message:
+            raise Rejection(RejectionReason.MISSING_FIELD, "student, category, version: all are needed") from None
+        place = _PLACE_IN_MARK.search(message)
+        path = RollMark.__struct_fields__[int(place[1])] if place else "mark"
+        reason, rule = _reason_and_rule(message, path)
+        raise Rejection(reason, f"{path}: {rule}") from None
+    _refuse_escaped_control_characters(mark)
+    return mark
+
+
+def _refuse_escaped_control_characters(read: object) -> None:
+    refuse_control_characters("".join(_texts(msgspec.to_builtins(read))))
 
 
 def refuse(error: Exception) -> NoReturn:

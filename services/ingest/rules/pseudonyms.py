@@ -1,5 +1,6 @@
 """Who a student is to the rest of the system: keyed hashes under a secret that never leaves ingest."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from hmac import compare_digest
@@ -21,18 +22,25 @@ class Pseudonyms:
 
     def student_key(self, *, student: str | None, state_student: str | None) -> str:
         """Hash the local number, or the state's number where the district sends no local one."""
-        keyed = self._student.copy()
-        keyed.update((student if student is not None else f"state:{state_student}").encode())
-        digits = keyed.hexdigest()
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        return _of(self._student, student if student is not None else f"state:{state_student}")
+
+    def student_keys(self, numbers: Iterable[str]) -> list[str]:
+        """Hash many numbers, as `student_key` does one; the state's are spelt `state:9001`."""
+        keys = []
+        for number in numbers:
+            keyed = self._student.copy()
+            keyed.update(number.encode())
+            digits = keyed.hexdigest()
+            keys.append(f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}")
+        return keys
 
     def person_key(self, state_student: str) -> str:
         """Hash the state's number under the state's secret: the same key in every district."""
-        return _uuid_text(self._person, state_student)
+        return _of(self._person, state_student)
 
     def household_key(self, household: str) -> str:
         """Hash the district's own number of a household."""
-        return _uuid_text(self._household, household)
+        return _of(self._household, household)
 
     def stint(self, enrollment_id: str) -> str:
         """Hash the source's id of an enrolment to 32 hexadecimal digits."""
@@ -41,11 +49,15 @@ class Pseudonyms:
         return keyed.hexdigest()
 
 
-def _uuid_text(hasher: blake2b, number: str) -> str:
+def uuid_text(digits: str) -> str:
+    """Write 32 hexadecimal digits as the text of a UUID."""
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _of(hasher: blake2b, number: str) -> str:
     keyed = hasher.copy()
     keyed.update(number.encode())
-    digits = keyed.hexdigest()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return uuid_text(keyed.hexdigest())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

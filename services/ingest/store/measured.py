@@ -5,6 +5,7 @@ import asyncpg
 from services.runtime.database import Connection
 
 # A landing topic begins at offset 0 and a position moves with the counts: what moved and was not counted is missing.
+# The marks inside a landed roll are no records: the roll is.
 _GAPS = """
 SELECT district, moved - coalesce(counted, 0) - coalesce(dead, 0) AS gap
 FROM (
@@ -12,7 +13,8 @@ FROM (
     FROM position WHERE consumer_group = 'leap-ingest' GROUP BY 1
 ) AS positions
 LEFT JOIN (
-    SELECT district, sum(records)::bigint AS counted FROM landed_count GROUP BY district
+    SELECT district, sum(records)::bigint AS counted
+    FROM landed_count WHERE kind NOT IN ('roll_mark', 'roll_mark_rejected') GROUP BY district
 ) AS counts USING (district)
 LEFT JOIN (
     SELECT regexp_replace(topic, '^(attendance|roster)-in-', '') AS district, count(*) AS dead

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from contracts.events import AttendanceRecorded, AttendanceRejected
-from services.ingest import handlers
+from contracts.events import AttendanceRejected, RollRecorded
+from services.ingest.handlers import landed as handlers
 from services.runtime.delivery.subscription import Subscription
 from tests.delivering import RecordingPublisher, deliver, record
 from tests.unit.ingest.landed import districts, mark
@@ -129,7 +129,7 @@ async def test_each_mutated_record_is_found_again_and_its_neighbours_take_effect
             returned[rejected.landing_offset] = rejected.original
             reasons[rejected.reason] += 1
         else:
-            recorded[str(AttendanceRecorded.model_validate_json(value).student_key)] += 1
+            recorded.update(map(str, RollRecorded.model_validate_json(value).students))
     assert dead == 0
     assert returned == mutated
     assert set(recorded) == good_students
@@ -152,7 +152,7 @@ async def test_what_is_too_large_to_travel_back_is_kept_with_its_bytes(
 
     assert outcome.dead_letters == {"too_large": 1}
     assert await pool.fetchval("SELECT value FROM dead_letter") == huge
-    assert [topic for topic, _, _ in publisher.published] == ["attendance"]
+    assert [topic for topic, _, _ in publisher.published] == ["rolls"]
 
 
 async def test_a_batch_delivered_again_counts_nothing_twice(service_database: Callable[[str], Awaitable[Any]]) -> None:

@@ -11,13 +11,15 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.ingest import api, handlers
+from services.ingest import api
 from services.ingest.formats.own import MAX_ROW_BYTES
+from services.ingest.handlers import landed as handlers
+from services.ingest.handlers.progress import decode_progress, on_receipt_progressed
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service
 from tests import people
 from tests.delivering import RecordingPublisher, deliver, record, served
-from tests.unit.ingest.landed import DANBURY_TOKEN, HARTFORD_TOKEN, districts, enrollment, mark
+from tests.unit.ingest.landed import DANBURY_TOKEN, HARTFORD_TOKEN, NOON, districts, enrollment, mark
 
 NDJSON = {"Content-Type": "application/x-ndjson", "Authorization": f"Bearer {HARTFORD_TOKEN}"}
 CSV = {**NDJSON, "Content-Type": "text/csv; charset=utf-8"}
@@ -31,8 +33,8 @@ landed = Subscription(
 progress = Subscription(
     group="leap-ingest-receipts",
     topics=("receipt-progress",),
-    decode=handlers.decode_progress,
-    handle=handlers.on_receipt_progressed,
+    decode=decode_progress,
+    handle=on_receipt_progressed,
 )
 
 
@@ -55,7 +57,7 @@ class Ingest:
         """What the uploads published is delivered back as landed records."""
         uploaded, self.publisher.published = self.publisher.published, []
         records = [
-            record(topic, partition, offset, value, key=key, headers=headers)
+            record(topic, partition, offset, value, key=key, headers=headers, timestamp_ms=NOON)
             for offset, (topic, partition, (key, value, headers)) in enumerate(uploaded)
         ]
         await deliver(self.pool, landed, records, self.publisher)
@@ -128,7 +130,7 @@ async def test_csv_rows_land_unaltered_and_become_marks(ingest: Ingest) -> None:
     now = await ingest.receipt(answer.json()["id"])
     assert (now["rows"], now["pending"]) == (2, 1)
     assert [(row["row"], row["reason"]) for row in now["rejected"]] == [(3, "impossible_date")]
-    assert sorted(topic for topic, _, _ in ingest.publisher.published) == ["attendance", "attendance-rejected"]
+    assert sorted(topic for topic, _, _ in ingest.publisher.published) == ["attendance-rejected", "rolls"]
 
 
 async def test_a_roster_lands_on_the_roster_topic_and_is_accepted_once_published(ingest: Ingest) -> None:
@@ -155,6 +157,8 @@ async def test_counts_add_up_per_district(ingest: Ingest) -> None:
         "rolls": 0,
         "roster": 1,
         "rejected": 1,
+        "roll_marks": 0,
+        "roll_marks_rejected": 0,
     }
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from contracts.services import SERVICES
 from services.flagging import metrics as flagging
-from services.ingest import handlers
 from services.ingest import metrics as ingest
+from services.ingest.handlers import landed as handlers
 from services.runtime import clock
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Subscription

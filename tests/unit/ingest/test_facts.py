@@ -1,94 +1,75 @@
-"""A landed record becomes the fact its contract describes, under a pseudonym, in the partition of its student."""
+"""A landed record becomes the fact its contract describes, under a pseudonym, in the lane of its district."""
 
-import json
 from datetime import date
-from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from contracts import events
 from contracts.topics import PARTITIONS
 from services.ingest.rules import attendance
 from services.runtime.delivery.publisher import partition_of
-from tests.unit.ingest.landed import districts, enrollment, land, mark, published, rejections
+from tests.unit.ingest.landed import NOON, completed, districts, enrollment, land, published
 
-numbers = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=64)
-schools = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=40)
-days = st.dates(min_value=date(2000, 7, 1), max_value=date(2201, 6, 30))
-versions = st.integers(min_value=0, max_value=2**63 - 1)
-
-
-def test_a_mark_becomes_a_recorded_attendance_of_a_pseudonym() -> None:
-    batch = land(mark(present_parts=193, day_parts=387))
-
-    [(partition, written)] = published(batch, "attendance")
-    fact = events.AttendanceRecorded.model_validate(written)
-    assert fact.student_key == UUID(
-        districts().pseudonyms["hartford"].student_key(student="100234", state_student=None)
-    )
-    assert partition == partition_of(str(fact.student_key), PARTITIONS)
-    assert (fact.district, fact.school, fact.school_day) == ("hartford", "H01", date(2026, 9, 1))
-    assert (fact.category, fact.present_parts, fact.day_parts) == (events.Category.EXCUSED_ABSENCE, 193, 387)
-    assert "100234" not in json.dumps(written)
-    assert batch.counts() == {("hartford", "mark"): 1}
+HARTFORD = partition_of("hartford", PARTITIONS)
+CALENDAR = {
+    "type": "calendar",
+    "school": "H01",
+    "school_year": 2026,
+    "feed": "exceptions",
+    "school_days": ["2026-09-02", "2026-09-01", "2026-09-02"],
+    "version": 3,
+}
 
 
-@given(student=numbers, school=schools, day=days, version=versions, category=st.sampled_from(list(events.Category)))
-def test_every_well_formed_mark_is_a_fact_its_contract_can_read(
-    student: str, school: str, day: date, version: int, category: events.Category
-) -> None:
-    batch = land(mark(student=student, school=school, date=day.isoformat(), version=version, category=category.value))
+def test_a_calendar_is_one_record_of_its_district_with_its_days_in_order() -> None:
+    [(partition, written)] = published(land(CALENDAR, topic="roster-in-hartford"), "calendars")
 
-    [(partition, written)] = published(batch, "attendance")
-    fact = events.AttendanceRecorded.model_validate(written)
-    assert (fact.school, fact.school_day, fact.source_version, fact.category) == (school, day, version, category)
-    assert partition == partition_of(str(fact.student_key), PARTITIONS)
-
-
-@given(st.lists(st.sampled_from(["mark", "retraction", "roll"]), max_size=30))
-def test_a_completed_roll_goes_to_every_partition_behind_the_marks_before_it(order: list[str]) -> None:
-    roll = {"type": "roll_completed", "school": "H01", "date": "2026-09-01", "feed": "full"}
-    batch = land(*(roll if kind == "roll" else mark(type=kind, student=str(n)) for n, kind in enumerate(order)))
-
-    offsets_by_partition: dict[int, list[int]] = {}
-    for partition, event in published(batch, "attendance"):
-        offsets_by_partition.setdefault(partition, []).append(int(event["event_id"][-12:], 16))
-    rolls = [offset for offset, kind in enumerate(order) if kind == "roll"]
-    for partition in range(PARTITIONS):
-        offsets = offsets_by_partition.get(partition, [])
-        assert offsets == sorted(offsets)
-        assert [offset for offset in offsets if order[offset] == "roll"] == rolls
-
-
-def test_a_calendar_goes_to_every_partition_with_its_days_in_order() -> None:
-    calendar = {
-        "type": "calendar",
-        "school": "H01",
-        "school_year": 2026,
-        "feed": "exceptions",
-        "school_days": ["2026-09-02", "2026-09-01", "2026-09-02"],
-        "version": 3,
-    }
-    written = published(land(calendar, topic="roster-in-hartford"), "school-calendar")
-
-    assert [partition for partition, _ in written] == list(range(PARTITIONS))
-    assert len({event["event_id"] for _, event in written}) == 1
-    fact = events.SchoolCalendarChanged.model_validate(written[0][1])
+    assert partition == HARTFORD
+    fact = events.SchoolCalendarChanged.model_validate(written)
     assert fact.school_days == (date(2026, 9, 1), date(2026, 9, 2))
+    assert fact.track is None
+
+
+def test_a_calendar_may_be_that_of_a_track() -> None:
+    [(_, written)] = published(land({**CALENDAR, "track": "seniors"}, topic="roster-in-hartford"), "calendars")
+    assert events.SchoolCalendarChanged.model_validate(written).track == "seniors"
+
+
+def test_an_enrolment_is_one_record_of_its_district_with_its_track() -> None:
+    batch = land(enrollment(track="seniors"), topic="roster-in-hartford")
+
+    [(partition, written)] = published(batch, "rosters")
+    assert partition == HARTFORD
+    assert events.EnrollmentChanged.model_validate(written).track == "seniors"
+    assert batch.counts() == {("hartford", "roster"): 1}
 
 
 def test_an_enrolment_carries_a_second_key_that_joins_a_mover_across_districts() -> None:
     stint = enrollment(state_student="9001", household="55")
-    [(_, here)] = published(land(stint, topic="roster-in-hartford"), "enrollments")
-    [(_, there)] = published(land(stint, topic="roster-in-danbury"), "enrollments")
+    [(_, here)] = published(land(stint, topic="roster-in-hartford"), "rosters")
+    [(_, there)] = published(land(stint, topic="roster-in-danbury"), "rosters")
 
     ours, theirs = events.EnrollmentChanged.model_validate(here), events.EnrollmentChanged.model_validate(there)
     assert ours.person_key == theirs.person_key is not None
     assert ours.student_key != theirs.student_key
     assert ours.household_key != theirs.household_key
     assert ours.exit_day_counts is False
+
+
+def test_an_enrolment_that_names_both_numbers_joins_the_marks_of_either() -> None:
+    both, local, state = (
+        events.EnrollmentChanged.model_validate(published(land(each, topic="roster-in-hartford"), "rosters")[0][1])
+        for each in (
+            enrollment(state_student="9001"),
+            enrollment(),
+            enrollment(student=None, state_student="9001"),
+        )
+    )
+    key = districts().pseudonyms["hartford"].student_key
+    assert str(both.student_key) == key(student="100234", state_student=None)
+    assert str(both.number_key) == key(student=None, state_student="9001")
+    assert (local.number_key, state.number_key) == (None, None)
+    assert state.student_key == both.number_key
 
 
 def test_a_household_names_its_students_by_key_and_by_name() -> None:
@@ -111,30 +92,42 @@ def test_a_household_names_its_students_by_key_and_by_name() -> None:
     assert fact.language == "es"
 
 
-def test_a_student_known_by_the_states_number_alone_has_a_key_of_its_own() -> None:
-    by_state, by_district = (
-        published(land(mark(student=None, state_student="100234")), "attendance"),
-        published(land(mark()), "attendance"),
-    )
-    assert by_state[0][1]["student_key"] != by_district[0][1]["student_key"]
+def test_a_reopened_roll_is_told_behind_the_completion_that_it_takes_back() -> None:
+    reopened = {"type": "roll_reopened", "school": "H01", "date": "2026-09-01", "feed": "full", "version": 9}
+    batch = land(completed(feed="full", version=8), reopened)
+
+    [(partition, completion), (_, written)] = published(batch, "rolls")
+    fact = events.RollReopened.model_validate(written)
+    assert partition == HARTFORD
+    assert events.RollRecorded.model_validate(completion).completed is not None
+    assert (fact.school, fact.school_day, fact.feed, fact.version) == ("H01", date(2026, 9, 1), "full", 9)
+    assert batch.counts() == {("hartford", "roll"): 2}
 
 
-def test_the_same_landing_position_gives_the_same_event_again() -> None:
-    assert published(land(mark(), mark(student="2")), "attendance") == published(
-        land(mark(), mark(student="2")), "attendance"
-    )
+def test_a_feed_is_declared_for_a_district_or_for_one_of_its_schools() -> None:
+    whole = {"type": "feed", "feed": "full", "closing": "third_school_day", "rosters": False, "version": 4}
+    one = {"type": "feed", "school": "H01", "feed": "exceptions", "file_versions": "snapshots"}
+    batch = land(whole, one)
+
+    of_district, of_school = (events.FeedDeclared.model_validate(written) for _, written in published(batch, "rolls"))
+    assert (of_district.school, of_district.feed, of_district.closing) == (None, "full", "third_school_day")
+    assert (of_district.rosters, of_district.file_versions, of_district.version) == (False, "versions", 4)
+    assert (of_school.school, of_school.feed, of_school.file_versions) == ("H01", "exceptions", "snapshots")
+    assert batch.counts() == {("hartford", "roster"): 2}
 
 
-def test_a_mark_of_an_upload_carries_its_receipt_to_flagging() -> None:
-    receipt = "0d3b8a0e-0000-4000-8000-000000000001"
-    batch = land(
-        mark(),
-        {"type": "roll_completed", "school": "H01", "date": "2026-09-01", "feed": "full"},
-        headers=(("leap-receipt", receipt.encode()), ("leap-row", b"1")),
-    )
-    recorded = [event for _, event in published(batch, "attendance") if "student_key" in event]
-    assert recorded[0]["receipt"] == receipt
-    assert batch.accepted == {("hartford", receipt): 1}  # the roll; flagging tells about the mark
+@pytest.mark.parametrize(
+    "landed",
+    [
+        completed(),
+        {"type": "roll_reopened", "school": "H01", "date": "2026-09-01", "feed": "full"},
+        {"type": "feed", "feed": "full"},
+        {"type": "roll", "school": "H01", "date": "2026-09-01", "feed": "full", "marks": [], "complete": True},
+    ],
+)
+def test_what_is_sent_without_a_version_has_the_time_of_its_landing_in_microseconds(landed: dict[str, object]) -> None:
+    [(_, written)] = published(land(landed), "rolls")
+    assert (written.get("completed") or written)["version"] == NOON * 1000
 
 
 @pytest.mark.parametrize(
@@ -148,9 +141,4 @@ def test_a_mark_of_an_upload_carries_its_receipt_to_flagging() -> None:
 )
 def test_any_timestamp_a_producer_sets_becomes_a_moment(timestamp_ms: int, moment: str) -> None:
     assert attendance.moment_of(timestamp_ms) == moment
-
-
-def test_a_full_batch_rejects_nothing_good() -> None:
-    batch = land(*(mark(student=str(number)) for number in range(500)))
-    assert len(published(batch, "attendance")) == 500
-    assert rejections(batch) == []
+    assert 0 <= attendance.version_of(timestamp_ms) < 2**63

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.events import AttendanceRejected, RejectionReason
-from services.ingest.handlers import MAX_RETURNABLE_BYTES, Batch, decode_landed
+from services.ingest.handlers.batch import Batch
+from services.ingest.handlers.landed import MAX_RETURNABLE_BYTES, decode_landed
 from services.ingest.rules.landing import Rejection
 from services.runtime.delivery.subscription import Undecodable
 from tests.delivering import record
 from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections
+from tests.zones import HERE
 
 Reason = RejectionReason
 
@@ -73,7 +75,7 @@ def test_a_rejection_is_an_event_with_the_position_and_the_bytes() -> None:
 
 def test_a_foreign_district_is_counted_as_a_security_event() -> None:
     batch = land(mark(district="danbury"), mark(), mark(district="hartford"))
-    assert batch.foreign == {"hartford": 1}
+    assert batch.batch.returns.foreign == {"hartford": 1}
     assert batch.counts() == {("hartford", "rejected"): 1, ("hartford", "mark"): 2}
 
 
@@ -100,11 +102,11 @@ def test_bad_headers_reject_the_record_and_travel_back_unaltered(
 
 
 def test_a_key_that_is_not_utf8_travels_back_unaltered() -> None:
-    batch = Batch(districts())
+    batch = Batch(districts(), zone=HERE)
     landed = record("attendance-in-hartford", 0, 0, json.dumps(mark()), key=b"\xff\xfe")
     batch.land(landed, decode_landed(landed, districts=districts()))
 
-    [(_key, value, carried)] = [m for messages in batch.outgoing["attendance-rejected"].values() for m in messages]
+    [(_key, value, carried)] = [m for messages in batch.close()["attendance-rejected"].values() for m in messages]
     assert json.loads(value)["reason"] == "not_utf8"
     assert ("landing-key", b"\xff\xfe") in carried
 

@@ -1,0 +1,330 @@
+"""What a batch of landed records comes to: rolls, rosters, calendars, what goes back, and how many of each."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta, tzinfo
+
+from aiokafka import ConsumerRecord
+
+from contracts.events import Feed
+from contracts.topics import PARTITIONS
+from services.ingest.formats import own
+from services.ingest.handlers.messages import Sender
+from services.ingest.handlers.returns import Returns
+from services.ingest.handlers.uploads import readable_upload
+from services.ingest.rules import attendance, rolls
+from services.ingest.rules.attendance import Completion, Identity
+from services.ingest.rules.door import ABSENCES, Door
+from services.ingest.rules.landing import (
+    Calendar,
+    CompletedRoll,
+    DeclaredFeed,
+    Enrollment,
+    Household,
+    Landed,
+    Mark,
+    Mistake,
+    PartOfRoll,
+    RefusedMark,
+    Rejection,
+    ReopenedRoll,
+    Retraction,
+    Roll,
+    RollMark,
+    mistake_in_parts,
+)
+from services.ingest.rules.pseudonyms import Districts
+from services.ingest.rules.rolls import OpenRoll
+from services.ingest.store.feeds import EVERY_SCHOOL, TellsOf
+from services.runtime.delivery.publisher import Message, partition_of
+
+Outgoing = defaultdict[str, defaultdict[int, list[Message]]]
+_Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household
+
+
+@dataclass(slots=True)
+class _Source:
+    """A landing partition: what it `told`, in the order in which each began to land, and what is `open` for more marks.
+
+    `roll` is the one that the last mark joined.
+    """
+
+    sender: Sender
+    told: list[OpenRoll | Message] = field(default_factory=list)
+    open: dict[tuple[str, date], OpenRoll] = field(default_factory=dict)
+    roll: OpenRoll | None = None
+    marks: int = 0
+
+    def roll_of(self, school: str, day: date, *, offset: int) -> OpenRoll:
+        """Give the roll that a mark of this school and day joins."""
+        roll = self.open.get((school, day))
+        if roll is None:
+            roll = self.open[school, day] = OpenRoll(school, day, offset)
+            self.told.append(roll)
+        self.roll = roll
+        return roll
+
+    def close(self, school: str, day: date) -> None:
+        """Let no later mark join the roll: it would overtake what closes it, or be overtaken."""
+        self.open.pop((school, day), None)
+        self.roll = None
+
+    def close_all(self) -> None:
+        """Let no later mark join any roll."""
+        self.open = {}
+        self.roll = None
+
+
+class Batch:
+    """Takes landed records in, one after the other; `close` gives what is to be published of them.
+
+    A mark may move behind marks of other schools and days, and never behind the completion of its own.
+    """
+
+    def __init__(self, districts: Districts, *, zone: tzinfo, moved: timedelta = timedelta()) -> None:
+        self.accepted: Counter[tuple[str, str]] = Counter()
+        self.told_feeds: dict[TellsOf, Feed] = {}
+        self.returns = Returns()
+        self.landed_at_ms: int | None = None
+        self.marks_at_hand = 0
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._districts = districts
+        self._zone, self._moved = zone, moved
+        self._door = Door.at(0, zone=zone, moved=moved)
+        self._sources: dict[tuple[str, int], _Source] = {}
+        self._known_feeds: dict[str, Mapping[TellsOf, Feed]] = {}
+        self._outgoing: Outgoing = _nothing()
+
+    def land(self, record: ConsumerRecord, landed: Landed | Rejection) -> str | None:
+        """Take in one record, and what it was read as.
+
+        A district's code in return says that the record was not taken in, and may be when `know_feeds` was told how
+        that district's schools report: an absence of a day to come is refused on a full feed.
+        """
+        source = self._sources.get((record.topic, record.partition)) or self._source(record)
+        if not self._door.opens_ms <= record.timestamp < self._door.closes_ms:
+            self._turn_to(record.timestamp)
+        if isinstance(landed, (Mark, Retraction)):
+            return self._gather(record, source, landed)
+        if isinstance(landed, (Roll, PartOfRoll)):
+            return self._land_roll(record, source, landed)
+        if isinstance(landed, Rejection):
+            self._send_back(record, source, landed)
+        else:
+            self._land_other(record, source, landed)
+        return None
+
+    def know_feeds(self, district: str, feeds: Mapping[TellsOf, Feed]) -> None:
+        """Be told how a district's schools reported before this batch."""
+        self._known_feeds[district] = feeds
+
+    def counts(self) -> Counter[tuple[str, str]]:
+        """Count the records landed so far by district and kind."""
+        counted = Counter(self._counts)
+        for source in self._sources.values():
+            counted[source.sender.origin.district, "mark"] += source.marks
+        return +counted
+
+    def close(self) -> Outgoing:
+        """Give what is to be published, by topic and partition, of what landed since the last time."""
+        outgoing, self._outgoing = self._outgoing, _nothing()
+        for source in self._sources.values():
+            messages = outgoing["rolls"][source.sender.lane]
+            for told in source.told:
+                if isinstance(told, OpenRoll):
+                    written = rolls.tell(told, origin=source.sender.origin)
+                    messages.extend(source.sender.roll(*each) for each in written)
+                else:
+                    messages.append(told)
+            source.told = []
+            source.close_all()
+        outgoing["attendance-rejected"].update(self.returns.take())
+        self.marks_at_hand = 0
+        return outgoing
+
+    def _source(self, record: ConsumerRecord) -> _Source:
+        district = self._districts.by_landing_topic[record.topic]
+        # Once per topic and batch: its first record is its oldest.
+        if self.landed_at_ms is None or record.timestamp < self.landed_at_ms:
+            self.landed_at_ms = record.timestamp
+        pseudonyms = self._districts.pseudonyms[district]
+        sender = Sender.of(record.topic, record.partition, district=district, pseudonyms=pseudonyms)
+        source = self._sources[record.topic, record.partition] = _Source(sender)
+        return source
+
+    def _turn_to(self, timestamp_ms: int) -> None:
+        """Begin another day: of each roll it is judged once whether its marks may come in."""
+        self._door = Door.at(timestamp_ms, zone=self._zone, moved=self._moved)
+        for source in self._sources.values():
+            source.close_all()
+
+    def _gather(self, record: ConsumerRecord, source: _Source, mark: Mark | Retraction) -> str | None:
+        roll = source.roll
+        if roll is None or roll.school_day != mark.date or roll.school != mark.school:
+            roll = source.roll_of(mark.school, mark.date, offset=record.offset)
+            roll.unusual = self._door.is_unusual(mark.date)
+        if roll.unusual:
+            district = source.sender.origin.district
+            if mark.date > self._door.today and mark.category in ABSENCES and district not in self._known_feeds:
+                return district
+            feed = self._feed_of(district, mark.school)
+            if mistake := self._door.mistake_in_mark(mark.date, category=mark.category, feed=feed):
+                self._send_back(record, source, Rejection(*mistake))
+                return None
+        if record.headers and (receipt := readable_upload(record).receipt) is not None:
+            roll.receipts.setdefault(receipt, []).append(len(roll.marks))
+        roll.marks.append(mark)
+        roll.last, roll.newest_ms = record.offset, record.timestamp
+        if mark.category is None:
+            self._counts[source.sender.origin.district, "retraction"] += 1
+        else:
+            source.marks += 1
+        self.marks_at_hand += 1
+        return None
+
+    def _land_roll(self, record: ConsumerRecord, source: _Source, landed: Roll | PartOfRoll) -> str | None:
+        roll = landed.roll if isinstance(landed, PartOfRoll) else landed
+        district = source.sender.origin.district
+        if roll.feed is None and roll.date > self._door.today and district not in self._known_feeds:
+            return district
+        feed = roll.feed or self._feed_of(district, roll.school)
+        if mistake := self._door.mistake_in_roll(roll.date, complete=roll.complete, feed=feed):
+            self._send_back(record, source, Rejection(*mistake))
+            return None
+        marks, refused = self._sift(record, landed, feed)
+        for each in refused:
+            self.returns.send_back_mark(record, source.sender, each)
+        if marks or roll.complete:
+            joined = source.roll_of(roll.school, roll.date, offset=record.offset)
+            joined.unusual = self._door.is_unusual(roll.date)
+            joined.marks.extend(marks)
+            joined.last, joined.newest_ms = record.offset, record.timestamp
+        if roll.complete and roll.feed is not None:
+            self._complete(record, source, roll, roll.feed)
+        self._counts[district, "roll"] += 1
+        self._counts[district, "roll_mark"] += len(marks)
+        self._counts[district, "roll_mark_rejected"] += len(refused)
+        self.marks_at_hand += len(marks)
+        if not refused:
+            self._accept(record, district)
+        return None
+
+    def _sift(
+        self, record: ConsumerRecord, landed: Roll | PartOfRoll, feed: Feed | None
+    ) -> tuple[Sequence[RollMark], Sequence[RefusedMark]]:
+        """Part the marks that go on from those that go back, each by itself."""
+        roll, places, refused = _read(landed)
+        marks = roll.marks
+        of_one_day = [mark.day_parts for mark in marks] + [mark.present_parts for mark in marks]
+        if roll.date <= self._door.today and of_one_day.count(None) == len(of_one_day):
+            return marks, refused
+        kept: list[RollMark] = []
+        sifted = list(refused)
+        for mark, place in zip(marks, places, strict=True):
+            mistake = mistake_in_parts(mark.present_parts, mark.day_parts) or self._door.mistake_in_mark(
+                roll.date, category=mark.category, feed=feed
+            )
+            if mistake is None:
+                kept.append(mark)
+            else:
+                original = own.marks_as_sent(record.value or b"")[place - 1]
+                sifted.append(RefusedMark(place, Rejection(*mistake), original))
+        return kept, sifted
+
+    def _land_other(self, record: ConsumerRecord, source: _Source, landed: _Other) -> None:
+        if mistake := self._mistake_on_this_day(landed):
+            self._send_back(record, source, Rejection(*mistake))
+            return
+        district = source.sender.origin.district
+        if isinstance(landed, CompletedRoll):
+            self._complete(record, source, landed, landed.feed)
+        elif isinstance(landed, (ReopenedRoll, DeclaredFeed)):
+            self._tell_of_rolls(record, source, landed)
+        else:
+            self._tell_roster(record, source, landed)
+        kind = "roll" if isinstance(landed, (CompletedRoll, ReopenedRoll)) else "roster"
+        self._counts[district, kind] += 1
+        self._accept(record, district)
+
+    def _mistake_on_this_day(self, landed: _Other) -> Mistake | None:
+        match landed:
+            case CompletedRoll():
+                return self._door.mistake_in_completion(landed.date)
+            case ReopenedRoll():
+                return self._door.mistake_in_day(landed.date)
+            case Enrollment():
+                return self._door.mistake_in_enrollment(landed)
+            case Calendar():
+                return self._door.mistake_in_calendar(landed)
+        return None
+
+    def _complete(self, record: ConsumerRecord, source: _Source, roll: CompletedRoll | Roll, feed: Feed) -> None:
+        completed = source.roll_of(roll.school, roll.date, offset=record.offset)
+        completed.completed = Completion(feed, _version(roll.version, record))
+        completed.last, completed.newest_ms = record.offset, record.timestamp
+        source.close(roll.school, roll.date)
+        self.told_feeds[source.sender.origin.district, roll.school] = feed
+
+    def _tell_of_rolls(self, record: ConsumerRecord, source: _Source, landed: ReopenedRoll | DeclaredFeed) -> None:
+        identity, version = _identity(record, source), _version(landed.version, record)
+        fact: attendance.Fact
+        if isinstance(landed, ReopenedRoll):
+            source.close(landed.school, landed.date)
+            fact = attendance.reopened_roll(landed, identity=identity, version=version)
+        else:
+            fact = attendance.declared_feed(landed, identity=identity, version=version)
+        source.told.append(source.sender.message(fact))
+        self.told_feeds[identity.district, landed.school or EVERY_SCHOOL] = landed.feed
+
+    def _tell_roster(self, record: ConsumerRecord, source: _Source, landed: Enrollment | Calendar | Household) -> None:
+        identity, pseudonyms = _identity(record, source), source.sender.origin.pseudonyms
+        sender = source.sender
+        if isinstance(landed, Calendar):
+            calendar = attendance.changed_calendar(landed, identity=identity)
+            self._outgoing["calendars"][sender.lane].append(sender.message(calendar))
+            self.told_feeds[identity.district, landed.school] = landed.feed
+        elif isinstance(landed, Enrollment):
+            enrollment = attendance.changed_enrollment(landed, identity=identity, pseudonyms=pseudonyms)
+            self._outgoing["rosters"][sender.lane].append(sender.message(enrollment))
+        else:
+            contact = attendance.changed_contact(landed, identity=identity, pseudonyms=pseudonyms)
+            lane = partition_of(contact.household_key, PARTITIONS)
+            self._outgoing["household-contacts"][lane].append(sender.message(contact, contact.household_key))
+
+    def _feed_of(self, district: str, school: str) -> Feed | None:
+        known = self._known_feeds.get(district, {})
+        of_school, of_all = (district, school), (district, EVERY_SCHOOL)
+        of_this = self.told_feeds.get(of_school) or known.get(of_school)
+        return of_this or self.told_feeds.get(of_all) or known.get(of_all)
+
+    def _accept(self, record: ConsumerRecord, district: str) -> None:
+        if record.headers and (receipt := readable_upload(record).receipt) is not None:
+            self.accepted[district, receipt] += 1
+
+    def _send_back(self, record: ConsumerRecord, source: _Source, rejection: Rejection) -> None:
+        self.returns.send_back(record, source.sender, rejection)
+        self._counts[source.sender.origin.district, "rejected"] += 1
+
+
+def _nothing() -> Outgoing:
+    return defaultdict(lambda: defaultdict(list))
+
+
+def _read(landed: Roll | PartOfRoll) -> tuple[Roll, Sequence[int], Sequence[RefusedMark]]:
+    if isinstance(landed, PartOfRoll):
+        return landed.roll, landed.places, landed.refused
+    return landed, range(1, len(landed.marks) + 1), ()
+
+
+def _identity(record: ConsumerRecord, source: _Source) -> Identity:
+    # From the landing position, so a repeat has the same.
+    return Identity(
+        event_id=source.sender.event_id(record.offset),
+        occurred_at=attendance.moment_of(record.timestamp),
+        district=source.sender.origin.district,
+    )
+
+
+def _version(told: int | None, record: ConsumerRecord) -> int:
+    return attendance.version_of(record.timestamp) if told is None else told

@@ -1,0 +1,89 @@
+"""A landed batch becomes facts and rejections, published before the position commits.
+
+A crash between the two publishes the batch again: with the same event ids where it is cut alike, and else as other
+rolls of the same marks, which change nothing downstream.
+"""
+
+from aiokafka import ConsumerRecord
+
+from contracts.events import RejectionReason
+from services.ingest import metrics
+from services.ingest.formats import csv_rows, own
+from services.ingest.handlers.batch import Batch
+from services.ingest.handlers.uploads import refuse_unless_utf8, upload_of
+from services.ingest.rules import landing
+from services.ingest.rules.landing import Landed, Rejection
+from services.ingest.rules.pseudonyms import Districts
+from services.ingest.store import counts, feeds
+from services.runtime import clock
+from services.runtime.delivery.subscription import Delivery, Undecodable
+from services.runtime.delivery.transaction import Transaction
+
+MAX_RETURNABLE_BYTES = 512 * 1024
+"""A bigger record can't travel back: in base64 it would outgrow the broker's limit. It becomes a dead letter."""
+
+MARKS_AT_A_TIME = 20_000
+"""Ten thousand landed rolls are millions of marks: no more of them than these are in memory as columns at once."""
+
+
+def decode_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | Rejection:
+    """Read one landed record, or say why it goes back to its district.
+
+    Raises Undecodable where it can't be sent back: from a district without secrets, or too large to return.
+    """
+    district = districts.by_landing_topic.get(record.topic)
+    if district is None:
+        raise Undecodable("unknown_district", "the districts file has no such district")
+    size = 0 if record.value is None else len(record.value)
+    if record.key is not None or record.headers:
+        size += len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
+    if size > MAX_RETURNABLE_BYTES:
+        raise Undecodable("too_large", f"over {MAX_RETURNABLE_BYTES} bytes")
+    try:
+        if record.key is not None and not record.key.isascii():
+            refuse_unless_utf8(record.key, "key")
+        columns = upload_of(record).columns if record.headers else None
+        landed = own.decode(record.value) if columns is None else csv_rows.mark_of_row(record.value, columns)
+        if landed.district is not None and landed.district != district:
+            return Rejection(RejectionReason.FOREIGN_DISTRICT, "district: not the district of the landing topic")
+        mistake = landing.mistake_in_mark(landed) if isinstance(landed, landing.Mark) else landing.mistake_in(landed)
+    except Rejection as rejection:
+        return rejection
+    return Rejection(*mistake) if mistake else landed
+
+
+async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, districts: Districts) -> None:
+    """Publish the batch's facts and rejections, then count them with the position."""
+    batch = Batch(districts, zone=transaction.zone, moved=clock.moved())
+    for record, landed in deliveries:
+        if (district := batch.land(record, landed)) is not None:
+            batch.know_feeds(district, await feeds.read_feeds(transaction.connection, district=district))
+            batch.land(record, landed)
+        if batch.marks_at_hand >= MARKS_AT_A_TIME:
+            await _publish(transaction, batch)
+    await _publish(transaction, batch)
+
+    await _keep(transaction, batch)
+    for district, records in batch.returns.foreign.items():
+        metrics.FOREIGN.labels(district).inc(records)
+    for (district, reason), records in batch.returns.reasons.items():
+        metrics.REJECTED.labels(district, reason).inc(records)
+
+
+async def _publish(transaction: Transaction, batch: Batch) -> None:
+    for topic, messages_by_partition in batch.close().items():
+        await transaction.publisher.publish_batches(topic, {**messages_by_partition}, caused_at_ms=batch.landed_at_ms)
+
+
+async def _keep(transaction: Transaction, batch: Batch) -> None:
+    await counts.add_landed_counts(transaction.connection, batch.counts())
+    if batch.told_feeds:
+        await feeds.keep_feeds(transaction.connection, batch.told_feeds)
+    if batch.accepted:
+        moves = [
+            counts.ReceiptMove(district=district, receipt=receipt, accepted=rows)
+            for (district, receipt), rows in batch.accepted.items()
+        ]
+        await counts.move_receipts(transaction.connection, moves)
+    if batch.returns.rows:
+        await counts.reject_rows(transaction.connection, batch.returns.rows)
