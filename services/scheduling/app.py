@@ -13,7 +13,7 @@ from services.scheduling.pages import desk_pages
 
 EVENTS = Subscription(
     group="leap-scheduling",
-    topics=("absence-flags", "household-contacts", "school-calendar", "visit-log"),
+    topics=("flags", "absence-flags", "household-contacts", "calendars", "school-calendar", "visit-log"),
     decode=decode,
     handle=on_events,
     # Requests stay locked while their batch runs, and people wait for them: short batches.

@@ -87,9 +87,12 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
 
 
 async def _on_calendars(tx: Transaction, schools: Sequence[events.SchoolCalendarChanged]) -> None:
+    # A track's calendar is of some of the school's students (kindergarten, seniors): it does not say when the school
+    # teaches, which is all that the desk counts by.
     rows = [
         (each.district, each.school, each.school_year, each.source_version, _dates(each.school_days))
         for each in schools
+        if each.track is None
     ]
     await calendars.keep_newest(tx.connection, rows)
 

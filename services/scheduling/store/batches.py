@@ -41,7 +41,8 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
     Rows: student_key, household_key, district, school, grade, level, days_absent, days_enrolled, school_year,
     version, as_of, absent_days and corrected_days as text "{2026-09-01,...}", last_20_absent, last_20_counted,
     before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district.
-    The newest version of the newest school year stands; older and repeated ones change nothing.
+    The newest version of the newest school year stands; older and repeated ones change nothing. Of a crossing that
+    comes behind newer figures (on the other topic), what only a crossing says stands all the same.
     """
     if not rows:
         return []
@@ -57,20 +58,30 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
                       school_year, version, as_of, absent_days, corrected_days, last_20_absent, last_20_counted,
                       before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district)
             ORDER BY student_key, school_year DESC, version DESC
+        ), behind AS (
+            UPDATE flagged_student AS kept
+            SET household_key = f.household_key, district = f.district, level = f.level, crossed_version = f.version,
+                corrected_days = f.corrected_days::date[], new_to_district = f.new_to_district
+            FROM newest AS f
+            WHERE kept.student_key = f.student_key AND kept.school_year = f.school_year
+              AND f.version > kept.crossed_version AND f.version <= kept.version
+            RETURNING new.student_key, new.household_key, old.household_key AS former_household_key,
+                      new.level <> 'none' AS flagged, old.level <> 'none' AS was_flagged
         ), kept AS (
             INSERT INTO flagged_student AS kept (
                 student_key, household_key, district, school, grade, level, days_absent, days_enrolled, school_year,
-                version, as_of, absent_days, corrected_days, last_20_absent, last_20_counted, before_20_absent,
-                before_20_counted, spell, chronic_last_year, new_to_district)
+                version, crossed_version, as_of, absent_days, corrected_days, last_20_absent, last_20_counted,
+                before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district)
             SELECT student_key, household_key, district, school, grade, level, days_absent, days_enrolled,
-                   school_year, version, as_of, absent_days::date[], corrected_days::date[], last_20_absent,
+                   school_year, version, version, as_of, absent_days::date[], corrected_days::date[], last_20_absent,
                    last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district
-            FROM newest ORDER BY student_key
+            FROM newest WHERE student_key NOT IN (SELECT student_key FROM behind) ORDER BY student_key
             ON CONFLICT (student_key) DO UPDATE
             SET household_key = EXCLUDED.household_key, district = EXCLUDED.district, school = EXCLUDED.school,
                 grade = EXCLUDED.grade, level = EXCLUDED.level, days_absent = EXCLUDED.days_absent,
                 days_enrolled = EXCLUDED.days_enrolled, school_year = EXCLUDED.school_year,
-                version = EXCLUDED.version, as_of = EXCLUDED.as_of, absent_days = EXCLUDED.absent_days,
+                version = EXCLUDED.version, crossed_version = EXCLUDED.version, as_of = EXCLUDED.as_of,
+                absent_days = EXCLUDED.absent_days,
                 corrected_days = EXCLUDED.corrected_days, last_20_absent = EXCLUDED.last_20_absent,
                 last_20_counted = EXCLUDED.last_20_counted, before_20_absent = EXCLUDED.before_20_absent,
                 before_20_counted = EXCLUDED.before_20_counted, spell = EXCLUDED.spell,
@@ -79,7 +90,7 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
             RETURNING new.student_key, new.household_key, old.household_key AS former_household_key,
                       new.level <> 'none' AS flagged, coalesce(old.level, 'none') <> 'none' AS was_flagged
         )
-        SELECT student_key, household_key, former_household_key, flagged, was_flagged FROM kept
+        TABLE kept UNION ALL TABLE behind
         """,
         *columns(rows, width=20),
     )

@@ -83,6 +83,9 @@ def _visitor_row(event: events.VisitorChanged) -> tuple[Any, ...]:
 async def _on_calendars(tx: Transaction, calendars: list[events.SchoolCalendarChanged]) -> None:
     newest: dict[tuple[str, str, int], events.SchoolCalendarChanged] = {}
     for calendar in calendars:
+        # A track's calendar is of some of the school's students: whether the school was open is not its to say.
+        if calendar.track is not None:
+            continue
         key = (calendar.district, calendar.school, calendar.school_year)
         if key not in newest or calendar.source_version > newest[key].source_version:
             newest[key] = calendar

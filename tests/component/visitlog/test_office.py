@@ -203,6 +203,9 @@ async def test_the_quiet_checks_read_logs_calendars_and_when_the_phone_wrote(wor
     calendar = builders.calendar([*school_days, closed + timedelta(days=1)])
     calendar = calendar.model_copy(update={"school": "H01", "district": "hartford", "school_year": year})
     await world.deliver("school-calendar", calendar, calendar)
+    # The kindergarten had school that day; the school was closed all the same.
+    kindergarten = calendar.model_copy(update={"track": "kindergarten", "school_days": (closed,), "source_version": 9})
+    await world.deliver("calendars", kindergarten)
     await world.deliver("home-visits", agreed(1, days_ago=4), agreed(2, days_ago=4), agreed(3, days_ago=9))
     words: dict[str, Any] = {"voice": {"strengths": "They were glad that somebody came and listened."}}
     evening = (NOW - timedelta(hours=1)).isoformat()
