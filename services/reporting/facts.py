@@ -36,12 +36,14 @@ class StudentMonthsTallied(Struct, tag_field="event_type", tag="student-months.t
     days_enrolled: list[Days]
     days_absent: list[Days]
     version: Version
+    entered: list[date | None] | None = None
     missing_rolls: Count | None = None
 
     @property
     def columns(self) -> tuple[list[Any], ...]:
         """The columns, the students first."""
-        return self.students, self.persons, self.grades, self.days_enrolled, self.days_absent
+        entered = self.entered or [None] * len(self.students)
+        return self.students, self.persons, self.grades, self.days_enrolled, self.days_absent, entered
 
 
 class StudentMonthTallied(Struct, tag_field="event_type", tag="student-month.tallied.v1"):
@@ -60,7 +62,7 @@ class StudentMonthTallied(Struct, tag_field="event_type", tag="student-month.tal
     @property
     def columns(self) -> tuple[list[Any], ...]:
         """The columns of a school's months with one place."""
-        return [self.student_key], [None], [self.grade], [self.days_enrolled], [self.days_absent]
+        return [self.student_key], [None], [self.grade], [self.days_enrolled], [self.days_absent], [None]
 
 
 class FlagFiguresUpdated(Struct, tag_field="event_type", tag="absence-flag.figures-updated.v1"):

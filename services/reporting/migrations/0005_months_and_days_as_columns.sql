@@ -3,6 +3,7 @@
 
 ALTER TABLE student_month
     ADD COLUMN person_key uuid,
+    ADD COLUMN entered_on date, -- of two schools of a district the later entry is where the student counts
     ALTER COLUMN version TYPE bigint,
     DROP CONSTRAINT student_month_pkey,
     -- A school's month arrives together and is read together: so it lies together, and needs no second index.

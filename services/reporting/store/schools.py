@@ -1,63 +1,10 @@
 """What the reports read about students and schools, visitors and the queue."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 from services.reporting.store.queries import Lines, lines_of
 from services.runtime.database import Connection
-
-# Cumulative in the school year, over all of a student's schools in the district (the default accumulator). The student
-# counts where the latest month was spent.
-_STUDENTS = """
-record AS (
-    SELECT student_key, district, sum(days_enrolled)::integer AS enrolled, sum(days_absent)::integer AS absent,
-           (array_agg(school ORDER BY month DESC, days_enrolled DESC, school))[1] AS school,
-           (array_agg(grade ORDER BY month DESC, days_enrolled DESC, school))[1] AS grade
-    FROM student_month
-    WHERE month >= $1 AND month <= $2 AND ($3::text IS NULL OR district = $3)
-    GROUP BY student_key, district
-)"""
-
-
-async def chronic(
-    connection: Connection, *, first_month: date, month: date, minimum_enrolled: int, district: str | None = None
-) -> Lines:
-    """Count students by district, school and grade: students the rule speaks of, chronic among them.
-
-    Integers only: 10 * absent >= enrolled. Pre-K and students without a known grade are not counted.
-    """
-    return await lines_of(
-        connection,
-        f"""
-        WITH {_STUDENTS}
-        SELECT district, school, grade, count(*) AS students,
-               count(*) FILTER (WHERE 10 * absent >= enrolled) AS chronic
-        FROM record WHERE enrolled >= $4 AND grade IS NOT NULL AND grade <> 'PK'
-        GROUP BY district, school, grade ORDER BY district, school, grade
-        """,
-        first_month,
-        month,
-        district,
-        minimum_enrolled,
-    )
-
-
-async def newest_month(
-    connection: Connection, *, first_month: date, before: date, districts: Sequence[str]
-) -> date | None:
-    """Find the newest month of the school year of which the districts' student months have come."""
-    newest: date | None = await connection.fetchval(
-        """
-        SELECT max(newest) FROM unnest($3::text[]) AS d (district) CROSS JOIN LATERAL (
-            SELECT max(month) AS newest FROM student_month AS m
-            WHERE m.district = d.district AND month >= $1 AND month < $2) AS of_district
-        """,
-        first_month,
-        before,
-        districts,
-    )
-    return newest
 
 
 async def any_flagged(connection: Connection, *, since: datetime, until: datetime) -> bool:

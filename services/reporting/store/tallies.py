@@ -17,22 +17,22 @@ async def keep_student_months(connection: asyncpg.Connection, records: Rows) -> 
     """Keep each student's newest month at a school.
 
     Records, in their order: district, school, month, version, and as columns student_key, person_key, grade,
-    days_enrolled, days_absent. One statement for each, all of them sent at once: a student as a row of parameters with
-    district, school and month again would be twice as many values to send.
+    days_enrolled, days_absent, entered_on. One statement for each, all of them sent at once: with district, school
+    and month again for every student, twice as many values would have to be sent.
     """
     await _run_each(
         connection,
         """
         INSERT INTO student_month AS kept (district, month, school, student_key, person_key, grade, days_enrolled,
-                                           days_absent, version)
+                                           days_absent, entered_on, version)
         SELECT DISTINCT ON (student_key) $1, $3, $2, student_key, person_key, grade, days_enrolled, days_absent,
-               $4::bigint
-        FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::integer[], $9::integer[]) WITH ORDINALITY
-            AS m (student_key, person_key, grade, days_enrolled, days_absent, place)
+               entered_on, $4::bigint
+        FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::integer[], $9::integer[], $10::date[]) WITH ORDINALITY
+            AS m (student_key, person_key, grade, days_enrolled, days_absent, entered_on, place)
         ORDER BY student_key, place DESC
         ON CONFLICT (district, month, school, student_key) DO UPDATE
         SET person_key = EXCLUDED.person_key, grade = EXCLUDED.grade, days_enrolled = EXCLUDED.days_enrolled,
-            days_absent = EXCLUDED.days_absent, version = EXCLUDED.version
+            days_absent = EXCLUDED.days_absent, entered_on = EXCLUDED.entered_on, version = EXCLUDED.version
         WHERE EXCLUDED.version >= kept.version
         """,
         records,

@@ -17,6 +17,7 @@ class Month(NamedTuple):
     absent: int = 0
     person: int | None = None
     grade: str | None = "3"
+    entered: date | None = None
 
 
 def person(number: int | None) -> UUID | None:
@@ -39,6 +40,7 @@ def months(*told: Month, version: int = 1, **fields: Any) -> events.StudentMonth
             "grades": [each.grade for each in told],
             "days_enrolled": [each.enrolled for each in told],
             "days_absent": [each.absent for each in told],
+            "entered": [each.entered for each in told] if any(each.entered for each in told) else None,
             "version": version,
         }
         | fields
