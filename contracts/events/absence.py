@@ -163,6 +163,11 @@ class StudentMonthsTallied(Event):
     grades: tuple[Grade | None, ...]
     days_enrolled: tuple[Days, ...]
     days_absent: tuple[Days, ...]
+    entered: tuple[date | None, ...] | None = Field(
+        default=None,
+        description="the last day up to the month's end on which each entered this school: of two schools of the "
+        "district a student counts at the one entered later; nothing where no enrolment stands",
+    )
     missing_rolls: int | None = Field(
         default=None,
         ge=0,
@@ -172,7 +177,8 @@ class StudentMonthsTallied(Event):
 
     @model_validator(mode="after")
     def _one_place_one_student(self) -> Self:
-        columns = (self.persons, self.grades, self.days_enrolled, self.days_absent)
+        entered = self.students if self.entered is None else self.entered
+        columns = (self.persons, self.grades, self.days_enrolled, self.days_absent, entered)
         if any(len(column) != len(self.students) for column in columns):
             raise ValueError("every column has as many places as students")
         return self

@@ -15,7 +15,18 @@ from services.runtime.web.context import Context
 
 EVENTS = Subscription(
     group="leap-reporting",
-    topics=("absence-flags", "home-visits", "visit-log", "student-months", "school-days", "visitors"),
+    topics=(
+        "flags",
+        "school-months",
+        "day-tallies",
+        "home-visits",
+        "visit-log",
+        "visitors",
+        # What was told before the three first, and stays true where they say nothing newer.
+        "absence-flags",
+        "student-months",
+        "school-days",
+    ),
     decode=decode,
     handle=on_events,
 )

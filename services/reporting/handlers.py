@@ -1,4 +1,4 @@
-"""What reporting does with events: a batch from six topics becomes one upsert per projection."""
+"""What reporting does with events: a batch from all topics becomes one upsert per projection."""
 
 import json
 from collections.abc import Iterable
@@ -10,8 +10,9 @@ from aiokafka import ConsumerRecord
 from pydantic import Field, TypeAdapter
 
 from contracts import events
+from services.reporting import facts
 from services.reporting.rules import measures
-from services.reporting.store import projections, visits
+from services.reporting.store import projections, tallies, visits
 from services.runtime.delivery.subscription import Delivery, read_event
 from services.runtime.delivery.transaction import Transaction
 
@@ -25,8 +26,6 @@ _Appended = events.LogAmended | events.FollowUpPromised | events.ReferralMade
 _EVENTS: TypeAdapter[Any] = TypeAdapter(
     Annotated[
         _Flag
-        | events.FlagFiguresUpdated
-        | events.StudentMonthTallied
         | events.SchoolDayTallied
         | _Decided
         | _Moved
@@ -42,37 +41,48 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
 
 def decode(record: ConsumerRecord) -> Any:
     """Read one event. Raises Undecodable with the fields at fault, never their values."""
-    return read_event(_EVENTS, record.value)
+    told = facts.read(record.value) if record.value else None
+    return read_event(_EVENTS, record.value) if told is None else told
 
 
 async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
-    """Fold one batch into the projections. The order of events, also between topics, doesn't matter.
-
-    A flag's figures between two crossings change nothing here: reports sum school days and student months.
-    """
+    """Fold one batch into the projections. The order of events, also between topics, doesn't matter."""
     happened = [delivery.event for delivery in deliveries]
     connection = tx.connection
 
     await projections.keep_flags(connection, [_flag_row(e) for e in happened if isinstance(e, _Flag)])
     await projections.keep_requests(connection, list(_request_rows(happened)))
-    await projections.keep_student_months(
+    await _keep_tallies(tx, happened)
+    await _keep_visits(tx, happened)
+
+
+async def _keep_tallies(tx: Transaction, happened: list[Any]) -> None:
+    connection = tx.connection
+    months = [e for e in happened if isinstance(e, facts.Months)]
+
+    await tallies.keep_student_months(
+        connection, [(e.district, e.school, e.month, e.version, *e.columns) for e in months]
+    )
+    await tallies.keep_school_months(
+        connection, [(e.district, e.month, e.school, e.missing_rolls, e.version) for e in months]
+    )
+    await tallies.keep_flag_figures(
         connection,
         [
-            (
-                e.student_key,
-                e.district,
-                e.school,
-                e.month,
-                e.grade and e.grade.value,
-                e.days_enrolled,
-                e.days_absent,
-                e.version,
-            )
+            (e.district, e.school, e.school_year, e.as_of, *e.columns)
             for e in happened
-            if isinstance(e, events.StudentMonthTallied)
+            if isinstance(e, facts.FlagFiguresUpdated)
         ],
     )
-    await projections.keep_school_days(
+    await tallies.keep_school_days(
+        connection,
+        [
+            (e.district, e.school, e.school_day, e.students_counted, e.students_absent, e.version)
+            for e in happened
+            if isinstance(e, facts.SchoolDayTallied)
+        ],
+    )
+    await tallies.keep_parts_of_days(
         connection,
         [
             (e.district, e.school, e.school_day, e.part, e.students_counted, e.students_absent, e.version)
@@ -80,7 +90,6 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
             if isinstance(e, events.SchoolDayTallied)
         ],
     )
-    await _keep_visits(tx, happened)
 
 
 async def _keep_visits(tx: Transaction, happened: list[Any]) -> None:

@@ -7,7 +7,7 @@ from contracts.calendar import local_day
 from services.reporting.rules.figures import Figures
 from services.reporting.rules.measures import MINIMUM_ENROLLED_DAYS
 from services.reporting.rules.spans import Span, logs_due_on
-from services.reporting.store import queries, schools
+from services.reporting.store import queries, schools, student_months
 from services.runtime.database import Connection
 
 
@@ -16,7 +16,9 @@ async def gather(connection: Connection, span: Span, *, zone: ZoneInfo, district
     within = {"since": span.since, "until": span.until}
     last_day = last_day_of(span, zone)
     districts = [district] if district else await schools.districts(connection)
-    month = await schools.newest_month(connection, first_month=span.first_day, before=span.end_day, districts=districts)
+    month = await student_months.newest_month(
+        connection, first_month=span.first_day, before=span.end_day, districts=districts
+    )
     visitors = await schools.visitors(connection, as_of=last_day, **within)
     return Figures(
         districts=districts,
@@ -46,6 +48,7 @@ async def gather(connection: Connection, span: Span, *, zone: ZoneInfo, district
         languages=await schools.languages(connection, as_of=last_day, district=district),
         load=await schools.load(connection, **within, district=district),
         students=await students_of_month(connection, span, month, district=district),
+        persons=[] if district else await persons_of_month(connection, span, month),
     )
 
 
@@ -55,12 +58,21 @@ async def students_of_month(
     """Count students and chronically absent ones, cumulative up to the month."""
     if month is None:
         return []
-    return await schools.chronic(
+    return await student_months.chronic(
         connection,
         first_month=span.first_day,
         month=month,
         minimum_enrolled=MINIMUM_ENROLLED_DAYS,
         district=district,
+    )
+
+
+async def persons_of_month(connection: Connection, span: Span, month: date | None) -> list[dict[str, object]]:
+    """Count the state's persons and chronically absent ones, cumulative up to the month."""
+    if month is None:
+        return []
+    return await student_months.persons(
+        connection, first_month=span.first_day, month=month, minimum_enrolled=MINIMUM_ENROLLED_DAYS
     )
 
 

@@ -11,7 +11,7 @@ from services.reporting.rules.figures import tables_of
 from services.reporting.rules.measures import STAGES
 from services.reporting.rules.spans import Span, span_until_now
 from services.reporting.rules.tables import Line, Table, line, percent
-from services.reporting.store import queries, schools
+from services.reporting.store import queries, schools, student_months
 from services.runtime.database import Connection
 
 _GRADES = ("PK", "K", *(str(grade) for grade in range(1, 13)))
@@ -85,7 +85,7 @@ async def _chronic_by_month(
     connection: Connection, span: Span, district: str, *, school: str | None = None
 ) -> list[Line]:
     lines = []
-    newest = await schools.newest_month(
+    newest = await student_months.newest_month(
         connection, first_month=span.first_day, before=span.end_day, districts=[district]
     )
     month = span.first_day

@@ -13,7 +13,7 @@ from services.reporting.rules.figures import tables_of
 from services.reporting.rules.measures import TABLES
 from services.reporting.rules.spans import Span, last_cut_off, span_until_cut_off
 from services.reporting.rules.tables import STATE, Table, as_json, from_json
-from services.reporting.store import releases, schools
+from services.reporting.store import releases, schools, student_months
 from services.runtime.database import Connection
 
 RELEASE_SECONDS = 120
@@ -90,7 +90,7 @@ async def _month_has_come(connection: Connection, span: Span, cut_off: date) -> 
     """
     if not await schools.any_flagged(connection, since=span.since, until=span.until):
         return True
-    newest = await schools.newest_month(
+    newest = await student_months.newest_month(
         connection,
         first_month=span.first_day,
         before=span.end_day,

@@ -12,6 +12,9 @@ A new cube. All that is published about the same things stands in one cube, or t
 - `worth`: how much more a cell would be missed than another of its size, if not alike: others are hidden for its sake.
 - `moves`: changes within a row, by column, that leave the cells to be shown as they are. Needed where a part counts
   more than once somewhere, since moving one from a column to another always changes that sum.
+- `told`: what a cell says in place of the sum of its parts, where it counts other things (the state's persons, of whom
+  two districts count one each). Cells are hidden as if it were the sum: an exchange leaves the difference as it is.
+  `few_behind` are those of which the difference would tell about few.
 - `group_by_row`: which rows lie close (the schools of a district), to be tried as each other's partners first.
 
 Shares are made of shown cells (`tables.percent`) and hide themselves; medians ask `figures._of_enough`. Last, the
@@ -42,6 +45,8 @@ class Cube:
     worth: dict[Cell, int] = field(default_factory=dict)
     group_by_row: dict[Any, Any] = field(default_factory=dict)
     moves: tuple[Mapping[Any, int], ...] = ()
+    told: dict[Cell, int] = field(default_factory=dict)
+    few_behind: frozenset[Cell] = frozenset()
     hidden: frozenset[Cell] = frozenset()
 
     def add(self, part: Part, value: int) -> None:
@@ -66,11 +71,23 @@ class Cube:
 
     def suppress(self) -> None:
         """Decide which cells are hidden."""
-        self.hidden = hidden_cells(self.parts, self.cells(), self.group_by_row, self.moves)
+        hidden = hidden_cells(self.parts, self.cells(), self.group_by_row, self.moves)
+        self.hidden = hidden | self.few_behind | {cell for cell in self.told if self._is_small(cell)}
+
+    def _is_small(self, cell: Cell) -> bool:
+        value, wholes = self._value(cell), self.share_of.get(cell, ())
+        return 0 < value < self.smallest.get(cell, SMALLEST_NUMERATOR) or (
+            value > 0 and any(self._value(whole) < SMALLEST_DENOMINATOR for whole in wholes)
+        )
 
     def value(self, what: str, *where: str) -> int:
         """Give a cell's true value; only for deciding whether something derived from it may show."""
-        return sum(times * self.parts[part] for part, times in self.coefficients.get((what, where), {}).items())
+        return self._value((what, where))
+
+    def _value(self, cell: Cell) -> int:
+        if cell in self.told:
+            return self.told[cell]
+        return sum(times * self.parts[part] for part, times in self.coefficients.get(cell, {}).items())
 
     def shown(self, what: str, *where: str) -> Number | str:
         """Give a cell as it may be shown."""
@@ -147,8 +164,11 @@ def referrals_cube(referrals: Lines) -> Cube:
     return cube
 
 
-def chronic_cube(students: Lines) -> Cube:
-    """Count students by district, school and grade band, chronically absent ones among them."""
+def chronic_cube(students: Lines, persons: Lines = ()) -> Cube:
+    """Count students by district, school and grade band, chronically absent ones among them.
+
+    The state's own cells count persons, whose days two districts share.
+    """
     cube = Cube()
     for each in students:
         band = grade_band(each["grade"])
@@ -166,7 +186,27 @@ def chronic_cube(students: Lines) -> Cube:
             cube.count(("students", where), others)
             cube.share_of["chronic", where] = (("students", where),)
             cube.smallest["students", where] = SMALLEST_DENOMINATOR
+    _tell_persons(cube, persons)
     return cube
+
+
+def _tell_persons(cube: Cube, persons: Lines) -> None:
+    joined: dict[str, int] = {}
+    for each in persons:
+        for what in ("students", "chronic"):
+            for where in ((STATE,), (STATE, str(grade_band(each["grade"])))):
+                cube.told[what, where] = cube.told.get((what, where), 0) + int(each[what])
+        for band in {grade_band(grade) for grade in each["grades"]} - {None}:
+            joined[str(band)] = joined.get(str(band), 0) + int(each["joined"])
+    # All districts' students less the state's are those whom two districts count. Of few of them the difference in the
+    # chronically absent would tell more than how many they are.
+    whole = {(STATE,)} if 0 < sum(int(each["joined"]) for each in persons) < SMALLEST_NUMERATOR else set()
+    few = {band for band, movers in joined.items() if 0 < movers < SMALLEST_NUMERATOR}
+    if len(few) == 1 and not whole:
+        # One alone would follow from the state's line and the other bands.
+        others = sorted((movers, band) for band, movers in joined.items() if band not in few)
+        few |= {band for _, band in others[:1]}
+    cube.few_behind = frozenset(("chronic", where) for where in {(STATE, band) for band in few} | whole)
 
 
 def bands_of(cube: Cube, where: str) -> list[str]:

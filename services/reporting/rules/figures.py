@@ -42,6 +42,7 @@ class Figures:
     languages: Lines
     load: Lines
     students: Lines
+    persons: Lines
 
 
 def tables_of(
@@ -54,7 +55,7 @@ def tables_of(
         "logs": logs_cube(figures.logs, figures.districts),
         "promises": promises_cube(figures.promises, figures.districts),
         "referrals": referrals_cube(figures.referrals),
-        "chronic": chronic_cube(figures.students),
+        "chronic": chronic_cube(figures.students, figures.persons),
     }
     if published:
         for cube in cubes.values():

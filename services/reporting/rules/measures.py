@@ -92,7 +92,8 @@ _ALL = (
     _measure("largest_load", N_("Most visits of one visitor"), VISITS,
              N_("The largest number of visits one visitor made this school year.")),
     _measure("students", N_("Students"), STUDENTS,
-             N_("Students in grades K to 12 enrolled in the district for at least 10 days this school year.")),
+             N_("Students in grades K to 12 enrolled in the district for at least 10 days this school year, each once, at "
+                "the school entered last. The whole state counts persons: a mover once, with the days of all districts.")),
     _measure("chronic", N_("Chronically absent"), STUDENTS,
              N_("Students in grades K to 12 absent on at least 10 % of the days enrolled so far, for any reason.")),
     _measure("chronic_rate", N_("Chronic absence rate"), PERCENT,

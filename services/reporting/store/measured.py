@@ -9,7 +9,7 @@ async def known_flags(connection: Connection) -> list[asyncpg.Record]:
     """Count, per district, the students whose flag stands in the newest school year."""
     return await connection.fetch(
         """
-        SELECT district, count(*) AS flags FROM flag
+        SELECT district, count(*) AS flags FROM flag_today
         WHERE level <> 'none' AND school_year = (SELECT max(school_year) FROM flag) GROUP BY district
         """
     )

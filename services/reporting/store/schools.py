@@ -1,63 +1,10 @@
 """What the reports read about students and schools, visitors and the queue."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 from services.reporting.store.queries import Lines, lines_of
 from services.runtime.database import Connection
-
-# Cumulative in the school year, over all of a student's schools in the district (the default accumulator). The student
-# counts where the latest month was spent.
-_STUDENTS = """
-record AS (
-    SELECT student_key, district, sum(days_enrolled)::integer AS enrolled, sum(days_absent)::integer AS absent,
-           (array_agg(school ORDER BY month DESC, days_enrolled DESC, school))[1] AS school,
-           (array_agg(grade ORDER BY month DESC, days_enrolled DESC, school))[1] AS grade
-    FROM student_month
-    WHERE month >= $1 AND month <= $2 AND ($3::text IS NULL OR district = $3)
-    GROUP BY student_key, district
-)"""
-
-
-async def chronic(
-    connection: Connection, *, first_month: date, month: date, minimum_enrolled: int, district: str | None = None
-) -> Lines:
-    """Count students by district, school and grade: students the rule speaks of, chronic among them.
-
-    Integers only: 10 * absent >= enrolled. Pre-K and students without a known grade are not counted.
-    """
-    return await lines_of(
-        connection,
-        f"""
-        WITH {_STUDENTS}
-        SELECT district, school, grade, count(*) AS students,
-               count(*) FILTER (WHERE 10 * absent >= enrolled) AS chronic
-        FROM record WHERE enrolled >= $4 AND grade IS NOT NULL AND grade <> 'PK'
-        GROUP BY district, school, grade ORDER BY district, school, grade
-        """,
-        first_month,
-        month,
-        district,
-        minimum_enrolled,
-    )
-
-
-async def newest_month(
-    connection: Connection, *, first_month: date, before: date, districts: Sequence[str]
-) -> date | None:
-    """Find the newest month of the school year of which the districts' student months have come."""
-    newest: date | None = await connection.fetchval(
-        """
-        SELECT max(newest) FROM unnest($3::text[]) AS d (district) CROSS JOIN LATERAL (
-            SELECT max(month) AS newest FROM student_month AS m
-            WHERE m.district = d.district AND month >= $1 AND month < $2) AS of_district
-        """,
-        first_month,
-        before,
-        districts,
-    )
-    return newest
 
 
 async def any_flagged(connection: Connection, *, since: datetime, until: datetime) -> bool:
@@ -74,7 +21,7 @@ async def flagged_now(connection: Connection, *, school_year: int, district: str
     return await lines_of(
         connection,
         """
-        SELECT school, grade, level, count(*) AS students FROM flag
+        SELECT school, grade, level, count(*) AS students FROM flag_today
         WHERE school_year = $1 AND district = $2 AND level <> 'none'
         GROUP BY school, grade, level ORDER BY school, grade, level
         """,
@@ -95,7 +42,8 @@ async def queue(connection: Connection, *, now: datetime, district: str, school:
               WHERE district = $2 AND requested_at IS NOT NULL AND withdrawn_at IS NULL
                     AND coalesce(stage, 'new') <> 'closed'
                     AND ($3::text IS NULL OR EXISTS (
-                        SELECT FROM flag WHERE flag.household_key = request.household_key AND flag.school = $3))
+                        SELECT FROM flag_today AS flag
+                        WHERE flag.household_key = request.household_key AND flag.school = $3))
              ) AS waiting
         GROUP BY 1
         """,
@@ -113,7 +61,7 @@ async def visits_of_school(
         connection,
         """
         WITH family AS (
-            SELECT DISTINCT household_key FROM flag
+            SELECT DISTINCT household_key FROM flag_today
             WHERE district = $3 AND school = $4 AND school_year = $5 AND ever_flagged
         )
         SELECT (SELECT count(*) FROM family) AS flagged_families,
@@ -124,8 +72,9 @@ async def visits_of_school(
                (SELECT count(DISTINCT household_key) FROM request JOIN family USING (household_key)
                 WHERE declined_at >= $1 AND declined_at < $2 AND declined_version > coalesce(agreed_version, 0))
                    AS declined_families,
-               (SELECT count(*) FROM flag WHERE district = $3 AND school = $4 AND school_year = $5 AND ever_flagged
-                    AND level = 'none') AS students_improved
+               (SELECT count(*) FROM flag_today
+                WHERE district = $3 AND school = $4 AND school_year = $5 AND ever_flagged AND level = 'none')
+                   AS students_improved
         """,
         since,
         until,
@@ -190,7 +139,7 @@ async def load(connection: Connection, *, since: datetime, until: datetime, dist
 
 async def districts(connection: Connection) -> list[str]:
     """Name every district of which anything is known."""
-    # From one name to the next along the index: these two tables have millions of rows and few districts.
+    # From one name to the next along the index: these tables have millions of rows and few districts.
     skip = """
         SELECT min(district) AS district FROM {table}
         UNION ALL
@@ -200,9 +149,11 @@ async def districts(connection: Connection) -> list[str]:
     rows = await connection.fetch(
         f"""
         WITH RECURSIVE of_months AS ({skip.format(table="student_month").replace("known", "of_months")}),
-        of_days AS ({skip.format(table="school_day").replace("known", "of_days")})
+        of_days AS ({skip.format(table="day_tally").replace("known", "of_days")}),
+        of_parts AS ({skip.format(table="school_day").replace("known", "of_parts")})
         SELECT district FROM of_months WHERE district IS NOT NULL
         UNION SELECT district FROM of_days WHERE district IS NOT NULL
+        UNION SELECT district FROM of_parts WHERE district IS NOT NULL
         UNION SELECT district FROM flag UNION SELECT district FROM request UNION SELECT district FROM visit
         UNION SELECT district FROM visitor
         ORDER BY 1
@@ -215,17 +166,16 @@ async def counts(connection: Connection) -> dict[str, int]:
     """Count what the projections hold, for reconciliation with the services that own the facts."""
     (row,) = await connection.fetch(
         """
-        SELECT (SELECT count(*) FROM flag WHERE level <> 'none') AS students_flagged_now,
+        SELECT (SELECT count(*) FROM flag_today WHERE level <> 'none') AS students_flagged_now,
                (SELECT count(*) FROM flag WHERE ever_flagged) AS students_ever_flagged,
                (SELECT count(*) FROM request WHERE requested_version IS NOT NULL) AS requests,
                (SELECT count(*) FROM request WHERE withdrawn_version IS NOT NULL) AS requests_withdrawn,
                (SELECT count(*) FROM visit WHERE completed) AS visits_completed,
                (SELECT count(*) FROM visit WHERE NOT completed) AS visits_attempted,
                (SELECT count(*) FROM student_month) AS student_months,
-               (SELECT count(*) FROM (SELECT DISTINCT district, school, school_day FROM school_day) AS days)
-                   AS school_days,
-               (SELECT coalesce(sum(students_counted), 0)::bigint FROM school_day) AS student_days_counted,
-               (SELECT coalesce(sum(students_absent), 0)::bigint FROM school_day) AS student_days_absent
+               (SELECT count(*) FROM told_day) AS school_days,
+               (SELECT coalesce(sum(students_counted), 0)::bigint FROM told_day) AS student_days_counted,
+               (SELECT coalesce(sum(students_absent), 0)::bigint FROM told_day) AS student_days_absent
         """
     )
     return dict(row)

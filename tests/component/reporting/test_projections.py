@@ -11,13 +11,15 @@ from aiokafka import ConsumerRecord
 
 from contracts import events
 from tests.component.reporting.conftest import ReportingWorld as World
+from tests.component.reporting.tallied import Month, figures, months, whole_day
 from tests.component.visit_events import DISTRICT, MORNING, flag, household, of_visit, student
 from tests.delivering import record
 
 Told = tuple[str, events.Event]
+NEWER = 1_793_388_005_000_000
 TABLES = (
     "flag", "request", "visit", "visit_log", "appointment", "contact", "follow_up", "referral", "visitor",
-    "student_month", "school_day",
+    "student_month", "school_month", "school_day", "day_tally", "flag_figures",
 )  # fmt: skip
 
 
@@ -124,6 +126,21 @@ def a_season() -> list[Told]:
         ("school-days", school_day(0, version=1, absent=4)),
         ("school-days", school_day(0, version=2, absent=1)),
         ("school-days", school_day(7, version=1, absent=2)),
+        *a_season_by_district(),
+    ]
+
+
+def a_season_by_district() -> list[Told]:
+    """The same and more on the topics by district: versions there are times, greater than any counted one."""
+    return [
+        ("flags", flag(2, household_number=2, version=NEWER, level="at_risk")),
+        ("flags", flag(7, household_number=7, version=NEWER)),
+        ("flags", figures((2, 7), version=NEWER + 1, school="H02", level="at_risk")),
+        ("flags", figures((7,), version=NEWER + 2, school="H02", level="chronically_absent")),
+        ("school-months", months(Month(1, absent=3), Month(2, person=2), version=NEWER, missing_rolls=1)),
+        ("school-months", months(Month(2, absent=1, person=3), version=NEWER + 1, missing_rolls=0)),
+        ("day-tallies", whole_day(version=NEWER, absent=4)),
+        ("day-tallies", whole_day(version=NEWER + 1, absent=3)),
     ]
 
 
@@ -145,7 +162,7 @@ async def test_the_funnel_counts_households_at_each_step(world: World) -> None:
     assert funnel["districts"] == [
         {
             "district": "hartford",
-            "flagged": 5,
+            "flagged": 6,
             "requested": 4,
             "contacted": 3,
             "agreed": 3,
@@ -159,15 +176,15 @@ async def test_the_funnel_counts_households_at_each_step(world: World) -> None:
     assert funnel["unit"] == "households"
     assert funnel["as_of"] == (MORNING + timedelta(hours=9)).isoformat().replace("+00:00", "Z")
     assert await world.told("/v1/counts", "ops") == {
-        "students_flagged_now": 5,
-        "students_ever_flagged": 6,
+        "students_flagged_now": 6,
+        "students_ever_flagged": 7,
         "requests": 4,
         "requests_withdrawn": 1,
         "visits_completed": 1,
         "visits_attempted": 1,
-        "student_months": 1,
+        "student_months": 2,
         "school_days": 1,
-        "student_days_counted": 20,
+        "student_days_counted": 40,
         "student_days_absent": 3,
     }
 

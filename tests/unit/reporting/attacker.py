@@ -178,7 +178,7 @@ def _referrals(document: Mapping[str, Any]) -> Attacker:
 
 
 def _students(documents: Documents) -> Attacker:
-    """`schools` is no published table: it lists which bands each school teaches, as everyone there knows."""
+    """Two are no published tables: which bands each school teaches, and whether anybody moved, as everyone knows."""
     attacker = Attacker()
     taught: list[tuple[str, str, str]] = documents["schools"]["taught"]
 
@@ -186,7 +186,12 @@ def _students(documents: Documents) -> Attacker:
         return [(1.0, f"{kind} {district} {school} {band}") for district, school, band in wanted]
 
     def learn(line: Mapping[str, Any], name: str, wanted: list[tuple[str, str, str]]) -> None:
-        chronic, students = unknowns("chronic", wanted), unknowns("chronic", wanted) + unknowns("other", wanted)
+        chronic, other = unknowns("chronic", wanted), unknowns("other", wanted)
+        if name.startswith("state") and documents["movers"]["some"]:
+            # The state counts persons: by how many they are fewer than the districts' students, or more, nobody knows.
+            chronic, other = ([*terms, (1.0, f"more {name} {id(terms)}"), (-1.0, f"fewer {name} {id(terms)}")]
+                              for terms in (chronic, other))  # fmt: skip
+        students = chronic + other
         attacker.cell(f"chronic of {name}", line["chronic"], chronic)
         attacker.cell(f"students of {name}", line["students"], students)
         attacker.share(line["chronic_rate"], chronic, students)

@@ -17,11 +17,12 @@ _GRADES_BY_KIND = {
     "high": ("9", "12"),
     "all": ("1", "7", "10"),
 }
+_COUNTED = ("students", "chronic")
 _CONVERSION = (0.9, 0.8, 0.6, 0.8, 0.7, 0.95, 0.3)
 
 
-def figures_of(seed: int, *, districts: int = 15) -> Figures:
-    """Counts as the store would give them, drawn by seed."""
+def figures_of(seed: int, *, districts: int = 15, movers: float = 0.0) -> Figures:
+    """Counts as the store would give them, drawn by seed. `movers`: the share of whom two districts count."""
     chance = random.Random(seed)
     names = [f"district-{number:02}" for number in range(districts)]
     size_by_district = {name: chance.choice((0.02, 0.1, 0.5, 1.0, 3.0)) for name in names}
@@ -45,6 +46,9 @@ def figures_of(seed: int, *, districts: int = 15) -> Figures:
         )
         visitors = max(2, made // 6)
         load += [{"district": name, "visitor": f"v{n}", "visits": 2 * made // visitors} for n in range(visitors)]
+    students = [
+        line for name, size in size_by_district.items() for line in _students(chance, name, schools=1 + int(4 * size))
+    ]
     return Figures(
         districts=names,
         furthest=furthest,
@@ -72,11 +76,8 @@ def figures_of(seed: int, *, districts: int = 15) -> Figures:
         visitors=[{"district": name, "trained": chance.randint(1, 30), "active": 1} for name in names],
         languages=[{"district": name, "language": "es", "trained": 3} for name in names],
         load=load,
-        students=[
-            line
-            for name, size in size_by_district.items()
-            for line in _students(chance, name, schools=1 + int(4 * size))
-        ],
+        students=students,
+        persons=_persons(chance, students, movers=movers) if movers else [],
     )
 
 
@@ -101,6 +102,19 @@ def _students(chance: random.Random, district: str, *, schools: int) -> list[dic
                     "chronic": chronic,
                 }
             )
+    return lines
+
+
+def _persons(chance: random.Random, students: list[dict[str, Any]], *, movers: float) -> list[dict[str, Any]]:
+    """The state's persons by grade: of some, two districts count one each, and one or none of the two is chronic."""
+    lines = []
+    for grade in sorted({each["grade"] for each in students}):
+        counted, chronic = (sum(each[what] for each in students if each["grade"] == grade) for what in _COUNTED)
+        joined = min(_drawn(chance, counted, movers), (counted - chronic) // 2, chronic)
+        alone = {"grade": grade, "grades": [grade], "joined": 0}
+        lines.append(alone | {"students": counted - 2 * joined, "chronic": chronic - joined})
+        if joined:
+            lines.append(alone | {"students": joined, "chronic": _drawn(chance, joined, 0.5), "joined": joined})
     return lines
 
 
