@@ -80,6 +80,7 @@ class StudentMonth(NamedTuple):
 
     student_key: UUID
     person_key: UUID | None
+    entered: date | None
     grade: str | None
     days_enrolled: int
     days_absent: int
@@ -156,8 +157,8 @@ def student_months(
     moment: Moment, school: str, month: date, students: Sequence[StudentMonth], *, missing_rolls: int | None
 ) -> Iterator[Told]:
     """Tell a month of a school's students as columns."""
-    for part in _parts(sorted(students)):
-        keys, persons, grades, enrolled, absent = zip(*part, strict=True)
+    for part in _parts(sorted(students, key=lambda each: each.student_key)):
+        keys, persons, entered, grades, enrolled, absent = zip(*part, strict=True)
         event_id = _id(f"student-months/{school}/{month}/{moment.version}/{keys[0]}/{keys[-1]}")
         yield _told(
             "student-months.tallied.v1", event_id, moment,
@@ -165,6 +166,7 @@ def student_months(
             month=month,
             students=keys,
             persons=persons,
+            entered=entered,
             grades=grades,
             days_enrolled=enrolled,
             days_absent=absent,

@@ -23,6 +23,7 @@ from services.flagging.rules.register import (
 from services.flagging.store import calendars, policies, rosters
 from services.flagging.store.policies import Decisions
 from services.flagging.store.registers import Registers
+from services.flagging.store.rosters import Face
 from services.flagging.telling import Figures, Moment, StudentMonth, Told
 from services.runtime import clock
 from services.runtime.delivery.transaction import Transaction
@@ -169,10 +170,10 @@ async def _tell_months(work: Work, moved: dict[School, Moved], today: date | Non
         for month, found in corrected.items():
             wanted[school].setdefault(month, list(found))
     told = {school: by_month for school, by_month in wanted.items() if by_month and work.is_told(school)}
-    persons = await rosters.persons_of(work.registers.connection, [school.key for school in told])
+    faces = await rosters.faces_of(work.registers.connection, [school.key for school in told])
     for school, by_month in told.items():
         for month, students in by_month.items():
-            _tell_month(work, school, month, [_student_month(school, month, each, persons) for each in students])
+            _tell_month(work, school, month, [_student_month(school, month, each, faces) for each in students])
 
 
 def _months_in(school: School, days: int) -> Iterable[int]:
@@ -180,14 +181,16 @@ def _months_in(school: School, days: int) -> Iterable[int]:
 
 
 def _student_month(
-    school: School, month: int, student: tuple[Page, int], persons: Mapping[tuple[SchoolYear, UUID], UUID]
+    school: School, month: int, student: tuple[Page, int], faces: Mapping[tuple[SchoolYear, UUID], Face]
 ) -> StudentMonth:
     page, at = student
     days = school.own_days(page, at)
     key = UUID(bytes=page.keys[at])
+    face = faces.get((school.key, key))
     return StudentMonth(
         key,
-        persons.get((school.key, key)),
+        face and face.person_key,
+        face and face.entered(telling.last_day(month, school.key.school_year)),
         telling.grade_of(page.grades[at]),
         (days.counted & month).bit_count(),
         (days.absent & month).bit_count(),

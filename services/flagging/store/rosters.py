@@ -62,12 +62,15 @@ ON CONFLICT (student_key, school_year, school) DO UPDATE
 SET entry_date = excluded.entry_date, grade = excluded.grade, household_key = excluded.household_key,
     person_key = excluded.person_key
 RETURNING new.student_key, new.district, new.school, new.school_year::int,
-    old.student_key IS NOT NULL AND old.person_key IS DISTINCT FROM new.person_key AS is_renamed"""
+    old.student_key IS NOT NULL
+        AND (old.person_key, old.entry_date) IS DISTINCT FROM (new.person_key, new.entry_date) AS is_another"""
 _MEMBERS = f"SELECT {_MEMBER_COLUMNS} FROM member WHERE student_key = ANY ($1::uuid[])"
-_PERSONS = """
-SELECT m.district, m.school, m.school_year::int, m.student_key, m.person_key
+_FACES = """
+SELECT m.district, m.school, m.school_year::int, m.student_key, m.person_key, (
+        SELECT array_agg(e.entry_date) FROM enrollment e
+        WHERE e.student_key = m.student_key AND e.school = m.school AND e.district = m.district AND NOT e.withdrawn)
 FROM member m JOIN unnest($1::text[], $2::text[], $3::int[]) AS wanted (district, school, school_year)
-USING (district, school, school_year) WHERE m.person_key IS NOT NULL"""
+USING (district, school, school_year) WHERE m.entry_date IS NOT NULL"""
 _SEVERAL = """
 SELECT student_key, school_year::int FROM member
 WHERE (student_key, school_year) IN (SELECT * FROM unnest($1::uuid[], $2::int[]))
@@ -122,6 +125,17 @@ class Member(NamedTuple):
     grade: str | None = None
     household_key: UUID | None = None
     person_key: UUID | None = None
+
+
+class Face(NamedTuple):
+    """Who a student at a school is across districts, and the days on which stints there began."""
+
+    person_key: UUID | None
+    entries: list[date]
+
+    def entered(self, until: date) -> date | None:
+        """Give the last day on which the student entered, up to a day; None: later."""
+        return max((entry for entry in self.entries if entry <= until), default=None)
 
 
 class Touched(NamedTuple):
@@ -215,20 +229,20 @@ async def members_of(connection: Connection, students: Collection[UUID]) -> dict
 async def save_members(connection: Connection, members: Sequence[Member]) -> set[tuple[bytes, SchoolYear]]:
     """Write members, new or with another face; the page of one that is there stays.
 
-    Returns those who were there and are another person by now than they were.
+    Returns those who were there and are another person by now, or entered on another day.
     """
     if not members:
         return set()
     rows = await connection.fetch(_SAVE_MEMBERS, *columns(members, width=9))
-    return {(row["student_key"].bytes, SchoolYear(*row[1:4])) for row in rows if row["is_renamed"]}
+    return {(row["student_key"].bytes, SchoolYear(*row[1:4])) for row in rows if row["is_another"]}
 
 
-async def persons_of(connection: Connection, keys: Collection[SchoolYear]) -> dict[tuple[SchoolYear, UUID], UUID]:
-    """Give the persons of these school years' students, where a state's number told them."""
+async def faces_of(connection: Connection, keys: Collection[SchoolYear]) -> dict[tuple[SchoolYear, UUID], Face]:
+    """Give the faces of these school years' students; of somebody whom no enrolment knows there is none."""
     if not keys:
         return {}
-    rows = await connection.fetch(_PERSONS, *columns(keys, width=3))
-    return {(SchoolYear(*row[:3]), row[3]): row[4] for row in rows}
+    rows = await connection.fetch(_FACES, *columns(keys, width=3))
+    return {(SchoolYear(*row[:3]), row[3]): Face(row[4], row[5] or []) for row in rows}
 
 
 async def at_several_schools(connection: Connection, students: Collection[tuple[UUID, int]]) -> list[tuple[UUID, int]]:
