@@ -1,4 +1,4 @@
-"""A database of before days had to lie inside an enrolment: the migration sets its days right and has flags judged."""
+"""A database of before rolls and registers: every mark is carried over, days are set right and flags judged."""
 
 import shutil
 from datetime import date
@@ -9,9 +9,7 @@ import pytest
 
 from contracts.events import FlagCleared
 from deploy.local import provision
-from services.flagging import handlers
 from services.flagging.app import service
-from services.flagging.store import writes
 from services.runtime.migrate import migrate
 from tests.component.flagging.builders import (
     Feeder,
@@ -24,6 +22,7 @@ from tests.component.flagging.builders import (
     stint,
     student,
 )
+from tests.component.flagging.test_flagging import settle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -50,11 +49,10 @@ async def test_days_that_were_nobodys_leave_the_sums_and_their_flag_is_cleared(
 
     await migrate(connection, service.migrations)
 
-    assert await connection.fetchval("SELECT bit_count(counted) FROM absence_record") == 50
-    async with connection.transaction():
-        await writes.judge(connection, await writes.take_judge_due(connection, handlers.STUDENTS_AT_A_TIME))
+    assert await connection.fetchval("SELECT sum(length(codes)) FROM roll_page") == 10
     async with asyncpg.create_pool(url, min_size=1, max_size=2) as pool:
-        assert [type(event) for event in await published(pool, "absence-flags")] == [FlagCleared]
+        await settle(pool)
+        assert [type(event) for event in await published(pool, "flags")] == [FlagCleared]
         concluded = await conclusions(pool)
         assert concluded.flags == {}
         record = concluded.records[ANNA, 2026, "H01"]
@@ -62,6 +60,10 @@ async def test_days_that_were_nobodys_leave_the_sums_and_their_flag_is_cleared(
         # And goes on from there as a database that never knew otherwise.
         await Feeder(pool).feed([calendar(days, version=2), stint(ANNA, version=2), *(roll(day) for day in days)])
         await Feeder(pool).feed([mark(ANNA, days[0], "in_attendance")])
+        # What was sent before and comes again is known.
+        counted = await pool.fetchrow("SELECT applied, duplicate FROM mark_count")
+        await Feeder(pool).feed([mark(ANNA, day) for day in days[50:]])
+        assert await pool.fetchrow("SELECT applied, duplicate FROM mark_count") == (counted[0], counted[1] + 10)
         record = (await conclusions(pool)).records[ANNA, 2026, "H01"]
         assert (len(record.absent), len(record.counted)) == (10, 60)
     await connection.close()
