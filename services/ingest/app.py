@@ -29,7 +29,7 @@ def _districts() -> Districts:
     return load_districts(IngestSettings.from_environment().districts_file)
 
 
-def _decode_landed(record: ConsumerRecord) -> Landed | Rejection:
+def _decode_landed(record: ConsumerRecord) -> Landed | Rejection | landed.Unread:
     return landed.decode_landed(record, districts=_districts())
 
 

@@ -34,7 +34,7 @@ PIPELINE = Board(
             (
                 "{{district}}",
                 'sum by (district) (max by (district, kind) (rate(leap_landed_total{kind=~"rejected|roll_mark_rejected"'
-                '}[15m]))) / '
+                "}[15m]))) / "
                 "(sum by (district) (max by (district, kind) (rate(leap_landed_total[15m]))) > 0)",
             ),
             reading="Per district. Each goes back to it with its reason. Above a tenth makes a ticket.",

@@ -4,6 +4,8 @@ A crash between the two publishes the batch again: with the same event ids where
 rolls of the same marks, which change nothing downstream.
 """
 
+from enum import Enum
+
 from aiokafka import ConsumerRecord
 
 from contracts.events import RejectionReason
@@ -23,28 +25,39 @@ MAX_RETURNABLE_BYTES = 512 * 1024
 """A bigger record can't travel back: in base64 it would outgrow the broker's limit. It becomes a dead letter."""
 
 MARKS_AT_A_TIME = 20_000
-"""Ten thousand landed rolls are millions of marks: no more of them than these are in memory as columns at once."""
+LARGE_BYTES = 4 * 1024
+"""Ten thousand landed rolls are millions of marks: large records are read when they are taken in, so many at a time."""
 
 
-def decode_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | Rejection:
-    """Read one landed record, or say why it goes back to its district.
+class Unread(Enum):
+    """Stands for a large record until it is taken in."""
+
+    UNREAD = "unread"
+
+
+def decode_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | Rejection | Unread:
+    """Read one landed record, or say why it goes back to its district; a large one is left for later.
 
     Raises Undecodable where it can't be sent back: from a district without secrets, or too large to return.
     """
-    district = districts.by_landing_topic.get(record.topic)
-    if district is None:
+    if record.topic not in districts.by_landing_topic:
         raise Undecodable("unknown_district", "the districts file has no such district")
     size = 0 if record.value is None else len(record.value)
     if record.key is not None or record.headers:
         size += len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
     if size > MAX_RETURNABLE_BYTES:
         raise Undecodable("too_large", f"over {MAX_RETURNABLE_BYTES} bytes")
+    return Unread.UNREAD if size > LARGE_BYTES else read_landed(record, districts=districts)
+
+
+def read_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | Rejection:
+    """Read one landed record of any size, or say why it goes back to its district."""
     try:
         if record.key is not None and not record.key.isascii():
             refuse_unless_utf8(record.key, "key")
         columns = upload_of(record).columns if record.headers else None
         landed = own.decode(record.value) if columns is None else csv_rows.mark_of_row(record.value, columns)
-        if landed.district is not None and landed.district != district:
+        if landed.district is not None and landed.district != districts.by_landing_topic[record.topic]:
             return Rejection(RejectionReason.FOREIGN_DISTRICT, "district: not the district of the landing topic")
         mistake = landing.mistake_in_mark(landed) if isinstance(landed, landing.Mark) else landing.mistake_in(landed)
     except Rejection as rejection:
@@ -55,7 +68,8 @@ def decode_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | R
 async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, districts: Districts) -> None:
     """Publish the batch's facts and rejections, then count them with the position."""
     batch = Batch(districts, zone=transaction.zone, moved=clock.moved())
-    for record, landed in deliveries:
+    for record, decoded in deliveries:
+        landed = read_landed(record, districts=districts) if decoded is Unread.UNREAD else decoded
         if (district := batch.land(record, landed)) is not None:
             batch.know_feeds(district, await feeds.read_feeds(transaction.connection, district=district))
             batch.land(record, landed)

@@ -185,3 +185,16 @@ async def test_a_mark_refused_for_its_date_is_a_refused_row_of_its_upload(servic
     assert rows[1]["detail"] == "marks[2]: category: not a category we know"
     counted = await landing.pool.fetchrow("SELECT accepted, rejected FROM receipt")
     assert tuple(counted) == (0, 2)
+
+
+async def test_a_large_record_is_read_when_it_is_taken_in(service_database: ServiceDatabase) -> None:
+    landing = Landing(await service_database("ingest"))
+    whole = roll(*([f"{n:06d}", "in_attendance", 1] for n in range(500)), ["1", "asleep", 1])
+    large = record("attendance-in-hartford", 0, 0, json.dumps(whole))
+    assert handlers.decode_landed(large, districts=districts()) is handlers.Unread.UNREAD
+
+    await landing.land(whole, {**whole, "school": None}, mark())
+
+    assert [len(each.students) for each in landing.rolls()] == [501]
+    assert [(event.row, event.landing_offset) for event in landing.returned()] == [(501, 0), (None, 1)]
+    assert await landing.gap() == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.events import Feed
 from services.ingest.handlers.batch import Batch, Outgoing
-from services.ingest.handlers.landed import decode_landed
+from services.ingest.handlers.landed import read_landed
 from services.ingest.rules.pseudonyms import Districts, Pseudonyms
 from tests.delivering import record
 from tests.zones import HERE
@@ -107,7 +107,7 @@ def land(
     for offset, value in enumerate(values):
         written = json.dumps(value) if isinstance(value, dict) else value
         landing = record(topic, 0, offset, written, headers=headers, timestamp_ms=at)
-        landed = decode_landed(landing, districts=districts())
+        landed = read_landed(landing, districts=districts())
         if (district := batch.land(landing, landed)) is not None:
             batch.know_feeds(district, feeds or {})
             assert batch.land(landing, landed) is None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contracts.events import Category, Feed, RejectionReason
 from services.ingest.formats import edfi
 from services.ingest.handlers.batch import Batch
-from services.ingest.handlers.landed import decode_landed
+from services.ingest.handlers.landed import read_landed
 from services.ingest.rules.door import Door
 from tests.delivering import record
 from tests.unit.ingest.landed import (
@@ -172,7 +172,7 @@ def test_a_day_begins_while_a_batch_lands() -> None:
         landed = record(
             "attendance-in-hartford", 0, offset, json.dumps(mark(date=TOMORROW, category="tardy")), timestamp_ms=at
         )
-        batch.land(landed, decode_landed(landed, districts=districts()))
+        batch.land(landed, read_landed(landed, districts=districts()))
 
     assert [event["landing_offset"] for event in rejections(Taken(batch, batch.close()))] == [0, 2]
 

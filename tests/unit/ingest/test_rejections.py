@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.events import AttendanceRejected, RejectionReason
 from services.ingest.handlers.batch import Batch
-from services.ingest.handlers.landed import MAX_RETURNABLE_BYTES, decode_landed
+from services.ingest.handlers.landed import MAX_RETURNABLE_BYTES, decode_landed, read_landed
 from services.ingest.rules.landing import Rejection
 from services.runtime.delivery.subscription import Undecodable
 from tests.delivering import record
@@ -104,7 +104,7 @@ def test_bad_headers_reject_the_record_and_travel_back_unaltered(
 def test_a_key_that_is_not_utf8_travels_back_unaltered() -> None:
     batch = Batch(districts(), zone=HERE)
     landed = record("attendance-in-hartford", 0, 0, json.dumps(mark()), key=b"\xff\xfe")
-    batch.land(landed, decode_landed(landed, districts=districts()))
+    batch.land(landed, read_landed(landed, districts=districts()))
 
     [(_key, value, carried)] = [m for messages in batch.close()["attendance-rejected"].values() for m in messages]
     assert json.loads(value)["reason"] == "not_utf8"

@@ -14,7 +14,7 @@ from contracts import events
 from contracts.events import CATEGORY_LETTERS, MAX_STUDENTS_OF_A_ROLL, TAKEN_BACK, RollRecorded
 from contracts.topics import PARTITIONS
 from services.ingest.handlers.batch import Batch
-from services.ingest.handlers.landed import decode_landed
+from services.ingest.handlers.landed import read_landed
 from services.ingest.rules.rolls import MAX_ROLL_BYTES
 from services.runtime.delivery.publisher import partition_of
 from tests.delivering import record
@@ -156,7 +156,7 @@ def land_with_receipts(receipts: list[str | None]) -> Taken:
         headers = () if receipt is None else (("leap-receipt", receipt.encode()), ("leap-row", b"1"))
         written = json.dumps(mark(student=str(offset)))
         landed = record("attendance-in-hartford", 0, offset, written, headers=headers, timestamp_ms=NOON)
-        batch.land(landed, decode_landed(landed, districts=districts()))
+        batch.land(landed, read_landed(landed, districts=districts()))
     return Taken(batch, batch.close())
 
 
