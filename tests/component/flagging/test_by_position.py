@@ -73,11 +73,12 @@ async def test_a_category_is_stored_as_its_number_and_missed_as_the_rule_says(
 
 async def test_of_two_marks_that_tie_the_absence_stands(service_database: ServiceDatabase) -> None:
     pool = await service_database("flagging")
+    feeder = Feeder(pool)
     for who, first, second in (
         (student(1), "alternative_education", "excused_absence"),
         (student(2), "expulsion", "in_attendance"),
     ):
-        await Feeder(pool).feed([mark(who, DAY, first), mark(who, DAY, second)])
+        await feeder.feed([mark(who, DAY, first), mark(who, DAY, second)])
         stored = (await marks(pool))[who].code
         assert stored == max(CODE_OF[first], CODE_OF[second]) >= FIRST_ABSENT
 

@@ -212,6 +212,10 @@ SELECT $1, 2026, lane_of($1), DATE '2026-08-31', $3, 'H01', $2, '4', days, days,
        days_between(DATE '2026-09-01', DATE '2026-09-03', 2026), days
 FROM days_between(DATE '2026-08-31', DATE '2026-09-25', 2026) AS days
 """
+_MARKS_OF = """
+INSERT INTO mark (student_key, school_day, school, district, category, present_parts, day_parts, source_version)
+SELECT $1, DATE '2026-09-01' + n, 'H01', $2, 9, -1, -1, 1 FROM generate_series(0, 2) AS n
+"""
 _KEPT = """
 SELECT student_key, school_year, district, school, level, version, days_absent, days_enrolled, as_of, policy_version
 FROM flag ORDER BY 1
@@ -227,6 +231,7 @@ async def test_flags_of_before_are_kept_and_go_on(past: Past, service: str, runt
         await connection.execute(_FLAG_OF, anna, DISTRICT)
         await connection.execute(_SCHOOL_OF, anna, DISTRICT)
         await connection.execute(_RECORD_OF, anna, DISTRICT, household)
+        await connection.execute(_MARKS_OF, anna, DISTRICT)
         kept = await connection.fetch(_KEPT)
 
     await start(url, service)
@@ -234,7 +239,7 @@ async def test_flags_of_before_are_kept_and_go_on(past: Past, service: str, runt
     async with asyncpg.create_pool(url, min_size=1, max_size=4) as pool:
         assert await pool.fetch(_KEPT) == kept
         await Feeder(pool).feed([stint(anna, household_key=another)])
-        (moved,) = await published(pool, "absence-flags")
+        (moved,) = await published(pool, "flags")
         assert isinstance(moved, FlagChanged)
         assert (moved.household_key, moved.days_absent) == (another, 3)
         assert moved.version > 5
