@@ -86,7 +86,10 @@ async def conclude(work: Work, *, today: date | None = None) -> None:
     if registers.to_judge:
         asked = judging.whom_to_ask(registers.to_judge)
         judged, yielded = await judging.judge(work, asked)
-        figures = [*judged, *(each for each in figures if (each.student_key, each.key.school_year) not in asked)]
+        figures = [
+            *judged,
+            *(each for each in figures if (UUID(bytes=each.student), each.key.school_year) not in asked),
+        ]
         for school, (days, students) in yielded.items():
             before = moved.setdefault(school, Moved(0, []))
             moved[school] = Moved(before.days | days, [*before.corrected, *students])
@@ -105,8 +108,8 @@ def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
     is_told = work.is_told(school)
     days = 0
     corrected: list[tuple[Page, int, int]] = []
-    completed = school.completed | (school.completed_before or 0)
-    for student in register.moved_students(school):
+    before = school.before or school.terms
+    for student in register.moved_students(school, everybody=is_another_policy):
         page, at, counted_days, moved = student
         traits = page.traits[at]
         days |= moved
@@ -120,9 +123,7 @@ def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
     if is_another_policy:
         school.policy_version = mark
         school.is_changed = True
-    days &= completed
-    if school.completed_before is not None:
-        days |= school.completed_before ^ school.completed
+    days = days & (before.completed | school.completed) | before.completed ^ school.completed
     return Moved(days, corrected)
 
 
@@ -130,7 +131,7 @@ def _figures(school: School, student: Student, policy: Policy) -> Figures:
     page, at, days, _ = student
     traits = page.traits[at]
     return Figures(
-        UUID(bytes=page.keys[at]),
+        page.keys[at],
         school.key,
         telling.grade_of(page.grades[at]),
         page.levels[at],
@@ -213,7 +214,7 @@ async def _closing(work: Work, today: date | None) -> dict[School, int]:
     schools = [
         school
         for school in work.registers.schools.values()
-        if today is not None or (school.completed_before is not None and school.has_calendar)
+        if today is not None or (school.before is not None and school.has_calendar)
     ]
     district_days = await calendars.of_districts(work.registers.connection, schools) if today is not None else {}
     closing = {

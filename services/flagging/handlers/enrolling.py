@@ -44,7 +44,7 @@ async def make_pages(registers: Registers, schools: Collection[School]) -> None:
         if not school.is_new:
             await _read_marks(registers, school)
             await _read_flags(registers, school)
-            school.completed_before = 0
+            school.before = school.terms._replace(completed=0)
     registers.renamed |= await rosters.save_members(registers.connection, members)
     numbers = {s.number_key for at in stints.values() for each in at.values() for s in each if s.number_key is not None}
     if numbers:
@@ -78,7 +78,7 @@ def _enrol(registers: Registers, school: School, stints: Mapping[UUID, Sequence[
             school.admit(key)
             registers.arrived.add((key, school.key))
         page, at = school.page_of(key)
-        school.remember(page, at)
+        page.remember()
         _set_face(school, page, at, here)
         if page.traits[at] & (SHARED | WATCHED) or page.levels[at]:
             registers.to_judge.add((key, year))
@@ -91,6 +91,7 @@ def _enrol(registers: Registers, school: School, stints: Mapping[UUID, Sequence[
 
 def _set_face(school: School, page: Page, at: int, stints: Sequence[Stint]) -> None:
     page.is_changed = True
+    page.touched.add(at)
     enrolled = 0
     for stint in stints:
         enrolled |= stint.days_in(school.key.school_year)
@@ -106,8 +107,8 @@ async def _place_members(registers: Registers, school: School) -> None:
         page = school.pages.get(number)
         if page is None:
             page = school.pages[number] = Page(number)
-        at = page.add(student.bytes)
-        page.counted_before[at] = page.absent_before[at] = 0
+        page.remember()
+        page.add(student.bytes)
         registers.arrived.add((student.bytes, school.key))
     for page in list(school.pages.values()):
         school.hold(page)

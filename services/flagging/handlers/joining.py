@@ -113,7 +113,7 @@ def _settle_child(
     first = first_day_of(school.key.school_year)
     settled = ALL_DAYS if days is None else sum(1 << (day - first).days for day in days)
     page, at = school.page_of(child)
-    school.remember(page, at)
+    page.remember()
     page.marked[at] &= ~settled
     page.missed[at] &= ~settled
     for day, mark in newest.items():

@@ -182,7 +182,7 @@ def _tell(
     elif was is not None:
         figures.append(
             Figures(
-                student, SchoolYear(district, flag.school, year), verdict.stint.grade if verdict.stint else None,
+                student.bytes, SchoolYear(district, flag.school, year), verdict.stint.grade if verdict.stint else None,
                 level, verdict.counted, verdict.absent, flag.as_of, flag.policy_version, verdict.chronic_last_year,
             )
         )  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import IntEnum
+from functools import lru_cache
 
 from contracts.calendar import first_day_of, last_day_of, school_year_of
 
@@ -215,27 +216,29 @@ def judged(
 
 def recent_days(*, counted: int, absent: int) -> dict[str, int]:
     """Say how it has been going lately: the last 20 counted days, the 20 before, and days missed in a row."""
-    last_absent, last_counted, older, missed = _last_days(counted, absent, 20)
-    before_absent, before_counted, _, _ = _last_days(older, missed, 20)
+    last, before = _place_of_last(counted, 20), _place_of_last(counted, 40)
     attended = counted & ~absent
+    last_counted, last_absent = (counted >> last).bit_count(), (absent >> last).bit_count()
     return {
         "last_20_absent": last_absent,
         "last_20_counted": last_counted,
-        "before_20_absent": before_absent,
-        "before_20_counted": before_counted,
+        "before_20_absent": (absent >> before).bit_count() - last_absent,
+        "before_20_counted": (counted >> before).bit_count() - last_counted,
         "spell": (counted >> attended.bit_length()).bit_count(),
     }
 
 
-def _last_days(counted: int, absent: int, count: int) -> tuple[int, int, int, int]:
-    """Count the last so many counted days, and the absent ones among them; and give what comes before them."""
-    found, missed = 0, 0
-    while counted and found < count:
-        place = counted.bit_length() - 1
-        missed += absent >> place & 1
-        counted ^= 1 << place
-        found += 1
-    return missed, found, counted, absent
+@lru_cache(maxsize=4096)  # a school's students nearly all have the same days
+def _place_of_last(days: int, count: int) -> int:
+    """Give the place from which on there are so many days of a set, at most."""
+    low, high = 0, YEAR_DAYS
+    while low < high:
+        middle = (low + high) // 2
+        if (days >> middle).bit_count() > count:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def why(*, level: Level, days_absent: int, days_enrolled: int, policy: Policy) -> str:

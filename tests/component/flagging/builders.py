@@ -203,7 +203,7 @@ async def conclusions(pool: "asyncpg.Pool[asyncpg.Record]") -> oracle.Conclusion
         district, code, year = school.key
         for page, at in school.everybody():
             days, own = school.days(page, at), school.own_days(page, at)
-            enrolled = page.enrolled[at] & school.school_days_of(page.tracks[at])
+            enrolled = page.enrolled[at] & school.terms.calendars[page.tracks[at]]
             grade = page.grades[at]
             concluded = oracle.Days(
                 district=district,
