@@ -14,8 +14,9 @@ from aiokafka import ConsumerRecord
 from contracts.calendar import first_day_of, school_year_of
 from services.flagging import facts, telling
 from services.flagging.handlers import enrolling, joining, marking
-from services.flagging.handlers.concluding import Work, conclude
+from services.flagging.handlers.concluding import conclude
 from services.flagging.handlers.marking import Day, DayMarks, Effects
+from services.flagging.handlers.work import Work
 from services.flagging.rules.register import SchoolYear
 from services.flagging.rules.rolls import Completion
 from services.flagging.store import counts, declared, policies, rosters

@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from services.flagging import telling
+from services.flagging.handlers.work import Work
 from services.flagging.rules import absence, packing
 from services.flagging.rules.absence import Level, Policy, StintDays
 from services.flagging.rules.register import CHRONIC_BEFORE, KNOWN_BEFORE, SHARED, WATCHED, Page, School, SchoolYear
@@ -14,9 +15,6 @@ from services.flagging.store.flags import Flag
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Member, Stint
 from services.flagging.telling import Crossing, Figures
-
-if TYPE_CHECKING:
-    from services.flagging.handlers.concluding import Work
 
 Yielded = dict[School, tuple[int, list[tuple[Page, int, int]]]]
 """What moved at a school because another enrolment claims it: completed days, and students' days in told months."""
@@ -66,7 +64,7 @@ def whom_to_ask(students: Iterable[tuple[bytes, int]]) -> set[StudentYear]:
     return {(UUID(bytes=student), year + n) for student, year in students for n in (0, 1)}
 
 
-async def judge(work: "Work", asked: Collection[StudentYear]) -> tuple[list[Figures], Yielded]:
+async def judge(work: Work, asked: Collection[StudentYear]) -> tuple[list[Figures], Yielded]:
     """Bring the flags of everybody who is asked for up to their days.
 
     Tells crossings, gives the figures of those who were flagged this year and crossed nothing, and what moved at a
@@ -135,7 +133,7 @@ def _settle_shared(places: Sequence[Place], parts: Sequence[tuple[Stint, StintDa
             yielded[school] = (days | moved & school.completed, students)
 
 
-def _verdict(work: "Work", known: Known, who: StudentYear, parts: Sequence[tuple[Stint, StintDays]]) -> Verdict:
+def _verdict(work: Work, known: Known, who: StudentYear, parts: Sequence[tuple[Stint, StintDays]]) -> Verdict:
     older = [(stint, days) for stint, days in parts if stint.grade != "PK"]
     last_year = [days for stint, days in known.parts((who[0], who[1] - 1)) if stint.grade != "PK"]
     chronic_last_year = absence.was_chronic(parts=last_year) if last_year else None
@@ -152,7 +150,7 @@ def _verdict(work: "Work", known: Known, who: StudentYear, parts: Sequence[tuple
 
 
 def _tell(
-    work: "Work",
+    work: Work,
     known: Known,
     who: StudentYear,
     verdict: Verdict,

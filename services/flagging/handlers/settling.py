@@ -4,7 +4,8 @@ from datetime import date
 
 from contracts.calendar import local_day
 from services.flagging.handlers import enrolling
-from services.flagging.handlers.concluding import Work, conclude
+from services.flagging.handlers.concluding import conclude
+from services.flagging.handlers.work import Work
 from services.flagging.rules.register import School
 from services.flagging.store import declared, policies
 from services.flagging.store.registers import Registers, schools_due

@@ -309,6 +309,14 @@ class School:
             self.is_changed = True
         return list(self.tracks).index(track) + 1
 
+    def own_days_of_all(self, page: Page) -> list[Days]:
+        """Give everybody's days on a page that no later enrolment elsewhere claims."""
+        columns = Columns(page.enrolled, page.marked, page.missed, page.grades, page.tracks)
+        return [
+            Days(days.counted & ~yielded, days.absent & ~yielded) if yielded else days
+            for days, yielded in zip(days_of_all(self.terms, columns), page.yielded, strict=True)
+        ]
+
     def everybody(self) -> Iterator[tuple[Page, int]]:
         """Give everybody on the pages in the hand."""
         return ((page, at) for page in self.pages.values() for at in range(len(page.keys)))
@@ -322,13 +330,11 @@ class School:
     def tally(self, day: int) -> tuple[int, int]:
         """Count the students for whom a day counts, and those who missed it; the whole school must be in the hand."""
         counted = absent = 0
-        terms = self.terms
         for page in self.pages.values():
-            columns = Columns(page.enrolled, page.marked, page.missed, page.grades, page.tracks)
-            for days, yielded in zip(days_of_all(terms, columns), page.yielded, strict=True):
-                if days.counted & day & ~yielded:
+            for days in self.own_days_of_all(page):
+                if days[0] & day:
                     counted += 1
-                    absent += bool(days.absent & day)
+                    absent += bool(days[1] & day)
         return counted, absent
 
     def remember_all(self) -> None:
