@@ -11,6 +11,7 @@ from contracts.events import FlagCleared
 from deploy.local import provision
 from services.flagging.app import service
 from services.runtime.migrate import migrate
+from tests.component.flagging.asking import settle
 from tests.component.flagging.builders import (
     Feeder,
     calendar,
@@ -22,7 +23,6 @@ from tests.component.flagging.builders import (
     stint,
     student,
 )
-from tests.component.flagging.test_flagging import settle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

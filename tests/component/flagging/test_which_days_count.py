@@ -10,6 +10,7 @@ import pytest
 
 from contracts.events import Event, FlagChanged, FlagCleared, FlagRaised, Level, StudentMonthsTallied
 from services.flagging.app import service
+from tests.component.flagging.asking import ask, school_day, settle
 from tests.component.flagging.builders import (
     DISTRICT,
     Feeder,
@@ -22,7 +23,6 @@ from tests.component.flagging.builders import (
     stint,
     student,
 )
-from tests.component.flagging.test_flagging import ask, school_day, settle
 from tests.conftest import ServiceDatabase
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
