@@ -183,6 +183,31 @@ TOPICS: tuple[Topic, ...] = (
         consumers=("visitlog", "reporting"),
         compacted=True,
     ),
+    # A decision for a day to come must not wipe out the one in force until then: compaction keeps every version, and
+    # its place in the district's order stays, since the partition is the district's.
+    Topic(
+        name="district-policies",
+        key="district; the record's own key is district/version, so that every version is kept",
+        events=(events.DistrictPolicyDecided,),
+        producer="scheduling",
+        consumers=("flagging", "visitlog", "reporting"),
+        compacted=True,
+    ),
+    Topic(
+        name="district-statuses",
+        key="district",
+        events=(events.DistrictStatusChanged,),
+        producer="scheduling",
+        consumers=("flagging",),
+        compacted=True,
+    ),
+    Topic(
+        name="transfers",
+        key="district, the one that took the person in",
+        events=(events.TransferConfirmed,),
+        producer="scheduling",
+        consumers=("flagging",),
+    ),
     Topic(
         name="visit-log",
         key="household_key",

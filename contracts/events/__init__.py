@@ -28,6 +28,20 @@ from contracts.events.attendance import (
     SchoolCalendarChanged,
     StudentName,
 )
+from contracts.events.districts import (
+    DEFAULT_RESOURCES,
+    AbsencePolicy,
+    DeskPolicy,
+    DistrictPolicy,
+    DistrictPolicyDecided,
+    DistrictStatus,
+    DistrictStatusChanged,
+    ExtraField,
+    Labelled,
+    LogPolicy,
+    TransferConfirmed,
+    Weights,
+)
 from contracts.events.envelope import DISTRICT_PATTERN, Contract, Event
 from contracts.events.household import ContactForgotten, Contacts, contacts_after, household_of
 from contracts.events.rolls import (
@@ -68,9 +82,11 @@ from contracts.events.visits import (
 
 __all__ = [
     "CATEGORY_LETTERS",
+    "DEFAULT_RESOURCES",
     "DISTRICT_PATTERN",
     "MAX_STUDENTS_OF_A_ROLL",
     "TAKEN_BACK",
+    "AbsencePolicy",
     "Accumulator",
     "AttendanceRecorded",
     "AttendanceRejected",
@@ -83,9 +99,15 @@ __all__ = [
     "ContactForgotten",
     "Contacts",
     "Contract",
+    "DeskPolicy",
+    "DistrictPolicy",
+    "DistrictPolicyDecided",
+    "DistrictStatus",
+    "DistrictStatusChanged",
     "Effort",
     "EnrollmentChanged",
     "Event",
+    "ExtraField",
     "FamilyAgreed",
     "FamilyDeclined",
     "Feed",
@@ -99,8 +121,10 @@ __all__ = [
     "FollowUpPromised",
     "Grade",
     "HouseholdContactChanged",
+    "Labelled",
     "Level",
     "LogAmended",
+    "LogPolicy",
     "Outcome",
     "Place",
     "ReceiptProgressed",
@@ -119,6 +143,7 @@ __all__ = [
     "StudentMonthTallied",
     "StudentMonthsTallied",
     "StudentName",
+    "TransferConfirmed",
     "VisitAttempted",
     "VisitCancelled",
     "VisitCompleted",
@@ -127,6 +152,7 @@ __all__ = [
     "VisitRescheduled",
     "VisitScheduled",
     "VisitorChanged",
+    "Weights",
     "contacts_after",
     "household_of",
 ]
