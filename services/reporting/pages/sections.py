@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 from services.reporting.pages import charts
 from services.reporting.pages.words import Words
 from services.reporting.rules.measures import MEASURES, OF_MONTHS
+from services.reporting.rules.policies import STANDARD
 from services.reporting.rules.tables import STATE, Line, Table
 from services.runtime.web.languages import N_
 
@@ -124,10 +125,17 @@ class Figure:
 
 
 def up_to(table: Table | None, words: Words) -> str:
-    """Say up to which day a table counts, where that is not what the page says of all."""
+    """Say up to which day a table counts and by which policy, where that is not what the page says of all."""
     if table is None or table.name not in OF_MONTHS or table.cut_off is not None or table.as_of is None:
         return ""
-    return words.say(N_("Up to %(day)s: months that have closed."), day=words.day(table.as_of))
+    day, policy = words.day(table.as_of), table.policy
+    if policy == STANDARD:
+        return words.say(N_("Up to %(day)s: months that have closed."), day=day)
+    return words.say(
+        N_("Up to %(day)s: months that have closed. By the district's own policy, version %(version)s: from %(days)s "
+           "days enrolled on. Published numbers use the standard policy."),
+        day=day, version=policy.version, days=policy.minimum_enrolled,
+    )  # fmt: skip
 
 
 def figure(tables: Mapping[str, Table], name: str, measure: str, words: Words, *, of: str | None = None) -> Figure:

@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 from contracts.calendar import local_day, start_of_day
 from services.reporting.rules.closing import Closed
 from services.reporting.rules.figures import Figures
-from services.reporting.rules.measures import MINIMUM_ENROLLED_DAYS
 from services.reporting.rules.spans import Span, logs_due_on
 from services.reporting.store import closings, queries, schools, student_months
 from services.runtime.database import Connection
@@ -58,14 +57,14 @@ async def students_of_month(
     """Count students and chronically absent ones, cumulative up to the month; none where no month has closed."""
     if closed is None:
         return []
-    return await student_months.chronic(connection, closed, minimum_enrolled=MINIMUM_ENROLLED_DAYS, district=district)
+    return await student_months.chronic(connection, closed, district=district)
 
 
 async def persons_of_month(connection: Connection, closed: Closed | None) -> list[dict[str, object]]:
     """Count the state's persons and chronically absent ones, cumulative up to the month."""
     if closed is None:
         return []
-    return await student_months.persons(connection, closed, minimum_enrolled=MINIMUM_ENROLLED_DAYS)
+    return await student_months.persons(connection, closed)
 
 
 def last_day_of(span: Span, zone: ZoneInfo) -> date:

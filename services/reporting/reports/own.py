@@ -2,20 +2,20 @@
 
 from collections import defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from contracts.calendar import local_day, start_of_day
 from services.reporting.reports.closed import of_district
 from services.reporting.reports.gather import as_of, gather, students_of_month
-from services.reporting.rules.closing import Closed, day_after_month
+from services.reporting.rules.closing import Closed
 from services.reporting.rules.cubes import chronic_cube
 from services.reporting.rules.figures import tables_of
 from services.reporting.rules.measures import OF_MONTHS, STAGES
 from services.reporting.rules.spans import Span, span_until_now
 from services.reporting.rules.tables import Line, Table, line, percent
-from services.reporting.store import closings, queries, schools
+from services.reporting.store import queries, schools
 from services.runtime.database import Connection
 
 _GRADES = ("PK", "K", *(str(grade) for grade in range(1, 13)))
@@ -42,7 +42,7 @@ async def own_tables(connection: Connection, district: str, *, now: datetime, zo
         "chronic-by-month": await _chronic_by_month(connection, months, district),
     }
     made = {name: Table(name=name, lines=tuple(lines), **of_table) for name, lines in lines_by_table.items()}
-    return await _dated(connection, {**tables, **made}, months, district, zone=zone)
+    return _dated({**tables, **made}, months, zone=zone)
 
 
 async def school_tables(
@@ -71,7 +71,7 @@ async def school_tables(
     }
     of_table = await _of_table(connection, span, months, district, zone=zone)
     made = {name: Table(name=name, lines=tuple(lines), **of_table) for name, lines in lines_by_table.items()}
-    return await _dated(connection, made, months, district, zone=zone)
+    return _dated(made, months, zone=zone)
 
 
 async def districts(connection: Connection) -> list[str]:
@@ -94,16 +94,15 @@ async def _of_table(
     }
 
 
-async def _dated(
-    connection: Connection, tables: dict[str, Table], months: list[Closed], district: str, *, zone: ZoneInfo
-) -> dict[str, Table]:
-    """Give the tables of students' months the as-of of their last month: the others are of this moment."""
+def _dated(tables: dict[str, Table], months: list[Closed], *, zone: ZoneInfo) -> dict[str, Table]:
+    """Give the tables of students' months the day and the policy of their last month: the others are of this moment."""
     if not months:
         return tables
-    first, end = months[-1].month, day_after_month(months[-1].month)
-    day = await closings.last_school_day(connection, since=first, until=end, district=district)
-    moment = start_of_day(day or end - timedelta(days=1), zone=zone).astimezone(UTC)
-    return {name: replace(each, as_of=moment) if name in OF_MONTHS else each for name, each in tables.items()}
+    of_month: dict[str, Any] = {
+        "as_of": start_of_day(months[-1].as_of, zone=zone).astimezone(UTC),
+        "policy": months[-1].policy,
+    }
+    return {name: replace(each, **of_month) if name in OF_MONTHS else each for name, each in tables.items()}
 
 
 async def _chronic_by_month(

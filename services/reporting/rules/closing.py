@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from contracts.calendar import first_day_of, school_year_of
 from services.reporting.rules.measures import N_
+from services.reporting.rules.policies import STANDARD, Policy
 
 PUBLISHED_ON = 15
 """The day of the next month on which a month is published at the latest."""
@@ -94,11 +95,16 @@ def is_behind(*, today: date, heard_on: date | None) -> bool:
 
 
 class Closed(NamedTuple):
-    """A month up to which students are counted, cumulative from the school year's first, and what it lacks."""
+    """A month up to which students are counted, cumulative from the school year's first, and by which policy.
+
+    `as_of` is the last school day that counts.
+    """
 
     first_month: date
     month: date
-    lacks: Lacks
+    as_of: date
+    lacks: Lacks = Lacks()
+    policy: Policy = STANDARD
 
 
 def lacking(month: date, told: Iterable[SchoolMonth], *, flagged: Iterable[str] = ()) -> Lacks:

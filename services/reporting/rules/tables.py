@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from services.reporting.rules.closing import Lacks, as_document
-from services.reporting.rules.measures import MEASURES, TABLES, TableKind
+from services.reporting.rules import closing, policies
+from services.reporting.rules.closing import Lacks
+from services.reporting.rules.measures import MEASURES, OF_MONTHS, TABLES, TableKind
+from services.reporting.rules.policies import STANDARD, Policy
 
 STATE = "state"
 HIDDEN_MARK = "*"
@@ -31,6 +33,7 @@ class Table:
     """One table, final. `cut_off` is the last day it counts where it was published, None where it is of this moment.
 
     `as_of` is that of what it counts: months that have closed end before the moment. `lacks`: None where nobody knows.
+    `policy` says from how many enrolled days on students count.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Table:
     as_of: datetime | None
     cut_off: date | None = None
     lacks: Lacks | None = None
+    policy: Policy = STANDARD
 
     @property
     def kind(self) -> TableKind:
@@ -87,7 +91,8 @@ def as_json(table: Table) -> dict[str, Any]:
         "school_year": table.school_year,
         "as_of": table.as_of,
         "cut_off": table.cut_off,
-        "lacks": table.lacks and as_document(table.lacks),
+        "lacks": table.lacks and closing.as_document(table.lacks),
+        **({"policy": policies.as_document(table.policy)} if table.name in OF_MONTHS else {}),
         "measures": [
             {"name": each.name, "title": each.title, "definition": each.definition, "unit": each.unit}
             for each in (MEASURES[name] for name in kind.measures)
@@ -123,12 +128,14 @@ def as_rows(table: Table) -> list[list[str]]:
         table.cut_off.isoformat() if table.cut_off else "",
         table.as_of.isoformat() if table.as_of else "",
     ]
-    missing = as_document(table.lacks)["sentence"] if table.lacks else ""
-    rows = [[*kind.keys, *kind.measures, "school_year", "cut_off", "as_of", "lacks"]]
+    missing = closing.as_document(table.lacks)["sentence"] if table.lacks else ""
+    minimum = [str(table.policy.minimum_enrolled)] if table.name in OF_MONTHS else []
+    named = ["minimum_enrolled_days"] if minimum else []
+    rows = [[*kind.keys, *kind.measures, "school_year", "cut_off", "as_of", "lacks", *named]]
     for each in table.lines:
         shown = _plain(kind, each)
         numbers = ["" if shown[measure] is None else str(shown[measure]) for measure in kind.measures]
-        rows.append([*each.keys, *numbers, str(table.school_year), *moments, missing])
+        rows.append([*each.keys, *numbers, str(table.school_year), *moments, missing, *minimum])
     return rows
 
 

@@ -41,9 +41,7 @@ person AS (
 )"""
 
 
-async def chronic(
-    connection: Connection, closed: Closed, *, minimum_enrolled: int, district: str | None = None
-) -> Lines:
+async def chronic(connection: Connection, closed: Closed, *, district: str | None = None) -> Lines:
     """Count students by district, school and grade: students the rule speaks of, chronic among them.
 
     Cumulative up to the month that has closed, without the schools that have not closed it. Integers only:
@@ -58,11 +56,11 @@ async def chronic(
         FROM counted WHERE enrolled >= $4 AND grade IS NOT NULL AND grade <> 'PK'
         GROUP BY district, school, grade ORDER BY district, school, grade
         """,
-        *_arguments(closed, minimum_enrolled, district),
+        *_arguments(closed, district),
     )
 
 
-async def persons(connection: Connection, closed: Closed, *, minimum_enrolled: int) -> Lines:
+async def persons(connection: Connection, closed: Closed) -> Lines:
     """Count persons of the whole state: a mover's days in all districts together, in the grade of the last of them.
 
     Lines: grade, grades (in any district), students, chronic, joined (persons whom two districts or more count). Who
@@ -85,11 +83,12 @@ async def persons(connection: Connection, closed: Closed, *, minimum_enrolled: i
         FROM joined WHERE enrolled >= $4 AND grade IS NOT NULL AND grade <> 'PK'
         GROUP BY grade, grades ORDER BY grade, grades
         """,
-        *_arguments(closed, minimum_enrolled, None),
+        *_arguments(closed, None),
     )
 
 
-def _arguments(closed: Closed, minimum_enrolled: int, district: str | None) -> tuple[Any, ...]:
+def _arguments(closed: Closed, district: str | None) -> tuple[Any, ...]:
     lacks = closed.lacks
     schools = columns(lacks.schools, width=2)
-    return (closed.first_month, closed.month, district, minimum_enrolled, list(lacks.districts), *schools)
+    minimum = closed.policy.minimum_enrolled
+    return (closed.first_month, closed.month, district, minimum, list(lacks.districts), *schools)
