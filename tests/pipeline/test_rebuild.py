@@ -24,7 +24,10 @@ from tests.zones import HERE
 
 Told = tuple[str, str, events.Event]
 PACE_SECONDS = 0.05  # how fast events come and questions are asked; nothing is synchronised by it
-TOPICS = ("absence-flags", "home-visits", "visit-log", "student-months", "school-days", "visitors")
+TOPICS = (
+    "flags", "school-months", "day-tallies", "district-policies", "home-visits", "visit-log", "visitors",
+    "absence-flags", "student-months", "school-days",
+)  # fmt: skip
 
 
 def key(kind: int, number: int) -> UUID:
