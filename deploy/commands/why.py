@@ -3,22 +3,36 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import asyncpg
 
-from contracts.calendar import first_day_of, school_year_of
-from deploy.commands import districts, http_client, people, push, state
+from contracts.calendar import school_year_of
+from deploy.commands import districts, http_client, life, people, push, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
+from services.flagging.rules.register import NO_GRADE, PK, SHARED, School, SchoolYear
+from services.flagging.store.registers import Registers
 
 FLAG_SECONDS = 30.0
 POLL_SECONDS = 0.2
+ENOUGH_DAYS = 10
 
 
 class NobodyFound(Exception):
     """No such student; the message says what was looked for."""
+
+
+class Close(NamedTuple):
+    """A student who reaches a tenth with one more absence, and the newest counted day, on which it may be."""
+
+    student_key: str
+    school: str
+    school_day: date
 
 
 def why(screen: Screen, *, key: str) -> int:
@@ -41,33 +55,33 @@ def absent(screen: Screen, *, district: str, students: int) -> int:
     if found.demo is None:
         raise NobodyFound("the simulated state was not sent: `leap up` without --no-demo")
     token = districts.token_of(district)
-    close = asyncio.run(_close_to_the_line(found.admin_url(), district, students))
     number_by_key = _numbers_by_key(found, district)
+    everybody = asyncio.run(_close_to_the_line(found.admin_url(), district))
+    close = [each for each in everybody if each.student_key in number_by_key][:students]
+    # Versions are modification times of the state's own clock, and its districts date their day's marks at noon.
+    version = int((life.now() + timedelta(days=1)).timestamp()) * 1_000_000
     marks: list[dict[str, Any]] = [
         {
             "type": "mark",
-            "student": number_by_key[row["student_key"]],
-            "school": row["school"],
-            "date": row["school_day"].isoformat(),
+            "student": number_by_key[each.student_key],
+            "school": each.school,
+            "date": each.school_day.isoformat(),
             "category": "unexcused_absence",
-            "version": time.time_ns() // 1000,
+            "version": version,
         }
-        for row in close
-        if row["student_key"] in number_by_key
+        for each in close
     ]
     if not marks:
         raise NobodyFound(f"nobody in {district} is one absence away from the line")
 
     address = found.address_of("ingest")
     receipts = push.upload(screen, [push.ndjson("attendance", marks)], address=address, district=district, token=token)
-    keys = [row["student_key"] for row in close]
+    keys = [each.student_key for each in close]
     flagged = _wait_for_flags(found, keys)
     screen.give({"district": district, "receipts": receipts, "students": keys, "flagged": flagged})
-    for row in close:
-        level = flagged.get(row["student_key"], "not flagged")
-        screen.say(f"{row['student_key']}  absent on {row['school_day']}: {level}")
-    if keys:
-        screen.say(f"\nTry:  leap why {keys[0][:8]}")
+    for each in close:
+        screen.say(f"{each.student_key}  absent on {each.school_day}: {flagged.get(each.student_key, 'not flagged')}")
+    screen.say(f"\nTry:  leap why {keys[0][:8]}")
     return 0
 
 
@@ -81,47 +95,48 @@ def _wait_for_flags(found: State, keys: list[str]) -> dict[str, str]:
 
 
 async def _flags(admin_url: str, keys: list[str]) -> dict[str, str]:
-    rows = await _fetch(
-        admin_url,
-        "SELECT student_key::text, level FROM flagging.flag WHERE level >= 2 AND student_key = ANY($1::uuid[])",
-        keys,
-    )
+    async with _in_flagging(admin_url) as connection:
+        rows = await connection.fetch(
+            "SELECT student_key::text, level FROM flag WHERE level >= 2 AND student_key = ANY($1::uuid[])", keys
+        )
     return {row["student_key"]: {2: "chronically absent", 3: "severely absent"}[row["level"]] for row in rows}
 
 
 async def _complete(admin_url: str, key: str) -> str:
-    rows = await _fetch(
-        admin_url,
-        "SELECT DISTINCT student_key::text FROM flagging.absence_record WHERE student_key::text LIKE $1 || '%' LIMIT 3",
-        key.lower(),
-    )
+    async with _in_flagging(admin_url) as connection:
+        rows = await connection.fetch(
+            "SELECT DISTINCT student_key::text FROM member WHERE student_key::text LIKE $1 || '%' LIMIT 3", key.lower()
+        )
     if len(rows) != 1:
         raise NobodyFound(f"{'no student key begins' if not rows else 'several student keys begin'} with {key}")
     return str(rows[0][0])
 
 
-async def _close_to_the_line(admin_url: str, district: str, students: int) -> list[asyncpg.Record]:
-    # One school, not absent on the newest counted day, and one more absence makes a tenth.
-    rows = await _fetch(
-        admin_url,
-        """
-        SELECT student_key::text, school, school_year,
-               366 - strpos(reverse(counted::text), '1') AS day_index
-        FROM flagging.absence_record
-        WHERE district = $1 AND NOT shared AND grade <> 'PK' AND bit_count(counted) >= 10
-          AND 10 * bit_count(absent) < bit_count(counted) AND 10 * (bit_count(absent) + 1) >= bit_count(counted)
-          AND get_bit(absent, 366 - strpos(reverse(counted::text), '1')) = 0
-          AND school_year = (SELECT max(school_year) FROM flagging.absence_record)
-        ORDER BY student_key LIMIT $2
-        """,
-        district,
-        students,
-    )
-    return [_with_day(dict(row)) for row in rows]
+async def _close_to_the_line(admin_url: str, district: str) -> list[Close]:
+    async with _in_flagging(admin_url) as connection:
+        keys = await connection.fetch(
+            """
+            SELECT district, school, school_year::int FROM school_year
+            WHERE district = $1 AND school_year = (SELECT max(school_year) FROM school_year WHERE district = $1)
+            """,
+            district,
+        )
+        registers = Registers(connection)
+        schools = await registers.open_schools(SchoolYear(*key) for key in keys)
+        await registers.open_whole(schools)
+    return sorted(each for school in schools for each in _close_in(school))
 
 
-def _with_day(row: dict[str, Any]) -> Any:
-    return {**row, "school_day": first_day_of(row["school_year"]) + timedelta(days=row["day_index"])}
+def _close_in(school: School) -> Iterator[Close]:
+    """Give those of one school alone who were there on their newest counted day and are one absence from a tenth."""
+    for page, at in school.everybody():
+        counted, absent = school.days(page, at)
+        days, missed = counted.bit_count(), absent.bit_count()
+        newest = counted.bit_length() - 1
+        if page.grades[at] in (PK, NO_GRADE) or page.traits[at] & SHARED or days < ENOUGH_DAYS or absent >> newest & 1:
+            continue
+        if 10 * missed < days <= 10 * (missed + 1):
+            yield Close(str(UUID(bytes=page.keys[at])), school.key.school, school.first_day + timedelta(days=newest))
 
 
 def _numbers_by_key(found: State, district: str) -> dict[str, str]:
@@ -139,9 +154,10 @@ def _numbers_by_key(found: State, district: str) -> dict[str, str]:
     return {hashed.student_key(student=number, state_student=None): number for number in numbers}
 
 
-async def _fetch(admin_url: str, statement: str, *values: object) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(admin_url)
+@asynccontextmanager
+async def _in_flagging(admin_url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(admin_url, server_settings={"search_path": "flagging"})
     try:
-        return list(await connection.fetch(statement, *values))
+        yield connection
     finally:
         await connection.close()

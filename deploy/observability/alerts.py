@@ -185,7 +185,7 @@ _ALERTS: tuple[Alert, ...] = (
         severity="ticket",
         expr="sum by (job, timer) (increase(leap_timer_failures_total[15m])) > 3",
         summary="the timer {{ $labels.timer }} of {{ $labels.job }} fails again and again",
-        meaning="what it does regularly is not done: tallies are not published, waiting is not priced",
+        meaning="what it does regularly is not done: months do not close, waiting is not priced",
     ),
     Alert(
         name="NotMeasured",

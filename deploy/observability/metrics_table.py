@@ -14,7 +14,7 @@ LABELS = {
     "partition": "of a topic; 24 at most",
     "reason": "closed list of a service's code",
     "district": "declared districts",
-    "kind": "mark, retraction, roll, roster, rejected",
+    "kind": "mark, retraction, roll, roster, rejected, roll_mark, roll_mark_rejected",
     "effect": "applied, unchanged",
     "stage": "of a request at the desk",
     "state": "used, idle, most",

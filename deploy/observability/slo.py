@@ -30,7 +30,7 @@ class Promise:
         return f'leap:slo_bad:ratio_rate{window}{{slo="{self.name}"}}'
 
 
-_HOPS = 'group=~"leap-flagging|leap-scheduling",topic=~"attendance|absence-flags"'
+_HOPS = 'group=~"leap-flagging|leap-scheduling",topic=~"rolls|flags"'
 # What a district did wrong is not our fault: a record too large to return, a district that was never declared.
 _NOT_OURS = "unknown_district|too_large"
 

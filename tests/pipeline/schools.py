@@ -2,12 +2,16 @@
 
 import random
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+
+from tests.zones import HERE
 
 Record = dict[str, Any]
 
 FIRST_DAY = date(2026, 8, 31)
+NOW = datetime(2027, 2, 1, 15, tzinfo=HERE)
+"""An afternoon behind all days that are landed: of a day to come there is neither a presence nor a complete roll."""
 SCHOOL = "S1"
 CATEGORIES = ("excused_absence", "unexcused_absence", "tardy", "early_departure")
 

@@ -149,10 +149,10 @@ class Stack:
         """Return once nothing is on its way any more, landing to flag to request."""
         landing = [topic for district in self.districts for topic in landing_topics(district)]
         await self.drained("ingest", landing)
-        await self.drained("flagging", ("attendance", "enrollments", "school-calendar"))
-        for service, topics in (("scheduling", ("absence-flags",)), ("reporting", ("absence-flags",))):
+        await self.drained("flagging", ("rolls", "rosters", "calendars"))
+        for service in ("scheduling", "reporting"):
             if service in self.processes:
-                await self.drained(service, topics)
+                await self.drained(service, ("flags",))
 
     async def read(self, *topics: str) -> list[bytes]:
         """Read every value of the topics, from their beginning, partition by partition."""

@@ -389,7 +389,7 @@ async def visit_a_family(desk: Desk, district: str, request: dict[str, Any]) -> 
 
 async def assert_the_funnel_tells_it(desk: Desk, district: str) -> None:
     """A flag that stood between two batches and fell again was flagged too: the topics say who ever was."""
-    raised = await households_in(desk.stack, "absence-flags", district, "absence-flag.raised.v1")
+    raised = await households_in(desk.stack, "flags", district, "absence-flag.raised.v1")
     requested = await households_in(desk.stack, "home-visits", district, "visit.requested.v1")
     counted = {"flagged": len(raised), "requested": len(requested), "agreed": 1, "logged": 1, "declined": 0}
 

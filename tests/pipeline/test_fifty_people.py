@@ -53,7 +53,7 @@ async def flags_raised(stack: Stack) -> None:
     await producer.start()
     for number in range(1, REQUESTS + 1):
         raised = flag(number, household_number=number)
-        await producer.send("absence-flags", raised.model_dump_json().encode(), key=str(raised.student_key).encode())
+        await producer.send("flags", raised.model_dump_json().encode(), key=HARTFORD.encode())
     await producer.stop()
 
     async def all_there() -> bool:

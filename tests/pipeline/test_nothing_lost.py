@@ -13,7 +13,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
 from tests.pipeline.conclusions import assert_all_equals_the_oracle, assert_every_event_was_effective_once
-from tests.pipeline.schools import marks, roster
+from tests.pipeline.schools import NOW, marks, roster
 from tests.pipeline.stack import Stack, eventually, start_stack
 
 EXCEPTIONS, FULL = "hartford", "norwich"
@@ -24,10 +24,10 @@ _days = count(0, 6)
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """The running system with two districts enrolled: one sends exceptions only, one every student every day."""
-    running = await start_stack(
-        tmp_path_factory.mktemp("pipeline"), (EXCEPTIONS, FULL), ("ingest", "flagging", "scheduling", "reporting")
-    )
+    running = await start_stack(tmp_path_factory.mktemp("pipeline"), (EXCEPTIONS, FULL), ())
+    running.it_is(NOW)
     try:
+        await asyncio.gather(*(running.start(name) for name in ("ingest", "flagging", "scheduling", "reporting")))
         await running.land(EXCEPTIONS, roster(EXCEPTIONS, students=STUDENTS), roster=True)
         await running.land(FULL, roster(FULL, students=STUDENTS, feed="full"), roster=True)
         yield running
@@ -100,18 +100,18 @@ async def test_marks_that_come_before_their_roster_make_no_flag_until_it_comes(s
 
 
 async def test_poison_is_kept_and_its_neighbours_take_effect(stack: Stack) -> None:
-    poison = [b"\xff\xfe\x00", b'{"event_type":"attendance.recorded.v1"', b"[]", b'{"event_type":"no.such.v1"}']
+    poison = [b"\xff\xfe\x00", b'{"event_type":"roll.recorded.v1"', b"[]", b'{"event_type":"no.such.v1"}']
     await stack.land(EXCEPTIONS, poison)
     producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address)
     await producer.start()
     for value in poison:
-        await producer.send_and_wait("attendance", value, partition=3)
+        await producer.send_and_wait("rolls", value, partition=3)
     await producer.stop()
     await land_next_days(stack)
     await assert_all_is_well(stack)
 
     async with stack.sql("flagging") as connection:
-        kept = await connection.fetch("SELECT value FROM dead_letter WHERE topic = 'attendance'")
+        kept = await connection.fetch("SELECT value FROM dead_letter WHERE topic = 'rolls'")
     assert sorted(row["value"] for row in kept) == sorted(poison)
     rejected = [json.loads(value) for value in await stack.read("attendance-rejected")]
     assert len(rejected) == len(poison)

@@ -28,6 +28,7 @@ TOPICS = (
     "flags", "school-months", "day-tallies", "district-policies", "home-visits", "visit-log", "visitors",
     "absence-flags", "student-months", "school-days",
 )  # fmt: skip
+DISTRICT = "hartford"
 
 
 def key(kind: int, number: int) -> UUID:
@@ -40,18 +41,20 @@ def one_family(number: int) -> list[Told]:
     keys = {"household_key": household, "request_id": key(3, number), "visit_id": key(4, number)}
 
     def month(version: int) -> events.Event:
-        return events.StudentMonthTallied.model_validate(
+        return events.StudentMonthsTallied.model_validate(
             {
                 "event_id": uuid4(),
-                "event_type": "student-month.tallied.v1",
+                "event_type": "student-months.tallied.v1",
                 "occurred_at": MORNING,
-                "district": "hartford",
+                "district": DISTRICT,
                 "school": "H01",
-                "student_key": student,
-                "grade": "3",
                 "month": date(2026, 9, 1),
-                "days_enrolled": 20,
-                "days_absent": 2 + version,
+                "students": [student],
+                "persons": [None],
+                "entered": [date(2026, 8, 31)],
+                "grades": ["3"],
+                "days_enrolled": [20],
+                "days_absent": [2 + version],
                 "version": version,
             }
         )
@@ -74,8 +77,8 @@ def one_family(number: int) -> list[Told]:
     ]
     logged = of_household(events.VisitCompleted, started_at=MORNING + timedelta(days=number % 30))
     return [
-        *(("absence-flags", str(student), each) for each in flags),
-        *(("student-months", str(student), month(version)) for version in (1, 2)),
+        *(("flags", DISTRICT, each) for each in flags),
+        *(("school-months", DISTRICT, month(version)) for version in (1, 2)),
         *(("home-visits", str(household), each) for each in asked),
         ("visit-log", str(household), logged),
         ("visit-log", str(household), logged),  # told twice: at least once is the promise

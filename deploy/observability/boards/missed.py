@@ -5,7 +5,7 @@ from deploy.observability.slo import PROMISES
 
 _EXPECTED = "max by (district) (leap_schools_expected)"
 _REPORTED = "max by (district) (leap_schools_reported)"
-_FRESH = 'group=~"leap-flagging|leap-scheduling",topic=~"attendance|absence-flags"'
+_FRESH = 'group=~"leap-flagging|leap-scheduling",topic=~"rolls|flags"'
 
 MISSED = Board(
     uid="leap-missed",

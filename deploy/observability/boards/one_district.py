@@ -45,7 +45,7 @@ ONE_DISTRICT = Board(
         asks(
             "What does it send?",
             ("{{kind}}", f"max by (kind) (rate(leap_landed_total{{{_ONE}}}[5m]))"),
-            reading="Landed records a second by what they were; 'rejected' went back.",
+            reading="Landed records a second by what they were, and the marks of landed rolls; 'rejected' went back.",
             unit="cps",
         ),
         asks(

@@ -45,7 +45,7 @@ PIPELINE = Board(
             "How long from landing to each hop, for half of the records?",
             ("{{group}} {{topic}}", "leap:record_age:p50_seconds"),
             reading="Median, from the landing of the first cause to the commit at the hop. leap-scheduling "
-            "absence-flags is mark to visible request.",
+            "flags is mark to visible request.",
             unit="s",
         ),
         asks(

@@ -41,7 +41,7 @@ pytestmark = [
 
 DISTRICTS = ("hartford", "windham", "torrington")
 SCRAPE_SECONDS = 2
-WAY = 'leap:record_age:p50_seconds{group="leap-scheduling",topic="absence-flags"}'
+WAY = 'leap:record_age:p50_seconds{group="leap-scheduling",topic="flags"}'
 PAGE = checkout() / ".leap" / "boards.html"
 
 

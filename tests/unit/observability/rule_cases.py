@@ -21,7 +21,7 @@ class Case:
     fires: tuple[Labels, ...] = ()
 
 
-def _aged(late_of_100: int, length: str, group: str = "leap-flagging", topic: str = "attendance") -> dict[str, str]:
+def _aged(late_of_100: int, length: str, group: str = "leap-flagging", topic: str = "rolls") -> dict[str, str]:
     labels = f'group="{group}",topic="{topic}"'
     return {
         f'leap_record_age_seconds_bucket{{{labels},le="900.0"}}': f"0+{100 - late_of_100}{length}",
@@ -52,7 +52,7 @@ def _district(name: str, *, expected: int, reported: int, length: str = LONG) ->
 
 
 def _lag(values: str, group: str = "leap-flagging") -> dict[str, str]:
-    return {f'leap_lag_seconds{{group="{group}",topic="attendance",partition="0"}}': values}
+    return {f'leap_lag_seconds{{group="{group}",topic="rolls",partition="0"}}': values}
 
 
 DUE = {"leap_rolls_due": f"1{LONG}"}
@@ -78,7 +78,7 @@ PROMISE_CASES = (
     Case(
         alert="MarksDecidedLate",
         story="marks are decided at once, but flags reach the desk late",
-        series={**_aged(0, LONG), **_aged(50, LONG, "leap-scheduling", "absence-flags")},
+        series={**_aged(0, LONG), **_aged(50, LONG, "leap-scheduling", "flags")},
         fires=burning("fresh", "page", "ticket"),
     ),
     Case(
@@ -92,15 +92,15 @@ PROMISE_CASES = (
         story="one in two hundred is late: within the promise",
         series={
             **_aged(0, LONG),
-            'leap_record_age_seconds_count{group="leap-flagging",topic="attendance"}': f"0+100.5{LONG}",
+            'leap_record_age_seconds_count{group="leap-flagging",topic="rolls"}': f"0+100.5{LONG}",
         },
     ),
     Case(
         alert="MarksDecidedLate",
         story="at night nothing comes, and nothing is late",
         series={
-            'leap_record_age_seconds_bucket{group="leap-flagging",topic="attendance",le="900.0"}': f"5000{LONG}",
-            'leap_record_age_seconds_count{group="leap-flagging",topic="attendance"}': f"9000{LONG}",
+            'leap_record_age_seconds_bucket{group="leap-flagging",topic="rolls",le="900.0"}': f"5000{LONG}",
+            'leap_record_age_seconds_count{group="leap-flagging",topic="rolls"}': f"9000{LONG}",
         },
     ),
     Case(
@@ -189,8 +189,8 @@ LAG_CASES = (
          fires=({"severity": "ticket", "group": "leap-flagging"},)),
     Case(alert="LagGrows", story="a second worker took over a dead one's partitions: the group is known again",
          series={
-             'leap_lag_seconds{group="leap-flagging",topic="attendance",partition="0",instance="a"}': "0x10 stale _x20",
-             'leap_lag_seconds{group="leap-flagging",topic="attendance",partition="0",instance="b"}': "0x30",
+             'leap_lag_seconds{group="leap-flagging",topic="rolls",partition="0",instance="a"}': "0x10 stale _x20",
+             'leap_lag_seconds{group="leap-flagging",topic="rolls",partition="0",instance="b"}': "0x30",
          }, at="20m"),
     Case(alert="LagGrows", story="a busy morning, a few seconds behind", series=_lag(f"8{LONG}")),
     Case(alert="LagGrows", story="at night nothing comes", series=_lag(f"0{LONG}")),
@@ -262,7 +262,7 @@ DISTRICT_CASES = (
 )
 
 _REFUSED = 'leap_http_request_seconds_count{job="scheduling",route="/requests",method="GET",status="401"}'
-_FAILED = 'leap_timer_failures_total{job="flagging",timer="tallies"}'
+_FAILED = 'leap_timer_failures_total{job="flagging",timer="settle"}'
 _UNREAD = 'leap_measure_failures_total{job="flagging",part="outbox"}'
 _SHARED = 'leap_rebalances_total{group="leap-flagging"}'
 
@@ -286,8 +286,8 @@ PROCESS_CASES = (
     Case(alert="Rebalancing", story="members come and go", series={_SHARED: f"0+1{LONG}"},
          fires=({"severity": "ticket", "group": "leap-flagging"},)),
     Case(alert="Rebalancing", story="a release", series={_SHARED: "1x20 3x40"}),
-    Case(alert="TimerFails", story="tallies fail every minute", series={_FAILED: f"0+1{LONG}"},
-         fires=({"severity": "ticket", "job": "flagging", "timer": "tallies"},)),
+    Case(alert="TimerFails", story="closing months fails every minute", series={_FAILED: f"0+1{LONG}"},
+         fires=({"severity": "ticket", "job": "flagging", "timer": "settle"},)),
     Case(alert="TimerFails", story="the database restarted once", series={_FAILED: "0x20 2x40"}),
     Case(alert="NotMeasured", story="the outbox can't be counted", series={_UNREAD: f"0+1{LONG}"},
          fires=({"severity": "ticket", "job": "flagging", "part": "outbox"},)),
