@@ -185,6 +185,8 @@ class TransferConfirmed(Struct, tag_field="event_type", tag="transfer.confirmed.
     """Two districts confirmed that a person moved; nothing here asks for it yet."""
 
     district: Text
+    from_district: Text
+    person_key: UUID
 
 
 Mark = AttendanceRecorded | AttendanceRetracted
