@@ -19,7 +19,7 @@ from services.flagging.handlers.marking import Day, DayMarks, Effects
 from services.flagging.handlers.work import Work
 from services.flagging.rules.register import SchoolYear
 from services.flagging.rules.rolls import Completion
-from services.flagging.store import counts, declared, policies, rosters
+from services.flagging.store import counts, declared, policies, rosters, transfers
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Touched
 from services.runtime.delivery.subscription import Delivery, Undecodable
@@ -57,6 +57,7 @@ class Facts:
         self.feeds: list[facts.FeedDeclared] = by_type[facts.FeedDeclared]
         self.policies: list[facts.PolicyDecided] = by_type[facts.PolicyDecided]
         self.statuses: list[facts.StatusChanged] = by_type[facts.StatusChanged]
+        self.transfers: list[facts.TransferConfirmed] = by_type[facts.TransferConfirmed]
         self.completions: list[tuple[Day, Completion]] = [
             *(
                 (_day(each), _word(each.completed.version, True, each.completed.feed))
@@ -71,7 +72,9 @@ class Facts:
     def districts(self) -> set[str]:
         """Name every district that a fact is of."""
         days = (*self.days, *(day for day, _ in self.completions))
-        others: tuple[Any, ...] = (*self.enrollments, *self.calendars, *self.feeds, *self.policies, *self.statuses)
+        others: tuple[Any, ...] = (
+            *self.enrollments, *self.calendars, *self.feeds, *self.policies, *self.statuses, *self.transfers,
+        )  # fmt: skip
         return {day[0] for day in days} | {each.district for each in others}
 
     def changed_schools(self) -> set[SchoolYear]:
@@ -123,6 +126,8 @@ async def _keep_decisions(registers: Registers, batch: Facts) -> None:
         await declared.look_again(connection, {each.district for each in batch.policies})
     if batch.statuses:
         await policies.keep_statuses(connection, batch.statuses)
+    if batch.transfers:
+        await transfers.keep(connection, batch.transfers)
     if batch.feeds:
         await declared.keep(connection, batch.feeds)
 

@@ -30,6 +30,7 @@ async def conclude(work: Work, *, today: date | None = None) -> None:
         if school.closed:
             before = moved.setdefault(school, Moved(0, []))
             before.corrected.append((*school.page_of(renamed), school.closed))
+        registers.to_judge.add((renamed, key.school_year))
     for student, year in await rosters.at_several_schools(
         registers.connection, {(UUID(bytes=student), key.school_year) for student, key in registers.arrived}
     ):

@@ -108,7 +108,7 @@ def _settle_child(
     for key, roll_page in pages.items():
         for each in family:
             mark = roll_page.marks.get(each)
-            if mark is not None and (key.school_day not in newest or mark > newest[key.school_day]):
+            if mark is not None and (key.school_day not in newest or mark.beats(newest[key.school_day])):
                 newest[key.school_day] = mark
     first = first_day_of(school.key.school_year)
     settled = ALL_DAYS if days is None else sum(1 << (day - first).days for day in days)

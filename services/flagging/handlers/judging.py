@@ -10,16 +10,15 @@ from services.flagging.handlers.work import Work
 from services.flagging.rules import absence, packing
 from services.flagging.rules.absence import Level, Policy, StintDays
 from services.flagging.rules.register import CHRONIC_BEFORE, KNOWN_BEFORE, SHARED, WATCHED, Page, School, SchoolYear
-from services.flagging.store import flags, policies, rosters
+from services.flagging.store import flags, policies, rosters, transfers
 from services.flagging.store.flags import Flag
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Member, Stint
+from services.flagging.store.transfers import Person, StudentYear
 from services.flagging.telling import Crossing, Figures
 
 Yielded = dict[School, tuple[int, list[tuple[Page, int, int]]]]
 """What moved at a school because another enrolment claims it: completed days, and students' days in told months."""
-
-StudentYear = tuple[UUID, int]
 
 
 class Place(NamedTuple):
@@ -36,6 +35,9 @@ class Known(NamedTuple):
     places: dict[StudentYear, list[Place]]
     stints: dict[UUID, list[Stint]]
     flags: dict[StudentYear, Flag]
+    persons: dict[StudentYear, UUID]
+    taken_in: set[StudentYear]
+    """Whom another district, both confirmed it, knows as chronically absent in the year before."""
 
     def parts(self, who: StudentYear) -> list[tuple[Stint, StintDays]]:
         """Give each stint's days of the year, as its school's register has them."""
@@ -73,6 +75,7 @@ async def judge(work: Work, asked: Collection[StudentYear]) -> tuple[list[Figure
     known = await _know(work.registers, asked)
     figures: list[Figures] = []
     crossed: list[tuple[Flag, int]] = []
+    chronic: dict[StudentYear, Person | None] = {}
     yielded: Yielded = {}
     for who in sorted(asked):
         if who not in known.places and who not in known.flags:
@@ -80,8 +83,12 @@ async def judge(work: Work, asked: Collection[StudentYear]) -> tuple[list[Figure
         parts = known.parts(who)
         _settle_shared(known.places.get(who, []), parts, yielded)
         verdict = _verdict(work, known, who, parts)
+        if (person := known.persons.get(who)) is not None:
+            is_chronic = absence.was_chronic(parts=[days for stint, days in parts if stint.grade != "PK"])
+            chronic[who] = Person(person, known.places[who][-1].school.key.district) if is_chronic else None
         _tell(work, known, who, verdict, crossed, figures)
     await flags.save(work.registers.connection, crossed)
+    await transfers.keep_chronic(work.registers.connection, chronic)
     return figures, yielded
 
 
@@ -105,6 +112,8 @@ async def _know(registers: Registers, asked: Collection[StudentYear]) -> Known:
         dict(places),
         await rosters.stints_of(registers.connection, students),
         await flags.read(registers.connection, students),
+        {(m.student_key, m.school_year): m.person_key for m in members if m.person_key is not None},
+        await transfers.taken_in_chronic(registers.connection, students),
     )
 
 
@@ -136,7 +145,7 @@ def _settle_shared(places: Sequence[Place], parts: Sequence[tuple[Stint, StintDa
 def _verdict(work: Work, known: Known, who: StudentYear, parts: Sequence[tuple[Stint, StintDays]]) -> Verdict:
     older = [(stint, days) for stint, days in parts if stint.grade != "PK"]
     last_year = [days for stint, days in known.parts((who[0], who[1] - 1)) if stint.grade != "PK"]
-    chronic_last_year = absence.was_chronic(parts=last_year) if last_year else None
+    chronic_last_year = True if who in known.taken_in else absence.was_chronic(parts=last_year)
     counted = 0
     for _, days in older:
         counted |= days.counted

@@ -154,14 +154,24 @@ def has_begun_to_miss(*, counted: int, absent: int, chronic_last_year: bool, pol
     return _come_within(days=policy.early_days, counted=counted, absent=absent, absences=SEPTEMBER_ABSENCES)
 
 
-def standing(*, counted: int, absent: int, policy: Policy) -> int:
-    """Judge one set of days by itself: a level's number, or ONLY_AFTER_A_CHRONIC_YEAR."""
+def chronic_level(*, counted: int, absent: int, policy: Policy) -> Level:
+    """Say which of the two lines of 10 % and 20 % is reached, if any."""
     days_absent, days_enrolled = absent.bit_count(), counted.bit_count()
-    if 10 * days_absent >= days_enrolled and is_chronically_absent(
+    if not is_chronically_absent(
         days_absent=days_absent, days_enrolled=days_enrolled, min_enrolled_days=policy.min_enrolled_days
     ):
-        severe = 5 * days_absent >= days_enrolled
-        return Level.severely_chronically_absent if severe else Level.chronically_absent
+        return Level.none
+    severe = 5 * days_absent >= days_enrolled
+    return Level.severely_chronically_absent if severe else Level.chronically_absent
+
+
+def standing(*, counted: int, absent: int, policy: Policy) -> int:
+    """Judge one set of days by itself: a level's number, or ONLY_AFTER_A_CHRONIC_YEAR."""
+    days_absent = absent.bit_count()
+    if 10 * days_absent >= counted.bit_count() and (
+        reached := chronic_level(counted=counted, absent=absent, policy=policy)
+    ):
+        return reached
     if days_absent < SEPTEMBER_ABSENCES and days_absent < policy.early_absences:
         return Level.none  # nearly everybody, nearly always
     if has_begun_to_miss(counted=counted, absent=absent, chronic_last_year=False, policy=policy):
@@ -202,11 +212,14 @@ def judged(
     groups: dict[str, list[StintDays]] = {}
     for part in sorted(parts, key=lambda part: (part.entry_date, part.stint)):
         groups.setdefault(part.school if policy.accumulator == "school" else "", []).append(part)
+    counted, absent = overlay(parts=parts)
+    # The first days are the student's own over all schools of the district, whatever the accumulator.
+    has_begun = has_begun_to_miss(counted=counted, absent=absent, chronic_last_year=chronic_last_year, policy=policy)
     verdicts = []
     for group in groups.values():
         counted, absent = overlay(parts=group)
-        reached = level(counted=counted, absent=absent, chronic_last_year=chronic_last_year, policy=policy)
-        verdicts.append((reached, counted, absent, group[-1]))
+        reached = chronic_level(counted=counted, absent=absent, policy=policy)
+        verdicts.append((reached or Level(has_begun), counted, absent, group[-1]))
     return max(
         verdicts,
         key=lambda verdict: (verdict[0], verdict[2].bit_count(), verdict[3].school),

@@ -32,6 +32,8 @@ WATCHED = 2
 """Flagged at any time this year: figures are told whenever a day closes or is corrected."""
 CHRONIC_BEFORE, KNOWN_BEFORE = 4, 8
 """Chronically absent last year; and whether last year is known at all."""
+CHRONIC_NOW = 32
+"""Chronically absent this year by the standard policy, which the year after asks for."""
 JOINED = 16
 """Marks with another number are this child's, or this number's marks are another's."""
 
@@ -381,6 +383,11 @@ def is_to_be_judged(student: Student, policy: Policy) -> bool:
     """
     page, at, days, moved = student
     traits = page.traits[at]
+    if policy.min_enrolled_days != absence.STANDARD.min_enrolled_days:
+        is_chronic = bool(absence.chronic_level(counted=days.counted, absent=days.absent, policy=absence.STANDARD))
+        if is_chronic != bool(traits & CHRONIC_NOW):
+            page.traits[at] ^= CHRONIC_NOW
+            return True
     if page.grades[at] == PK:
         now = int(Level.none)
     else:

@@ -126,7 +126,7 @@ async def marks_of(connection: Connection, student_key: UUID, school_year: int) 
             for where, page in (await rolls.read_school(connection, key, [member.page])).items():
                 mark = page.marks.get(member.student_key.bytes)
                 known = found[where.school_day].get(member.school)
-                if mark is not None and (known is None or mark > known):
+                if mark is not None and (known is None or mark.beats(known)):
                     found[where.school_day][member.school] = mark
     return found
 

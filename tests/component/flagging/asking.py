@@ -29,6 +29,7 @@ async def settle(pool: "Pool[asyncpg.Record]") -> None:
         service=service.name,
     )
     await settling.settle(context)
+    await settling.judge_due(context)
 
 
 async def months(pool: "Pool[asyncpg.Record]") -> dict[tuple[UUID, date], tuple[int, int, int]]:

@@ -261,4 +261,4 @@ async def test_whom_a_changed_rule_concerns_is_judged_again_by_the_timer(service
     await settle(pool)
     assert await told(pool) == [FlagRaised, FlagChanged]
     assert (await conclusions(pool)).flags == {(ANNA, 2026): Level.AT_RISK}
-    assert {timer.name for timer in service.timers} == {"settle"}
+    assert {timer.name for timer in service.timers} == {"settle", "judge"}
