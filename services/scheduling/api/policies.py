@@ -4,12 +4,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
+from contracts.calendar import local_day
 from contracts.events.envelope import District
+from services.runtime import clock
 from services.runtime.web.context import Context
 from services.scheduling.api.asking import Who
 from services.scheduling.api.refusals import ExplainingRoute
 from services.scheduling.api.shown import shown
-from services.scheduling.handlers.policies import current_policy
+from services.scheduling.handlers.policies import policies_of
 
 
 def routes(context: Context) -> APIRouter:
@@ -18,8 +20,10 @@ def routes(context: Context) -> APIRouter:
 
     @router.get("/policies/{district}")
     async def show_policy(district: Annotated[District, Path()], who: Who) -> dict[str, Any]:
-        """Show the district's standing policy; version 0 is the default of one that has decided nothing."""
+        """Show the district's newest decision, and which version is in force; 0 is the standard policy."""
         async with context.begin() as tx:
-            return shown(await current_policy(tx, district=district, person=who))
+            today = local_day(clock.now(), zone=tx.zone)
+            newest, standing = await policies_of(tx, district=district, person=who, day=today)
+        return {**shown(newest), "in_force": standing.version}
 
     return router

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from contracts.events import DistrictPolicy
 from services.scheduling.handlers.appointments import Agreed
 from services.scheduling.handlers.visitors import Saved
 from services.scheduling.rules import pairing
 from services.scheduling.rules.pairing import Reason, Visitor
-from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.priority import Clause
 from services.scheduling.rules.proposals import Proposals
 from services.scheduling.rules.visits import Request
@@ -30,7 +30,7 @@ _OF_A_VISITOR = (
     "windows", "away", "weekly_cap", "active", "version",
 )  # fmt: skip
 
-Done = Request | Agreed | Saved | Policy
+Done = Request | Agreed | Saved | DistrictPolicy
 
 
 def shown(done: Done) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def shown(done: Done) -> dict[str, Any]:
             return agreed_shown(done)
         case Saved():
             return saved_shown(done)
-        case Policy() as policy:
+        case DistrictPolicy() as policy:
             return policy.model_dump()
 
 
