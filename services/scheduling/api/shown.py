@@ -15,6 +15,7 @@ from services.scheduling.rules.week import Week, WeekPlan
 from services.scheduling.rules.wording import say
 from services.scheduling.store.appointments import Appointment
 from services.scheduling.store.day_sheet import SheetVisit
+from services.scheduling.store.districts import Declared
 
 _OF_A_REQUEST = (
     "request_id", "household_key", "district", "school", "stage", "closed_because", "version", "claimed_by",
@@ -30,7 +31,7 @@ _OF_A_VISITOR = (
     "windows", "away", "weekly_cap", "active", "version",
 )  # fmt: skip
 
-Done = Request | Agreed | Saved | DistrictPolicy
+Done = Request | Agreed | Saved | DistrictPolicy | Declared
 
 
 def shown(done: Done) -> dict[str, Any]:
@@ -44,6 +45,8 @@ def shown(done: Done) -> dict[str, Any]:
             return saved_shown(done)
         case DistrictPolicy() as policy:
             return policy.model_dump()
+        case Declared():
+            return done._asdict()
 
 
 def request_shown(request: Request) -> dict[str, Any]:
