@@ -253,7 +253,7 @@ def _stage_changed(
 
 async def _on_logs(tx: Transaction, logged: Sequence[Log], as_of: datetime) -> None:
     today = local_day(as_of, zone=tx.zone)
-    policy_by_district = await policies.of_districts(tx.connection, sorted({log.district for log in logged}))
+    policy_by_district = await policies.of_districts(tx.connection, sorted({log.district for log in logged}), day=today)
     rows = await logs.apply_logged_visits(
         tx.connection,
         [_logged_visit(log) for log in logged],

@@ -96,7 +96,7 @@ async def _waits_of(tx: Transaction, districts: Iterable[str], *, today: date) -
     return Waits(
         today=today,
         calendar_by_district=await calendars.of_districts(tx.connection, named),
-        policy_by_district=await policies.of_districts(tx.connection, named),
+        policy_by_district=await policies.of_districts(tx.connection, named, day=today),
     )
 
 
@@ -116,7 +116,9 @@ async def price_waiting(context: Context) -> None:
     as_of = clock.now()
     while True:
         async with context.begin() as tx:
-            stale = await pricing.unpriced(tx.connection, rule_version=priority.RULE_VERSION)
+            stale = await pricing.unpriced(
+                tx.connection, rule_version=priority.RULE_VERSION, day=local_day(as_of, zone=tx.zone)
+            )
             await price(tx, stale, as_of=as_of)
         if len(stale) < pricing.ROUND:
             break

@@ -16,17 +16,19 @@ ROUND = 1000
 """Requests changed by one statement: a claim waits for no more than that."""
 
 
-async def unpriced(connection: asyncpg.Connection, *, rule_version: int) -> list[UUID]:
-    """Find open requests priced by an older rule or policy than stands, a round of them."""
+async def unpriced(connection: asyncpg.Connection, *, rule_version: int, day: date) -> list[UUID]:
+    """Find open requests priced by an another rule or policy than is in force on the day, a round of them."""
     rows = await connection.fetch(
         """
         SELECT request_id FROM request
-        LEFT JOIN (SELECT district, max(version) AS version FROM policy GROUP BY district) AS p USING (district)
+        LEFT JOIN (SELECT district, max(version) AS version FROM policy WHERE effective_from <= $3
+                   GROUP BY district) AS p USING (district)
         WHERE stage <> 'closed' AND (rule_version <> $1 OR policy_version <> coalesce(p.version, 0))
         ORDER BY request_id LIMIT $2
         """,
         rule_version,
         ROUND,
+        day,
     )
     return [row["request_id"] for row in rows]
 
