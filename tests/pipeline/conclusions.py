@@ -128,6 +128,20 @@ async def assert_every_event_was_effective_once(stack: Stack) -> None:
         for district in stack.districts
     }
     assert landed == sent
+    await _assert_every_mark_was_dealt_with(stack)
+
+
+async def _assert_every_mark_was_dealt_with(stack: Stack) -> None:
+    """Hold the marks that went on at ingest against those that flagging applied or knew; a crash of ingest repeats."""
+    async with stack.sql("ingest") as connection:
+        published = await connection.fetch(
+            """SELECT district, sum(records)::bigint AS marks FROM landed_count
+               WHERE kind IN ('mark', 'retraction', 'roll_mark') GROUP BY district"""
+        )
+    async with stack.sql("flagging") as connection:
+        rows = await connection.fetch("SELECT district, applied + duplicate AS marks FROM mark_count")
+    dealt_with = {row["district"]: row["marks"] for row in rows}
+    assert [row["district"] for row in published if dealt_with.get(row["district"], 0) < row["marks"]] == []
 
 
 def _reader(models: tuple[type[Event], ...]) -> TypeAdapter[Any]:

@@ -1,7 +1,7 @@
 """Small believable districts for pipeline tests: landing records, as a district would send them, seeded."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.zones import HERE
 Record = dict[str, Any]
 
 FIRST_DAY = date(2026, 8, 31)
-NOW = datetime(2027, 2, 1, 15, tzinfo=HERE)
+NOW = datetime(2027, 6, 1, 15, tzinfo=HERE)
 """An afternoon behind all days that are landed: of a day to come there is neither a presence nor a complete roll."""
 SCHOOL = "S1"
 CATEGORIES = ("excused_absence", "unexcused_absence", "tardy", "early_departure")
@@ -53,3 +53,14 @@ def marks(
                 "category": draw.choice(CATEGORIES) if exception else "in_attendance", "version": version,
             }  # fmt: skip
         yield {"type": "roll_completed", "school": SCHOOL, "date": calendar[n].isoformat(), "feed": feed}
+
+
+def whole(records: Iterable[Record]) -> Iterator[Record]:
+    """Give the same as landed rolls: a day's marks and its completion in one record."""
+    gathered: list[list[Any]] = []
+    for record in records:
+        if record["type"] == "mark":
+            gathered.append([record["student"], record["category"], record["version"]])
+        else:
+            yield record | {"type": "roll", "complete": True, "marks": gathered}
+            gathered = []

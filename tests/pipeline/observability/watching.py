@@ -56,6 +56,9 @@ async def steady_load(stack: Stack, *, district: str, until: date) -> AsyncItera
     day, day_before = until.isoformat(), (until - timedelta(days=1)).isoformat()
 
     async def load() -> None:
+        enrolled = [_enrolled(f"steady-{number}", day_before) for number in range(20)]
+        await stack.land(district, enrolled, roster=True)
+        await stack.land(district, [_completed(each) for each in (day_before, day)])
         async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
             for turn in range(1_000_000):
                 marks: list[dict[str, Any] | bytes] = [
@@ -63,6 +66,7 @@ async def steady_load(stack: Stack, *, district: str, until: date) -> AsyncItera
                 ]
                 # Somebody new each time who has begun to miss school: a flag, and a request at the desk.
                 marks += [_absence(f"new-{turn}", each, version=0) for each in (day, day_before)]
+                await stack.land(district, [_enrolled(f"new-{turn}", day_before)], roster=True)
                 await stack.land(district, [*marks, {"type": "mark", "student": "steady-0"}])
                 for name, process in stack.processes.items():
                     asked = [("/v1/counts", "ops"), ("/v1/no-such-thing", "ops"), ("/v1/counts", "nobody")]
@@ -81,6 +85,23 @@ async def steady_load(stack: Stack, *, district: str, until: date) -> AsyncItera
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+def _enrolled(student: str, entry: str) -> dict[str, Any]:
+    return {
+        "type": "enrollment",
+        "id": f"stint-{student}",
+        "student": student,
+        "household": f"household-{student}",
+        "school": "STEADY",
+        "grade": "5",
+        "entry_date": entry,
+        "version": 0,
+    }
+
+
+def _completed(day: str) -> dict[str, Any]:
+    return {"type": "roll_completed", "school": "STEADY", "date": day, "feed": "exceptions"}
 
 
 def _absence(student: str, day: str, *, version: int) -> dict[str, Any]:
