@@ -119,7 +119,7 @@ def _records(world: World, student: UUID, year: int, stints: list[Stint]) -> dic
         if enrolled:
             found[student, year, school[1]] = Days(
                 district=school[0],
-                entry_date=latest.entry_date,
+                entry_date=None if latest.grade is None else latest.entry_date,
                 grade=latest.grade,
                 enrolled=frozenset(enrolled),
                 counted=frozenset(counted),

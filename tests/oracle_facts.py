@@ -16,6 +16,7 @@ from contracts.events import (
     AttendanceRecorded,
     AttendanceRetracted,
     Category,
+    Closing,
     EnrollmentChanged,
     Event,
     Feed,
@@ -93,8 +94,9 @@ class Stint:
         return self.exit_date is None or day < self.exit_date or (self.exit_day_counts and day == self.exit_date)
 
     def touches(self, year: int) -> bool:
-        """Whether it covers any day of a school year."""
-        return self.covers(max(self.entry_date, date(year, 7, 1))) and self.entry_date < date(year + 1, 7, 1)
+        """Whether it lies in a school year; a stint that ended as it began covers no day, and is one all the same."""
+        begins_in_time = self.entry_date < date(year + 1, 7, 1)
+        return begins_in_time and (self.exit_date is None or self.exit_date >= date(year, 7, 1))
 
 
 class Calendar(NamedTuple):
@@ -262,6 +264,7 @@ class World:
         self._full_years = {
             (district, school, school_year(day)) for (district, school, day), word in self.words.items() if word.full
         }
+        self._sent = {(mark.district, mark.school, mark.day) for mark in _marks(facts)}
         self.stints = standing_stints(facts)
         self.missed = standing_marks(facts, self.stints)
         self.stints += self._enrolled_by_marks()
@@ -309,16 +312,19 @@ class World:
         return Feed.FULL if (*school, school_year(day)) in self._full_years else Feed.EXCEPTIONS
 
     def is_complete(self, school: School, day: date) -> bool:
-        """By the school's word; where none is sent, at the end of the third school day after (9.1)."""
+        """By the school's word; where none is sent, at the end of the third school day after (9.1).
+
+        A roll is what a school sends for a day: of a day of which nothing came there is none that could close.
+        """
         word = self.words.get((*school, day))
         if word is not None:
             return word.complete
         declared = self.declared(school)
-        if declared is None or declared.closing.value != "third_school_day" or self.today is None:
+        if declared is None or declared.closing is not Closing.THIRD_SCHOOL_DAY or self.today is None:
             return False
         calendar = self.calendars.get((*school, school_year(day), None))
         after = sorted(each for each in calendar.days if each > day) if calendar else []
-        return calendar is not None and day in calendar.days and len(after) >= 3 and after[2] < self.today
+        return (*school, day) in self._sent and len(after) >= 3 and after[2] < self.today
 
     def counts(self, stint: Stint, day: date) -> bool:
         """9.1: a school day, inside the enrolment, its roll complete; on a full feed a standing mark will do."""
