@@ -266,7 +266,9 @@ async def test_the_command_says_what_differs_in_words_json_and_exit_code(
 
     assert (await leap("--compare"))[0] == 0
     async with stack.sql("reporting") as connection:
-        await connection.execute("UPDATE student_month SET days_absent = 20 WHERE student_key = $1 AND version = 2", key(1, 3))
+        await connection.execute(
+            "UPDATE student_month SET days_absent = 20 WHERE student_key = $1 AND version = 2", key(1, 3)
+        )
     code, said = await leap("--compare")
     assert code == 1
     assert "student_month: 1 rows only running, 1 rows only rebuilt, for instance" in said

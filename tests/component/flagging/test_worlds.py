@@ -25,8 +25,8 @@ from contracts.events import (
 from services.runtime import clock
 from tests import oracle, oracle_told
 from tests.component.flagging import told
+from tests.component.flagging.asking import settle
 from tests.component.flagging.builders import Feeder, conclusions, published
-from tests.component.flagging.test_flagging import settle
 from tests.component.flagging.test_same_facts import corrections_first, in_order, repeated, shuffled
 from tests.component.flagging.worlds import World, a_world
 from tests.conftest import ServiceDatabase
