@@ -9,7 +9,16 @@ from services.flagging import telling
 from services.flagging.handlers.work import Work
 from services.flagging.rules import absence, packing
 from services.flagging.rules.absence import Level, Policy, StintDays
-from services.flagging.rules.register import CHRONIC_BEFORE, KNOWN_BEFORE, SHARED, WATCHED, Page, School, SchoolYear
+from services.flagging.rules.register import (
+    CHRONIC_BEFORE,
+    KNOWN_BEFORE,
+    SHARED,
+    WATCHED,
+    Days,
+    Page,
+    School,
+    SchoolYear,
+)
 from services.flagging.store import flags, policies, rosters, transfers
 from services.flagging.store.flags import Flag
 from services.flagging.store.registers import Registers
@@ -41,13 +50,24 @@ class Known(NamedTuple):
 
     def parts(self, who: StudentYear) -> list[tuple[Stint, StintDays]]:
         """Give each stint's days of the year, as its school's register has them."""
-        found = []
-        for stint in self.stints.get(who[0], ()):
-            for school, page, at in self.places.get(who, ()):
-                if school.key[:2] == (stint.district, stint.school) and stint.touches(who[1]):
-                    days, inside = school.days(page, at), stint.days_in(who[1])
-                    found.append((stint, _stint_days(stint, days.counted & inside, days.absent & inside)))
-        return found
+        found: list[tuple[Stint, StintDays]] = []
+        by_marks: list[tuple[Place, Days]] = []
+        for place in self.places.get(who, ()):
+            school, page, at = place
+            days = school.days(page, at)
+            here = [stint for stint in self.stints.get(who[0], ()) if stint.place == school.key[:2]]
+            here = [stint for stint in here if stint.touches(who[1])]
+            for stint in here:
+                inside = stint.days_in(who[1])
+                found.append((stint, _stint_days(stint, days.counted & inside, days.absent & inside)))
+            if not here and days.counted:
+                by_marks.append((place, days))
+        # Enrolled by its marks, each for its day: that is later than any entry but one of that very day.
+        entered = sum({days.counted & absence.day_bit(day=days.entry_date) for _, days in found}) if by_marks else 0
+        for place, days in by_marks:
+            stint = Stint.of_marks(who[0], place.school.key.district, place.school.key.school)
+            found.append((stint, _stint_days(stint, days.counted & ~entered, days.absent & ~entered)))
+        return sorted(found, key=lambda each: (each[0].entry_date, each[0].stint))
 
 
 class Verdict(NamedTuple):
@@ -189,10 +209,14 @@ def _tell(
     elif was is not None:
         figures.append(
             Figures(
-                student.bytes, SchoolYear(district, flag.school, year), verdict.stint.grade if verdict.stint else None,
+                student.bytes, SchoolYear(district, flag.school, year), _grade(verdict),
                 level, verdict.counted, verdict.absent, flag.as_of, flag.policy_version, verdict.chronic_last_year,
             )
         )  # fmt: skip
+
+
+def _grade(verdict: Verdict) -> str | None:
+    return (verdict.stint.grade or None) if verdict.stint else None
 
 
 def _keep(places: Sequence[Place], level: int, verdict: Verdict, *, is_watched: bool) -> None:
@@ -232,7 +256,7 @@ def _crossing(flag: Flag, verdict: Verdict, was: Flag | None) -> Crossing:
         household_key=flag.household_key,
         school=flag.school,
         school_year=flag.school_year,
-        grade=verdict.stint.grade if verdict.stint else None,
+        grade=_grade(verdict),
         accumulator=verdict.policy.accumulator,
         level=flag.level,
         previous_level=was.level if was else 0,

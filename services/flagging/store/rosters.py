@@ -98,6 +98,17 @@ class Stint(NamedTuple):
     withdrawn: bool
     source_version: int
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """The district and the school."""
+        return self.district, self.school
+
+    @classmethod
+    def of_marks(cls, student_key: UUID, district: str, school: str) -> "Stint":
+        """Make what enrols a student for the days of its marks, where a feed comes without rosters."""
+        nothing: tuple[None, None, None] = (None, None, None)
+        return cls(student_key, "", district, school, *nothing, "", None, date.max, None, False, False, 0)
+
     def days_in(self, school_year: int) -> int:
         """Give the days of the year inside it, school days or not."""
         last = last_enrolled_day(
