@@ -8,6 +8,7 @@ days and marks change students; then conclude() judges and tells.
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
@@ -17,7 +18,7 @@ from services.flagging.handlers import enrolling, joining, marking
 from services.flagging.handlers.concluding import conclude
 from services.flagging.handlers.marking import Day, DayMarks, Effects
 from services.flagging.handlers.work import Work
-from services.flagging.rules.register import SchoolYear
+from services.flagging.rules.register import School, SchoolYear
 from services.flagging.rules.rolls import Completion
 from services.flagging.store import counts, declared, policies, rosters, transfers
 from services.flagging.store.registers import Registers
@@ -27,8 +28,6 @@ from services.runtime.delivery.transaction import Transaction
 
 WHOLE_FROM = 16
 """A school of which so many students have marks in a batch is read whole: that is one look-up less for each."""
-
-NOBODY = Touched({}, set())
 
 
 def decode(record: ConsumerRecord) -> facts.Fact:
@@ -106,9 +105,13 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     districts = batch.districts()
     await registers.lock(districts, newest_us=1000 * max(each.record.timestamp for each in deliveries))
     await _keep_decisions(registers, batch)
-    touched = await rosters.apply_enrollments(connection, batch.enrollments) if batch.enrollments else NOBODY
+    touched = (
+        await rosters.apply_enrollments(connection, batch.enrollments) if batch.enrollments else Touched({}, set())
+    )
     await _open(registers, batch, touched)
-    _change_schools(registers, batch)
+    for school in _change_schools(registers, batch):
+        if students := school.on_several_tracks():
+            touched.students.setdefault(school.key, set()).update(UUID(bytes=student) for student in students)
     if touched.students:
         await enrolling.enrol(registers, touched)
     effects = await marking.apply_marks(registers, batch.days) if batch.days else Effects()
@@ -148,7 +151,8 @@ async def _open(registers: Registers, batch: Facts, touched: Touched) -> None:
     await registers.open_students({key: students for key, students in wanted.items() if key not in whole})
 
 
-def _change_schools(registers: Registers, batch: Facts) -> None:
+def _change_schools(registers: Registers, batch: Facts) -> list[School]:
+    """Let newer calendars and words on rolls stand, and give the schools that this may have changed."""
     changed = [registers.schools[key] for key in sorted(batch.changed_schools())]
     for school in changed:
         school.remember_all()
@@ -161,6 +165,7 @@ def _change_schools(registers: Registers, batch: Facts) -> None:
         registers.schools[_year(day)].complete(day[2], word)
     for school in changed:
         school.follow_facts()
+    return changed
 
 
 def _days(calendar: facts.SchoolCalendarChanged) -> int:

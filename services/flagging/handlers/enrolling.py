@@ -10,6 +10,7 @@ from services.flagging.rules.register import (
     GRADES,
     NO_GRADE,
     PK,
+    SEVERAL_TRACKS,
     SHARED,
     WATCHED,
     Page,
@@ -93,11 +94,14 @@ def _set_face(school: School, page: Page, at: int, stints: Sequence[Stint]) -> N
     page.is_changed = True
     page.touched.add(at)
     enrolled = 0
+    tracks = {school.track_number(stint.track) for stint in stints}
+    calendars = school.terms.calendars
     for stint in stints:
-        enrolled |= stint.days_in(school.key.school_year)
-    page.enrolled[at] = enrolled & ALL_DAYS
+        taught = calendars[school.track_number(stint.track)] if len(tracks) > 1 else ALL_DAYS
+        enrolled |= stint.days_in(school.key.school_year) & taught
+    page.enrolled[at] = enrolled
     page.grades[at] = GRADES.index(stints[-1].grade) if stints else NO_GRADE
-    page.tracks[at] = school.track_number(stints[-1].track) if stints else 0
+    page.tracks[at] = SEVERAL_TRACKS if len(tracks) > 1 else max(tracks, default=0)
     if len({stint.grade == GRADES[PK] for stint in stints}) > 1:
         page.traits[at] |= SHARED  # days in pre-kindergarten are outside: the stints must be looked at
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from contracts.calendar import school_year_of
 from services.flagging import telling
 from services.flagging.handlers.work import Work
 from services.flagging.rules import absence, packing
@@ -63,7 +64,13 @@ class Known(NamedTuple):
             if not here and days.counted:
                 by_marks.append((place, days))
         # Enrolled by its marks, each for its day: that is later than any entry but one of that very day.
-        entered = sum({days.counted & absence.day_bit(day=days.entry_date) for _, days in found}) if by_marks else 0
+        entered = sum(
+            {
+                days.counted & absence.day_bit(day=days.entry_date)
+                for _, days in found
+                if by_marks and school_year_of(days.entry_date) == who[1]
+            }
+        )
         for place, days in by_marks:
             stint = Stint.of_marks(who[0], place.school.key.district, place.school.key.school)
             found.append((stint, _stint_days(stint, days.counted & ~entered, days.absent & ~entered)))

@@ -22,6 +22,8 @@ GRADES = ("PK", "K", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "1
 PK = GRADES.index("PK")
 NO_GRADE = 255
 """No enrolment here knows the student."""
+SEVERAL_TRACKS = 255
+"""Of stints on several tracks: the enrolled days are cut to the calendars already, and set anew when one changes."""
 
 DAYS_OF_GRACE = 3
 """A full feed that sends no completions closes its rolls at the end of so many school days later."""
@@ -86,7 +88,10 @@ def days_of_all(terms: Terms, columns: Columns) -> list[Days]:
         known = zip(enrolled, marked, grades, strict=True)
         enrolled = [days | marks if grade == NO_GRADE else days for days, marks, grade in known]
     if any(tracks):
-        inside = [days & calendars[track] for days, track in zip(enrolled, tracks, strict=True)]
+        inside = [
+            days if track == SEVERAL_TRACKS else days & calendars[track]
+            for days, track in zip(enrolled, tracks, strict=True)
+        ]
     else:
         taught = calendars[0]
         inside = [days & taught for days in enrolled]
@@ -318,6 +323,10 @@ class School:
             Days(days.counted & ~yielded, days.absent & ~yielded) if yielded else days
             for days, yielded in zip(days_of_all(self.terms, columns), page.yielded, strict=True)
         ]
+
+    def on_several_tracks(self) -> list[bytes]:
+        """Name the students on the pages in the hand whose enrolled days must be set anew when a calendar changes."""
+        return [page.keys[at] for page, at in self.everybody() if page.tracks[at] == SEVERAL_TRACKS]
 
     def everybody(self) -> Iterator[tuple[Page, int]]:
         """Give everybody on the pages in the hand."""

@@ -31,7 +31,7 @@ from contracts.events import (
 )
 from contracts.topics import PARTITIONS, TOPIC_BY_NAME
 from services.flagging.app import FACTS
-from services.flagging.rules.register import GRADES, NO_GRADE, SchoolYear
+from services.flagging.rules.register import ALL_DAYS, GRADES, NO_GRADE, SEVERAL_TRACKS, School, SchoolYear
 from services.flagging.store.registers import Registers
 from services.runtime.delivery.publisher import partition_of
 from tests import oracle
@@ -265,7 +265,7 @@ async def conclusions(pool: "asyncpg.Pool[asyncpg.Record]") -> oracle.Conclusion
         district, code, year = school.key
         for page, at in school.everybody():
             days, own = school.days(page, at), school.own_days(page, at)
-            enrolled = page.enrolled[at] & school.terms.calendars[page.tracks[at]]
+            enrolled = page.enrolled[at] & _taught(school, page.tracks[at])
             grade = page.grades[at]
             if grade == NO_GRADE:  # enrolled by marks, each for its day
                 enrolled = days.counted
@@ -287,6 +287,10 @@ async def conclusions(pool: "asyncpg.Pool[asyncpg.Record]") -> oracle.Conclusion
         for row in await pool.fetch("SELECT student_key, school_year, level FROM flag WHERE level > 0")
     }
     return oracle.Conclusions(records=records, flags=flags)
+
+
+def _taught(school: School, track: int) -> int:
+    return ALL_DAYS if track == SEVERAL_TRACKS else school.terms.calendars[track]
 
 
 async def published(pool: "asyncpg.Pool[asyncpg.Record]", topic: str) -> list[Event]:
