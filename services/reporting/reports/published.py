@@ -57,9 +57,11 @@ async def publish(connection: Connection, *, now: datetime, zone: ZoneInfo) -> d
 
 async def is_waiting(connection: Connection, *, now: datetime, zone: ZoneInfo) -> bool:
     """Say whether the service is behind what happened, so that a publication should wait for it."""
+    today = local_day(now, zone=zone)
+    if not is_behind(today=today, heard_on=None):
+        return False
     heard_at = await newest(connection, span_until_now(now, zone), zone=zone)
-    heard_on = local_day(heard_at, zone=zone) if heard_at else None
-    return is_behind(today=local_day(now, zone=zone), heard_on=heard_on)
+    return is_behind(today=today, heard_on=local_day(heard_at, zone=zone) if heard_at else None)
 
 
 async def published_tables(
