@@ -23,8 +23,7 @@ async def conclude(work: Work, *, today: date | None = None) -> None:
     moved: dict[School, Moved] = {}
     figures: list[Figures] = []
     for school in list(registers.schools.values()):
-        if school.pages:
-            moved[school] = _follow(work, school, figures)
+        moved[school] = _follow(work, school, figures)
     for renamed, key in registers.renamed:
         school = registers.schools[key]
         if school.closed:
@@ -60,7 +59,6 @@ def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
     is_told = work.is_told(school)
     days = 0
     corrected: list[tuple[Page, int, int]] = []
-    before = school.before or school.terms
     for student in register.moved_students(school, everybody=is_another_policy):
         page, at, counted_days, moved = student
         traits = page.traits[at]
@@ -75,7 +73,6 @@ def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
     if is_another_policy:
         school.policy_version = mark
         school.is_changed = True
-    days = days & (before.completed | school.completed) | before.completed ^ school.completed
     return Moved(days, corrected)
 
 

@@ -28,7 +28,7 @@ from services.flagging.store.transfers import Person, StudentYear
 from services.flagging.telling import Crossing, Figures
 
 Yielded = dict[School, tuple[int, list[tuple[Page, int, int]]]]
-"""What moved at a school because another enrolment claims it: completed days, and students' days in told months."""
+"""What moved at a school because another enrolment claims it: days, and students' days in told months."""
 
 
 class Place(NamedTuple):
@@ -166,7 +166,7 @@ def _settle_shared(places: Sequence[Place], parts: Sequence[tuple[Stint, StintDa
             corrected = moved & school.closed
             if corrected:
                 students = [*students, (page, at, corrected)]
-            yielded[school] = (days | moved & school.completed, students)
+            yielded[school] = (days | moved, students)
 
 
 def _verdict(work: Work, known: Known, who: StudentYear, parts: Sequence[tuple[Stint, StintDays]]) -> Verdict:

@@ -16,7 +16,7 @@ from services.flagging.telling import StudentMonth
 
 
 class Moved(NamedTuple):
-    """What moved at a school: days to be tallied, and students' days in months that are told already."""
+    """What moved at a school: days of anybody's, and students' days in months that are told already."""
 
     days: int
     corrected: list[tuple[Page, int, int]]
@@ -36,9 +36,16 @@ Wanted = dict[School, dict[int, list[Counted]]]
 
 async def tell_days(work: Work, moved: Mapping[School, Moved]) -> None:
     """Tell the whole tally of each school day that closed or was corrected."""
-    tallied = {school: each.days for school, each in moved.items() if each.days and work.is_told(school)}
+    tallied = {
+        school: days
+        for school, each in moved.items()
+        if work.is_told(school)
+        and (days := each.days & (school.completed | school.tallied) | school.completed & ~school.tallied)
+    }
     await work.registers.open_whole(tallied)
     for school, days in tallied.items():
+        school.tallied |= days
+        school.is_changed = True
         district, code, year = school.key
         for day in months.each_day(days):
             told = telling.school_day(work.moment(district), code, telling.last_day(day, year), school.tally(day))
@@ -126,7 +133,7 @@ async def _closing(work: Work, today: date | None) -> dict[School, int]:
     schools = [
         school
         for school in work.registers.schools.values()
-        if today is not None or (school.before is not None and school.has_calendar)
+        if work.is_told(school) and (today is not None or (school.before is not None and school.has_calendar))
     ]
     district_days = await calendars.of_districts(work.registers.connection, schools) if today is not None else {}
     closing = {

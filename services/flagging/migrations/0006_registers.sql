@@ -32,6 +32,7 @@ CREATE TABLE school_year (
     students integer NOT NULL DEFAULT 0,                -- places given
     policy_version integer NOT NULL DEFAULT 0,          -- by which it was last judged as a whole
     closed bytea NOT NULL,                              -- days of months that are told
+    tallied bytea NOT NULL,                             -- days of which a tally was told
     completed bytea NOT NULL,                           -- for counts by SQL; follows from completions
     completions bytea NOT NULL,                         -- day, state and version of the newest word on each roll
     PRIMARY KEY (district, school, school_year)
@@ -193,10 +194,10 @@ JOIN member p ON p.student_key = m.student_key AND p.school = m.school AND p.sch
 GROUP BY p.district, p.school, m.school_day, p.page;
 
 INSERT INTO school_year (district, school, school_year, calendar_version, feed, school_days, is_stale, students, closed,
-                         completed, completions)
+                         tallied, completed, completions)
 SELECT s.district, s.school, s.school_year, coalesce(y.source_version, -1), y.feed,
     to_days(coalesce(y.school_days, all_days())), true, s.students, to_days(coalesce(y.closed, no_days())),
-    to_days(coalesce(y.completed, no_days())), to_completions(coalesce(y.completed, no_days()), y.has_full_rolls)
+    to_days(no_days()), to_days(coalesce(y.completed, no_days())), to_completions(coalesce(y.completed, no_days()), y.has_full_rolls)
 FROM (
     SELECT district, school, school_year, count(student_key)::integer AS students
     FROM (SELECT district, school, school_year, student_key FROM member

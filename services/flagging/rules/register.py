@@ -196,6 +196,7 @@ class School:
     enrols: bool = False  # a feed without rosters: a mark enrols its student for its day
     completions: Completions = field(default_factory=Completions)
     closed: int = 0  # days of months that are told
+    tallied: int = 0  # days of which a tally was told
     students: int = 0  # places given
     policy_version: int = 0  # by which it was last judged as a whole
     checked_on: date = date.min  # the last day on which the timer looked at it

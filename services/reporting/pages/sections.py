@@ -7,7 +7,6 @@ from urllib.parse import quote, urlencode
 from services.reporting.pages import charts
 from services.reporting.pages.words import Words
 from services.reporting.rules.measures import MEASURES, OF_MONTHS
-from services.reporting.rules.policies import STANDARD
 from services.reporting.rules.tables import STATE, Line, Table
 from services.runtime.web.languages import N_
 
@@ -129,12 +128,12 @@ def up_to(table: Table | None, words: Words) -> str:
     if table is None or table.name not in OF_MONTHS or table.cut_off is not None or table.as_of is None:
         return ""
     day, policy = words.day(table.as_of), table.policy
-    if policy == STANDARD:
+    if policy.effective_from is None:
         return words.say(N_("Up to %(day)s: months that have closed."), day=day)
     return words.say(
-        N_("Up to %(day)s: months that have closed. By the district's own policy, version %(version)s: from %(days)s "
-           "days enrolled on. Published numbers use the standard policy."),
-        day=day, version=policy.version, days=policy.minimum_enrolled,
+        N_("Up to %(day)s: months that have closed. By the district's own policy, version %(version)s, in force since "
+           "%(since)s: from %(days)s days enrolled on. Published numbers use the standard policy."),
+        day=day, version=policy.version, since=words.day(policy.effective_from), days=policy.minimum_enrolled,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from contracts.calendar import first_day_of, school_year_of
 from services.reporting.rules.measures import N_
-from services.reporting.rules.policies import STANDARD, Policy
+from services.reporting.rules.policies import STANDARD, Minimum
 
 PUBLISHED_ON = 15
 """The day of the next month on which a month is published at the latest."""
@@ -104,7 +104,7 @@ class Closed(NamedTuple):
     month: date
     as_of: date
     lacks: Lacks = Lacks()
-    policy: Policy = STANDARD
+    policy: Minimum = STANDARD
 
 
 def lacking(month: date, told: Iterable[SchoolMonth], *, flagged: Iterable[str] = ()) -> Lacks:

@@ -9,24 +9,24 @@ from services.reporting.rules.measures import MINIMUM_ENROLLED_DAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """From how many enrolled days on a student counts. Version 0 is the standard policy, which nobody decided."""
+class Minimum:
+    """From how many enrolled days on a student counts, by a version of a policy; 0 is the standard one."""
 
     version: int = 0
     effective_from: date | None = None
     minimum_enrolled: int = MINIMUM_ENROLLED_DAYS
 
 
-STANDARD = Policy()
+STANDARD = Minimum()
 
 
-def in_force(policies: Iterable[Policy], *, on: date) -> Policy:
+def in_force(policies: Iterable[Minimum], *, on: date) -> Minimum:
     """Choose the largest version whose day has come; before the first one, the standard policy."""
     begun = [each for each in policies if each.effective_from is not None and each.effective_from <= on]
     return max(begun, key=lambda each: each.version, default=STANDARD)
 
 
-def as_document(policy: Policy) -> dict[str, Any]:
+def as_document(policy: Minimum) -> dict[str, Any]:
     """Make the JSON of it."""
     return {
         "version": policy.version,

@@ -11,7 +11,7 @@ from typing import Any
 from services.reporting.rules import closing, policies
 from services.reporting.rules.closing import Lacks
 from services.reporting.rules.measures import MEASURES, OF_MONTHS, TABLES, TableKind
-from services.reporting.rules.policies import STANDARD, Policy
+from services.reporting.rules.policies import STANDARD, Minimum
 
 STATE = "state"
 HIDDEN_MARK = "*"
@@ -42,7 +42,7 @@ class Table:
     as_of: datetime | None
     cut_off: date | None = None
     lacks: Lacks | None = None
-    policy: Policy = STANDARD
+    policy: Minimum = STANDARD
 
     @property
     def kind(self) -> TableKind:

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from services.reporting.rules.policies import Policy
+from services.reporting.rules.policies import Minimum
 from services.reporting.store.projections import Rows, upsert
 from services.runtime.database import Connection
 
@@ -26,9 +26,9 @@ async def keep_policies(connection: asyncpg.Connection, rows: Rows) -> None:
     )
 
 
-async def of_district(connection: Connection, district: str) -> list[Policy]:
+async def of_district(connection: Connection, district: str) -> list[Minimum]:
     """List the versions of a district's policy."""
     rows = await connection.fetch(
         "SELECT version, effective_from, minimum_enrolled FROM district_policy WHERE district = $1", district
     )
-    return [Policy(**dict(row)) for row in rows]
+    return [Minimum(**dict(row)) for row in rows]

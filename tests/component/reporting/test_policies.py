@@ -93,7 +93,7 @@ async def test_the_own_page_says_whose_policy_it_is_and_the_published_one_does_n
     told = [Month(student(100 + n), 12, 0) for n in range(30)] + [Month(student(200 + n), 16, 0) for n in range(30)]
     await world.deliver("school-months", months(*told))
     page = (await world.page("/districts/hartford")).text
-    assert "By the district&#39;s own policy, version 4: from 15 days enrolled on." in page
+    assert "own policy, version 4, in force since September 1, 2026: from 15 days enrolled on." in page
     rows = list(csv.DictReader(io.StringIO((await world.ask("/v1/districts/hartford/chronic.csv")).text)))
     assert [(row["students"], row["minimum_enrolled_days"]) for row in rows] == [("30", "15")]
 
