@@ -46,6 +46,7 @@ async def make_pages(registers: Registers, schools: Collection[School]) -> None:
             await _read_marks(registers, school)
             await _read_flags(registers, school)
             school.before = school.terms._replace(completed=0)
+            school.is_told_anew = True
     registers.renamed |= await rosters.save_members(registers.connection, members)
     numbers = {s.number_key for at in stints.values() for each in at.values() for s in each if s.number_key is not None}
     if numbers:

@@ -37,10 +37,7 @@ Wanted = dict[School, dict[int, list[Counted]]]
 async def tell_days(work: Work, moved: Mapping[School, Moved]) -> None:
     """Tell the whole tally of each school day that closed or was corrected."""
     tallied = {
-        school: days
-        for school, each in moved.items()
-        if work.is_told(school)
-        and (days := each.days & (school.completed | school.tallied) | school.completed & ~school.tallied)
+        school: days for school, each in moved.items() if work.is_told(school) and (days := _days_to_tell(school, each))
     }
     await work.registers.open_whole(tallied)
     for school, days in tallied.items():
@@ -52,6 +49,13 @@ async def tell_days(work: Work, moved: Mapping[School, Moved]) -> None:
             work.tell(telling.DAYS, district, told)
 
 
+def _days_to_tell(school: School, moved: Moved) -> int:
+    """Give the complete days that nobody was told of, and those that moved since somebody was."""
+    if school.is_told_anew:
+        return school.completed | school.tallied
+    return moved.days & (school.completed | school.tallied) | school.completed & ~school.tallied
+
+
 async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | None) -> None:
     """Tell the months that close now of everybody with days in them, and corrected ones of whom the correction is.
 
@@ -60,6 +64,9 @@ async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | N
     closing = await _closing(work, today)
     await work.registers.open_whole(closing)
     wanted: Wanted = {school: _closed_months(school, days) for school, days in closing.items()}
+    for school in (school for school in moved if school.is_told_anew):
+        everybody = [(page, at, school.closed) for page, at in school.everybody()]
+        wanted[school] = wanted.get(school, {}) | _corrected_months(school, everybody)
     for school, each in moved.items():
         corrected = _corrected_months(school, each.corrected)
         wanted[school] = corrected | wanted.get(school, {})

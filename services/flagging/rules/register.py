@@ -202,6 +202,7 @@ class School:
     checked_on: date = date.min  # the last day on which the timer looked at it
     is_stale: bool = True  # its pages are to be made from enrolments and roll pages
     is_new: bool = True
+    is_told_anew: bool = False  # whatever was told of its days and months is told again
     is_changed: bool = False
     completed: int = 0
     open_days: int = 0

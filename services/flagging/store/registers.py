@@ -52,7 +52,8 @@ ORDER BY district, school_year, school LIMIT $2"""
 _SAVE_SCHOOLS = f"""
 INSERT INTO school_year AS y (district, school, school_year, {_SCHOOL_COLUMNS}, completed, checked_on)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::bool[], $8::bytea[],
-    $9::text[], $10::bool[], $11::int[], $12::int[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[], $17::date[])
+    $9::text[], $10::bool[], $11::int[], $12::int[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[],
+    $17::date[])
 ON CONFLICT (district, school, school_year) DO UPDATE
 SET calendar_version = excluded.calendar_version, feed = excluded.feed, declared = excluded.declared,
     enrols = excluded.enrols, school_days = excluded.school_days, tracks = excluded.tracks,
