@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 from aiokafka import ConsumerRecord
@@ -17,15 +17,16 @@ from contracts.topics import HOUSEHOLD_CONTACTS
 from services.runtime import clock
 from services.runtime.delivery.subscription import Delivery, read_event, read_tombstone
 from services.runtime.delivery.transaction import Transaction
-from services.scheduling.handlers.changes import emit
+from services.scheduling.handlers import school_years
+from services.scheduling.handlers.changes import emit, row_facts, row_stage_changed
 from services.scheduling.handlers.figures import Figures, are_figures, decode_figures, figures_of, on_figures
 from services.scheduling.handlers.pricing import price
 from services.scheduling.rules import visits
-from services.scheduling.rules.visits import VisitState, What
+from services.scheduling.rules.visits import ClosingReason, VisitState, What
 from services.scheduling.store import batches, calendars, changes, logs, policies
 from services.scheduling.store.changes import HistoryRow
 
-Flag = events.FlagRaised | events.FlagChanged | events.FlagCleared
+Flag = school_years.Flag
 Log = events.VisitCompleted | events.VisitAttempted
 
 _EVENTS: TypeAdapter[Any] = TypeAdapter(
@@ -71,6 +72,7 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     schools = [d.event for d in deliveries if isinstance(d.event, events.SchoolCalendarChanged)]
 
     await _on_calendars(tx, schools)
+    learned = await school_years.learn(tx, [*flags, *figures])
     if flags or logged:
         await batches.lock_open_requests(
             tx.connection,
@@ -78,7 +80,8 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
             students={flag.student_key for flag in flags},
         )
     if flags:
-        await _on_flags(tx, flags, as_of)
+        await _on_flags(tx, flags, learned, as_of)
+    await school_years.close_what_is_over(tx, learned.ended, as_of=as_of)
     if figures:
         await on_figures(tx, figures, as_of=as_of)
     await logs.keep_promises(
@@ -109,8 +112,8 @@ def _household(flag: Flag) -> UUID:
     return events.household_of(student_key=flag.student_key, household_key=flag.household_key)
 
 
-async def _on_flags(tx: Transaction, flags: Sequence[Flag], as_of: datetime) -> None:
-    changed = await batches.keep_newest_flags(tx.connection, [_flag_row(flag) for flag in flags])
+async def _on_flags(tx: Transaction, flags: Sequence[Flag], learned: school_years.Learned, as_of: datetime) -> None:
+    changed = await batches.keep_newest_flags(tx.connection, [_flag_row(flag, learned) for flag in flags])
 
     moved = [row for row in changed if row["was_flagged"] and row["household_key"] != row["former_household_key"]]
     raised = [row for row in changed if row["flagged"] and (not row["was_flagged"] or row in moved)]
@@ -126,15 +129,16 @@ async def _on_flags(tx: Transaction, flags: Sequence[Flag], as_of: datetime) -> 
     await price(tx, await batches.open_request_ids(tx.connection, sorted(touched)), as_of=as_of)
 
 
-def _flag_row(flag: Flag) -> tuple[Any, ...]:
-    recent = flag.recent
+def _flag_row(flag: Flag, learned: school_years.Learned) -> tuple[Any, ...]:
+    recent, level = flag.recent, flag.level.value
+    is_over = learned.is_over(flag)
     return (
         flag.student_key,
         _household(flag),
         flag.district,
         flag.school,
         flag.grade and flag.grade.value,
-        flag.level.value,
+        events.Level.NONE.value if is_over else level,
         flag.days_absent,
         flag.days_enrolled,
         flag.school_year,
@@ -149,16 +153,19 @@ def _flag_row(flag: Flag) -> tuple[Any, ...]:
         recent and recent.spell,
         flag.chronic_last_year,
         flag.new_to_district,
+        level if is_over else None,
     )
 
 
 async def _open_or_join(tx: Transaction, raised: Sequence[asyncpg.Record], as_of: datetime) -> None:
+    today = local_day(as_of, zone=tx.zone)
     joining: dict[UUID, list[str]] = {}
     for row in raised:
         joining.setdefault(row["household_key"], []).append(str(row["student_key"]))
-    rows = await batches.open_requests(
-        tx.connection, households=sorted(joining), today=local_day(as_of, zone=tx.zone), as_of=as_of
-    )
+    opening = {row["household_key"] for row in await school_years.may_open(tx, raised, today=today)}
+    # A flag that may open none joins the request that there is.
+    joined = await batches.households_waiting(tx.connection, sorted(joining.keys() - opening))
+    rows = await batches.open_requests(tx.connection, households=sorted(opening | joined), today=today, as_of=as_of)
 
     history = []
     for _, group in groupby(rows, key=lambda row: row["request_id"]):
@@ -181,21 +188,9 @@ async def _open_or_join(tx: Transaction, raised: Sequence[asyncpg.Record], as_of
     await changes.append_history(tx.connection, history)
 
 
-def _facts(row: asyncpg.Record, event_type: str, as_of: datetime, version: int | None = None) -> dict[str, Any]:
-    return {
-        "event_id": uuid4(),
-        "event_type": event_type,
-        "occurred_at": as_of,
-        "district": row["district"],
-        "household_key": row["household_key"],
-        "request_id": row["request_id"],
-        "version": row["version"] if version is None else version,
-    }
-
-
 def _visit_requested(rows: Sequence[asyncpg.Record], as_of: datetime) -> events.VisitRequested:
     return events.VisitRequested(
-        **_facts(rows[0], "visit.requested.v1", as_of),
+        **row_facts(rows[0], "visit.requested.v1", as_of),
         school=rows[0]["request_school"],
         students=tuple(
             events.FlaggedStudent(
@@ -216,8 +211,10 @@ async def _withdraw_or_annotate(tx: Transaction, households: Sequence[UUID], as_
 
     for row in rows:
         if row["stage"] == "closed":
-            emit(tx, events.VisitRequestWithdrawn(**_facts(row, "visit-request.withdrawn.v1", as_of)))
-            emit(tx, _stage_changed(row, row["from_stage"], "closed", as_of, because="no_longer_flagged"))
+            emit(tx, events.VisitRequestWithdrawn(**row_facts(row, "visit-request.withdrawn.v1", as_of)))
+            emit(
+                tx, row_stage_changed(row, row["from_stage"], "closed", as_of, because=ClosingReason.NO_LONGER_FLAGGED)
+            )
     # The correction that did it stays with the change: which days of which child stood as absent and do no longer.
     history = [
         HistoryRow(
@@ -232,23 +229,6 @@ async def _withdraw_or_annotate(tx: Transaction, households: Sequence[UUID], as_
         for row in rows
     ]
     await changes.append_history(tx.connection, history)
-
-
-def _stage_changed(
-    row: asyncpg.Record,
-    previous: str,
-    stage: str,
-    as_of: datetime,
-    *,
-    version: int | None = None,
-    because: str | None = None,
-) -> events.RequestStageChanged:
-    return events.RequestStageChanged(
-        **_facts(row, "visit-request.stage-changed.v1", as_of, version),
-        stage=events.Stage(stage),
-        previous_stage=events.Stage(previous),
-        closed_because=events.ClosingReason(because) if because else None,
-    )
 
 
 async def _on_logs(tx: Transaction, logged: Sequence[Log], as_of: datetime) -> None:
@@ -272,7 +252,7 @@ async def _on_logs(tx: Transaction, logged: Sequence[Log], as_of: datetime) -> N
             detail = {"visit_id": str(row["visit_id"])}
             history.append(HistoryRow(row["request_id"], version, what.value, stage, to_stage, as_of, detail))
             if stage != to_stage:
-                emit(tx, _stage_changed(row, stage, to_stage, as_of, version=version))
+                emit(tx, row_stage_changed(row, stage, to_stage, as_of, version=version))
             stage = to_stage
     await changes.append_history(tx.connection, history)
     await price(tx, [row["request_id"] for row in rows], as_of=as_of)

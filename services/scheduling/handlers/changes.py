@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
+
 from contracts import events
 from services.runtime.delivery.transaction import Transaction
 from services.scheduling.handlers.acts import Act
 from services.scheduling.rules import visits
 from services.scheduling.rules.bounds import Versioned
-from services.scheduling.rules.visits import Request, What
+from services.scheduling.rules.visits import BECAUSE_TOLD, ClosingReason, Request, What
 from services.scheduling.store import changes
 
 HOME_VISITS = "home-visits"
@@ -103,6 +105,37 @@ def tell_stage(tx: Transaction, saved: Request, *, previous: str, as_of: datetim
             **facts_of(saved, "visit-request.stage-changed.v1", as_of),
             stage=events.Stage(saved.stage.value),
             previous_stage=events.Stage(previous),
-            closed_because=events.ClosingReason(saved.closed_because) if saved.closed_because else None,
+            closed_because=BECAUSE_TOLD[ClosingReason(saved.closed_because)] if saved.closed_because else None,
         ),
+    )
+
+
+def row_facts(row: asyncpg.Record, event_type: str, as_of: datetime, version: int | None = None) -> dict[str, Any]:
+    """Give what every event about a request says, of one that a statement changed with many others."""
+    return {
+        "event_id": uuid4(),
+        "event_type": event_type,
+        "occurred_at": as_of,
+        "district": row["district"],
+        "household_key": row["household_key"],
+        "request_id": row["request_id"],
+        "version": row["version"] if version is None else version,
+    }
+
+
+def row_stage_changed(
+    row: asyncpg.Record,
+    previous: str,
+    stage: str,
+    as_of: datetime,
+    *,
+    version: int | None = None,
+    because: ClosingReason | None = None,
+) -> events.RequestStageChanged:
+    """Say that such a request went to another stage."""
+    return events.RequestStageChanged(
+        **row_facts(row, "visit-request.stage-changed.v1", as_of, version),
+        stage=events.Stage(stage),
+        previous_stage=events.Stage(previous),
+        closed_because=None if because is None else BECAUSE_TOLD[because],
     )

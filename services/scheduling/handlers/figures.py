@@ -36,6 +36,7 @@ class Figures(msgspec.Struct, frozen=True, gc=False):
     """What scheduling reads of `events.FlagFiguresUpdated`: its fields, within its bounds."""
 
     event_type: Literal["absence-flag.figures-updated.v1"]
+    district: Annotated[str, msgspec.Meta(pattern=events.DISTRICT_PATTERN)]
     school: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
     school_year: Annotated[int, msgspec.Meta(ge=2000, le=2200)]
     as_of: date

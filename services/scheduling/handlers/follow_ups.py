@@ -117,18 +117,20 @@ async def take_up_follow_ups(tx: Transaction, *, as_of: datetime) -> int:
     """
     today = local_day(as_of, zone=tx.zone)
     due = await logs.follow_ups_due(tx.connection, today=today, limit=ROUND)
-    for request, flagged in due:
+    for request, flagged, year_over in due:
         stage = visits.stage_on_follow_up_day(promised=False, flagged=flagged)
         if stage is Stage.CLOSED:
+            # A flag that ended with its year says nothing of a goal.
+            because = ClosingReason.YEAR_OVER if year_over else ClosingReason.GOAL_MET
             await change(
                 tx,
                 request,
                 what=What.CLOSED,
                 actor=None,
                 as_of=as_of,
-                detail={"because": ClosingReason.GOAL_MET.value},
+                detail={"because": because.value},
                 stage=stage,
-                closed_because=ClosingReason.GOAL_MET.value,
+                closed_because=because.value,
                 closed_at=as_of,
                 follow_up_on=None,
                 claimed_by=None,

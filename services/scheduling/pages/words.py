@@ -23,6 +23,7 @@ CLOSED_BECAUSE: Mapping[str, str] = {
     "moved": N_("the family moved"),
     "no_longer_flagged": N_("no longer flagged"),
     "goal_met": N_("goal met"),
+    "year_over": N_("the school year is over"),
 }
 LEVELS: Mapping[str, str] = {
     "none": N_("no flag"),

@@ -1,12 +1,13 @@
 """The rules between a flag and a visit. No clock, no database: every rule is told what time it is."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from contracts import events
 from contracts.calendar import local_day
 from services.scheduling.rules.wording import N_, say
 
@@ -90,6 +91,18 @@ class ClosingReason(StrEnum):
     MOVED = "moved"
     NO_LONGER_FLAGGED = "no_longer_flagged"
     GOAL_MET = "goal_met"
+    YEAR_OVER = "year_over"
+
+
+# What other services are told: their list is closed, so a reason that they can't read yet is told as one they can.
+BECAUSE_TOLD: Mapping[ClosingReason, events.ClosingReason] = {
+    ClosingReason.DECLINED: events.ClosingReason.DECLINED,
+    ClosingReason.NOT_REACHED: events.ClosingReason.NOT_REACHED,
+    ClosingReason.MOVED: events.ClosingReason.MOVED,
+    ClosingReason.NO_LONGER_FLAGGED: events.ClosingReason.NO_LONGER_FLAGGED,
+    ClosingReason.GOAL_MET: events.ClosingReason.GOAL_MET,
+    ClosingReason.YEAR_OVER: events.ClosingReason.NO_LONGER_FLAGGED,
+}
 
 
 class TakeOverReason(StrEnum):
@@ -299,6 +312,8 @@ def check_may_close(
     check_open(request)
     if because is ClosingReason.DECLINED:
         raise NotPossible("decline_is_an_answer", N_("a decline is the family's answer; record the contact with it"))
+    if because is ClosingReason.YEAR_OVER:
+        raise NotPossible("year_closes", N_("the new year's first roll closes for this reason; choose another one"))
     if because is ClosingReason.NOT_REACHED:
         if request.stage not in QUEUED:
             raise NotPossible("family_was_reached", N_("the family was reached; choose another reason"))

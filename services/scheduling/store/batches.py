@@ -12,6 +12,10 @@ import asyncpg
 
 from services.runtime.columns import columns
 
+# Nobody claimed it, or the lease lapsed without any contact by $2; a promise or a wish to reopen is a touch.
+UNTOUCHED = """NOT pinned AND contacted_at IS NULL
+    AND (stage = 'new' OR (stage = 'claimed' AND claimed_until <= $2))"""
+
 
 async def lock_open_requests(
     connection: asyncpg.Connection, *, households: Iterable[UUID], students: Iterable[UUID]
@@ -40,7 +44,8 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
 
     Rows: student_key, household_key, district, school, grade, level, days_absent, days_enrolled, school_year,
     version, as_of, absent_days and corrected_days as text "{2026-09-01,...}", last_20_absent, last_20_counted,
-    before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district.
+    before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district, over_level: how far it had gone,
+    where its school year is over.
     The newest version of the newest school year stands; older and repeated ones change nothing. Of a crossing that
     comes behind newer figures (on the other topic), what only a crossing says stands all the same.
     """
@@ -53,28 +58,30 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
             FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[],
                         $8::integer[], $9::integer[], $10::bigint[], $11::date[], $12::text[], $13::text[],
                         $14::integer[], $15::integer[], $16::integer[], $17::integer[], $18::integer[],
-                        $19::boolean[], $20::boolean[])
+                        $19::boolean[], $20::boolean[], $21::text[])
                 AS f (student_key, household_key, district, school, grade, level, days_absent, days_enrolled,
                       school_year, version, as_of, absent_days, corrected_days, last_20_absent, last_20_counted,
-                      before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district)
+                      before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district, over_level)
             ORDER BY student_key, school_year DESC, version DESC
         ), behind AS (
             UPDATE flagged_student AS kept
             SET household_key = f.household_key, district = f.district, level = f.level, crossed_version = f.version,
-                corrected_days = f.corrected_days::date[], new_to_district = f.new_to_district
+                corrected_days = f.corrected_days::date[], new_to_district = f.new_to_district,
+                over_level = f.over_level
             FROM newest AS f
             WHERE kept.student_key = f.student_key AND kept.school_year = f.school_year
               AND f.version > kept.crossed_version AND f.version <= kept.version
             RETURNING new.student_key, new.household_key, old.household_key AS former_household_key,
-                      new.level <> 'none' AS flagged, old.level <> 'none' AS was_flagged
+                      new.level <> 'none' AS flagged, old.level <> 'none' AS was_flagged, new.district, new.school_year
         ), kept AS (
             INSERT INTO flagged_student AS kept (
                 student_key, household_key, district, school, grade, level, days_absent, days_enrolled, school_year,
                 version, crossed_version, as_of, absent_days, corrected_days, last_20_absent, last_20_counted,
-                before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district)
+                before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district, over_level)
             SELECT student_key, household_key, district, school, grade, level, days_absent, days_enrolled,
                    school_year, version, version, as_of, absent_days::date[], corrected_days::date[], last_20_absent,
-                   last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district
+                   last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year, new_to_district,
+                   over_level
             FROM newest WHERE student_key NOT IN (SELECT student_key FROM behind) ORDER BY student_key
             ON CONFLICT (student_key) DO UPDATE
             SET household_key = EXCLUDED.household_key, district = EXCLUDED.district, school = EXCLUDED.school,
@@ -85,14 +92,18 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
                 corrected_days = EXCLUDED.corrected_days, last_20_absent = EXCLUDED.last_20_absent,
                 last_20_counted = EXCLUDED.last_20_counted, before_20_absent = EXCLUDED.before_20_absent,
                 before_20_counted = EXCLUDED.before_20_counted, spell = EXCLUDED.spell,
-                chronic_last_year = EXCLUDED.chronic_last_year, new_to_district = EXCLUDED.new_to_district
+                chronic_last_year = EXCLUDED.chronic_last_year, new_to_district = EXCLUDED.new_to_district,
+                over_level = EXCLUDED.over_level
             WHERE (EXCLUDED.school_year, EXCLUDED.version) > (kept.school_year, kept.version)
             RETURNING new.student_key, new.household_key, old.household_key AS former_household_key,
-                      new.level <> 'none' AS flagged, coalesce(old.level, 'none') <> 'none' AS was_flagged
+                      new.level <> 'none' AS flagged,
+                      -- A flag belongs to its school year: last year's is no reason not to be raised this year.
+                      coalesce(old.level, 'none') <> 'none' AND old.school_year = new.school_year AS was_flagged,
+                      new.district, new.school_year
         )
         TABLE kept UNION ALL TABLE behind
         """,
-        *columns(rows, width=20),
+        *columns(rows, width=21),
     )
     return changed
 
@@ -139,11 +150,10 @@ async def withdraw_or_annotate(
 ) -> list[asyncpg.Record]:
     """Close the untouched requests of households with no flag left, and note the fact on the others.
 
-    Untouched: nobody claimed it, or the lease lapsed without any contact; a promise or a wish to reopen is a touch.
     Returns each changed request with the stage it came from and, as JSON, the children whose flags went.
     """
     rows: list[asyncpg.Record] = await connection.fetch(
-        """
+        f"""
         WITH unflagged AS (
             UPDATE request AS r
             SET stage = CASE WHEN untouched THEN 'closed' ELSE stage END,
@@ -154,9 +164,7 @@ async def withdraw_or_annotate(
                 flags_cleared_at = $2,
                 version = version + 1
             FROM (
-                SELECT request_id AS touched_id,
-                       NOT pinned AND contacted_at IS NULL
-                           AND (stage = 'new' OR (stage = 'claimed' AND claimed_until <= $2)) AS untouched
+                SELECT request_id AS touched_id, {UNTOUCHED} AS untouched
                 FROM request WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed'
             ) AS judged
             WHERE r.request_id = judged.touched_id
@@ -180,6 +188,17 @@ async def withdraw_or_annotate(
         as_of,
     )
     return rows
+
+
+async def households_waiting(connection: asyncpg.Connection, households: Sequence[UUID]) -> set[UUID]:
+    """Tell which of these households have an open request."""
+    if not households:
+        return set()
+    rows = await connection.fetch(
+        "SELECT household_key FROM request WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed'",
+        list(households),
+    )
+    return {row["household_key"] for row in rows}
 
 
 async def open_request_ids(connection: asyncpg.Connection, households: Sequence[UUID]) -> list[UUID]:

@@ -141,8 +141,10 @@ async def open_promised_request(
     return request_of(row)
 
 
-async def follow_ups_due(connection: asyncpg.Connection, *, today: date, limit: int) -> list[tuple[Request, bool]]:
-    """Lock logged requests whose follow-up day has come, each with whether a flag stands.
+async def follow_ups_due(
+    connection: asyncpg.Connection, *, today: date, limit: int
+) -> list[tuple[Request, bool, bool]]:
+    """Lock logged requests whose follow-up day has come, each with whether a flag stands, and one ended with its year.
 
     A request whose log promises a day of its own waits for that one.
     """
@@ -150,7 +152,9 @@ async def follow_ups_due(connection: asyncpg.Connection, *, today: date, limit: 
         f"""
         SELECT {REQUEST_COLUMNS},
                EXISTS (SELECT FROM flagged_student AS s
-                       WHERE s.household_key = r.household_key AND s.level <> 'none') AS flagged
+                       WHERE s.household_key = r.household_key AND s.level <> 'none') AS flagged,
+               EXISTS (SELECT FROM flagged_student AS s
+                       WHERE s.household_key = r.household_key AND s.over_level <> 'none') AS year_over
         FROM request AS r
         WHERE stage = 'logged' AND follow_up_on <= $1
           AND NOT EXISTS (SELECT FROM promise AS p
@@ -160,7 +164,7 @@ async def follow_ups_due(connection: asyncpg.Connection, *, today: date, limit: 
         today,
         limit,
     )
-    return [(request_of(row), row["flagged"]) for row in rows]
+    return [(request_of(row), row["flagged"], row["year_over"]) for row in rows]
 
 
 async def missing_logs(

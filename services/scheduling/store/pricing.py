@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -48,13 +48,26 @@ async def lock_inputs(connection: asyncpg.Connection, request_ids: Sequence[UUID
 
 
 async def flagged_children(connection: asyncpg.Connection, households: Sequence[UUID]) -> dict[UUID, list[Child]]:
-    """Read the flagged children of these households, each family's in the order of their keys."""
+    """Read the flagged children of these households, each family's in the order of their keys.
+
+    Where no flag stands any more, those of a school year that is over: a request that somebody works on into the next
+    one keeps what it was opened for.
+    """
+    children = await _children(connection, households, level="level")
+    if left := [each for each in households if each not in children]:
+        children |= await _children(connection, left, level="over_level")
+    return children
+
+
+async def _children(
+    connection: asyncpg.Connection, households: Sequence[UUID], *, level: Literal["level", "over_level"]
+) -> dict[UUID, list[Child]]:
     rows = await connection.fetch(
-        """
-        SELECT household_key, student_key, grade, level, days_absent, days_enrolled, as_of, absent_days,
+        f"""
+        SELECT household_key, student_key, grade, {level}, days_absent, days_enrolled, as_of, absent_days,
                last_20_absent, last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year,
                new_to_district
-        FROM flagged_student WHERE household_key = ANY ($1::uuid[]) AND level <> 'none' ORDER BY student_key
+        FROM flagged_student WHERE household_key = ANY ($1::uuid[]) AND {level} <> 'none' ORDER BY student_key
         """,
         list(households),
     )
