@@ -1,7 +1,8 @@
 """The flags of the few whose standing moved: judged over all their enrolments, with the year before."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
@@ -59,21 +60,13 @@ class Known(NamedTuple):
             here = [stint for stint in self.stints.get(who[0], ()) if stint.place == school.key[:2]]
             here = [stint for stint in here if stint.touches(who[1])]
             for stint in here:
-                inside = stint.days_in(who[1])
-                found.append((stint, _stint_days(stint, days.counted & inside, days.absent & inside)))
+                of_stint = school.days_of_stint(page, at, inside=stint.days_in(who[1]), track=stint.track)
+                found.append((stint, _stint_days(stint, of_stint)))
             if not here and days.counted:
                 by_marks.append((place, days))
-        # Enrolled by its marks, each for its day: that is later than any entry but one of that very day.
-        entered = sum(
-            {
-                days.counted & absence.day_bit(day=days.entry_date)
-                for _, days in found
-                if by_marks and school_year_of(days.entry_date) == who[1]
-            }
-        )
+        entries = {days.entry_date for _, days in found if school_year_of(days.entry_date) == who[1]}
         for place, days in by_marks:
-            stint = Stint.of_marks(who[0], place.school.key.district, place.school.key.school)
-            found.append((stint, _stint_days(stint, days.counted & ~entered, days.absent & ~entered)))
+            found += _enrolled_by_marks(who, place, days, entries)
         return sorted(found, key=lambda each: (each[0].entry_date, each[0].stint))
 
 
@@ -144,10 +137,25 @@ async def _know(registers: Registers, asked: Collection[StudentYear]) -> Known:
     )
 
 
-def _stint_days(stint: Stint, counted: int, absent: int) -> StintDays:
+def _stint_days(stint: Stint, days: Days) -> StintDays:
     return StintDays(
-        school=stint.school, stint=stint.stint, entry_date=stint.entry_date, counted=counted, absent=absent
+        school=stint.school, stint=stint.stint, entry_date=stint.entry_date, counted=days.counted, absent=days.absent
     )
+
+
+def _enrolled_by_marks(
+    who: StudentYear, place: Place, days: Days, entries: Iterable[date]
+) -> Iterator[tuple[Stint, StintDays]]:
+    """Enrol a student by marks, each for its day: that is later than any entry but one of that very day."""
+    key = place.school.key
+    rest = days.counted
+    for entry in entries:
+        if (day := absence.day_bit(day=entry)) & rest:
+            stint = Stint.of_marks(who[0], key.district, key.school, entry)
+            yield stint, _stint_days(stint, Days(day, days.absent & day))
+            rest &= ~day
+    stint = Stint.of_marks(who[0], key.district, key.school, date.max)
+    yield stint, _stint_days(stint, Days(rest, days.absent & rest))
 
 
 def _settle_shared(places: Sequence[Place], parts: Sequence[tuple[Stint, StintDays]], yielded: Yielded) -> None:

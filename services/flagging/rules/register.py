@@ -309,6 +309,13 @@ class School:
             ),
         )[0]
 
+    def days_of_stint(self, page: Page, at: int, *, inside: int, track: str | None) -> Days:
+        """Say which of a student's days count in one stint: `inside` are its days, and it goes by its own track."""
+        counted, absent = self.days(page, at)
+        if page.tracks[at] == SEVERAL_TRACKS:
+            inside &= self.terms.calendars[self.track_number(track)]
+        return Days(counted & inside, absent & inside)
+
     def track_number(self, track: str | None) -> int:
         """Give a track's number here, a new one where it was never heard of; 0 is the school's own calendar."""
         if track is None:

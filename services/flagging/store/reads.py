@@ -78,13 +78,14 @@ async def parts_of(connection: Connection, student_key: UUID, school_year: int) 
             found = places.get((student, stint.district, stint.school))
             if found is None or not stint.touches(school_year):
                 continue
-            days, inside = found[0].days(*found[1:]), stint.days_in(school_year)
+            school, page, at = found
+            days = school.days_of_stint(page, at, inside=stint.days_in(school_year), track=stint.track)
             known = StintDays(
                 school=stint.school,
                 stint=stint.stint,
                 entry_date=stint.entry_date,
-                counted=days.counted & inside,
-                absent=days.absent & inside,
+                counted=days.counted,
+                absent=days.absent,
             )
             parts.append(Part(student, stint.district, stint.grade, known))
     return sorted(parts, key=lambda part: (part.days.entry_date, part.days.stint, part.student_key))

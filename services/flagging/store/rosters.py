@@ -104,10 +104,10 @@ class Stint(NamedTuple):
         return self.district, self.school
 
     @classmethod
-    def of_marks(cls, student_key: UUID, district: str, school: str) -> "Stint":
-        """Make what enrols a student for the days of its marks, where a feed comes without rosters."""
+    def of_marks(cls, student_key: UUID, district: str, school: str, entry_date: date) -> "Stint":
+        """Make what enrols a student for the days of marks, where a feed comes without rosters."""
         nothing: tuple[None, None, None] = (None, None, None)
-        return cls(student_key, "", district, school, *nothing, "", None, date.max, None, False, False, 0)
+        return cls(student_key, "", district, school, *nothing, "", None, entry_date, None, False, False, 0)
 
     def days_in(self, school_year: int) -> int:
         """Give the days of the year inside it, school days or not."""
