@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts generated bench observe containers
+.PHONY: help setup check test up down contracts generated bench observe containers worlds
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ check: .venv/checks  ## format, lint, spelling, types, who imports whom, contrac
 
 test: .venv/checks  ## all tests, on a real Kafka and a real PostgreSQL
 	$(BIN)/python -m pytest
+
+worlds: .venv/checks  ## random worlds against the oracle, in a random order of their seeds (WORLDS=2000; FIRST_WORLD=0)
+	WORLDS=$(or $(WORLDS),200) $(BIN)/python -m pytest -q -s tests/component/flagging/test_worlds.py
 
 up: .venv/runs  ## the whole system on this machine, with a simulated state
 	$(BIN)/leap up

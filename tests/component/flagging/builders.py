@@ -176,9 +176,11 @@ class Feeder:
         """Deliver the facts in batches of so many."""
         facts = list(facts)
         for start in range(0, len(facts), batch):
-            part = facts[start : start + batch]
-            records = self._by_district(part) if self.as_rolls else self._by_student(part)
-            await deliver(self.pool, FACTS, list(records))
+            await deliver(self.pool, FACTS, self.records(facts[start : start + batch]))
+
+    def records(self, facts: Sequence[Event]) -> list[ConsumerRecord]:
+        """Give the next records of the topics, without delivering them."""
+        return list(self._by_district(facts) if self.as_rolls else self._by_student(facts))
 
     def _by_district(self, facts: Sequence[Event]) -> Iterable[ConsumerRecord]:
         for fact in rolls_of(facts):

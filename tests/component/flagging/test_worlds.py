@@ -5,15 +5,12 @@ A handful in the gate; `make worlds WORLDS=2000` runs so many. A failure names i
 
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import fields
-from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from contracts.events import (
     AttendanceRecorded,
@@ -22,20 +19,17 @@ from contracts.events import (
     Event,
     ReceiptProgressed,
 )
-from services.runtime import clock
 from tests import oracle, oracle_told
 from tests.component.flagging import told
 from tests.component.flagging.asking import settle
 from tests.component.flagging.builders import Feeder, conclusions, published
+from tests.component.flagging.conftest import Clock, Emptied
 from tests.component.flagging.test_same_facts import corrections_first, in_order, repeated, shuffled
 from tests.component.flagging.worlds import World, a_world
-from tests.conftest import ServiceDatabase
-from tests.zones import HERE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Pool = asyncpg.Pool
-Clock = Callable[[date], None]
 ARRIVALS = (in_order, in_order, shuffled, repeated, corrections_first)
 IN_THE_GATE = 8
 
@@ -48,55 +42,6 @@ def seeds() -> list[int]:
         first = int(os.environ.get("FIRST_WORLD", "0"))
         return random.sample(range(first, first + int(many)), int(many))
     return list(range(IN_THE_GATE))
-
-
-class Emptied:
-    """One database for all worlds: between two it is as the migrations left it."""
-
-    def __init__(self, pool: "Pool[asyncpg.Record]") -> None:
-        self.pool = pool
-        self._tables: list[str] = []
-        self._first: dict[str, list[tuple[Any, ...]]] = {}
-
-    async def remember(self) -> None:
-        """Keep what the migrations wrote."""
-        rows = await self.pool.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-        self._tables = [row[0] for row in rows if "migration" not in row[0]]
-        for table in self._tables:
-            if rows := await self.pool.fetch(f"SELECT * FROM {table}"):
-                self._first[table] = [tuple(row) for row in rows]
-
-    async def empty(self) -> "Pool[asyncpg.Record]":
-        """Leave only that."""
-        async with self.pool.acquire() as connection:
-            await connection.execute(f"TRUNCATE {', '.join(self._tables)}")
-            for table, rows in self._first.items():
-                await connection.copy_records_to_table(table, records=rows)
-        return self.pool
-
-
-@pytest_asyncio.fixture
-async def emptied(service_database: ServiceDatabase) -> AsyncIterator[Emptied]:
-    """A database that is emptied for each world."""
-    database = Emptied(await service_database("flagging"))
-    await database.remember()
-    yield database
-
-
-@pytest.fixture
-def moved_clock(tmp_path: Path) -> Iterator[Clock]:
-    """A function that makes it noon of a day."""
-    file = tmp_path / "clock"
-    file.write_text("0")
-    clock.use(file)
-
-    def move(day: date) -> None:
-        seconds = (datetime.combine(day, time(12), HERE) - datetime.now(UTC)).total_seconds()
-        (tmp_path / "next").write_text(str(seconds))
-        (tmp_path / "next").rename(file)
-
-    yield move
-    clock.use(None)
 
 
 async def test_in_any_world_everything_equals_the_oracle(emptied: Emptied, moved_clock: Clock) -> None:
@@ -122,21 +67,40 @@ async def run(pool: "Pool[asyncpg.Record]", world: World, moved_clock: Clock) ->
 
 
 async def feed_world(pool: "Pool[asyncpg.Record]", world: World) -> list[Event]:
-    """Tell the facts in an arrival and in batches of the seed's choice; the timer looks in now and then."""
+    """Tell the facts as the seed says; the timer looks in now and then."""
+    arrived = arrive(world)
+    feeder = Feeder(pool, as_rolls=arrived.as_rolls)
+    for at, part in enumerate(arrived.parts):
+        await feeder.feed(part)
+        if at in arrived.settled_after:
+            await settle(pool)
+    return arrived.facts
+
+
+class Arrived(NamedTuple):
+    """A world's facts in the order and the batches in which they come, with what districts say of being live."""
+
+    facts: list[Event]
+    parts: list[list[Event]]
+    as_rolls: bool
+    settled_after: set[int]
+
+
+def arrive(world: World) -> Arrived:
+    """Draw an arrival and batches by the world's seed."""
     draw = random.Random(-world.seed - 1)
     facts = draw.choice(ARRIVALS)(world.facts, draw)
-    feeder = Feeder(pool, as_rolls=draw.random() < 0.75)
     size = draw.choice((40, 90, 200, 400, 5000))
-    told_before = {int(share * len(facts)): said for share, said in world.statuses}
-    cuts = sorted({*told_before, *range(0, len(facts), size), len(facts)})
-    if 0 not in told_before:
-        cuts = sorted({0, *cuts})
-    for begin, end in zip(cuts, [*cuts[1:], len(facts)], strict=True):
-        statuses = [said for share, said in world.statuses if int(share * len(facts)) == begin]
-        await feeder.feed([*statuses, *facts[begin:end]])
-        if draw.random() < 0.15:
-            await settle(pool)
-    return facts
+    said_before: dict[int, list[Event]] = {}
+    for share, said in world.statuses:
+        said_before.setdefault(int(share * len(facts)), []).append(said)
+    cuts = sorted({0, *said_before, *range(0, len(facts), size)})
+    parts = [
+        [*said_before.get(begin, []), *facts[begin:end]]
+        for begin, end in zip(cuts, [*cuts[1:], len(facts)], strict=True)
+    ]
+    settled_after = {at for at in range(len(parts)) if draw.random() < 0.15}
+    return Arrived(facts, parts, draw.random() < 0.75, settled_after)
 
 
 async def assert_as_the_oracle_says(pool: "Pool[asyncpg.Record]", world: World) -> None:
