@@ -29,7 +29,7 @@ from contracts.differences import Json, Verdict, breaking, differences
 from contracts.events import Event
 from contracts.generate import FOLDER, concrete_events, stale_files
 from contracts.services import SERVICES
-from contracts.topics import TOPICS, Topic
+from contracts.topics import FORMER, TOPICS, Topic
 
 EXAMPLES_PER_EVENT = 2
 _EVENT_TYPE = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*\.v[1-9][0-9]*")
@@ -83,7 +83,12 @@ def orphans(tree: Tree, *, events: Iterable[type[Event]], topics: Iterable[Topic
     """Name every topic, event, schema and example folder that lacks its counterpart."""
     events, topics = list(events), list(topics)
     event_types = {event.EVENT_TYPE for event in events}
-    carried = Counter(event.EVENT_TYPE for topic in topics for event in topic.events)
+    events_of = {topic.name: {event.EVENT_TYPE for event in topic.events} for topic in topics}
+    carried = Counter(
+        event_type
+        for name, event_types_of_topic in events_of.items()
+        for event_type in event_types_of_topic - events_of.get(FORMER.get(name, ""), set())
+    )
     examples = Counter(path.split("/")[1] for path in tree if path.startswith("examples/"))
     schemas = {path.removeprefix("schemas/").removesuffix(".json") for path in tree if path.startswith("schemas/")}
 

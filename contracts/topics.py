@@ -223,6 +223,19 @@ TOPICS: tuple[Topic, ...] = (
     ),
 )
 
+FORMER = {
+    "attendance": "rolls",
+    "enrollments": "rosters",
+    "school-calendar": "calendars",
+    "absence-flags": "flags",
+    "student-months": "school-months",
+    "school-days": "day-tallies",
+}
+"""Topics by student, of before, and the topic by district that took each one's place.
+
+Nobody writes them any more; they are read for as long as they hold anything.
+"""
+
 TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
 
 

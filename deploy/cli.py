@@ -26,6 +26,7 @@ def run(words: list[str]) -> int:
     from deploy.commands.districts import DistrictUnknown
     from deploy.commands.http_client import Refused
     from deploy.commands.logs import LogMissing
+    from deploy.commands.policy import NotAPolicy
     from deploy.commands.push import FileRefused
     from deploy.commands.state import NotRunning
     from deploy.commands.story import StoryStuck
@@ -52,6 +53,7 @@ def run(words: list[str]) -> int:
         FileRefused,
         NobodyFound,
         LogMissing,
+        NotAPolicy,
         StoryStuck,
         DoorClosed,
         SettingsRejected,
@@ -107,6 +109,18 @@ def parser() -> argparse.ArgumentParser:
 
     why = command("why", "why is this student here?", _why)
     why.add_argument("key", help="a student key or how it begins")
+
+    policy = command("policy", "a district's one policy: what flags, the desk and the visit log go by", _policy)
+    policy.add_argument(
+        "action", choices=["show", "set", "carry"], help="carry: tell what the release before kept apart"
+    )
+    policy.add_argument("district", nargs="?", help="(carry: all)")
+    policy.add_argument("changes", nargs="*", metavar="FIELD=VALUE", help="such as absence.min_enrolled_days=15")
+    policy.add_argument("--from", dest="effective_from", help="a school day; else the first that is not over")
+
+    district = command("district", "whether what is computed for a district is told", _district)
+    district.add_argument("status", choices=["rehearsal", "live", "paused"])
+    district.add_argument("district")
 
     told = command("story", "two guided minutes: from three absences to a line in the report", _story)
     told.add_argument("--pace", type=float, default=8.0, help="seconds to read each step (8)")
@@ -184,6 +198,26 @@ def _story(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands.story import story
 
     return story(screen, pace_seconds=arguments.pace)
+
+
+def _policy(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import policy
+
+    if arguments.action == "carry":
+        return policy.carry(screen, chosen=arguments.district)
+    if arguments.district is None:
+        raise policy.NotAPolicy(f"leap policy {arguments.action} DISTRICT: name the district")
+    if arguments.action == "show":
+        return policy.show(screen, district=arguments.district)
+    return policy.decide(
+        screen, district=arguments.district, changes=arguments.changes, effective_from=arguments.effective_from
+    )
+
+
+def _district(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import district
+
+    return district.declare(screen, district=arguments.district, status=arguments.status)
 
 
 def _rebuild(arguments: argparse.Namespace, screen: Screen) -> int:

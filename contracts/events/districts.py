@@ -76,9 +76,7 @@ class DeskPolicy(Contract):
     min_notice_hours: int = Field(default=0, ge=0, le=24 * 14, description="before a visit")
     visit_minutes: int = Field(default=60, ge=5, le=480)
     travel_minutes: int = Field(default=30, ge=0, le=480)
-    weekly_cap: int = Field(
-        default=6, ge=1, le=60, description="visits a week of a visitor without another number"
-    )
+    weekly_cap: int = Field(default=6, ge=1, le=60, description="visits a week of a visitor without another number")
     earliest_hour: int = Field(default=8, ge=0, le=23)
     latest_hour: int = Field(default=20, ge=1, le=24)
     summer_requests: bool = Field(

@@ -32,9 +32,9 @@ class Completion(Contract):
 class RollRecorded(Event):
     """Marks of one school on one school day, of each student and version any number: the largest version stands.
 
-    As columns: one place in each, one mark. `versions` is one number where all marks agree; `parts` are
-    (present, of the day) in the source's own units, absent where no mark has any; `receipts` name the uploads that marks
-    came with, by place. With `completed` the day's roll is complete, behind every mark that landed before.
+    As columns: one place in each, one mark. `versions` is one number where all marks agree; `parts` are (present, of
+    the day) in the source's own units, absent where no mark has any; `receipts` name the uploads that marks came with,
+    by place. With `completed` the day's roll is complete, behind every mark that landed before.
     """
 
     EVENT_TYPE: ClassVar[str] = "roll.recorded.v1"

@@ -23,6 +23,13 @@ def post(address: str, path: str, headers: Mapping[str, str], body: Iterable[byt
     return _ask("POST", address, path, {**headers, "Content-Length": str(size)}, body)
 
 
+def put(address: str, path: str, headers: Mapping[str, str], value: Any) -> Any:
+    """PUT a value as JSON and return the JSON answer. Raises Refused."""
+    body = json.dumps(value).encode()
+    described = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    return _ask("PUT", address, path, {**headers, **described}, [body])
+
+
 def _ask(method: str, address: str, path: str, headers: Mapping[str, str], body: Iterable[bytes] | None) -> Any:
     parts = urlsplit(address)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_SECONDS)

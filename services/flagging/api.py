@@ -1,15 +1,17 @@
 """HTTP: why a student is flagged, and how much has been dealt with."""
 
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 
 from contracts.calendar import first_day_of
+from services.flagging import telling
 from services.flagging.rules import absence
 from services.flagging.rules.absence import Level, Policy
+from services.flagging.rules.rolls import CATEGORIES, TAKEN_BACK, Mark
 from services.flagging.store import policies, reads
 from services.flagging.store.reads import Part
 from services.runtime.service import Context
@@ -43,10 +45,13 @@ def routes(context: Context) -> APIRouter:
             last_year = await reads.parts_of(connection, student_key, year - 1)
             decisions = await policies.read(connection, [own[-1].district])
             history = await reads.flag_history(connection, student_key, year)
+            marks = await reads.marks_of(connection, student_key, year)
         former = [part.days for part in last_year if part.student_key == student_key and part.grade != "PK"]
         chronic_last_year = bool(absence.was_chronic(parts=former))
-        policy = decisions.of(own[-1].district, _as_of(own, year))
-        return _explained(student_key, year, own, parts, policy, chronic_last_year, history)
+        as_of = _as_of(own, year)
+        policy = decisions.of(own[-1].district, as_of or first_day_of(year))
+        explained = _explained(student_key, year, own, parts, policy, chronic_last_year, history)
+        return explained | {"as_of": as_of} | _kinds(own, year, marks)
 
     @router.get("/counts")
     async def counts(person: Who) -> dict[str, Any]:
@@ -135,6 +140,25 @@ def _figures(counted: int, absent: int) -> dict[str, Any]:
     return {"days_enrolled": counted.bit_count(), "days_absent": absent.bit_count()}
 
 
-def _as_of(parts: Sequence[Part], school_year: int) -> date:
+def _as_of(parts: Sequence[Part], school_year: int) -> date | None:
+    """Give the last day that counts for the student: every figure of the answer is of that day."""
     counted, _ = absence.overlay(parts=[part.days for part in parts])
-    return first_day_of(school_year) + timedelta(days=max(counted.bit_length() - 1, 0))
+    return telling.last_day(counted, school_year) if counted else None
+
+
+def _kinds(parts: Sequence[Part], school_year: int, marks: Mapping[date, Mapping[str, Mark]]) -> dict[str, Any]:
+    """Sort the days that count by what was said of them at the school to which each goes."""
+    absences: dict[str, list[date]] = {}
+    tardies: list[date] = []
+    claimed = 0
+    for part in sorted(parts, key=lambda part: (part.days.entry_date, part.days.stint), reverse=True):
+        for day in absence.days_of(days=part.days.counted & ~claimed, school_year=school_year):
+            mark = marks.get(day, {}).get(part.days.school)
+            if mark is None or mark.code == TAKEN_BACK:
+                continue
+            if mark.is_missed:
+                absences.setdefault(str(CATEGORIES[mark.code]), []).append(day)
+            elif CATEGORIES[mark.code] == "tardy":
+                tardies.append(day)
+        claimed |= part.days.counted
+    return {"absences": {kind: sorted(days) for kind, days in absences.items()}, "tardies": sorted(tardies)}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from services.flagging import api, metrics
 from services.flagging.handlers.arrivals import decode, on_facts
-from services.flagging.handlers.settling import settle
+from services.flagging.handlers.settling import judge_due, settle
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
 
@@ -32,6 +32,9 @@ service = Service(
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(FACTS,),
-    timers=(Timer(name="settle", every_seconds=1.0, run=settle),),
+    timers=(
+        Timer(name="settle", every_seconds=1.0, run=settle),
+        Timer(name="judge", every_seconds=1.0, run=judge_due),
+    ),
     routes=api.routes,
 )

@@ -182,9 +182,11 @@ class StatusChanged(Struct, tag_field="event_type", tag="district-status.changed
 
 
 class TransferConfirmed(Struct, tag_field="event_type", tag="transfer.confirmed.v1", gc=False):
-    """Two districts confirmed that a person moved; nothing here asks for it yet."""
+    """Two districts confirmed that a person moved: the year before follows."""
 
     district: Text
+    from_district: Text
+    person_key: UUID
 
 
 Mark = AttendanceRecorded | AttendanceRetracted

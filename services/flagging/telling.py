@@ -64,7 +64,7 @@ class Crossing(NamedTuple):
 class Figures(NamedTuple):
     """Today's figures of a student who is or was flagged this year."""
 
-    student_key: UUID
+    student: bytes
     key: SchoolYear
     grade: str | None
     level: int
@@ -120,8 +120,8 @@ def figures(moment_of: Callable[[str], Moment], students: Iterable[Figures]) -> 
         groups[each.key, each.as_of, each.policy_version].append(each)
     for (key, as_of, policy_version), group in groups.items():
         moment = moment_of(key.district)
-        for part in _parts(sorted(group, key=lambda each: each.student_key)):
-            keys = [each.student_key for each in part]
+        for part in _parts(sorted(group)):
+            keys = [key_text(each.student) for each in part]
             event_id = _id(f"absence-figures/{key.school_year}/{moment.version}/{keys[0]}/{keys[-1]}")
             yield key.district, _told(
                 "absence-flag.figures-updated.v1", event_id, moment,
@@ -199,7 +199,18 @@ def dates(days: int, school_year: int) -> list[str]:
 
 def last_day(counted: int, school_year: int) -> date:
     """Give the last day of a set that is not empty."""
-    return first_day_of(school_year) + timedelta(days=counted.bit_length() - 1)
+    return _day(counted.bit_length() - 1, school_year)
+
+
+@lru_cache(maxsize=8 * absence.YEAR_DAYS)
+def _day(place: int, school_year: int) -> date:
+    return first_day_of(school_year) + timedelta(days=place)
+
+
+def key_text(student: bytes) -> str:
+    """Write a student's key as events spell it."""
+    digits = student.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 @lru_cache(maxsize=16)

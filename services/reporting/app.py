@@ -22,6 +22,7 @@ EVENTS = Subscription(
         "home-visits",
         "visit-log",
         "visitors",
+        "district-policies",
         # What was told before the three first, and stays true where they say nothing newer.
         "absence-flags",
         "student-months",

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 from contracts import events
 from services.reporting import facts
 from services.reporting.rules import measures
-from services.reporting.store import projections, tallies, visits
+from services.reporting.store import policies, projections, tallies, visits
 from services.runtime.delivery.subscription import Delivery, read_event
 from services.runtime.delivery.transaction import Transaction
 
@@ -33,7 +33,8 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
         | events.VisitCancelled
         | _Logged
         | _Appended
-        | events.VisitorChanged,
+        | events.VisitorChanged
+        | events.DistrictPolicyDecided,
         Field(discriminator="event_type"),
     ]
 )
@@ -54,6 +55,14 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     await projections.keep_requests(connection, list(_request_rows(happened)))
     await _keep_tallies(tx, happened)
     await _keep_visits(tx, happened)
+    await policies.keep_policies(
+        connection,
+        [
+            (e.district, e.version, e.effective_from, e.absence.min_enrolled_days)
+            for e in happened
+            if isinstance(e, events.DistrictPolicyDecided)
+        ],
+    )
 
 
 async def _keep_tallies(tx: Transaction, happened: list[Any]) -> None:

@@ -26,6 +26,7 @@ from services.scheduling.handlers.appointments import (
     offer_times,
     reschedule,
 )
+from services.scheduling.handlers.districts import DeclareStatus, declare_status
 from services.scheduling.handlers.policies import DecidePolicy, decide_policy
 from services.scheduling.handlers.requests import Close, RecordAttempt, Reopen, TakeOver
 from services.scheduling.handlers.visitors import SaveAvailability, SaveVisitor, save_availability, save_visitor
@@ -78,6 +79,7 @@ COMMANDS = (
     Command("POST /visitors", SaveVisitor, save_visitor, makes=True),
     Command("PUT /visitors/{visitor_id}/availability", SaveAvailability, save_availability),
     Command("PUT /policies/{district}", DecidePolicy, decide_policy),
+    Command("PUT /districts/{district}/status", DeclareStatus, declare_status),
 )
 
 

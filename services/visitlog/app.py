@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 
 EVENTS = Subscription(
     group="leap-visitlog",
-    topics=("home-visits", "household-contacts", "calendars", "school-calendar", "visitors"),
+    topics=("home-visits", "household-contacts", "calendars", "school-calendar", "visitors", "district-policies"),
     decode=decode,
     handle=on_events,
 )

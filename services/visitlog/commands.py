@@ -17,7 +17,6 @@ from services.visitlog.handlers import logs, office, safety
 from services.visitlog.handlers.acts import Done, acting
 from services.visitlog.rules.form import AmendmentCommand, Log, Nothing, ReferralCommand, SafetyCommand
 from services.visitlog.rules.pay import RateCommand
-from services.visitlog.rules.policy import PolicyCommand
 
 Handler = Callable[..., Awaitable[Done]]
 
@@ -47,7 +46,6 @@ COMMANDS = (
     Command("POST /visit-logs/{client_id}/amendments", AmendmentCommand, logs.amend, makes=True),
     Command("POST /visit-logs/{client_id}/referrals/{referral_id}", ReferralCommand, logs.move_referral),
     Command("POST /pay-rates", RateCommand, office.set_rate, makes=True),
-    Command("PUT /log-policies/{district}", PolicyCommand, office.set_policy),
     Command("", SafetyCommand, safety.start_timer),
     Command("", Nothing, safety.end_timer),
 )

@@ -8,40 +8,42 @@ from typing import NamedTuple
 
 from tests.architecture.checks import python_files
 
-# `policy.tries`, `policy_by_district[each].tries`, `weights.rate`: the name before the dot says whose field is read.
-_A_POLICY = re.compile(r"polic|weights", re.IGNORECASE)
+# `policy.tries`, `policy_by_district[each].tries`, `policy.absence.early_days`: whose field it is.
+_A_POLICY = re.compile(r"polic|weights|^absence$|^desk$", re.IGNORECASE)
+# Statements that read a field of what is stored, or the day from which a policy is in force.
+_IN_SQL = (re.compile(r"policy ->> '(\w+)'"), re.compile(r"policy WHERE .{0,90}?\b(effective_from) <= "))
+DECLARED = "contracts/events/districts.py"
 
 
 class PolicyField(NamedTuple):
-    """One field, and the service and class that declare it."""
+    """One field of the district's policy, and the class that declares it."""
 
-    service: str
     policy: str
     name: str
 
     def __str__(self) -> str:
         """Name it as a complaint does."""
-        return f"{self.service}: {self.policy}.{self.name}"
+        return f"{self.policy}.{self.name}"
 
 
 def policy_fields(root: Path) -> list[PolicyField]:
-    """List the fields of every class `...Policy` among the rules, and of the classes that they consist of.
+    """List the fields of the district's policy, of its parts, and of the classes that they consist of.
 
-    All but the version: that one names a decision and decides nothing.
+    All but the parts themselves, and the version: that one names a decision and decides nothing.
     """
+    module = ast.parse((root / DECLARED).read_text(encoding="utf-8"))
     return [
-        PolicyField(path.parents[1].name, declared.name, field)
-        for path in sorted((root / "services").glob("*/rules/*.py"))
-        for declared in _policies(ast.parse(path.read_text(encoding="utf-8")))
-        for field in _annotations(declared)
-        if field != "version"
+        PolicyField(declared.name, field)
+        for declared in _policies(module)
+        for field, annotation in _annotations(declared).items()
+        if field != "version" and not (isinstance(annotation, ast.Name) and annotation.id.endswith("Policy"))
     ]
 
 
 def fields_nobody_reads(root: Path) -> list[str]:
-    """Name each policy field by which nothing is done, outside of what declares, keeps and shows policies."""
-    read = {service.name: _read_in(service) for service in (root / "services").iterdir() if service.is_dir()}
-    return [str(field) for field in policy_fields(root) if field.name not in read[field.service]]
+    """Name each policy field by which no service acts, outside of what declares, keeps and shows policies."""
+    read = {name for service in (root / "services").iterdir() if service.is_dir() for name in _read_in(service)}
+    return [str(field) for field in policy_fields(root) if field.name not in read]
 
 
 def _policies(module: ast.Module) -> list[ast.ClassDef]:
@@ -71,7 +73,8 @@ def _read_in(service: Path) -> set[str]:
         name
         for path in python_files(service)
         if not _keeps_policies(path)
-        for name in re.findall(r"policy ->> '(\w+)'", path.read_text(encoding="utf-8"))
+        for statement in _IN_SQL
+        for name in statement.findall(" ".join(path.read_text(encoding="utf-8").split()))
     }
     shown = {
         name

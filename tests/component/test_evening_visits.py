@@ -105,7 +105,7 @@ async def reminded(pool: Any, visit: Visit, zone: ZoneInfo, as_of: datetime) -> 
 async def counted(pool: Any, zone: ZoneInfo, as_of: datetime) -> dict[str, str]:
     """What the reports say of each district's one visit."""
     async with pool.acquire() as connection:
-        figures = await gather(connection, span_until_now(as_of, zone), zone=zone)
+        figures = await gather(connection, span_until_now(as_of, zone), None, zone=zone)
     columns = ("in_time", "late", "waiting", "overdue")
     return {line["district"]: next(name for name in columns if line[name]) for line in figures.logs}
 

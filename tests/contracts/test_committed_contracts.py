@@ -67,7 +67,7 @@ def test_every_event_travels_with_cloud_event_headers(service: str) -> None:
 
 
 def test_every_topic_behind_ingest_has_the_same_partitions() -> None:
-    # Flagging owns the same partition number of three topics: one student, one writer.
+    # Flagging owns the same partition number of all its topics: one district, one writer.
     assert {topic.partitions for topic in TOPICS} == {PARTITIONS}
 
 

@@ -196,12 +196,18 @@ async def written_log(stack: Stack, visit_id: str) -> list[str]:
         log | {"left_note": LEFT * 200}, log | {"left_note": f"{LEFT}\0"}, log | {"extra": {"bus": f"{EXTRA}\0"}},
         log | {"outcome": "family_not_home"}, log | {"pair": [HOPES, "omar"]}, log | {"visit_id": str(uuid4())},
     ]  # fmt: skip
-    async with client(stack, "visitlog", "carl") as carl:
-        standing = (await carl.get(f"/v1/log-policies/{HARTFORD}")).json()
-        answer = await carl.put(
-            f"/v1/log-policies/{HARTFORD}", json={"version": standing["version"], "policy": standing["policy"] | policy}
-        )
+    async with client(stack, "scheduling", "carl") as carl:
+        standing = (await carl.get(f"/v1/policies/{HARTFORD}")).json()
+        decided = {"version": standing["version"], "effective_from": "2026-01-05", "log": standing["log"] | policy}
+        answer = await carl.put(f"/v1/policies/{HARTFORD}", json=decided)
         assert answer.status_code == 200, answer.text
+    async with client(stack, "visitlog", "carl") as carl:
+
+        async def heard() -> bool:
+            shown = (await carl.get(f"/v1/log-policies/{HARTFORD}")).json()
+            return bool(shown["version"] == standing["version"] + 1)
+
+        await eventually(heard, "the visit log knows of the decision")
     said: list[str] = []
     address = f"/v1/visit-logs/{uuid4()}"
     async with client(stack, "visitlog", "marisol") as marisol:

@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,14 +19,18 @@ from deploy.commands import state
 from deploy.commands.rebuild import services
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.rebuild.rebuild import Rebuild, Rebuilt, go_back, rebuild
+from tests.component.reporting.tallied import Month, figures, months, whole_day
 from tests.component.visit_events import MORNING, flag, of_visit
 from tests.pipeline.stack import Stack, start_stack
 from tests.zones import HERE
 
 Told = tuple[str, str, events.Event]
+TOLD_AT = 1_793_388_005_000_000
 PACE_SECONDS = 0.05  # how fast events come and questions are asked; nothing is synchronised by it
-DISTRICT = "hartford"
-TOPICS = ("flags", "home-visits", "visit-log", "school-months", "day-tallies", "visitors")
+TOPICS = (
+    "flags", "school-months", "day-tallies", "district-policies", "home-visits", "visit-log", "visitors",
+    "absence-flags", "student-months", "school-days",
+)  # fmt: skip
 
 
 def key(kind: int, number: int) -> UUID:
@@ -38,20 +43,18 @@ def one_family(number: int) -> list[Told]:
     keys = {"household_key": household, "request_id": key(3, number), "visit_id": key(4, number)}
 
     def month(version: int) -> events.Event:
-        return events.StudentMonthsTallied.model_validate(
+        return events.StudentMonthTallied.model_validate(
             {
                 "event_id": uuid4(),
-                "event_type": "student-months.tallied.v1",
+                "event_type": "student-month.tallied.v1",
                 "occurred_at": MORNING,
-                "district": DISTRICT,
+                "district": "hartford",
                 "school": "H01",
+                "student_key": student,
+                "grade": "3",
                 "month": date(2026, 9, 1),
-                "students": [student],
-                "persons": [None],
-                "entered": [date(2026, 8, 31)],
-                "grades": ["3"],
-                "days_enrolled": [20],
-                "days_absent": [2 + version],
+                "days_enrolled": 20,
+                "days_absent": 2 + version,
                 "version": version,
             }
         )
@@ -73,9 +76,15 @@ def one_family(number: int) -> list[Told]:
         of_household(events.VisitScheduled, version=3),
     ]
     logged = of_household(events.VisitCompleted, started_at=MORNING + timedelta(days=number % 30))
+    school: dict[str, Any] = {"school": f"H{number:05}", "district": "hartford"}
+    october = months(Month(student, 21, 1, number), month=date(2026, 10, 1), missing_rolls=0, version=TOLD_AT, **school)
+    corrected = months(Month(student, 21, 2, number), month=date(2026, 10, 1), version=TOLD_AT + 1, **school)
     return [
-        *(("flags", DISTRICT, each) for each in flags),
-        *(("school-months", DISTRICT, month(version)) for version in (1, 2)),
+        *(("absence-flags", str(student), each) for each in flags),
+        ("flags", "hartford", figures((student,), version=TOLD_AT, level="none", **school)),
+        *(("school-months", "hartford", each) for each in (october, corrected)),
+        *(("day-tallies", "hartford", whole_day(version=TOLD_AT + n, absent=n, **school)) for n in (1, 2)),
+        *(("student-months", str(student), month(version)) for version in (1, 2)),
         *(("home-visits", str(household), each) for each in asked),
         ("visit-log", str(household), logged),
         ("visit-log", str(household), logged),  # told twice: at least once is the promise
@@ -185,6 +194,9 @@ async def assert_all_is_told(stack: Stack, telling: Telling) -> None:
             """
             SELECT (SELECT count(*) FROM flag WHERE level = 'none' AND ever_flagged AND version = 3) AS flags,
                    (SELECT count(*) FROM student_month WHERE version = 2 AND days_absent = 4) AS months,
+                   (SELECT count(*) FROM student_month WHERE days_absent = 2 AND person_key IS NOT NULL) AS by_school,
+                   (SELECT count(*) FROM day_tally WHERE students_absent = 2) AS days,
+                   (SELECT count(*) FROM flag_figures) AS figures,
                    (SELECT count(*) FROM visit WHERE completed) AS visits,
                    (SELECT count(*) FROM request WHERE agreed_version = 2) AS requests,
                    (SELECT count(*) FROM dead_letter) AS dead
@@ -192,15 +204,17 @@ async def assert_all_is_told(stack: Stack, telling: Telling) -> None:
         )
     families = telling.families
     assert held is not None
-    assert dict(held) == {"flags": families, "months": families, "visits": families, "requests": families, "dead": 0}
+    counted = ("flags", "months", "by_school", "days", "figures", "visits", "requests")
+    assert dict(held) == {**dict.fromkeys(counted, families), "dead": 0}
 
 
 async def test_rebuilt_projections_equal_the_running_ones_row_for_row(stack: Stack, telling: Telling) -> None:
     running = stack.processes["reporting"].pid
     outcome, answers = await rebuilt_while_it_answers(stack, telling)
     assert (outcome.switched, outcome.differences) == (True, [])
-    assert {"flag", "request", "visit", "student_month"} <= outcome.rows.keys()
-    assert min(outcome.rows[table] for table in ("flag", "request", "visit", "student_month")) >= 500
+    told = ("flag", "flag_figures", "request", "visit", "student_month", "school_month", "day_tally")
+    assert {*told} <= outcome.rows.keys()
+    assert min(outcome.rows[table] for table in told) >= 500
     assert {*answers} == {200}
     assert outcome.standstill_seconds < 5
 
@@ -252,7 +266,9 @@ async def test_the_command_says_what_differs_in_words_json_and_exit_code(
 
     assert (await leap("--compare"))[0] == 0
     async with stack.sql("reporting") as connection:
-        await connection.execute("UPDATE student_month SET days_absent = 20 WHERE student_key = $1", key(1, 3))
+        await connection.execute(
+            "UPDATE student_month SET days_absent = 20 WHERE student_key = $1 AND version = 2", key(1, 3)
+        )
     code, said = await leap("--compare")
     assert code == 1
     assert "student_month: 1 rows only running, 1 rows only rebuilt, for instance" in said

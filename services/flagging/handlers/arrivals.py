@@ -8,17 +8,19 @@ days and marks change students; then conclude() judges and tells.
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
 from contracts.calendar import first_day_of, school_year_of
 from services.flagging import facts, telling
 from services.flagging.handlers import enrolling, joining, marking
-from services.flagging.handlers.concluding import Work, conclude
+from services.flagging.handlers.concluding import conclude
 from services.flagging.handlers.marking import Day, DayMarks, Effects
-from services.flagging.rules.register import SchoolYear
+from services.flagging.handlers.work import Work
+from services.flagging.rules.register import School, SchoolYear
 from services.flagging.rules.rolls import Completion
-from services.flagging.store import counts, declared, policies, rosters
+from services.flagging.store import counts, declared, policies, rosters, transfers
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Touched
 from services.runtime.delivery.subscription import Delivery, Undecodable
@@ -26,8 +28,6 @@ from services.runtime.delivery.transaction import Transaction
 
 WHOLE_FROM = 16
 """A school of which so many students have marks in a batch is read whole: that is one look-up less for each."""
-
-NOBODY = Touched({}, set())
 
 
 def decode(record: ConsumerRecord) -> facts.Fact:
@@ -56,6 +56,7 @@ class Facts:
         self.feeds: list[facts.FeedDeclared] = by_type[facts.FeedDeclared]
         self.policies: list[facts.PolicyDecided] = by_type[facts.PolicyDecided]
         self.statuses: list[facts.StatusChanged] = by_type[facts.StatusChanged]
+        self.transfers: list[facts.TransferConfirmed] = by_type[facts.TransferConfirmed]
         self.completions: list[tuple[Day, Completion]] = [
             *(
                 (_day(each), _word(each.completed.version, True, each.completed.feed))
@@ -70,7 +71,9 @@ class Facts:
     def districts(self) -> set[str]:
         """Name every district that a fact is of."""
         days = (*self.days, *(day for day, _ in self.completions))
-        others: tuple[Any, ...] = (*self.enrollments, *self.calendars, *self.feeds, *self.policies, *self.statuses)
+        others: tuple[Any, ...] = (
+            *self.enrollments, *self.calendars, *self.feeds, *self.policies, *self.statuses, *self.transfers,
+        )  # fmt: skip
         return {day[0] for day in days} | {each.district for each in others}
 
     def changed_schools(self) -> set[SchoolYear]:
@@ -102,9 +105,13 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     districts = batch.districts()
     await registers.lock(districts, newest_us=1000 * max(each.record.timestamp for each in deliveries))
     await _keep_decisions(registers, batch)
-    touched = await rosters.apply_enrollments(connection, batch.enrollments) if batch.enrollments else NOBODY
+    touched = (
+        await rosters.apply_enrollments(connection, batch.enrollments) if batch.enrollments else Touched({}, set())
+    )
     await _open(registers, batch, touched)
-    _change_schools(registers, batch)
+    for school in _change_schools(registers, batch):
+        if students := school.on_several_tracks():
+            touched.students.setdefault(school.key, set()).update(UUID(bytes=student) for student in students)
     if touched.students:
         await enrolling.enrol(registers, touched)
     effects = await marking.apply_marks(registers, batch.days) if batch.days else Effects()
@@ -122,6 +129,8 @@ async def _keep_decisions(registers: Registers, batch: Facts) -> None:
         await declared.look_again(connection, {each.district for each in batch.policies})
     if batch.statuses:
         await policies.keep_statuses(connection, batch.statuses)
+    if batch.transfers:
+        await transfers.keep(connection, batch.transfers)
     if batch.feeds:
         await declared.keep(connection, batch.feeds)
 
@@ -142,7 +151,8 @@ async def _open(registers: Registers, batch: Facts, touched: Touched) -> None:
     await registers.open_students({key: students for key, students in wanted.items() if key not in whole})
 
 
-def _change_schools(registers: Registers, batch: Facts) -> None:
+def _change_schools(registers: Registers, batch: Facts) -> list[School]:
+    """Let newer calendars and words on rolls stand, and give the schools that this may have changed."""
     changed = [registers.schools[key] for key in sorted(batch.changed_schools())]
     for school in changed:
         school.remember_all()
@@ -155,6 +165,7 @@ def _change_schools(registers: Registers, batch: Facts) -> None:
         registers.schools[_year(day)].complete(day[2], word)
     for school in changed:
         school.follow_facts()
+    return changed
 
 
 def _days(calendar: facts.SchoolCalendarChanged) -> int:

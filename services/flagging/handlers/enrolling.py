@@ -10,6 +10,7 @@ from services.flagging.rules.register import (
     GRADES,
     NO_GRADE,
     PK,
+    SEVERAL_TRACKS,
     SHARED,
     WATCHED,
     Page,
@@ -44,7 +45,7 @@ async def make_pages(registers: Registers, schools: Collection[School]) -> None:
         if not school.is_new:
             await _read_marks(registers, school)
             await _read_flags(registers, school)
-            school.completed_before = 0
+            school.before = school.terms._replace(completed=0)
     registers.renamed |= await rosters.save_members(registers.connection, members)
     numbers = {s.number_key for at in stints.values() for each in at.values() for s in each if s.number_key is not None}
     if numbers:
@@ -78,7 +79,7 @@ def _enrol(registers: Registers, school: School, stints: Mapping[UUID, Sequence[
             school.admit(key)
             registers.arrived.add((key, school.key))
         page, at = school.page_of(key)
-        school.remember(page, at)
+        page.remember()
         _set_face(school, page, at, here)
         if page.traits[at] & (SHARED | WATCHED) or page.levels[at]:
             registers.to_judge.add((key, year))
@@ -91,12 +92,16 @@ def _enrol(registers: Registers, school: School, stints: Mapping[UUID, Sequence[
 
 def _set_face(school: School, page: Page, at: int, stints: Sequence[Stint]) -> None:
     page.is_changed = True
+    page.touched.add(at)
     enrolled = 0
+    tracks = {school.track_number(stint.track) for stint in stints}
+    calendars = school.terms.calendars
     for stint in stints:
-        enrolled |= stint.days_in(school.key.school_year)
-    page.enrolled[at] = enrolled & ALL_DAYS
+        taught = calendars[school.track_number(stint.track)] if len(tracks) > 1 else ALL_DAYS
+        enrolled |= stint.days_in(school.key.school_year) & taught
+    page.enrolled[at] = enrolled
     page.grades[at] = GRADES.index(stints[-1].grade) if stints else NO_GRADE
-    page.tracks[at] = school.track_number(stints[-1].track) if stints else 0
+    page.tracks[at] = SEVERAL_TRACKS if len(tracks) > 1 else max(tracks, default=0)
     if len({stint.grade == GRADES[PK] for stint in stints}) > 1:
         page.traits[at] |= SHARED  # days in pre-kindergarten are outside: the stints must be looked at
 
@@ -106,8 +111,8 @@ async def _place_members(registers: Registers, school: School) -> None:
         page = school.pages.get(number)
         if page is None:
             page = school.pages[number] = Page(number)
-        at = page.add(student.bytes)
-        page.counted_before[at] = page.absent_before[at] = 0
+        page.remember()
+        page.add(student.bytes)
         registers.arrived.add((student.bytes, school.key))
     for page in list(school.pages.values()):
         school.hold(page)

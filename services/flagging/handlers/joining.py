@@ -1,12 +1,14 @@
 """One child, two numbers: where an enrolment names the district's and the state's, marks with either are the child's.
 
 Each number has a register row of its own, with its own roll pages: nothing is moved. The days of the child whose
-enrolment names the other number are set from the marks of all of them, and set anew when a join is taken back.
+enrolment names the other number are set from the marks of all of them, and the other number's own row says nothing;
+when a join is taken back, both are set anew.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date
+from itertools import chain
 from uuid import UUID
 
 from contracts.calendar import first_day_of
@@ -15,6 +17,7 @@ from services.flagging.rules.rolls import Mark, RollPage
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers
 from services.flagging.store.rolls import RollKey
+from services.flagging.store.rosters import Member
 
 Wanted = Mapping[SchoolYear, Mapping[bytes, Collection[date] | None]]
 """Students and the days of theirs that are to be settled; None is the whole year."""
@@ -50,35 +53,48 @@ async def settle(registers: Registers, wanted: Wanted) -> None:
     asked = {UUID(bytes=student) for students in wanted.values() for student in students}
     owners = await rosters.owners_of(registers.connection, asked)
     families = {key: _families(owners, students) for key, students in wanted.items()}
-    await registers.open_students(
-        {key: {each for family in found.values() for each in family} for key, found in families.items()}
-    )
+    await registers.open_students({key: {*found, *chain(*found.values())} for key, found in families.items()})
+    newcomers: list[Member] = []
     for key, found in families.items():
         school = registers.schools[key]
         days = _days(wanted[key])
+        _admit_children(registers, school, found, newcomers)
         here = {
             child: [each for each in family if each in school.index]
             for child, family in found.items()
-            if child in school.index  # elsewhere: the numbers' marks wait under their own
+            if child in school.index
         }
         pages = await _roll_pages(registers, school, here.values(), days)
         joined = {each for family in here.values() if len(family) > 1 for each in family}
-        for child, family in here.items():
-            _settle_child(school, child, family, pages, days)
-            for each in family:
-                page, at = school.page_of(each)
-                page.traits[at] = page.traits[at] | JOINED if each in joined else page.traits[at] & ~JOINED
-                page.is_changed = True
+        for student, family in here.items():
+            _settle_student(school, student, family, pages, days)
+            page, at = school.page_of(student)
+            page.traits[at] = page.traits[at] | JOINED if student in joined else page.traits[at] & ~JOINED
+            page.is_changed = True
+    await rosters.save_members(registers.connection, newcomers)
 
 
 def _families(owners: Mapping[UUID, UUID], students: Collection[bytes]) -> dict[bytes, tuple[bytes, ...]]:
-    """Give the numbers whose marks speak of each child; of a number that is another's child, its own alone."""
+    """Give the numbers whose marks speak of each: of a child all of theirs, of a number that is another's none."""
+    owner_of = {number.bytes: owner.bytes for number, owner in owners.items()}
     numbers_of: defaultdict[bytes, list[bytes]] = defaultdict(list)
-    for number, owner in owners.items():
-        numbers_of[owner.bytes].append(number.bytes)
-    children = {owners[UUID(bytes=each)].bytes if UUID(bytes=each) in owners else each for each in students}
-    alone = {number.bytes for number in owners} | set(students)
-    return {each: (each,) for each in alone - children} | {child: (child, *numbers_of[child]) for child in children}
+    for number, owner in owner_of.items():
+        numbers_of[owner].append(number)
+    children = {owner_of.get(each, each) for each in students}
+    of_children = {child: (child, *numbers_of[child]) for child in children if child not in owner_of}
+    return of_children | dict.fromkeys(owner_of, ())
+
+
+def _admit_children(
+    registers: Registers, school: School, families: Mapping[bytes, tuple[bytes, ...]], newcomers: list[Member]
+) -> None:
+    """Give a child a place where only another number of theirs has one."""
+    for child, family in families.items():
+        if child not in school.index and any(each in school.index for each in family):
+            page, _ = school.admit(child)
+            registers.arrived.add((child, school.key))
+            place = school.key.school_year, school.key.school, school.key.district
+            newcomers.append(Member(UUID(bytes=child), *place, page.number))
 
 
 def _days(wanted: Mapping[bytes, Collection[date] | None]) -> set[date] | None:
@@ -101,19 +117,19 @@ async def _roll_pages(
     return await rolls.read_pages(registers.connection, keys)
 
 
-def _settle_child(
-    school: School, child: bytes, family: list[bytes], pages: Mapping[RollKey, RollPage], days: set[date] | None
+def _settle_student(
+    school: School, student: bytes, family: list[bytes], pages: Mapping[RollKey, RollPage], days: set[date] | None
 ) -> None:
     newest: dict[date, Mark] = {}
     for key, roll_page in pages.items():
         for each in family:
             mark = roll_page.marks.get(each)
-            if mark is not None and (key.school_day not in newest or mark > newest[key.school_day]):
+            if mark is not None and (key.school_day not in newest or mark.beats(newest[key.school_day])):
                 newest[key.school_day] = mark
     first = first_day_of(school.key.school_year)
     settled = ALL_DAYS if days is None else sum(1 << (day - first).days for day in days)
-    page, at = school.page_of(child)
-    school.remember(page, at)
+    page, at = school.page_of(student)
+    page.remember()
     page.marked[at] &= ~settled
     page.missed[at] &= ~settled
     for day, mark in newest.items():

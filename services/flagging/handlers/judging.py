@@ -2,26 +2,33 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
+from contracts.calendar import school_year_of
 from services.flagging import telling
+from services.flagging.handlers.work import Work
 from services.flagging.rules import absence, packing
 from services.flagging.rules.absence import Level, Policy, StintDays
-from services.flagging.rules.register import CHRONIC_BEFORE, KNOWN_BEFORE, SHARED, WATCHED, Page, School, SchoolYear
-from services.flagging.store import flags, policies, rosters
+from services.flagging.rules.register import (
+    CHRONIC_BEFORE,
+    KNOWN_BEFORE,
+    SHARED,
+    WATCHED,
+    Days,
+    Page,
+    School,
+    SchoolYear,
+)
+from services.flagging.store import flags, policies, rosters, transfers
 from services.flagging.store.flags import Flag
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Member, Stint
+from services.flagging.store.transfers import Person, StudentYear
 from services.flagging.telling import Crossing, Figures
-
-if TYPE_CHECKING:
-    from services.flagging.handlers.concluding import Work
 
 Yielded = dict[School, tuple[int, list[tuple[Page, int, int]]]]
 """What moved at a school because another enrolment claims it: completed days, and students' days in told months."""
-
-StudentYear = tuple[UUID, int]
 
 
 class Place(NamedTuple):
@@ -38,16 +45,36 @@ class Known(NamedTuple):
     places: dict[StudentYear, list[Place]]
     stints: dict[UUID, list[Stint]]
     flags: dict[StudentYear, Flag]
+    persons: dict[StudentYear, UUID]
+    taken_in: set[StudentYear]
+    """Whom another district, both confirmed it, knows as chronically absent in the year before."""
 
     def parts(self, who: StudentYear) -> list[tuple[Stint, StintDays]]:
         """Give each stint's days of the year, as its school's register has them."""
-        found = []
-        for stint in self.stints.get(who[0], ()):
-            for school, page, at in self.places.get(who, ()):
-                if school.key[:2] == (stint.district, stint.school) and stint.touches(who[1]):
-                    days, inside = school.days(page, at), stint.days_in(who[1])
-                    found.append((stint, _stint_days(stint, days.counted & inside, days.absent & inside)))
-        return found
+        found: list[tuple[Stint, StintDays]] = []
+        by_marks: list[tuple[Place, Days]] = []
+        for place in self.places.get(who, ()):
+            school, page, at = place
+            days = school.days(page, at)
+            here = [stint for stint in self.stints.get(who[0], ()) if stint.place == school.key[:2]]
+            here = [stint for stint in here if stint.touches(who[1])]
+            for stint in here:
+                inside = stint.days_in(who[1])
+                found.append((stint, _stint_days(stint, days.counted & inside, days.absent & inside)))
+            if not here and days.counted:
+                by_marks.append((place, days))
+        # Enrolled by its marks, each for its day: that is later than any entry but one of that very day.
+        entered = sum(
+            {
+                days.counted & absence.day_bit(day=days.entry_date)
+                for _, days in found
+                if by_marks and school_year_of(days.entry_date) == who[1]
+            }
+        )
+        for place, days in by_marks:
+            stint = Stint.of_marks(who[0], place.school.key.district, place.school.key.school)
+            found.append((stint, _stint_days(stint, days.counted & ~entered, days.absent & ~entered)))
+        return sorted(found, key=lambda each: (each[0].entry_date, each[0].stint))
 
 
 class Verdict(NamedTuple):
@@ -66,7 +93,7 @@ def whom_to_ask(students: Iterable[tuple[bytes, int]]) -> set[StudentYear]:
     return {(UUID(bytes=student), year + n) for student, year in students for n in (0, 1)}
 
 
-async def judge(work: "Work", asked: Collection[StudentYear]) -> tuple[list[Figures], Yielded]:
+async def judge(work: Work, asked: Collection[StudentYear]) -> tuple[list[Figures], Yielded]:
     """Bring the flags of everybody who is asked for up to their days.
 
     Tells crossings, gives the figures of those who were flagged this year and crossed nothing, and what moved at a
@@ -75,6 +102,7 @@ async def judge(work: "Work", asked: Collection[StudentYear]) -> tuple[list[Figu
     known = await _know(work.registers, asked)
     figures: list[Figures] = []
     crossed: list[tuple[Flag, int]] = []
+    chronic: dict[StudentYear, Person | None] = {}
     yielded: Yielded = {}
     for who in sorted(asked):
         if who not in known.places and who not in known.flags:
@@ -82,8 +110,12 @@ async def judge(work: "Work", asked: Collection[StudentYear]) -> tuple[list[Figu
         parts = known.parts(who)
         _settle_shared(known.places.get(who, []), parts, yielded)
         verdict = _verdict(work, known, who, parts)
+        if (person := known.persons.get(who)) is not None:
+            is_chronic = absence.was_chronic(parts=[days for stint, days in parts if stint.grade != "PK"])
+            chronic[who] = Person(person, known.places[who][-1].school.key.district) if is_chronic else None
         _tell(work, known, who, verdict, crossed, figures)
     await flags.save(work.registers.connection, crossed)
+    await transfers.keep_chronic(work.registers.connection, chronic)
     return figures, yielded
 
 
@@ -107,6 +139,8 @@ async def _know(registers: Registers, asked: Collection[StudentYear]) -> Known:
         dict(places),
         await rosters.stints_of(registers.connection, students),
         await flags.read(registers.connection, students),
+        {(m.student_key, m.school_year): m.person_key for m in members if m.person_key is not None},
+        await transfers.taken_in_chronic(registers.connection, students),
     )
 
 
@@ -135,10 +169,10 @@ def _settle_shared(places: Sequence[Place], parts: Sequence[tuple[Stint, StintDa
             yielded[school] = (days | moved & school.completed, students)
 
 
-def _verdict(work: "Work", known: Known, who: StudentYear, parts: Sequence[tuple[Stint, StintDays]]) -> Verdict:
+def _verdict(work: Work, known: Known, who: StudentYear, parts: Sequence[tuple[Stint, StintDays]]) -> Verdict:
     older = [(stint, days) for stint, days in parts if stint.grade != "PK"]
     last_year = [days for stint, days in known.parts((who[0], who[1] - 1)) if stint.grade != "PK"]
-    chronic_last_year = absence.was_chronic(parts=last_year) if last_year else None
+    chronic_last_year = True if who in known.taken_in else absence.was_chronic(parts=last_year)
     counted = 0
     for _, days in older:
         counted |= days.counted
@@ -152,7 +186,7 @@ def _verdict(work: "Work", known: Known, who: StudentYear, parts: Sequence[tuple
 
 
 def _tell(
-    work: "Work",
+    work: Work,
     known: Known,
     who: StudentYear,
     verdict: Verdict,
@@ -182,10 +216,14 @@ def _tell(
     elif was is not None:
         figures.append(
             Figures(
-                student, SchoolYear(district, flag.school, year), verdict.stint.grade if verdict.stint else None,
+                student.bytes, SchoolYear(district, flag.school, year), _grade(verdict),
                 level, verdict.counted, verdict.absent, flag.as_of, flag.policy_version, verdict.chronic_last_year,
             )
         )  # fmt: skip
+
+
+def _grade(verdict: Verdict) -> str | None:
+    return (verdict.stint.grade or None) if verdict.stint else None
 
 
 def _keep(places: Sequence[Place], level: int, verdict: Verdict, *, is_watched: bool) -> None:
@@ -225,7 +263,7 @@ def _crossing(flag: Flag, verdict: Verdict, was: Flag | None) -> Crossing:
         household_key=flag.household_key,
         school=flag.school,
         school_year=flag.school_year,
-        grade=verdict.stint.grade if verdict.stint else None,
+        grade=_grade(verdict),
         accumulator=verdict.policy.accumulator,
         level=flag.level,
         previous_level=was.level if was else 0,

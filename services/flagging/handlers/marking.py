@@ -9,7 +9,7 @@ from uuid import UUID
 from contracts.calendar import first_day_of, school_year_of
 from services.flagging import facts
 from services.flagging.handlers import joining
-from services.flagging.rules.register import JOINED, STUDENTS_ON_A_PAGE, Page, School, SchoolYear
+from services.flagging.rules.register import JOINED, STUDENTS_ON_A_PAGE, Page, SchoolYear
 from services.flagging.rules.rolls import CODE_OF, NO_PART, Mark, RollPage, is_missed
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers
@@ -102,7 +102,7 @@ async def apply_marks(registers: Registers, days: dict[Day, DayMarks]) -> Effect
             roll_page = known.get(key) or RollPage()
             if winners := _put(roll_page, days[day], places):
                 changed.append((key, roll_page))
-                for student in _set_days(school, school.pages[number], day[2], days[day], winners):
+                for student in _set_days(school.pages[number], day[2], days[day], winners):
                     joined[school.key].setdefault(student, set()).add(day[2])
                 won += winners
         _count(effects, day[0], days[day], won)
@@ -152,9 +152,10 @@ def _put(page: RollPage, marks: DayMarks, places: Sequence[int]) -> list[int]:
     return list(winners.values())
 
 
-def _set_days(school: School, page: Page, day: date, marks: DayMarks, winners: Sequence[int]) -> Iterable[bytes]:
+def _set_days(page: Page, day: date, marks: DayMarks, winners: Sequence[int]) -> Iterable[bytes]:
     """Set what the marks at these places say; give the students of whom other numbers' marks speak too."""
     joined = []
+    page.remember()
     bit = 1 << _place_of(day)
     page.rolls |= bit
     page.is_changed = True
@@ -163,7 +164,6 @@ def _set_days(school: School, page: Page, day: date, marks: DayMarks, winners: S
         if page.traits[at] & JOINED:
             joined.append(marks.students[place])
             continue
-        school.remember(page, at)
         _, code, present, of_day = marks.marks[place]
         page.marked[at] = page.marked[at] | bit if code else page.marked[at] & ~bit
         page.missed[at] = page.missed[at] | bit if is_missed(code, present, of_day) else page.missed[at] & ~bit

@@ -4,14 +4,16 @@ from datetime import date
 
 from contracts.calendar import local_day
 from services.flagging.handlers import enrolling
-from services.flagging.handlers.concluding import Work, conclude
+from services.flagging.handlers.concluding import conclude
+from services.flagging.handlers.work import Work
 from services.flagging.rules.register import School
-from services.flagging.store import declared, policies
+from services.flagging.store import declared, policies, transfers
 from services.flagging.store.registers import Registers, schools_due
 from services.runtime import clock
 from services.runtime.service import Context
 
 SCHOOLS_AT_A_TIME = 50
+STUDENTS_AT_A_TIME = 500
 
 
 async def settle(context: Context) -> None:
@@ -29,6 +31,24 @@ async def settle(context: Context) -> None:
             await registers.lock({key.district for key in keys}, newest_us=0)
             work = Work(transaction, registers, await policies.read(connection, {key.district for key in keys}))
             await _look_at(work, await registers.open_schools(keys), today)
+
+
+async def judge_due(context: Context) -> None:
+    """Judge whoever is concerned by what another district told, a few students a transaction."""
+    more = True
+    while more:
+        async with context.begin() as transaction:
+            connection = transaction.connection
+            students = await transfers.due(connection, limit=STUDENTS_AT_A_TIME)
+            more = len(students) == STUDENTS_AT_A_TIME
+            if not students:
+                continue
+            registers = Registers(connection)
+            districts = {district for _, _, district in students}
+            await registers.lock(districts, newest_us=0)
+            await transfers.take_due(connection, [(student, year) for student, year, _ in students])
+            registers.to_judge |= {(student.bytes, year) for student, year, _ in students}
+            await conclude(Work(transaction, registers, await policies.read(connection, districts)))
 
 
 async def _look_at(work: Work, schools: list[School], today: date) -> None:

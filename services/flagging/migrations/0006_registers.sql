@@ -113,6 +113,23 @@ CREATE TABLE district_status (
     version bigint NOT NULL
 );
 
+-- Who was chronically absent in a school year, by the standard policy; and whom a district took in from another, as both
+-- confirmed: there it is known of the year before. Whom that concerns is judged by the timer (judge_due).
+CREATE TABLE chronic_year (
+    student_key uuid NOT NULL,
+    school_year smallint NOT NULL,
+    district text COLLATE "C" NOT NULL,
+    person_key uuid NOT NULL,
+    PRIMARY KEY (student_key, school_year)
+);
+CREATE INDEX chronic_year_of_person ON chronic_year (person_key);
+CREATE TABLE transfer (
+    person_key uuid NOT NULL,
+    from_district text COLLATE "C" NOT NULL,
+    district text COLLATE "C" NOT NULL,
+    PRIMARY KEY (person_key, from_district, district)
+);
+
 DROP INDEX enrollment_of_school;
 ALTER TABLE enrollment DROP COLUMN lane, ADD COLUMN number_key uuid, ADD COLUMN track text COLLATE "C";
 CREATE INDEX enrollment_of_school ON enrollment (district, school);
@@ -197,7 +214,8 @@ LEFT JOIN (
 
 ALTER TABLE flag ALTER absent DROP DEFAULT;
 ALTER TABLE flag ALTER absent TYPE bytea USING to_days(absent);
-DROP TABLE mark, absence_record, school_year_before, tally_due, student_month_due, judge_due;
+DELETE FROM judge_due;  -- everybody is judged when their school's pages are made
+DROP TABLE mark, absence_record, school_year_before, tally_due, student_month_due;
 DROP TYPE stint_face;
 DROP SEQUENCE tally_version;
 DROP FUNCTION to_days(bit), to_completions(bit, boolean), lane_of(uuid), days_between(date, date, integer),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import IntEnum
+from functools import lru_cache
 
 from contracts.calendar import first_day_of, last_day_of, school_year_of
 
@@ -153,14 +154,24 @@ def has_begun_to_miss(*, counted: int, absent: int, chronic_last_year: bool, pol
     return _come_within(days=policy.early_days, counted=counted, absent=absent, absences=SEPTEMBER_ABSENCES)
 
 
-def standing(*, counted: int, absent: int, policy: Policy) -> int:
-    """Judge one set of days by itself: a level's number, or ONLY_AFTER_A_CHRONIC_YEAR."""
+def chronic_level(*, counted: int, absent: int, policy: Policy) -> Level:
+    """Say which of the two lines of 10 % and 20 % is reached, if any."""
     days_absent, days_enrolled = absent.bit_count(), counted.bit_count()
-    if 10 * days_absent >= days_enrolled and is_chronically_absent(
+    if not is_chronically_absent(
         days_absent=days_absent, days_enrolled=days_enrolled, min_enrolled_days=policy.min_enrolled_days
     ):
-        severe = 5 * days_absent >= days_enrolled
-        return Level.severely_chronically_absent if severe else Level.chronically_absent
+        return Level.none
+    severe = 5 * days_absent >= days_enrolled
+    return Level.severely_chronically_absent if severe else Level.chronically_absent
+
+
+def standing(*, counted: int, absent: int, policy: Policy) -> int:
+    """Judge one set of days by itself: a level's number, or ONLY_AFTER_A_CHRONIC_YEAR."""
+    days_absent = absent.bit_count()
+    if 10 * days_absent >= counted.bit_count() and (
+        reached := chronic_level(counted=counted, absent=absent, policy=policy)
+    ):
+        return reached
     if days_absent < SEPTEMBER_ABSENCES and days_absent < policy.early_absences:
         return Level.none  # nearly everybody, nearly always
     if has_begun_to_miss(counted=counted, absent=absent, chronic_last_year=False, policy=policy):
@@ -201,11 +212,14 @@ def judged(
     groups: dict[str, list[StintDays]] = {}
     for part in sorted(parts, key=lambda part: (part.entry_date, part.stint)):
         groups.setdefault(part.school if policy.accumulator == "school" else "", []).append(part)
+    counted, absent = overlay(parts=parts)
+    # The first days are the student's own over all schools of the district, whatever the accumulator.
+    has_begun = has_begun_to_miss(counted=counted, absent=absent, chronic_last_year=chronic_last_year, policy=policy)
     verdicts = []
     for group in groups.values():
         counted, absent = overlay(parts=group)
-        reached = level(counted=counted, absent=absent, chronic_last_year=chronic_last_year, policy=policy)
-        verdicts.append((reached, counted, absent, group[-1]))
+        reached = chronic_level(counted=counted, absent=absent, policy=policy)
+        verdicts.append((reached or Level(has_begun), counted, absent, group[-1]))
     return max(
         verdicts,
         key=lambda verdict: (verdict[0], verdict[2].bit_count(), verdict[3].school),
@@ -215,27 +229,29 @@ def judged(
 
 def recent_days(*, counted: int, absent: int) -> dict[str, int]:
     """Say how it has been going lately: the last 20 counted days, the 20 before, and days missed in a row."""
-    last_absent, last_counted, older, missed = _last_days(counted, absent, 20)
-    before_absent, before_counted, _, _ = _last_days(older, missed, 20)
+    last, before = _place_of_last(counted, 20), _place_of_last(counted, 40)
     attended = counted & ~absent
+    last_counted, last_absent = (counted >> last).bit_count(), (absent >> last).bit_count()
     return {
         "last_20_absent": last_absent,
         "last_20_counted": last_counted,
-        "before_20_absent": before_absent,
-        "before_20_counted": before_counted,
+        "before_20_absent": (absent >> before).bit_count() - last_absent,
+        "before_20_counted": (counted >> before).bit_count() - last_counted,
         "spell": (counted >> attended.bit_length()).bit_count(),
     }
 
 
-def _last_days(counted: int, absent: int, count: int) -> tuple[int, int, int, int]:
-    """Count the last so many counted days, and the absent ones among them; and give what comes before them."""
-    found, missed = 0, 0
-    while counted and found < count:
-        place = counted.bit_length() - 1
-        missed += absent >> place & 1
-        counted ^= 1 << place
-        found += 1
-    return missed, found, counted, absent
+@lru_cache(maxsize=4096)  # a school's students nearly all have the same days
+def _place_of_last(days: int, count: int) -> int:
+    """Give the place from which on there are so many days of a set, at most."""
+    low, high = 0, YEAR_DAYS
+    while low < high:
+        middle = (low + high) // 2
+        if (days >> middle).bit_count() > count:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def why(*, level: Level, days_absent: int, days_enrolled: int, policy: Policy) -> str:

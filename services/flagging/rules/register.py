@@ -5,7 +5,7 @@ school day inside an enrolment and its roll is complete, or on a full feed marke
 declared feed changes the school, and no student.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
@@ -22,6 +22,8 @@ GRADES = ("PK", "K", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "1
 PK = GRADES.index("PK")
 NO_GRADE = 255
 """No enrolment here knows the student."""
+SEVERAL_TRACKS = 255
+"""Of stints on several tracks: the enrolled days are cut to the calendars already, and set anew when one changes."""
 
 DAYS_OF_GRACE = 3
 """A full feed that sends no completions closes its rolls at the end of so many school days later."""
@@ -32,6 +34,8 @@ WATCHED = 2
 """Flagged at any time this year: figures are told whenever a day closes or is corrected."""
 CHRONIC_BEFORE, KNOWN_BEFORE = 4, 8
 """Chronically absent last year; and whether last year is known at all."""
+CHRONIC_NOW = 32
+"""Chronically absent this year by the standard policy, which the year after asks for."""
 JOINED = 16
 """Marks with another number are this child's, or this number's marks are another's."""
 
@@ -51,12 +55,56 @@ class Days(NamedTuple):
     absent: int
 
 
+class Terms(NamedTuple):
+    """What a school says of everybody's days."""
+
+    completed: int
+    open_days: int
+    """Days on which a mark counts before the roll is complete."""
+    calendars: tuple[int, ...]
+    """School days: the school's own first, then those of each track."""
+    enrols: bool
+    """A feed without rosters: a mark enrols its student for its day."""
+
+
+class Columns(NamedTuple):
+    """What a page says of its students' days, a place for each student."""
+
+    enrolled: list[int]
+    marked: list[int]
+    missed: list[int]
+    grades: Sequence[int]
+    tracks: Sequence[int]
+
+
+def days_of_all(terms: Terms, columns: Columns) -> list[Days]:
+    """Say which days count for each student of a page, and which of these were missed.
+
+    A day counts that is a school day inside an enrolment and complete, or on an open day marked.
+    """
+    completed, open_days, calendars, enrols = terms
+    enrolled, marked, missed, grades, tracks = columns
+    if enrols:
+        known = zip(enrolled, marked, grades, strict=True)
+        enrolled = [days | marks if grade == NO_GRADE else days for days, marks, grade in known]
+    if any(tracks):
+        inside = [
+            days if track == SEVERAL_TRACKS else days & calendars[track]
+            for days, track in zip(enrolled, tracks, strict=True)
+        ]
+    else:
+        taught = calendars[0]
+        inside = [days & taught for days in enrolled]
+    counted = [(marks & open_days | completed) & days for marks, days in zip(marked, inside, strict=True)]
+    return [Days(days, misses & days) for days, misses in zip(counted, missed, strict=True)]
+
+
 class Page:
     """At most 64 students of a school's year, a place for each in every column."""
 
     __slots__ = (
-        "absent_before", "counted_before", "days_now", "enrolled", "grades", "is_changed", "keys", "levels", "marked",
-        "missed", "number", "places", "rolls", "standings", "tracks", "traits", "yielded",
+        "before", "enrolled", "grades", "is_changed", "keys", "levels", "marked", "missed", "number", "places", "rolls",
+        "standings", "touched", "tracks", "traits", "yielded",
     )  # fmt: skip
 
     def __init__(self, number: int) -> None:
@@ -74,9 +122,8 @@ class Page:
         self.levels = bytearray()  # as last told
         self.rolls = 0  # days of which a roll page is kept
         self.is_changed = False
-        self.counted_before: dict[int, int] = {}
-        self.absent_before: dict[int, int] = {}
-        self.days_now: dict[int, Days] = {}
+        self.before: Columns | None = None  # as they were before the batch, once anything of theirs may change
+        self.touched: set[int] = set()  # to be looked at even where no day moved: the grade is another
 
     def add(self, student: bytes) -> int:
         """Give a student the next place."""
@@ -89,7 +136,18 @@ class Page:
             bytes_column.append(0)
         self.standings.append(1)
         self.is_changed = True
+        if self.before is not None:
+            for column in self.before[:3]:
+                column.append(0)
+            self.before = self.before._replace(grades=[*self.before.grades, NO_GRADE], tracks=[*self.before.tracks, 0])
         return at
+
+    def remember(self) -> None:
+        """Keep the days as they were before the batch; once, before anything of theirs changes."""
+        if self.before is None:
+            self.before = Columns(
+                self.enrolled.copy(), self.marked.copy(), self.missed.copy(), bytes(self.grades), bytes(self.tracks)
+            )
 
     def columns(self) -> tuple[object, ...]:
         """Give the page as the table holds it: what changes every day comes last."""
@@ -146,11 +204,10 @@ class School:
     is_changed: bool = False
     completed: int = 0
     open_days: int = 0
+    before: Terms | None = None  # as they were before the batch, where they may have changed
     pages: dict[int, Page] = field(default_factory=dict)
     index: dict[bytes, int] = field(default_factory=dict)
     is_whole: bool = False
-
-    completed_before: int | None = None  # as it was before the batch, where it changed
 
     @property
     def first_day(self) -> date:
@@ -227,30 +284,28 @@ class School:
         page = self.pages.get(number)
         if page is None:
             page = self.pages[number] = Page(number)
+        page.remember()
         at = page.add(student)
         self.index[student] = number * STUDENTS_ON_A_PAGE + at
         self.students += 1
         self.is_changed = True
-        page.counted_before[at] = page.absent_before[at] = 0
         return page, at
+
+    @property
+    def terms(self) -> Terms:
+        """What the school says of everybody's days by now. A track without a calendar goes by the school's."""
+        of_tracks = (days if version >= 0 else self.school_days for version, days in self.tracks.values())
+        return Terms(self.completed, self.open_days, (self.school_days, *of_tracks), self.enrols)
 
     def days(self, page: Page, at: int) -> Days:
         """Say which of a student's days count, and which of these were missed."""
-        enrolled = page.enrolled[at]
-        if self.enrols and page.grades[at] == NO_GRADE:
-            enrolled |= page.marked[at]
-        taught = self.school_days_of(page.tracks[at])
-        counted = absence.counted_days(
-            marked=page.marked[at], enrolled=enrolled & taught, completed=self.completed, open_days=self.open_days
-        )
-        return Days(counted, page.missed[at] & counted)
-
-    def school_days_of(self, track: int) -> int:
-        """Give the school days of a track's students; without a calendar of its own those of the school."""
-        if not track:
-            return self.school_days
-        version, days = list(self.tracks.values())[track - 1]
-        return days if version >= 0 else self.school_days
+        place = slice(at, at + 1)
+        return days_of_all(
+            self.terms,
+            Columns(
+                page.enrolled[place], page.marked[place], page.missed[place], page.grades[place], page.tracks[place]
+            ),
+        )[0]
 
     def track_number(self, track: str | None) -> int:
         """Give a track's number here, a new one where it was never heard of; 0 is the school's own calendar."""
@@ -261,40 +316,44 @@ class School:
             self.is_changed = True
         return list(self.tracks).index(track) + 1
 
+    def own_days_of_all(self, page: Page) -> list[Days]:
+        """Give everybody's days on a page that no later enrolment elsewhere claims."""
+        columns = Columns(page.enrolled, page.marked, page.missed, page.grades, page.tracks)
+        return [
+            Days(days.counted & ~yielded, days.absent & ~yielded) if yielded else days
+            for days, yielded in zip(days_of_all(self.terms, columns), page.yielded, strict=True)
+        ]
+
+    def on_several_tracks(self) -> list[bytes]:
+        """Name the students on the pages in the hand whose enrolled days must be set anew when a calendar changes."""
+        return [page.keys[at] for page, at in self.everybody() if page.tracks[at] == SEVERAL_TRACKS]
+
     def everybody(self) -> Iterator[tuple[Page, int]]:
         """Give everybody on the pages in the hand."""
         return ((page, at) for page in self.pages.values() for at in range(len(page.keys)))
 
     def own_days(self, page: Page, at: int) -> Days:
         """Give the days that no later enrolment elsewhere claims: those that sums over schools count."""
-        days = page.days_now.get(at) or self.days(page, at)
+        days = self.days(page, at)
         yielded = page.yielded[at]
         return Days(days.counted & ~yielded, days.absent & ~yielded) if yielded else days
 
     def tally(self, day: int) -> tuple[int, int]:
         """Count the students for whom a day counts, and those who missed it; the whole school must be in the hand."""
         counted = absent = 0
-        for page, at in self.everybody():
-            days = self.own_days(page, at)
-            if days.counted & day:
-                counted += 1
-                absent += bool(days.absent & day)
+        for page in self.pages.values():
+            for days in self.own_days_of_all(page):
+                if days[0] & day:
+                    counted += 1
+                    absent += bool(days[1] & day)
         return counted, absent
 
-    def remember(self, page: Page, at: int) -> None:
-        """Keep a student's days as they were before the batch; once, before anything of theirs changes."""
-        if at not in page.counted_before:
-            page.counted_before[at], page.absent_before[at] = self.days(page, at)
-
     def remember_all(self) -> None:
-        """Keep everybody's days, before the school itself changes."""
-        if self.completed_before is None:
-            self.completed_before = self.completed
+        """Keep everybody's days and what the school says of them, before the school itself changes."""
+        if self.before is None:
+            self.before = self.terms
         for page in self.pages.values():
-            before = page.counted_before
-            for at in range(len(page.keys)):
-                if at not in before:
-                    before[at], page.absent_before[at] = self.days(page, at)
+            page.remember()
 
 
 def _earliest_first(days: int) -> str:
@@ -312,15 +371,18 @@ class Student(NamedTuple):
     """Days that began or ceased to count, or to be missed."""
 
 
-def moved_students(school: School) -> Iterator[Student]:
-    """Give everybody whose days were remembered, with what they are now."""
+def moved_students(school: School, *, everybody: bool = False) -> Iterator[Student]:
+    """Give whoever's days are not what they were before the batch, and who must be looked at all the same."""
+    terms = school.terms
+    before = school.before or terms
     for page in school.pages.values():
-        absent_before = page.absent_before
-        for at, counted_before in page.counted_before.items():
-            days = school.days(page, at)
-            page.days_now[at] = days
-            moved = (counted_before ^ days.counted) | (absent_before[at] ^ days.absent)
-            yield Student(page, at, days, moved)
+        if page.before is None:
+            continue
+        now = days_of_all(terms, Columns(page.enrolled, page.marked, page.missed, page.grades, page.tracks))
+        touched = page.touched
+        for at, (former, days) in enumerate(zip(days_of_all(before, page.before), now, strict=True)):
+            if everybody or former != days or at in touched:
+                yield Student(page, at, days, (former[0] ^ days[0]) | (former[1] ^ days[1]))
 
 
 def is_to_be_judged(student: Student, policy: Policy) -> bool:
@@ -330,6 +392,11 @@ def is_to_be_judged(student: Student, policy: Policy) -> bool:
     """
     page, at, days, moved = student
     traits = page.traits[at]
+    if policy.min_enrolled_days != absence.STANDARD.min_enrolled_days:
+        is_chronic = bool(absence.chronic_level(counted=days.counted, absent=days.absent, policy=absence.STANDARD))
+        if is_chronic != bool(traits & CHRONIC_NOW):
+            page.traits[at] ^= CHRONIC_NOW
+            return True
     if page.grades[at] == PK:
         now = int(Level.none)
     else:

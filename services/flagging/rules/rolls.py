@@ -1,7 +1,6 @@
 """A school's day as it was sent: the newest mark of each student, and when the roll is complete. No I/O."""
 
 from array import array
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 from services.flagging.rules import packing
@@ -25,9 +24,9 @@ CATEGORIES = (
 """What the stored number of a category means. Years of rolls are kept by these: one keeps its meaning for ever."""
 
 FIRST_ABSENT = 8
-"""From this number on a mark is absent by its name; of two marks that tie, the larger number, an absence, stands.
+"""From this number on a mark is absent by its name.
 
-A further absence is 13. A further presence has no number left below: both rules have to be written anew for it first.
+A further absence is 13. A further presence has no number left below: the rule has to be written anew for it first.
 """
 
 CODE_OF = {category: code for code, category in enumerate(CATEGORIES)}
@@ -37,7 +36,7 @@ NO_PART = -1
 
 
 class Mark(NamedTuple):
-    """What is said of one student on one day. The larger stands: newest version, then content, never arrival."""
+    """What is said of one student on one day."""
 
     version: int
     code: int
@@ -48,6 +47,12 @@ class Mark(NamedTuple):
     def is_missed(self) -> bool:
         """Less than half of the day attended (State Board, September 2022), or absent by its name."""
         return is_missed(self.code, self.present_parts, self.day_parts)
+
+    def beats(self, standing: "Mark") -> bool:
+        """Say which of two marks stands: the newest version, then absence before presence, then content."""
+        if self.version != standing.version:
+            return self.version > standing.version
+        return (self.is_missed, *self[1:]) > (standing.is_missed, *standing[1:])
 
 
 def is_missed(code: int, present_parts: int, day_parts: int) -> bool:
@@ -68,7 +73,7 @@ class RollPage:
     def put(self, student: bytes, mark: Mark) -> bool:
         """Let the mark stand if it beats what stands; say whether it did."""
         standing = self.marks.get(student)
-        if standing is not None and mark <= standing:
+        if standing is not None and not mark.beats(standing):
             return False
         self.marks[student] = mark
         return True
@@ -150,13 +155,3 @@ class Completions:
             full |= word.is_full << place
             exceptions |= (not word.is_full) << place
         return complete, full, exceptions
-
-
-def newest_only(students: Sequence[bytes], marks: Sequence[Mark]) -> Iterator[tuple[bytes, Mark]]:
-    """Give each student's newest of the marks, once."""
-    newest: dict[bytes, Mark] = {}
-    for student, mark in zip(students, marks, strict=True):
-        standing = newest.get(student)
-        if standing is None or mark > standing:
-            newest[student] = mark
-    return iter(newest.items())

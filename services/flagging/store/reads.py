@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.flagging.rules.absence import StintDays
 from services.flagging.rules.register import JOINED, NO_GRADE, Page, School, SchoolYear
-from services.flagging.rules.rolls import CATEGORIES, Mark
+from services.flagging.rules.rolls import Mark
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Member
@@ -113,18 +113,21 @@ async def waiting_of(connection: Connection, student_key: UUID, school_year: int
     return members[0].district, sum(page.marked[at].bit_count() for _, page, at in places.values())
 
 
-async def marks_of(connection: Connection, student_key: UUID, school_year: int) -> dict[date, tuple[str, Mark]]:
-    """Load the student's standing marks of the year by day, each with its category's name; taken back ones are none."""
-    found: dict[date, tuple[str, Mark]] = {}
-    for member in (await rosters.members_of(connection, [student_key])).get(student_key, []):
-        if member.school_year != school_year:
-            continue
-        key = SchoolYear(member.district, member.school, school_year)
-        for where, page in (await rolls.read_school(connection, key, [member.page])).items():
-            mark = page.marks.get(student_key.bytes)
-            category = CATEGORIES[mark.code] if mark else None
-            if mark is not None and category is not None:
-                found[where.school_day] = (category, mark)
+async def marks_of(connection: Connection, student_key: UUID, school_year: int) -> dict[date, dict[str, Mark]]:
+    """Load the newest marks of the student's year by day and school, under whichever number they came."""
+    found: defaultdict[date, dict[str, Mark]] = defaultdict(dict)
+    owners = await rosters.owners_of(connection, [student_key])
+    keys = [student_key, *(number for number, owner in owners.items() if owner == student_key)]
+    for members in (await rosters.members_of(connection, keys)).values():
+        for member in members:
+            if member.school_year != school_year:
+                continue
+            key = SchoolYear(member.district, member.school, school_year)
+            for where, page in (await rolls.read_school(connection, key, [member.page])).items():
+                mark = page.marks.get(member.student_key.bytes)
+                known = found[where.school_day].get(member.school)
+                if mark is not None and (known is None or mark.beats(known)):
+                    found[where.school_day][member.school] = mark
     return found
 
 

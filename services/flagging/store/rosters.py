@@ -66,11 +66,11 @@ RETURNING new.student_key, new.district, new.school, new.school_year::int,
         AND (old.person_key, old.entry_date) IS DISTINCT FROM (new.person_key, new.entry_date) AS is_another"""
 _MEMBERS = f"SELECT {_MEMBER_COLUMNS} FROM member WHERE student_key = ANY ($1::uuid[])"
 _FACES = """
-SELECT m.district, m.school, m.school_year::int, m.student_key, m.person_key, (
+SELECT m.student_key, m.school_year::int, m.school, m.person_key, (
         SELECT array_agg(e.entry_date) FROM enrollment e
         WHERE e.student_key = m.student_key AND e.school = m.school AND e.district = m.district AND NOT e.withdrawn)
-FROM member m JOIN unnest($1::text[], $2::text[], $3::int[]) AS wanted (district, school, school_year)
-USING (district, school, school_year) WHERE m.entry_date IS NOT NULL"""
+FROM member m JOIN unnest($1::uuid[], $2::int[], $3::text[]) AS wanted (student_key, school_year, school)
+USING (student_key, school_year, school) WHERE m.entry_date IS NOT NULL"""
 _SEVERAL = """
 SELECT student_key, school_year::int FROM member
 WHERE (student_key, school_year) IN (SELECT * FROM unnest($1::uuid[], $2::int[]))
@@ -97,6 +97,17 @@ class Stint(NamedTuple):
     exit_day_counts: bool
     withdrawn: bool
     source_version: int
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The district and the school."""
+        return self.district, self.school
+
+    @classmethod
+    def of_marks(cls, student_key: UUID, district: str, school: str) -> "Stint":
+        """Make what enrols a student for the days of its marks, where a feed comes without rosters."""
+        nothing: tuple[None, None, None] = (None, None, None)
+        return cls(student_key, "", district, school, *nothing, "", None, date.max, None, False, False, 0)
 
     def days_in(self, school_year: int) -> int:
         """Give the days of the year inside it, school days or not."""
@@ -125,6 +136,14 @@ class Member(NamedTuple):
     grade: str | None = None
     household_key: UUID | None = None
     person_key: UUID | None = None
+
+
+class StudentAtSchool(NamedTuple):
+    """A student in a school year at a school."""
+
+    student_key: UUID
+    school_year: int
+    school: str
 
 
 class Face(NamedTuple):
@@ -237,12 +256,12 @@ async def save_members(connection: Connection, members: Sequence[Member]) -> set
     return {(row["student_key"].bytes, SchoolYear(*row[1:4])) for row in rows if row["is_another"]}
 
 
-async def faces_of(connection: Connection, keys: Collection[SchoolYear]) -> dict[tuple[SchoolYear, UUID], Face]:
-    """Give the faces of these school years' students; of somebody whom no enrolment knows there is none."""
-    if not keys:
+async def faces_of(connection: Connection, students: Collection[StudentAtSchool]) -> dict[StudentAtSchool, Face]:
+    """Give these students' faces; of somebody whom no enrolment knows there is none."""
+    if not students:
         return {}
-    rows = await connection.fetch(_FACES, *columns(keys, width=3))
-    return {(SchoolYear(*row[:3]), row[3]): Face(row[4], row[5] or []) for row in rows}
+    rows = await connection.fetch(_FACES, *columns(students, width=3))
+    return {StudentAtSchool(*row[:3]): Face(row[3], row[4] or []) for row in rows}
 
 
 async def at_several_schools(connection: Connection, students: Collection[tuple[UUID, int]]) -> list[tuple[UUID, int]]:

@@ -16,7 +16,8 @@ from services.reporting.pages import charts
 from services.reporting.pages.sections import Place, Section, figure, section
 from services.reporting.pages.words import Words
 from services.reporting.reports.reading import Reading
-from services.reporting.rules.spans import RELEASE_AFTER_DAYS
+from services.reporting.rules.closing import PUBLISHED_ON
+from services.reporting.rules.measures import OF_MONTHS
 from services.reporting.rules.tables import STATE, Table
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
@@ -145,7 +146,7 @@ def _offer_published(reports: _Reports) -> None:
             "figures": [figure(tables, *each, words, of=STATE) for each in _STATE_FIGURES] if tables else [],
             "sections": _sections(_for_reading(tables, here), names, words, place),
             "cut_offs": await reading.cut_offs(),
-            "release_after_days": RELEASE_AFTER_DAYS,
+            "published_on": PUBLISHED_ON,
             "published": True,
         }
         return reports.page(request, tables, shown)
@@ -233,8 +234,11 @@ def _for_reading(tables: Mapping[str, Table], here: str) -> dict[str, Table]:
 
 
 def _moments(tables: Mapping[str, Table], words: Words) -> dict[str, Any]:
-    some = next(iter(tables.values()), None)
+    # Those of students' months end before this moment, and say so where they stand.
+    some = next((each for name, each in tables.items() if name not in OF_MONTHS), None)
+    lacks = some.lacks if some is not None else None
     return {
+        "lacks": lacks.sentence(words.say, words.place) if lacks is not None else "",
         "as_of": some.as_of if some is not None else None,
         "cut_off": some.cut_off if some is not None else None,
         "school_year": f"{some.school_year}-{(some.school_year + 1) % 100:02}" if some is not None else "",

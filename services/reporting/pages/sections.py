@@ -6,8 +6,10 @@ from urllib.parse import quote, urlencode
 
 from services.reporting.pages import charts
 from services.reporting.pages.words import Words
-from services.reporting.rules.measures import MEASURES
+from services.reporting.rules.measures import MEASURES, OF_MONTHS
+from services.reporting.rules.policies import STANDARD
 from services.reporting.rules.tables import STATE, Line, Table
+from services.runtime.web.languages import N_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class Section:
     csv: str
     json: str
     has_hidden: bool
+    as_of: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,7 @@ def section(table: Table, words: Words, place: Place, *, without_keys: Iterable[
         csv=place.download(table, ".csv"),
         json=place.download(table, ""),
         has_hidden=any(line.hidden for line in table.lines),
+        as_of=up_to(table, words),
     )
 
 
@@ -117,6 +121,21 @@ class Figure:
     title: str
     text: str
     definition: str
+    as_of: str
+
+
+def up_to(table: Table | None, words: Words) -> str:
+    """Say up to which day a table counts and by which policy, where that is not what the page says of all."""
+    if table is None or table.name not in OF_MONTHS or table.cut_off is not None or table.as_of is None:
+        return ""
+    day, policy = words.day(table.as_of), table.policy
+    if policy == STANDARD:
+        return words.say(N_("Up to %(day)s: months that have closed."), day=day)
+    return words.say(
+        N_("Up to %(day)s: months that have closed. By the district's own policy, version %(version)s: from %(days)s "
+           "days enrolled on. Published numbers use the standard policy."),
+        day=day, version=policy.version, days=policy.minimum_enrolled,
+    )  # fmt: skip
 
 
 def figure(tables: Mapping[str, Table], name: str, measure: str, words: Words, *, of: str | None = None) -> Figure:
@@ -128,7 +147,8 @@ def figure(tables: Mapping[str, Table], name: str, measure: str, words: Words, *
             at = line_at(table, measure)
             text = words.number(line.numbers[at], measure, hidden=measure in line.hidden)
             break
-    return Figure(title=words.title(measure), text=text, definition=words.say(MEASURES[measure].definition))
+    definition = words.say(MEASURES[measure].definition)
+    return Figure(title=words.title(measure), text=text, definition=definition, as_of=up_to(table, words))
 
 
 def line_at(table: Table | None, measure: str) -> int:

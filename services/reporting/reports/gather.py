@@ -1,24 +1,23 @@
 """Reading everything a span's tables are made of, in one transaction."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from contracts.calendar import local_day
+from contracts.calendar import local_day, start_of_day
+from services.reporting.rules.closing import Closed
 from services.reporting.rules.figures import Figures
-from services.reporting.rules.measures import MINIMUM_ENROLLED_DAYS
 from services.reporting.rules.spans import Span, logs_due_on
-from services.reporting.store import queries, schools, student_months
+from services.reporting.store import closings, queries, schools, student_months
 from services.runtime.database import Connection
 
 
-async def gather(connection: Connection, span: Span, *, zone: ZoneInfo, district: str | None = None) -> Figures:
-    """Count everything over the span, of one district or of all."""
+async def gather(
+    connection: Connection, span: Span, closed: Closed | None, *, zone: ZoneInfo, district: str | None = None
+) -> Figures:
+    """Count everything over the span, of one district or of all; students up to the month that has closed."""
     within = {"since": span.since, "until": span.until}
     last_day = last_day_of(span, zone)
     districts = [district] if district else await schools.districts(connection)
-    month = await student_months.newest_month(
-        connection, first_month=span.first_day, before=span.end_day, districts=districts
-    )
     visitors = await schools.visitors(connection, as_of=last_day, **within)
     return Figures(
         districts=districts,
@@ -47,33 +46,25 @@ async def gather(connection: Connection, span: Span, *, zone: ZoneInfo, district
         visitors=[each for each in visitors if district in (None, each["district"])],
         languages=await schools.languages(connection, as_of=last_day, district=district),
         load=await schools.load(connection, **within, district=district),
-        students=await students_of_month(connection, span, month, district=district),
-        persons=[] if district else await persons_of_month(connection, span, month),
+        students=await students_of_month(connection, closed, district=district),
+        persons=[] if district else await persons_of_month(connection, closed),
     )
 
 
 async def students_of_month(
-    connection: Connection, span: Span, month: date | None, *, district: str | None = None
+    connection: Connection, closed: Closed | None, *, district: str | None = None
 ) -> list[dict[str, object]]:
-    """Count students and chronically absent ones, cumulative up to the month."""
-    if month is None:
+    """Count students and chronically absent ones, cumulative up to the month; none where no month has closed."""
+    if closed is None:
         return []
-    return await student_months.chronic(
-        connection,
-        first_month=span.first_day,
-        month=month,
-        minimum_enrolled=MINIMUM_ENROLLED_DAYS,
-        district=district,
-    )
+    return await student_months.chronic(connection, closed, district=district)
 
 
-async def persons_of_month(connection: Connection, span: Span, month: date | None) -> list[dict[str, object]]:
+async def persons_of_month(connection: Connection, closed: Closed | None) -> list[dict[str, object]]:
     """Count the state's persons and chronically absent ones, cumulative up to the month."""
-    if month is None:
+    if closed is None:
         return []
-    return await student_months.persons(
-        connection, first_month=span.first_day, month=month, minimum_enrolled=MINIMUM_ENROLLED_DAYS
-    )
+    return await student_months.persons(connection, closed)
 
 
 def last_day_of(span: Span, zone: ZoneInfo) -> date:
@@ -81,7 +72,9 @@ def last_day_of(span: Span, zone: ZoneInfo) -> date:
     return min(local_day(span.until, zone=zone), date.fromordinal(span.end_day.toordinal() - 1))
 
 
-async def newest_event_at(connection: Connection, *, before: datetime) -> datetime | None:
-    """Tell how recent the numbers of a span are: the newest event behind them, never beyond its end."""
-    newest = await queries.newest_event_at(connection)
-    return min(newest, before) if newest is not None else None
+async def as_of(connection: Connection, span: Span, *, zone: ZoneInfo, district: str | None = None) -> datetime | None:
+    """Tell how recent the numbers of a span are: the newest event behind them, or the last school day's beginning."""
+    newest = await queries.newest_event_at(connection, before=span.until, district=district)
+    day = await closings.last_school_day(connection, since=span.first_day, until=span.end_day, district=district)
+    known = [newest, start_of_day(day, zone=zone).astimezone(UTC) if day else None]
+    return max((each for each in known if each is not None), default=None)

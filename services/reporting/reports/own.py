@@ -1,28 +1,32 @@
 """A district's own numbers, of this moment and whole: for the people who work with these families."""
 
 from collections import defaultdict
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.reporting.reports.gather import gather, newest_event_at, students_of_month
+from contracts.calendar import local_day, start_of_day
+from services.reporting.reports.closed import of_district
+from services.reporting.reports.gather import as_of, gather, students_of_month
+from services.reporting.rules.closing import Closed
 from services.reporting.rules.cubes import chronic_cube
 from services.reporting.rules.figures import tables_of
-from services.reporting.rules.measures import STAGES
+from services.reporting.rules.measures import OF_MONTHS, STAGES
 from services.reporting.rules.spans import Span, span_until_now
 from services.reporting.rules.tables import Line, Table, line, percent
-from services.reporting.store import queries, schools, student_months
+from services.reporting.store import queries, schools
 from services.runtime.database import Connection
 
 _GRADES = ("PK", "K", *(str(grade) for grade in range(1, 13)))
 
 
 async def own_tables(connection: Connection, district: str, *, now: datetime, zone: ZoneInfo) -> dict[str, Table]:
-    """Make every table of one district, up to now."""
+    """Make every table of one district, up to now; those of students' months up to the newest that is told."""
     span = span_until_now(now, zone)
-    as_of = await newest_event_at(connection, before=now)
-    of_table: dict[str, Any] = {"school_year": span.school_year, "as_of": as_of}
-    figures = await gather(connection, span, zone=zone, district=district)
+    months = await of_district(connection, span, district, today=local_day(now, zone=zone))
+    of_table = await _of_table(connection, span, months, district, zone=zone)
+    figures = await gather(connection, span, months[-1] if months else None, zone=zone, district=district)
     tables = tables_of(figures, published=False, **of_table)
 
     flagged = await schools.flagged_now(connection, school_year=span.school_year, district=district)
@@ -35,10 +39,10 @@ async def own_tables(connection: Connection, district: str, *, now: datetime, zo
         ),
         "load": [line("load", [each["visitor"]], {"visits_of_visitor": each["visits"]}) for each in figures.load],
         "flagged-by-grade": _by_grade(flagged),
-        "chronic-by-month": await _chronic_by_month(connection, span, district),
+        "chronic-by-month": await _chronic_by_month(connection, months, district),
     }
     made = {name: Table(name=name, lines=tuple(lines), **of_table) for name, lines in lines_by_table.items()}
-    return {**tables, **made}
+    return _dated({**tables, **made}, months, zone=zone)
 
 
 async def school_tables(
@@ -46,12 +50,9 @@ async def school_tables(
 ) -> dict[str, Table]:
     """Make a principal's tables: one school's flags, chronic absence, queue and families. Empty: unknown."""
     span = span_until_now(now, zone)
-    of_table: dict[str, Any] = {
-        "school_year": span.school_year,
-        "as_of": await newest_event_at(connection, before=now),
-    }
+    months = await of_district(connection, span, district, today=local_day(now, zone=zone))
     flagged = await schools.flagged_now(connection, school_year=span.school_year, district=district)
-    months = await _chronic_by_month(connection, span, district, school=school)
+    chronic = await _chronic_by_month(connection, months, district, school=school)
     families = await schools.visits_of_school(
         connection,
         since=span.since,
@@ -60,15 +61,17 @@ async def school_tables(
         school=school,
         school_year=span.school_year,
     )
-    if not months and not families["flagged_families"]:
+    if not chronic and not families["flagged_families"]:
         return {}
     lines_by_table = {
         "flagged-by-grade": _by_grade([each for each in flagged if each["school"] == school]),
-        "chronic-by-month": months,
+        "chronic-by-month": chronic,
         "queue": _queue(await schools.queue(connection, now=now, district=district, school=school)),
         "school": [line("school", [what], {"count": number}) for what, number in families.items()],
     }
-    return {name: Table(name=name, lines=tuple(lines), **of_table) for name, lines in lines_by_table.items()}
+    of_table = await _of_table(connection, span, months, district, zone=zone)
+    made = {name: Table(name=name, lines=tuple(lines), **of_table) for name, lines in lines_by_table.items()}
+    return _dated(made, months, zone=zone)
 
 
 async def districts(connection: Connection) -> list[str]:
@@ -81,22 +84,38 @@ async def counts(connection: Connection) -> dict[str, int]:
     return await schools.counts(connection)
 
 
+async def _of_table(
+    connection: Connection, span: Span, months: list[Closed], district: str, *, zone: ZoneInfo
+) -> dict[str, Any]:
+    return {
+        "school_year": span.school_year,
+        "as_of": await as_of(connection, span, zone=zone, district=district),
+        "lacks": months[-1].lacks if months else None,
+    }
+
+
+def _dated(tables: dict[str, Table], months: list[Closed], *, zone: ZoneInfo) -> dict[str, Table]:
+    """Give the tables of students' months the day and the policy of their last month: the others are of this moment."""
+    if not months:
+        return tables
+    of_month: dict[str, Any] = {
+        "as_of": start_of_day(months[-1].as_of, zone=zone).astimezone(UTC),
+        "policy": months[-1].policy,
+    }
+    return {name: replace(each, **of_month) if name in OF_MONTHS else each for name, each in tables.items()}
+
+
 async def _chronic_by_month(
-    connection: Connection, span: Span, district: str, *, school: str | None = None
+    connection: Connection, months: list[Closed], district: str, *, school: str | None = None
 ) -> list[Line]:
     lines = []
-    newest = await student_months.newest_month(
-        connection, first_month=span.first_day, before=span.end_day, districts=[district]
-    )
-    month = span.first_day
-    while newest is not None and month <= newest:
-        cube = chronic_cube(await students_of_month(connection, span, month, district=district))
+    for each in months:
+        cube = chronic_cube(await students_of_month(connection, each, district=district))
         where = (district,) if school is None else ("school", district, school)
         if ("students", where) in cube.coefficients:
             students, chronic = cube.value("students", *where), cube.value("chronic", *where)
             shown = {"students": students, "chronic": chronic, "chronic_rate": percent(chronic, students)}
-            lines.append(line("chronic-by-month", [month.isoformat()], shown))
-        month = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+            lines.append(line("chronic-by-month", [each.month.isoformat()], shown))
     return lines
 
 

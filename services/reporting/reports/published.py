@@ -7,45 +7,59 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from contracts.calendar import first_day_of, local_day, school_year_of
+from services.reporting.reports.closed import due
 from services.reporting.reports.effect import effect_tables
-from services.reporting.reports.gather import gather, newest_event_at
+from services.reporting.reports.gather import as_of as newest
+from services.reporting.reports.gather import gather
+from services.reporting.rules.closing import is_behind
 from services.reporting.rules.figures import tables_of
 from services.reporting.rules.measures import TABLES
-from services.reporting.rules.spans import Span, last_cut_off, span_until_cut_off
+from services.reporting.rules.spans import last_cut_off, span_until_cut_off, span_until_now
 from services.reporting.rules.tables import STATE, Table, as_json, from_json
-from services.reporting.store import releases, schools, student_months
+from services.reporting.store import releases
 from services.runtime.database import Connection
 
 RELEASE_SECONDS = 120
 
-__all__ = ["cut_offs", "publish", "published_table", "published_tables"]
+__all__ = ["cut_offs", "is_waiting", "publish", "published_table", "published_tables"]
 
 
 async def publish(connection: Connection, *, now: datetime, zone: ZoneInfo) -> date | None:
-    """Publish the last cut-off's tables if they are not published yet, and name the cut-off.
+    """Publish the last month's tables if they are due and not published yet, and name the cut-off.
 
     Called inside a transaction. An earlier cut-off that was missed stays without a release: what was known then is not
     known any more.
     """
-    cut_off = last_cut_off(local_day(now, zone=zone))
+    today = local_day(now, zone=zone)
+    cut_off = last_cut_off(today)
     if await releases.exists(connection, cut_off):
+        return None
+    span = span_until_cut_off(cut_off, zone)
+    closed = await due(connection, span, month=cut_off.replace(day=1), today=today)
+    as_of = await newest(connection, span, zone=zone) if closed else None
+    if closed is None or as_of is None:
         return None
     # Once a month, and with a whole state's schools: neither a query nor the search between two may be cut off.
     await connection.execute(f"SET LOCAL statement_timeout = '{RELEASE_SECONDS}s'")
     await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{RELEASE_SECONDS}s'")
-    span = span_until_cut_off(cut_off, zone)
-    as_of = await newest_event_at(connection, before=span.until)
-    if as_of is None or not await _month_has_come(connection, span, cut_off):
-        return None
-    figures = await gather(connection, span, zone=zone)
+    figures = await gather(connection, span, closed, zone=zone)
     # Off the event loop: with a thousand schools the search for exchanges takes a second or two.
     tables = await asyncio.to_thread(
         tables_of, figures, published=True, school_year=span.school_year, as_of=as_of, cut_off=cut_off
     )
     tables |= await effect_tables(connection, span, zone=zone, as_of=as_of, cut_off=cut_off)
     documents = {name: as_json(table)["lines"] for name, table in tables.items()}
-    kept = await releases.keep(connection, cut_off=cut_off, released_at=now, as_of=as_of, tables=documents)
+    kept = await releases.keep(
+        connection, cut_off=cut_off, released_at=now, as_of=as_of, tables=documents, lacks=closed.lacks
+    )
     return cut_off if kept else None
+
+
+async def is_waiting(connection: Connection, *, now: datetime, zone: ZoneInfo) -> bool:
+    """Say whether the service is behind what happened, so that a publication should wait for it."""
+    heard_at = await newest(connection, span_until_now(now, zone), zone=zone)
+    heard_on = local_day(heard_at, zone=zone) if heard_at else None
+    return is_behind(today=local_day(now, zone=zone), heard_on=heard_on)
 
 
 async def published_tables(
@@ -62,6 +76,7 @@ async def published_tables(
         "school_year": school_year_of(release["cut_off"]),
         "as_of": release["as_of"],
         "cut_off": release["cut_off"],
+        "lacks": release["lacks"],
     }
     tables = {name: from_json(name, lines, **of_table) for name, lines in release["tables"].items() if name in TABLES}
     tables["chronic-by-month"] = await _over_months(connection, of_table)
@@ -81,22 +96,6 @@ async def published_table(
 async def cut_offs(connection: Connection) -> list[date]:
     """List every published cut-off, the newest first."""
     return await releases.cut_offs(connection)
-
-
-async def _month_has_come(connection: Connection, span: Span, cut_off: date) -> bool:
-    """Where students are flagged, their month closes with tallies: before those came, its numbers are half a month's.
-
-    So nothing is frozen while a service catches up with the log, however late that is.
-    """
-    if not await schools.any_flagged(connection, since=span.since, until=span.until):
-        return True
-    newest = await student_months.newest_month(
-        connection,
-        first_month=span.first_day,
-        before=span.end_day,
-        districts=await schools.districts(connection),
-    )
-    return newest is not None and newest >= cut_off.replace(day=1)
 
 
 async def _over_months(connection: Connection, of_table: dict[str, Any]) -> Table:

@@ -82,6 +82,8 @@ class Reading:
 
 
 async def publish_due(context: Context) -> None:
-    """Publish the last cut-off's tables once, when it is due: a timer's work."""
+    """Publish the last month's tables once, when they are due and all that happened is known: a timer's work."""
+    now, zone = clock.now(), context.settings.zone
     async with context.begin() as tx:
-        await published.publish(tx.connection, now=clock.now(), zone=context.settings.zone)
+        if not await published.is_waiting(tx.connection, now=now, zone=zone):
+            await published.publish(tx.connection, now=now, zone=zone)

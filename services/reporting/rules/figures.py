@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from statistics import median
 from typing import Any
 
@@ -45,10 +44,11 @@ class Figures:
     persons: Lines
 
 
-def tables_of(
-    figures: Figures, *, published: bool, school_year: int, as_of: datetime | None, cut_off: date | None = None
-) -> dict[str, Table]:
-    """Make every table. Published ones hide what the rule says and have a line for the state."""
+def tables_of(figures: Figures, *, published: bool, **of_table: Any) -> dict[str, Table]:
+    """Make every table. Published ones hide what the rule says and have a line for the state.
+
+    `of_table` is what a Table says of itself beside its lines.
+    """
     cubes = {
         "funnel": funnel_cube(figures.furthest, figures.visits, figures.districts),
         "endings": endings_cube(figures.endings, figures.districts),
@@ -67,10 +67,7 @@ def tables_of(
         **_of_counts(figures, cubes, places),
         **_of_students(cubes["chronic"], figures.districts, published=published),
     }
-    return {
-        name: Table(name=name, lines=tuple(lines), school_year=school_year, as_of=as_of, cut_off=cut_off)
-        for name, lines in lines_by_table.items()
-    }
+    return {name: Table(name=name, lines=tuple(lines), **of_table) for name, lines in lines_by_table.items()}
 
 
 def _of_funnel(figures: Figures, cube: Cube, places: list[str], *, published: bool) -> dict[str, list[Line]]:

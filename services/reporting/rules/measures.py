@@ -7,7 +7,8 @@ before the furthest one it reached.
 from dataclasses import dataclass
 
 MINIMUM_ENROLLED_DAYS = 10
-"""Before a student has been enrolled so long, the rule on chronic absence does not speak (policy; federal practice)."""
+"""Before a student has been enrolled so long, the rule on chronic absence does not speak (the standard policy, and
+federal practice). The state's and all published tables go by it; a district's own pages by the district's policy."""
 
 STEPS = ("flagged", "requested", "contacted", "agreed", "scheduled", "visited", "logged", "visited_again")
 REFERRAL_STATUSES = ("offered", "accepted", "handed_over", "connected", "closed")
@@ -92,8 +93,9 @@ _ALL = (
     _measure("largest_load", N_("Most visits of one visitor"), VISITS,
              N_("The largest number of visits one visitor made this school year.")),
     _measure("students", N_("Students"), STUDENTS,
-             N_("Students in grades K to 12 enrolled in the district for at least 10 days this school year, each once, at "
-                "the school entered last. The whole state counts persons: a mover once, with the days of all districts.")),
+             N_("Students in grades K to 12 enrolled in the district for at least 10 days this school year (a "
+                "district's own pages: the days of its own policy), each once, at the school entered last. The whole "
+                "state counts persons: a mover once, with the days of all districts.")),
     _measure("chronic", N_("Chronically absent"), STUDENTS,
              N_("Students in grades K to 12 absent on at least 10 % of the days enrolled so far, for any reason.")),
     _measure("chronic_rate", N_("Chronic absence rate"), PERCENT,
@@ -182,6 +184,9 @@ def _kind(name: str, title: str, keys: tuple[str, ...], measures: tuple[str, ...
 _CHRONIC = ("students", "chronic", "chronic_rate")
 _EFFECT = ("effect_students", "effect_compared", "effect", "effect_low", "effect_high", "naive")
 _STILL = ("chronic_before", "still_chronic_share")
+
+OF_MONTHS = ("chronic", "chronic-by-band", "chronic-by-school", "chronic-by-month")
+"""Tables that count students by months that have closed, and so never up to this moment."""
 
 EFFECT_TABLES = ("effect", "effect-by-band", "still-chronic", "still-chronic-by-band")
 

@@ -7,9 +7,6 @@ from zoneinfo import ZoneInfo
 
 from contracts.calendar import first_day_of, local_day, log_due_on, school_year_of, start_of_day
 
-RELEASE_AFTER_DAYS = 5
-"""How long after a month's end its numbers are published: late logs and the month's tallies have come by then."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
@@ -23,11 +20,8 @@ class Span:
 
 
 def last_cut_off(today: date) -> date:
-    """Find the last month's end that is due for publication: its last day."""
-    month_end = today.replace(day=1) - timedelta(days=1)
-    if today - month_end < timedelta(days=RELEASE_AFTER_DAYS):
-        month_end = month_end.replace(day=1) - timedelta(days=1)
-    return month_end
+    """Find the last day of the month that ended last."""
+    return today.replace(day=1) - timedelta(days=1)
 
 
 def span_until_cut_off(cut_off: date, zone: ZoneInfo) -> Span:

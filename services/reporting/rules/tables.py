@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from services.reporting.rules.measures import MEASURES, TABLES, TableKind
+from services.reporting.rules import closing, policies
+from services.reporting.rules.closing import Lacks
+from services.reporting.rules.measures import MEASURES, OF_MONTHS, TABLES, TableKind
+from services.reporting.rules.policies import STANDARD, Policy
 
 STATE = "state"
 HIDDEN_MARK = "*"
@@ -27,13 +30,19 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table, final. `cut_off` is the last day it counts where it was published, None where it is of this moment."""
+    """One table, final. `cut_off` is the last day it counts where it was published, None where it is of this moment.
+
+    `as_of` is that of what it counts: months that have closed end before the moment. `lacks`: None where nobody knows.
+    `policy` says from how many enrolled days on students count.
+    """
 
     name: str
     lines: tuple[Line, ...]
     school_year: int
     as_of: datetime | None
     cut_off: date | None = None
+    lacks: Lacks | None = None
+    policy: Policy = STANDARD
 
     @property
     def kind(self) -> TableKind:
@@ -42,11 +51,12 @@ class Table:
 
     def of_districts(self, visible: Iterable[str]) -> "Table":
         """Leave out the lines of other districts; the state's line stays."""
-        if "district" not in self.kind.keys:
-            return self
-        at = self.kind.keys.index("district")
         kept = {*visible, STATE}
-        return replace(self, lines=tuple(line for line in self.lines if line.keys[at] in kept))
+        lacks = self.lacks and self.lacks.of_districts(kept)
+        if "district" not in self.kind.keys:
+            return replace(self, lacks=lacks)
+        at = self.kind.keys.index("district")
+        return replace(self, lacks=lacks, lines=tuple(line for line in self.lines if line.keys[at] in kept))
 
     def where(self, key: str, value: str) -> "Table":
         """Keep the lines about one value of a key."""
@@ -81,6 +91,8 @@ def as_json(table: Table) -> dict[str, Any]:
         "school_year": table.school_year,
         "as_of": table.as_of,
         "cut_off": table.cut_off,
+        "lacks": table.lacks and closing.as_document(table.lacks),
+        **({"policy": policies.as_document(table.policy)} if table.name in OF_MONTHS else {}),
         "measures": [
             {"name": each.name, "title": each.title, "definition": each.definition, "unit": each.unit}
             for each in (MEASURES[name] for name in kind.measures)
@@ -110,17 +122,20 @@ def from_json(name: str, lines: Iterable[Mapping[str, Any]], **of_table: Any) ->
 
 
 def as_rows(table: Table) -> list[list[str]]:
-    """Make the rows of a CSV file: a heading, then the lines, each with its as-of time and cut-off."""
+    """Make the rows of a CSV file: a heading, then the lines, each with its as-of time, cut-off and what is missing."""
     kind = table.kind
     moments = [
         table.cut_off.isoformat() if table.cut_off else "",
         table.as_of.isoformat() if table.as_of else "",
     ]
-    rows = [[*kind.keys, *kind.measures, "school_year", "cut_off", "as_of"]]
+    missing = closing.as_document(table.lacks)["sentence"] if table.lacks else ""
+    minimum = [str(table.policy.minimum_enrolled)] if table.name in OF_MONTHS else []
+    named = ["minimum_enrolled_days"] if minimum else []
+    rows = [[*kind.keys, *kind.measures, "school_year", "cut_off", "as_of", "lacks", *named]]
     for each in table.lines:
         shown = _plain(kind, each)
         numbers = ["" if shown[measure] is None else str(shown[measure]) for measure in kind.measures]
-        rows.append([*each.keys, *numbers, str(table.school_year), *moments])
+        rows.append([*each.keys, *numbers, str(table.school_year), *moments, missing, *minimum])
     return rows
 
 

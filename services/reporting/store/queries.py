@@ -288,13 +288,26 @@ async def referrals(connection: Connection, *, since: datetime, until: datetime,
     )
 
 
-async def newest_event_at(connection: Connection) -> datetime | None:
-    """Tell how recent the projections of flags, requests and visits are: when the newest event happened."""
+async def newest_event_at(connection: Connection, *, before: datetime, district: str | None = None) -> datetime | None:
+    """Tell how recent what is counted is: the moment of the newest flag, step, log or appointment before another."""
     newest: datetime | None = await connection.fetchval(
         """
-        SELECT greatest((SELECT max(last_event_at) FROM flag), (SELECT max(last_event_at) FROM request),
-                        (SELECT max(last_event_at) FROM visit), (SELECT max(last_event_at) FROM appointment))
-        """
+        SELECT max(moment) FROM (
+            SELECT first_flagged_at AS moment, district FROM flag
+            UNION ALL
+            SELECT step.moment, district
+            FROM request CROSS JOIN LATERAL unnest(
+                ARRAY[requested_at, contacted_at, agreed_at, scheduled_at, visited_at, logged_at, declined_at,
+                      withdrawn_at, stage_at]) AS step (moment)
+            UNION ALL
+            SELECT logged_at, district FROM visit_log
+            UNION ALL
+            SELECT scheduled_at, district FROM appointment
+        ) AS happened
+        WHERE moment < $1 AND ($2::text IS NULL OR district = $2)
+        """,
+        before,
+        district,
     )
     return newest
 

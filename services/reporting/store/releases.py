@@ -5,22 +5,30 @@ from typing import Any
 
 import msgspec
 
+from services.reporting.rules.closing import Lacks, as_document, from_document
 from services.runtime.database import Connection
 
 
 async def keep(
-    connection: Connection, *, cut_off: date, released_at: datetime, as_of: datetime | None, tables: dict[str, Any]
+    connection: Connection,
+    *,
+    cut_off: date,
+    released_at: datetime,
+    as_of: datetime,
+    tables: dict[str, Any],
+    lacks: Lacks,
 ) -> bool:
     """Keep a release; False where the cut-off has one already, which stays as it is."""
     inserted = await connection.fetchval(
         """
-        INSERT INTO release (cut_off, released_at, as_of, tables) VALUES ($1, $2, $3, $4::jsonb)
+        INSERT INTO release (cut_off, released_at, as_of, tables, lacks) VALUES ($1, $2, $3, $4::jsonb, $5::jsonb)
         ON CONFLICT (cut_off) DO NOTHING RETURNING true
         """,
         cut_off,
         released_at,
         as_of,
         msgspec.json.encode(tables).decode(),
+        msgspec.json.encode(as_document(lacks)).decode(),
     )
     return bool(inserted)
 
@@ -36,15 +44,18 @@ async def cut_offs(connection: Connection) -> list[date]:
 
 
 async def read(connection: Connection, cut_off: date | None) -> dict[str, Any] | None:
-    """Read a release, the newest where no cut-off is named: cut_off, as_of, released_at, tables."""
+    """Read a release, the newest where no cut-off is named: cut_off, as_of, released_at, tables, lacks."""
     row = await connection.fetchrow(
         """
-        SELECT cut_off, as_of, released_at, tables::text FROM release
+        SELECT cut_off, as_of, released_at, tables::text, lacks::text FROM release
         WHERE $1::date IS NULL OR cut_off = $1 ORDER BY cut_off DESC LIMIT 1
         """,
         cut_off,
     )
-    return None if row is None else {**dict(row), "tables": msgspec.json.decode(row["tables"])}
+    if row is None:
+        return None
+    lacks = from_document(msgspec.json.decode(row["lacks"])) if row["lacks"] else None
+    return {**dict(row), "tables": msgspec.json.decode(row["tables"]), "lacks": lacks}
 
 
 async def lines_over_time(connection: Connection, *, table: str, since: date, until: date) -> list[dict[str, Any]]:

@@ -7,15 +7,6 @@ from services.reporting.store.queries import Lines, lines_of
 from services.runtime.database import Connection
 
 
-async def any_flagged(connection: Connection, *, since: datetime, until: datetime) -> bool:
-    """Tell whether a student was first flagged in the span."""
-    return bool(
-        await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM flag WHERE first_flagged_at >= $1 AND first_flagged_at < $2)", since, until
-        )
-    )
-
-
 async def flagged_now(connection: Connection, *, school_year: int, district: str) -> Lines:
     """Count a district's students flagged now, by school, grade and level."""
     return await lines_of(

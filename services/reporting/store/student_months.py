@@ -1,9 +1,10 @@
 """What the reports read of students' months: where each counts, once in a district, and once in the state."""
 
-from collections.abc import Sequence
-from datetime import date
+from typing import Any
 
+from services.reporting.rules.closing import Closed
 from services.reporting.store.queries import Lines, lines_of
+from services.runtime.columns import columns
 from services.runtime.database import Connection
 
 # Cumulative in the school year. A day that two schools claim stands in one month only, so a student's days in the
@@ -25,6 +26,10 @@ at_school AS (
     WINDOW student AS (PARTITION BY district, student_key)
     ORDER BY district, student_key, entered_on DESC NULLS LAST, last_month DESC NULLS LAST, first_month DESC,
              at_school.enrolled DESC, school
+), counted AS (
+    -- Of a school that has not closed the month only former months are known: another as-of than the others'.
+    SELECT * FROM record
+    WHERE NOT district = ANY($5::text[]) AND (district, school) NOT IN (SELECT * FROM unnest($6::text[], $7::text[]))
 )"""
 
 # A person is whom the newest word about a student's months names: a join may come later, and be taken back.
@@ -36,12 +41,11 @@ person AS (
 )"""
 
 
-async def chronic(
-    connection: Connection, *, first_month: date, month: date, minimum_enrolled: int, district: str | None = None
-) -> Lines:
+async def chronic(connection: Connection, closed: Closed, *, district: str | None = None) -> Lines:
     """Count students by district, school and grade: students the rule speaks of, chronic among them.
 
-    Integers only: 10 * absent >= enrolled. Pre-K and students without a known grade are not counted.
+    Cumulative up to the month that has closed, without the schools that have not closed it. Integers only:
+    10 * absent >= enrolled. Pre-K and students without a known grade are not counted.
     """
     return await lines_of(
         connection,
@@ -49,17 +53,14 @@ async def chronic(
         WITH {_RECORDS}
         SELECT district, school, grade, count(*) AS students,
                count(*) FILTER (WHERE 10 * absent >= enrolled) AS chronic
-        FROM record WHERE enrolled >= $4 AND grade IS NOT NULL AND grade <> 'PK'
+        FROM counted WHERE enrolled >= $4 AND grade IS NOT NULL AND grade <> 'PK'
         GROUP BY district, school, grade ORDER BY district, school, grade
         """,
-        first_month,
-        month,
-        district,
-        minimum_enrolled,
+        *_arguments(closed, district),
     )
 
 
-async def persons(connection: Connection, *, first_month: date, month: date, minimum_enrolled: int) -> Lines:
+async def persons(connection: Connection, closed: Closed) -> Lines:
     """Count persons of the whole state: a mover's days in all districts together, in the grade of the last of them.
 
     Lines: grade, grades (in any district), students, chronic, joined (persons whom two districts or more count). Who
@@ -73,7 +74,7 @@ async def persons(connection: Connection, *, first_month: date, month: date, min
                    array_agg(DISTINCT grade) FILTER (WHERE grade IS NOT NULL) AS grades,
                    (array_agg(grade ORDER BY entered_on DESC NULLS LAST, last_month DESC NULLS LAST, enrolled DESC,
                               district))[1] AS grade
-            FROM record JOIN person USING (district, student_key)
+            FROM counted JOIN person USING (district, student_key)
             GROUP BY person_key, CASE WHEN person_key IS NULL THEN district END,
                      CASE WHEN person_key IS NULL THEN student_key END
         )
@@ -82,21 +83,12 @@ async def persons(connection: Connection, *, first_month: date, month: date, min
         FROM joined WHERE enrolled >= $4 AND grade IS NOT NULL AND grade <> 'PK'
         GROUP BY grade, grades ORDER BY grade, grades
         """,
-        first_month,
-        month,
-        None,
-        minimum_enrolled,
+        *_arguments(closed, None),
     )
 
 
-async def newest_month(
-    connection: Connection, *, first_month: date, before: date, districts: Sequence[str]
-) -> date | None:
-    """Find the newest month of the school year of which the districts' student months have come."""
-    newest: date | None = await connection.fetchval(
-        "SELECT max(month) FROM school_month WHERE month >= $1 AND month < $2 AND district = ANY($3)",
-        first_month,
-        before,
-        districts,
-    )
-    return newest
+def _arguments(closed: Closed, district: str | None) -> tuple[Any, ...]:
+    lacks = closed.lacks
+    schools = columns(lacks.schools, width=2)
+    minimum = closed.policy.minimum_enrolled
+    return (closed.first_month, closed.month, district, minimum, list(lacks.districts), *schools)

@@ -24,6 +24,7 @@ _STATUS_BY_CODE = {
     "not_allowed": 403,
     "stale_version": 409,
     "stale_policy": 409,
+    "stale_status": 409,
     "visitor_changed": 409,
     "held_by_another": 409,
     "open_request_exists": 409,

@@ -111,9 +111,9 @@ def _only_district(who: Person) -> str:
 
 
 async def _in_full(tx: Transaction, request: visits.Request, translate: Callable[[str], str]) -> dict[str, Any]:
-    connection, request_id = tx.connection, request.request_id
+    connection, request_id, today = tx.connection, request.request_id, local_day(clock.now(), zone=tx.zone)
     priced, days_beyond = await desk.reasons(connection, request_id)
-    policy = await policies.current(connection, request.district)
+    policy = await policies.current(connection, request.district, day=today)
     students = await desk.students(connection, request.household_key)
     inputs = None if priced is None else priority.from_json(priced, days_beyond_target=days_beyond)
     why_here = [] if inputs is None else priority.why(inputs, policy.weights)
@@ -130,7 +130,7 @@ async def _in_full(tx: Transaction, request: visits.Request, translate: Callable
         "why_gone": [clause_shown(each, translate) for each in why_gone],
         "age_school_days": ageing.age(
             since=request.aged_from,
-            today=local_day(clock.now(), zone=tx.zone),
+            today=today,
             pauses=request.waiting_on_family,
             calendar=await calendars.of_district(connection, request.district),
         ),

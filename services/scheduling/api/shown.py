@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from contracts.events import DistrictPolicy
 from services.scheduling.handlers.appointments import Agreed
 from services.scheduling.handlers.visitors import Saved
 from services.scheduling.rules import pairing
 from services.scheduling.rules.pairing import Reason, Visitor
-from services.scheduling.rules.policy import Policy
 from services.scheduling.rules.priority import Clause
 from services.scheduling.rules.proposals import Proposals
 from services.scheduling.rules.visits import Request
@@ -15,6 +15,7 @@ from services.scheduling.rules.week import Week, WeekPlan
 from services.scheduling.rules.wording import say
 from services.scheduling.store.appointments import Appointment
 from services.scheduling.store.day_sheet import SheetVisit
+from services.scheduling.store.districts import Declared
 
 _OF_A_REQUEST = (
     "request_id", "household_key", "district", "school", "stage", "closed_because", "version", "claimed_by",
@@ -30,7 +31,7 @@ _OF_A_VISITOR = (
     "windows", "away", "weekly_cap", "active", "version",
 )  # fmt: skip
 
-Done = Request | Agreed | Saved | Policy
+Done = Request | Agreed | Saved | DistrictPolicy | Declared
 
 
 def shown(done: Done) -> dict[str, Any]:
@@ -42,8 +43,10 @@ def shown(done: Done) -> dict[str, Any]:
             return agreed_shown(done)
         case Saved():
             return saved_shown(done)
-        case Policy() as policy:
+        case DistrictPolicy() as policy:
             return policy.model_dump()
+        case Declared():
+            return done._asdict()
 
 
 def request_shown(request: Request) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Who does what to what, and when: it travels from both doors to the rules as one value."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
+from contracts.calendar import local_day
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
 
@@ -26,3 +27,8 @@ class Act(Generic[Subject, Sent]):
     as_of: datetime
     subject: Subject
     sent: Sent
+
+    @property
+    def today(self) -> date:
+        """Name the local day on which it is done."""
+        return local_day(self.as_of, zone=self.tx.zone)

@@ -89,7 +89,7 @@ async def appoint(act: Act[UUID, Appoint]) -> Agreed:
     """
     connection, said = act.tx.connection, act.sent
     request = await changes.lock_for_change(act)
-    policy = await policies.current(connection, request.district)
+    policy = await policies.current(connection, request.district, day=act.today)
     terms = Terms(
         starts_at=said.starts_at,
         minutes=said.minutes if said.minutes is not None else policy.visit_minutes,
@@ -218,7 +218,7 @@ async def offer_times(act: Act[UUID, OfferTimes]) -> Request:
 
 async def _agree(act: Act[UUID, Versioned], request: Request, terms: Terms, standing: Appointment | None) -> Agreed:
     connection = act.tx.connection
-    policy = await policies.current(connection, request.district)
+    policy = await policies.current(connection, request.district, day=act.today)
     _check(request, terms)
     moving = standing.visit_id if standing else None
     interpreter = await _check_pair(act.tx, request, terms, policy=policy, moving=moving, as_of=act.as_of)

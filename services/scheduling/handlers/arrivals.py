@@ -18,6 +18,7 @@ from services.runtime import clock
 from services.runtime.delivery.subscription import Delivery, read_event, read_tombstone
 from services.runtime.delivery.transaction import Transaction
 from services.scheduling.handlers.changes import emit
+from services.scheduling.handlers.figures import Figures, are_figures, decode_figures, figures_of, on_figures
 from services.scheduling.handlers.pricing import price
 from services.scheduling.rules import visits
 from services.scheduling.rules.visits import VisitState, What
@@ -49,7 +50,10 @@ def decode(record: ConsumerRecord) -> Any:
     """Read one event. Raises Undecodable with the fields at fault, never their values."""
     if not record.value and record.topic == HOUSEHOLD_CONTACTS:
         return read_tombstone(events.ContactForgotten.of_key, record.key)
-    return read_event(_EVENTS, record.value)
+    if are_figures(record) and (figures := decode_figures(record.value)) is not None:
+        return figures
+    event = read_event(_EVENTS, record.value)
+    return figures_of(event) if isinstance(event, events.FlagFiguresUpdated) else event
 
 
 async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
@@ -58,7 +62,7 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     flags = [
         d.event for d in deliveries if isinstance(d.event, events.FlagRaised | events.FlagChanged | events.FlagCleared)
     ]
-    figures = [d.event for d in deliveries if isinstance(d.event, events.FlagFiguresUpdated)]
+    figures = [d.event for d in deliveries if isinstance(d.event, Figures)]
     logged = [d.event for d in deliveries if isinstance(d.event, events.VisitCompleted | events.VisitAttempted)]
     promises = [d.event for d in deliveries if isinstance(d.event, events.FollowUpPromised)]
     contacts = [
@@ -67,16 +71,16 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     schools = [d.event for d in deliveries if isinstance(d.event, events.SchoolCalendarChanged)]
 
     await _on_calendars(tx, schools)
-    if flags or logged or figures:
+    if flags or logged:
         await batches.lock_open_requests(
             tx.connection,
             households={_household(flag) for flag in flags} | {log.household_key for log in logged},
-            students={flag.student_key for flag in flags} | {who for each in figures for who in each.students},
+            students={flag.student_key for flag in flags},
         )
     if flags:
         await _on_flags(tx, flags, as_of)
     if figures:
-        await _on_figures(tx, figures, as_of)
+        await on_figures(tx, figures, as_of=as_of)
     await logs.keep_promises(
         tx.connection, [(each.log_id, each.kind, each.due, each.visit_id, each.household_key) for each in promises]
     )
@@ -120,45 +124,6 @@ async def _on_flags(tx: Transaction, flags: Sequence[Flag], as_of: datetime) -> 
 
     touched = {row["household_key"] for row in changed} | left
     await price(tx, await batches.open_request_ids(tx.connection, sorted(touched)), as_of=as_of)
-
-
-async def _on_figures(tx: Transaction, figures: Sequence[events.FlagFiguresUpdated], as_of: datetime) -> None:
-    households = await batches.keep_newest_figures(
-        tx.connection, [row for each in figures for row in _figure_rows(each)]
-    )
-    await price(tx, await batches.open_request_ids(tx.connection, households), as_of=as_of)
-
-
-def _figure_rows(figures: events.FlagFiguresUpdated) -> Iterable[tuple[Any, ...]]:
-    by_student = zip(
-        figures.students,
-        figures.grades,
-        figures.versions,
-        figures.days_absent,
-        figures.days_enrolled,
-        map(_dates, figures.absent_days),
-        figures.recent,
-        figures.chronic_last_year,
-        strict=True,
-    )
-    for student, grade, version, absent, enrolled, days, recent, chronic_last_year in by_student:
-        yield (
-            student,
-            figures.school,
-            grade and grade.value,
-            absent,
-            enrolled,
-            figures.school_year,
-            version,
-            figures.as_of,
-            days,
-            recent.last_20_absent,
-            recent.last_20_counted,
-            recent.before_20_absent,
-            recent.before_20_counted,
-            recent.spell,
-            chronic_last_year,
-        )
 
 
 def _flag_row(flag: Flag) -> tuple[Any, ...]:
@@ -288,7 +253,7 @@ def _stage_changed(
 
 async def _on_logs(tx: Transaction, logged: Sequence[Log], as_of: datetime) -> None:
     today = local_day(as_of, zone=tx.zone)
-    policy_by_district = await policies.of_districts(tx.connection, sorted({log.district for log in logged}))
+    policy_by_district = await policies.of_districts(tx.connection, sorted({log.district for log in logged}), day=today)
     rows = await logs.apply_logged_visits(
         tx.connection,
         [_logged_visit(log) for log in logged],

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from contracts.calendar import monday_of, start_of_day
+from contracts.calendar import local_day, monday_of, start_of_day
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
 from services.scheduling.handlers.acts import Act
@@ -45,7 +45,7 @@ async def propose_pairs(act: Act[UUID, ProposePairs]) -> Proposals:
     request = await changes.find_request(connection, act.subject)
     if request is None or not act.person.may_see(request.district):
         raise RequestUnknown
-    policy = await policies.current(connection, request.district)
+    policy = await policies.current(connection, request.district, day=act.today)
     meeting = Meeting(
         household_key=request.household_key,
         district=request.district,
@@ -97,7 +97,7 @@ async def find_week(
         raise RequestUnknown
     if not may_act(person.role):
         raise NotAllowed
-    policy = await policies.current(tx.connection, district)
+    policy = await policies.current(tx.connection, district, day=local_day(as_of, zone=tx.zone))
     monday = monday_of(day)
     begins_at, ends_at = pairing.week_around(start_of_day(monday, zone=tx.zone), zone=tx.zone)
     wanted = await weeks.wanted_visits(

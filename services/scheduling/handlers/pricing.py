@@ -1,7 +1,7 @@
 """Points and due days of requests, kept with them so that an index can serve the queue."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
@@ -13,44 +13,66 @@ from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
 from services.scheduling.rules import ageing, priority
 from services.scheduling.rules.policy import Policy
-from services.scheduling.rules.visits import Request, Stage
+from services.scheduling.rules.visits import QUEUED, Request, Stage
 from services.scheduling.store import calendars, changes, policies, pricing
-from services.scheduling.store.pricing import Price
+from services.scheduling.store.pricing import Price, Wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """What waiting comes to in some districts today; whoever has waited alike is judged once."""
+
+    today: date
+    calendar_by_district: Mapping[str, SchoolDays]
+    policy_by_district: Mapping[str, Policy]
+    judged: dict[tuple[Wait, bool], tuple[date | None, int]] = field(default_factory=dict)
+
+    def judge(self, wait: Wait, *, stage: Stage) -> tuple[date | None, int]:
+        """Give the day on which the target is reached, if one stands, and the school days beyond it."""
+        key = wait, stage in QUEUED
+        if key not in self.judged:
+            self.judged[key] = self._judge(wait, stage)
+        return self.judged[key]
+
+    def _judge(self, wait: Wait, stage: Stage) -> tuple[date | None, int]:
+        calendar, policy = self.calendar_by_district[wait.district], self.policy_by_district[wait.district]
+        target = ageing.target_days(stage=stage, contacted=wait.contacted, policy=policy)
+        if target is None:
+            return None, 0
+        due_on = ageing.due_day(since=wait.aged_from, target=target, pauses=wait.pauses, calendar=calendar)
+        return due_on, ageing.days_beyond(due_on=due_on, today=self.today, pauses=wait.pauses, calendar=calendar)
 
 
 async def price(tx: Transaction, request_ids: Sequence[UUID], *, as_of: datetime) -> None:
     """Price these requests anew: after a flag, an answer, a promise, or a new rule."""
-    if not request_ids:
-        return
-    rows = await pricing.inputs_of(tx.connection, request_ids)
-    districts = sorted({row["district"] for row in rows})
-    calendar_by_district = await calendars.of_districts(tx.connection, districts)
-    policy_by_district = await policies.of_districts(tx.connection, districts)
-    today = local_day(as_of, zone=tx.zone)
+    if request_ids:
+        await price_locked(tx, await pricing.lock_inputs(tx.connection, request_ids), as_of=as_of)
 
-    prices = [
-        _price(row, today, calendar_by_district[row["district"]], policy_by_district[row["district"]]) for row in rows
-    ]
+
+async def price_locked(tx: Transaction, rows: Sequence[asyncpg.Record], *, as_of: datetime) -> None:
+    """Price requests anew that this transaction has locked. Rows: their `pricing.INPUTS`."""
+    if not rows:
+        return
+    children_by_household = await pricing.flagged_children(tx.connection, [row["household_key"] for row in rows])
+    waited = await _waits_of(tx, {row["district"] for row in rows}, today=local_day(as_of, zone=tx.zone))
+
+    prices = [_price(row, children_by_household.get(row["household_key"], []), waited) for row in rows]
 
     await pricing.save_prices(tx.connection, prices)
 
 
-def _price(row: asyncpg.Record, today: date, calendar: SchoolDays, policy: Policy) -> Price:
-    due_on, days_beyond = _waited(
+def _price(row: asyncpg.Record, children: Sequence[priority.Child], waited: Waits) -> Price:
+    policy = waited.policy_by_district[row["district"]]
+    due_on, days_beyond = waited.judge(
+        pricing.Wait(row["district"], row["aged_from"], row["contacted"], pricing.pauses_of(row["waiting_on_family"])),
         stage=Stage(row["stage"]),
-        contacted=row["contacted"],
-        since=row["aged_from"],
-        pauses=pricing.pauses_of(row["waiting_on_family"]),
-        today=today,
-        calendar=calendar,
-        policy=policy,
     )
     inputs = priority.Inputs(
-        children=tuple(priority.child_of(child) for child in json.loads(row["children"])),
+        children=tuple(children),
         promise_due=row["promise_due"] if row["pinned"] else None,
         promise_kind=row["promise_kind"] if row["pinned"] else None,
     )
-    points_by_child = {str(child.student_key): priority.points_of(child, policy.weights) for child in inputs.children}
+    points_by_child = {str(child.student_key): priority.points_of(child, policy.weights) for child in children}
     base = priority.household_points(points_by_child.values(), policy.weights)
     return Price(
         request_id=row["request_id"],
@@ -62,28 +84,20 @@ def _price(row: asyncpg.Record, today: date, calendar: SchoolDays, policy: Polic
             **priority.to_json(inputs),
             "points": {"base": base, "by_child": points_by_child},
             "policy_version": policy.version,
-            "priced_on": today.isoformat(),
+            "priced_on": waited.today.isoformat(),
         },
         rule_version=priority.RULE_VERSION,
         policy_version=policy.version,
     )
 
 
-def _waited(
-    *,
-    stage: Stage,
-    contacted: bool,
-    since: date,
-    pauses: Sequence[ageing.Pause],
-    today: date,
-    calendar: SchoolDays,
-    policy: Policy,
-) -> tuple[date | None, int]:
-    target = ageing.target_days(stage=stage, contacted=contacted, policy=policy)
-    if target is None:
-        return None, 0
-    due_on = ageing.due_day(since=since, target=target, pauses=pauses, calendar=calendar)
-    return due_on, ageing.days_beyond(due_on=due_on, today=today, pauses=pauses, calendar=calendar)
+async def _waits_of(tx: Transaction, districts: Iterable[str], *, today: date) -> Waits:
+    named = sorted(districts)
+    return Waits(
+        today=today,
+        calendar_by_district=await calendars.of_districts(tx.connection, named),
+        policy_by_district=await policies.of_districts(tx.connection, named, day=today),
+    )
 
 
 async def price_one(tx: Transaction, request: Request, *, as_of: datetime) -> Request:
@@ -102,7 +116,9 @@ async def price_waiting(context: Context) -> None:
     as_of = clock.now()
     while True:
         async with context.begin() as tx:
-            stale = await pricing.unpriced(tx.connection, rule_version=priority.RULE_VERSION)
+            stale = await pricing.unpriced(
+                tx.connection, rule_version=priority.RULE_VERSION, day=local_day(as_of, zone=tx.zone)
+            )
             await price(tx, stale, as_of=as_of)
         if len(stale) < pricing.ROUND:
             break
@@ -117,20 +133,10 @@ async def price_waiting(context: Context) -> None:
 
 async def _judge_waits(tx: Transaction, *, today: date) -> list[tuple[pricing.Wait, date | None, int, int]]:
     waits = await pricing.waits(tx.connection)
-    districts = sorted({wait.district for wait in waits})
-    calendar_by_district = await calendars.of_districts(tx.connection, districts)
-    policy_by_district = await policies.of_districts(tx.connection, districts)
+    waited = await _waits_of(tx, {wait.district for wait in waits}, today=today)
     judged = []
     for wait in waits:
-        policy = policy_by_district[wait.district]
-        due_on, days_beyond = _waited(
-            stage=Stage.NEW,
-            contacted=wait.contacted,
-            since=wait.aged_from,
-            pauses=wait.pauses,
-            today=today,
-            calendar=calendar_by_district[wait.district],
-            policy=policy,
-        )
-        judged.append((wait, due_on, days_beyond, priority.waiting_points(days_beyond, policy.weights)))
+        due_on, days_beyond = waited.judge(wait, stage=Stage.NEW)
+        weights = waited.policy_by_district[wait.district].weights
+        judged.append((wait, due_on, days_beyond, priority.waiting_points(days_beyond, weights)))
     return judged

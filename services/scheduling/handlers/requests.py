@@ -159,7 +159,7 @@ async def record_attempt(act: Act[UUID, RecordAttempt]) -> Request:
     stage = visits.stage_after_answer(stage=request.stage, answer=said.answer)
     columns = _after_answer(request, said, stage, today)
     if said.answer is Answer.DECLINED:
-        policy = await policies.current(act.tx.connection, request.district)
+        policy = await policies.current(act.tx.connection, request.district, day=today)
         columns["respected_until"] = today + timedelta(days=policy.decline_days)
 
     cancels = stage is Stage.CLOSED and request.stage in visits.AHEAD
@@ -235,7 +235,7 @@ async def close(act: Act[UUID, Close]) -> Request:
     """Close a request for a reason that holds. "Not reached" needs tries enough, at varied hours."""
     request = await lock_for_change(act)
     connection, because = act.tx.connection, act.sent.because
-    policy = await policies.current(connection, request.district)
+    policy = await policies.current(connection, request.district, day=act.today)
     visits.check_may_close(
         request=request,
         because=because,
@@ -295,7 +295,7 @@ async def undo(act: Act[UUID, Versioned]) -> Request:
     what = What(last["what"])
     if what in (What.APPOINTED, What.RESCHEDULED, What.CONFIRMED) and last["actor"] == person.name:
         return await _undo_appointment(act, what)
-    policy = await policies.current(connection, request.district)
+    policy = await policies.current(connection, request.district, day=act.today)
     visits.check_may_undo(
         what=what, actor=last["actor"], person=person.name, at=last["at"], undo_minutes=policy.undo_minutes, as_of=as_of
     )

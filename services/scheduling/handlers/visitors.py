@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from pydantic import Field
 
 from contracts import events
+from contracts.calendar import local_day
 from contracts.events.envelope import District
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
@@ -104,7 +105,7 @@ async def save_visitor(act: Act[None, SaveVisitor]) -> Saved:
     connection, said = act.tx.connection, act.sent
     _check_desk(act.person, said.district)
     if said.version == 0:
-        policy = await policies.current(connection, said.district)
+        policy = await policies.current(connection, said.district, day=act.today)
         usual_cap = policy.weekly_cap
         visitor = Visitor(**{"weekly_cap": usual_cap, **_facts(said), "version": 1})
         _check(visitor)
@@ -204,7 +205,7 @@ async def _affected(tx: Transaction, visitor: Visitor, as_of: datetime) -> tuple
         tx.connection, visitor_ids=[who], begins_at=as_of - timedelta(days=7), ends_at=as_of + pairing.FURTHEST
     )
     bookings = ahead.get(who, [])
-    policy = await policies.current(tx.connection, visitor.district)
+    policy = await policies.current(tx.connection, visitor.district, day=local_day(as_of, zone=tx.zone))
     affected = []
     for booking in bookings:
         if booking.starts_at <= as_of:

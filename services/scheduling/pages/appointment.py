@@ -137,7 +137,7 @@ async def _page(
         row = await queue.read_row(tx.connection, request_id=request_id, districts=desk.districts_of(person))
         if row is None:
             raise nothing_here()
-        policy = await policies.current(tx.connection, row.district)
+        policy = await policies.current(tx.connection, row.district, day=desk.today(as_of))
         calendar = await calendars.of_district(tx.connection, row.district)
         standing = await appointments.scheduled_appointment(tx.connection, request_id)
         offered = await appointments.offered_times(tx.connection, request_id)

@@ -6,21 +6,22 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
 
-from services.runtime.web.forms import bounds_of, read_form
+from services.runtime.web.forms import Form, bounds_of, read_form
 from services.runtime.web.people import Person
 from services.scheduling.commands import carry_out
 from services.scheduling.handlers.policies import (
     DecidePolicy,
     DistrictUnknown,
     StalePolicy,
-    current_policy,
     decide_policy,
+    policies_of,
 )
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here
 from services.scheduling.pages.forms import NOTHING_TRIED, Attempt, kept, read, typed
 from services.scheduling.rules import visits
-from services.scheduling.rules.policy import DEFAULT, Policy, Weights
+from services.scheduling.rules.policy import DEFAULT, DistrictPolicy
 from services.scheduling.rules.wording import N_
 
 NUMBERS: Sequence[tuple[str, str]] = (
@@ -49,6 +50,38 @@ WEIGHTS: Sequence[tuple[str, str]] = (
 )
 WEIGHT = "weight_"
 """What the form's name of a weight begins with."""
+ABSENCE: Sequence[tuple[str, str]] = (
+    ("min_enrolled_days", N_("Days enrolled before 10 %% and 20 %% are asked for")),
+    ("early_absences", N_("Absences that are a beginning")),
+    ("early_days", N_("Within how many first days of the student")),
+)
+LOG: Sequence[tuple[str, str]] = (("log_due_business_days", N_("A log is due within weekdays after the visit")),)
+SWITCHES: Mapping[str, Mapping[str, str]] = {
+    "absence": {
+        "early_warning": N_("Flag who begins to miss school, before 10 %% are missed"),
+        "fractions_of_a_day": N_("Show parts of days missed too (here only, never the state's figure)"),
+        "in_school_suspension_is_absence": N_(
+            "Show in-school suspension as missed too (here only, never the state's figure)"
+        ),
+    },
+    "desk": {
+        "summer_requests": N_("In summer, last year's flags open requests until the new year's first complete roll"),
+    },
+    "log": {"short_first_visit": N_("A first visit has a short log")},
+}
+ACCUMULATORS: Mapping[str, str] = {
+    "district": N_("all schools of the district together"),
+    "school": N_("each school by itself"),
+}
+# The form's names are flat: a number of the desk is called as before there were other parts.
+_NAMES = {
+    **{f"desk.{name}": name for name, _ in NUMBERS},
+    **{f"desk.weights.{name}": WEIGHT + name for name, _ in WEIGHTS},
+    **{f"absence.{name}": name for name in (*(name for name, _ in ABSENCE), "accumulator")},
+    **{f"log.{name}": name for name, _ in LOG},
+    **dict.fromkeys(("log.resources", "log.resources.*"), "resources"),
+    **{f"{part}.{name}": name for part, switches in SWITCHES.items() for name in switches},
+}
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -65,13 +98,8 @@ def routes(desk: Desk) -> APIRouter:
         """Make the next version of the policy."""
         form = await read_form(request)
         district = _district(desk, form.get("district").strip(), person)
-        weights = {name: form.get(WEIGHT + name).strip() for name, _ in WEIGHTS}
-        reading = read(
-            DecidePolicy,
-            form,
-            names={f"weights.{name}": WEIGHT + name for name, _ in WEIGHTS},
-            given={**typed(form, *(name for name, _ in NUMBERS)), "weights": weights},
-        )
+        newest, _ = await _policies(desk, person, district)
+        reading = read(DecidePolicy, form, names=_NAMES, given=_given(form, newest))
         attempt, status = Attempt(form="policy", kept=kept(form), faults=reading.faults), 422
         if reading.value is not None:
             try:
@@ -103,10 +131,49 @@ def _failed(
     return replace(attempt, refusal=said), 422
 
 
-def _both(standing: Policy, decided: Policy) -> list[tuple[str, str, str]]:
-    numbers = [(text, getattr(standing, name), getattr(decided, name)) for name, text in NUMBERS]
-    weights = [(text, getattr(standing.weights, name), getattr(decided.weights, name)) for name, text in WEIGHTS]
-    return [(text, str(now), str(yours)) for text, now, yours in (*numbers, *weights) if now != yours]
+def _given(form: Form, newest: DistrictPolicy) -> dict[str, Any]:
+    """Read the parts: a number that is emptied is wrong, whatever its default; a box says yes or no."""
+    ticked = {part: {name: form.get(name) == "yes" for name in switches} for part, switches in SWITCHES.items()}
+    numbers = {"absence": ABSENCE, "desk": NUMBERS, "log": LOG}
+    given = {part: {**typed(form, *(name for name, _ in numbers[part])), **ticked[part]} for part in numbers}
+    return {
+        "absence": {**given["absence"], "accumulator": form.get("accumulator")},
+        "desk": {**given["desk"], "weights": {name: form.get(WEIGHT + name).strip() for name, _ in WEIGHTS}},
+        "log": {
+            **given["log"],
+            "resources": form.get("resources").replace(",", " ").split(),
+            # Too much for this page: programs set them, and a decision made here leaves them as they are.
+            "extra_fields": [each.model_dump() for each in newest.log.extra_fields],
+        },
+    }
+
+
+def _both(standing: DistrictPolicy, decided: DecidePolicy) -> list[tuple[str, str, str]]:
+    pairs = [
+        (text, getattr(getattr(standing, part), name), getattr(getattr(decided, part), name))
+        for part, fields in (
+            ("absence", (*ABSENCE, *SWITCHES["absence"].items())),
+            ("desk", (*NUMBERS, *SWITCHES["desk"].items())),
+            ("log", (*LOG, *SWITCHES["log"].items())),
+        )
+        for name, text in fields
+    ]
+    pairs += [
+        (text, getattr(standing.desk.weights, name), getattr(decided.desk.weights, name)) for name, text in WEIGHTS
+    ]
+    return [(text, _said(now), _said(yours)) for text, now, yours in pairs if now != yours]
+
+
+def _said(value: object) -> str:
+    return ("✓" if value else "–") if isinstance(value, bool) else str(value)
+
+
+async def _policies(desk: Desk, person: Person, district: str) -> tuple[DistrictPolicy, DistrictPolicy]:
+    async with desk.context.begin() as tx:
+        try:
+            return await policies_of(tx, district=district, person=person, day=desk.today(desk.now()))
+        except DistrictUnknown:
+            raise nothing_here() from None
 
 
 async def _page(
@@ -118,22 +185,33 @@ async def _page(
     attempt: Attempt = NOTHING_TRIED,
     status: int = 200,
 ) -> Response:
-    async with desk.context.begin() as tx:
-        try:
-            policy = await current_policy(tx, district=district, person=person)
-        except DistrictUnknown:
-            raise nothing_here() from None
+    policy, in_force = await _policies(desk, person, district)
+    kept = attempt.kept
     return desk.render(
         request,
         "policy.html",
         {
             "policy": policy,
+            "in_force": in_force,
             "default": DEFAULT,
             "district": district,
             "districts": desk.districts_of(person) or (),
             "attempt": attempt,
-            "numbers": _shown(NUMBERS, policy, attempt.kept),
-            "weights": _shown(WEIGHTS, policy.weights, attempt.kept, WEIGHT),
+            "effective_from": kept.get("effective_from", ""),
+            "absence": _shown(ABSENCE, policy.absence, kept),
+            "accumulators": ACCUMULATORS,
+            "accumulator": kept.get("accumulator", policy.absence.accumulator),
+            "numbers": _shown(NUMBERS, policy.desk, kept),
+            "weights": _shown(WEIGHTS, policy.desk.weights, kept, WEIGHT),
+            "log": _shown(LOG, policy.log, kept),
+            "resources": kept.get("resources", ", ".join(policy.log.resources)),
+            "switches": {
+                part: [
+                    {"name": name, "text": text, "on": name in kept if kept else getattr(getattr(policy, part), name)}
+                    for name, text in switches.items()
+                ]
+                for part, switches in SWITCHES.items()
+            },
             "may_decide": person.role == "coordinator",
         },
         status,
@@ -141,7 +219,7 @@ async def _page(
 
 
 def _shown(
-    fields: Sequence[tuple[str, str]], standing: Policy | Weights, kept: Mapping[str, Any], prefix: str = ""
+    fields: Sequence[tuple[str, str]], standing: BaseModel, kept: Mapping[str, Any], prefix: str = ""
 ) -> list[dict[str, Any]]:
     return [
         {

@@ -75,7 +75,7 @@ async def read_request(
     if row is None:
         raise nothing_here()
     contact = await commands.disclose_contact(tx, request_id=request_id, person=person, as_of=as_of)
-    policy = await policies.current(connection, row.district)
+    policy = await policies.current(connection, row.district, day=today)
     calendar = await calendars.of_district(connection, row.district)
     students = await queue.students_of(connection, row.household_key)
     attempts = await desk_reads.attempts(connection, request_id)

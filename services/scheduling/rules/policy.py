@@ -1,50 +1,47 @@
-"""What a district may decide for itself: targets, weights, tries, and how long a decline is respected."""
+"""What a district may decide for itself, as the desk goes by it: the values stand in the contract, read by all."""
 
-from typing import Annotated
+from datetime import date, timedelta
 
-from pydantic import Field
-
-from services.scheduling.rules.bounds import Part, VersionIfAny
+from contracts.calendar import SchoolDays
+from contracts.events import DeskPolicy, DistrictPolicy, Weights
+from services.scheduling.rules.bounds import VersionIfAny
 from services.scheduling.rules.wording import N_
 
-Weight = Annotated[int, Field(ge=0, le=1000)]
+__all__ = [
+    "DEFAULT",
+    "STANDARD",
+    "DistrictPolicy",
+    "Policy",
+    "Weights",
+    "desk_part",
+    "first_school_day",
+    "problems_with",
+]
 
 
-class Weights(Part):
-    """Points of the priority. They are the programme's own choice: the field publishes no weights."""
-
-    rate: Weight = 1  # for each tenth of a percent of days missed
-    recent: Weight = 4  # for each absence among the last 20 counted days
-    worsening: Weight = 2  # for each absence more than in the 20 days before those
-    spell: Weight = 5  # for each counted day missed in a row, up to the last
-    chronic_last_year: Weight = 50
-    transition: Weight = 30  # kindergarten, first middle or high grade, new to the district
-    sibling: Weight = 40  # for each further flagged child of the family
-    waiting: Weight = 5  # for each school day beyond the target
-
-
-class Policy(Part):
-    """A district's policy. Version 0 is the default of a district that has not decided anything."""
+class Policy(DeskPolicy):
+    """The desk's part of the policy in force. Version 0 is the default of a district that has not decided anything."""
 
     version: VersionIfAny = 0
-    first_contact_days: Annotated[int, Field(ge=1, le=60)] = 3  # school days until somebody tries to reach the family
-    agreed_days: Annotated[int, Field(ge=1, le=180)] = 10  # school days until a visit is agreed
-    # Three tries at least are the programme's rule; a district may ask for more.
-    tries: Annotated[int, Field(ge=3, le=20)] = 3
-    decline_days: Annotated[int, Field(ge=1, le=730)] = 90
-    follow_up_days: Annotated[int, Field(ge=1, le=365)] = 30
-    undo_minutes: Annotated[int, Field(ge=0, le=240)] = 15
-    # Before a visit; the programme itself says only: in the future.
-    min_notice_hours: Annotated[int, Field(ge=0, le=24 * 14)] = 0
-    visit_minutes: Annotated[int, Field(ge=5, le=480)] = 60
-    travel_minutes: Annotated[int, Field(ge=0, le=480)] = 30
-    weekly_cap: Annotated[int, Field(ge=1, le=60)] = 6
-    earliest_hour: Annotated[int, Field(ge=0, le=23)] = 8
-    latest_hour: Annotated[int, Field(ge=1, le=24)] = 20
-    weights: Weights = Weights()
 
 
 DEFAULT = Policy()
+STANDARD = DistrictPolicy(version=0, effective_from=date(2000, 1, 1))
+"""What stands in a district until its first decision."""
+
+
+def desk_part(policy: DistrictPolicy) -> Policy:
+    """Give what the desk goes by. As it was decided: a bound that was drawn since does not undo a decision."""
+    return Policy.model_construct(**dict(policy.desk), version=policy.version)
+
+
+def first_school_day(*, since: date, calendar: SchoolDays) -> date:
+    """Give the first school day from a day on, that day included: from then on a decision is in force."""
+    day = since
+    # Beyond the years a district has sent, Monday to Friday count: there is an end to this.
+    while not calendar.is_school_day(day):
+        day += timedelta(days=1)
+    return day
 
 
 def problems_with(weights: Weights) -> list[str]:

@@ -8,6 +8,7 @@ rank (`policy.problems_with` says which weights would break that).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -296,7 +297,7 @@ def to_json(inputs: Inputs) -> dict[str, Any]:
         "promise_kind": inputs.promise_kind,
         "children": [
             {
-                **{name: getattr(child, name) for name in _PLAIN},
+                **dict(zip(_PLAIN, _plain(child), strict=True)),
                 "student_key": str(child.student_key),
                 "as_of": child.as_of and child.as_of.isoformat(),
                 "absent_days": [day.isoformat() for day in child.absent_days],
@@ -319,7 +320,7 @@ def from_json(stored: Mapping[str, Any], *, days_beyond_target: int = 0) -> Inpu
 
 def child_of(stored: Mapping[str, Any]) -> Child:
     """Read one child from JSON: stored inputs, or the row of its flag."""
-    plain: dict[str, Any] = {name: stored.get(name) for name in _PLAIN}
+    plain: dict[str, Any] = dict(zip(_PLAIN, map(stored.get, _PLAIN), strict=True))
     return Child(
         **plain,
         student_key=UUID(stored["student_key"]),
@@ -345,3 +346,4 @@ _PLAIN = (
     "chronic_last_year",
     "new_to_district",
 )
+_plain = attrgetter(*_PLAIN)

@@ -97,38 +97,6 @@ async def keep_newest_flags(connection: asyncpg.Connection, rows: Sequence[tuple
     return changed
 
 
-async def keep_newest_figures(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> list[UUID]:
-    """Keep each flagged student's newest figures, which cross no line, and name the households they change.
-
-    Rows: student_key, school, grade, days_absent, days_enrolled, school_year, version, as_of, absent_days as text
-    "{2026-09-01,...}", last_20_absent, last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year.
-    Of students without a flag, of another school year, or older than what stands, nothing is kept.
-    """
-    kept = await connection.fetch(
-        """
-        UPDATE flagged_student AS kept
-        SET school = f.school, grade = coalesce(f.grade, kept.grade), days_absent = f.days_absent,
-            days_enrolled = f.days_enrolled, version = f.version, as_of = f.as_of, absent_days = f.absent_days::date[],
-            last_20_absent = f.last_20_absent, last_20_counted = f.last_20_counted,
-            before_20_absent = f.before_20_absent, before_20_counted = f.before_20_counted, spell = f.spell,
-            chronic_last_year = f.chronic_last_year
-        FROM (
-            SELECT DISTINCT ON (student_key) *
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::bigint[],
-                        $8::date[], $9::text[], $10::integer[], $11::integer[], $12::integer[], $13::integer[],
-                        $14::integer[], $15::boolean[])
-                AS f (student_key, school, grade, days_absent, days_enrolled, school_year, version, as_of, absent_days,
-                      last_20_absent, last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year)
-            ORDER BY student_key, school_year DESC, version DESC
-        ) AS f
-        WHERE kept.student_key = f.student_key AND kept.school_year = f.school_year AND kept.version < f.version
-        RETURNING kept.household_key
-        """,
-        *columns(rows, width=15),
-    )
-    return sorted({row["household_key"] for row in kept})
-
-
 async def open_requests(
     connection: asyncpg.Connection, *, households: Sequence[UUID], today: date, as_of: datetime
 ) -> list[asyncpg.Record]:

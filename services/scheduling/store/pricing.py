@@ -1,53 +1,73 @@
 """What a request's points and dates are made of, and where they are kept. No change here counts a version up."""
 
-import json
 from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from services.runtime.columns import columns
 from services.scheduling.rules.ageing import Pause
+from services.scheduling.rules.priority import Child
 
 ROUND = 1000
 """Requests changed by one statement: a claim waits for no more than that."""
 
 
-async def unpriced(connection: asyncpg.Connection, *, rule_version: int) -> list[UUID]:
-    """Find open requests priced by an older rule or policy than stands, a round of them."""
+async def unpriced(connection: asyncpg.Connection, *, rule_version: int, day: date) -> list[UUID]:
+    """Find open requests priced by an another rule or policy than is in force on the day, a round of them."""
     rows = await connection.fetch(
         """
         SELECT request_id FROM request
-        LEFT JOIN (SELECT district, max(version) AS version FROM policy GROUP BY district) AS p USING (district)
+        LEFT JOIN (SELECT district, max(version) AS version FROM policy WHERE effective_from <= $3
+                   GROUP BY district) AS p USING (district)
         WHERE stage <> 'closed' AND (rule_version <> $1 OR policy_version <> coalesce(p.version, 0))
         ORDER BY request_id LIMIT $2
         """,
         rule_version,
         ROUND,
+        day,
     )
     return [row["request_id"] for row in rows]
 
 
-async def inputs_of(connection: asyncpg.Connection, request_ids: Sequence[UUID]) -> list[asyncpg.Record]:
-    """Lock these requests, and read what they are priced by, with the flagged children as a JSON list."""
+# What a request is priced by, but for its children.
+INPUTS = """request_id, household_key, district, stage, aged_from, contacted_at IS NOT NULL AS contacted,
+    waiting_on_family, pinned, promise_due, promise_kind"""
+
+
+async def lock_inputs(connection: asyncpg.Connection, request_ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    """Lock these requests, in the order of their households, and read their INPUTS."""
     rows: list[asyncpg.Record] = await connection.fetch(
-        """
-        WITH asked AS (
-            SELECT request_id, household_key, district, stage, aged_from, contacted_at IS NOT NULL AS contacted,
-                   waiting_on_family, pinned, promise_due, promise_kind
-            FROM request WHERE request_id = ANY ($1::uuid[]) ORDER BY household_key FOR UPDATE
-        )
-        SELECT asked.*, coalesce(flagged.children, '[]') AS children
-        FROM asked LEFT JOIN LATERAL (
-            SELECT json_agg(to_jsonb(s) ORDER BY student_key) AS children FROM flagged_student AS s
-            WHERE s.household_key = asked.household_key AND s.level <> 'none'
-        ) AS flagged ON true
-        """,
+        f"SELECT {INPUTS} FROM request WHERE request_id = ANY ($1::uuid[]) ORDER BY household_key FOR UPDATE",
         list(request_ids),
     )
     return rows
+
+
+async def flagged_children(connection: asyncpg.Connection, households: Sequence[UUID]) -> dict[UUID, list[Child]]:
+    """Read the flagged children of these households, each family's in the order of their keys."""
+    rows = await connection.fetch(
+        """
+        SELECT household_key, student_key, grade, level, days_absent, days_enrolled, as_of, absent_days,
+               last_20_absent, last_20_counted, before_20_absent, before_20_counted, spell, chronic_last_year,
+               new_to_district
+        FROM flagged_student WHERE household_key = ANY ($1::uuid[]) AND level <> 'none' ORDER BY student_key
+        """,
+        list(households),
+    )
+    children: dict[UUID, list[Child]] = {}
+    for household_key, *of_child in rows:
+        children.setdefault(household_key, []).append(Child(**dict(zip(_CHILD, of_child, strict=True))))
+    return children
+
+
+_CHILD = (
+    "student_key", "grade", "level", "days_absent", "days_enrolled", "as_of", "absent_days", "last_20_absent",
+    "last_20_counted", "before_20_absent", "before_20_counted", "spell", "chronic_last_year", "new_to_district",
+)  # fmt: skip
 
 
 class Price(NamedTuple):
@@ -67,7 +87,7 @@ async def save_prices(connection: asyncpg.Connection, prices: Sequence[Price]) -
     """Keep the points of these requests."""
     if not prices:
         return
-    rows = [price._replace(priority=json.dumps(price.priority)) for price in prices]  # type: ignore[arg-type]
+    rows = [(*price[:5], msgspec.json.encode(price.priority).decode(), *price[6:]) for price in prices]
     await connection.execute(
         """
         UPDATE request AS r

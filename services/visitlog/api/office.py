@@ -55,13 +55,12 @@ def routes(context: Context) -> APIRouter:
 
     @router.get("/log-policies/{district}")
     async def show_policy(district: str, person: Who) -> dict[str, Any]:
-        """Show the district's wishes for its logs."""
+        """Show the district's wishes for its logs, as its policy in force says; they are decided at the desk."""
         if not person.may_see(district):
             raise NotYours
         async with acting(context, person) as act:
-            version = await stored_office.policy_version(act.connection, district)
-            policy = (await stored_office.list_policies(act.connection, district))[0]
-        return {"district": district, "version": version, "policy": policy}
+            standing = await stored_office.standing_policy(act.connection, district, day=act.today)
+        return {"district": district, **standing._asdict()}
 
     @router.get("/disclosures")
     async def disclosures(

@@ -28,7 +28,8 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
         | events.VisitCancelled
         | events.HouseholdContactChanged
         | events.SchoolCalendarChanged
-        | events.VisitorChanged,
+        | events.VisitorChanged
+        | events.DistrictPolicyDecided,
         Field(discriminator="event_type"),
     ]
 )
@@ -43,12 +44,13 @@ def decode(record: ConsumerRecord) -> Any:
 
 
 async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
-    """Apply one batch: agreed visits open expected logs; contacts, calendars and visitors are kept."""
+    """Apply one batch: agreed visits open expected logs; contacts, calendars, visitors and policies are kept."""
     by_kind = [delivery.event for delivery in deliveries]
     agreed = [event for event in by_kind if isinstance(event, _Agreed)]
     requests = [event for event in by_kind if isinstance(event, events.VisitRequested)]
     calendars = [event for event in by_kind if isinstance(event, events.SchoolCalendarChanged)]
     visitors = [event for event in by_kind if isinstance(event, events.VisitorChanged)]
+    decided = [event for event in by_kind if isinstance(event, events.DistrictPolicyDecided)]
     contacts = [
         event for event in by_kind if isinstance(event, events.HouseholdContactChanged | events.ContactForgotten)
     ]
@@ -57,6 +59,13 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     await projections.keep_newest_requests(tx.connection, [_request_row(event) for event in requests])
     await _on_calendars(tx, calendars)
     await projections.keep_newest_visitors(tx.connection, [_visitor_row(event) for event in visitors])
+    await projections.keep_policies(
+        tx.connection,
+        [
+            (event.district, event.version, event.effective_from, event.log.model_dump_json(), event.occurred_at)
+            for event in decided
+        ],
+    )
     await _on_contacts(tx, contacts)
 
 

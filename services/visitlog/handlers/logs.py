@@ -66,7 +66,8 @@ async def _check(act: Act, *, log: Log, visit: asyncpg.Record) -> None:
         visited_on=local_day(log.started_at, zone=act.zone),
     )
     if log.extra:
-        check_extra(extra=log.extra, versions=await office.list_policies(act.connection, visit["district"]))
+        policies = await office.list_policies(act.connection, visit["district"], day=act.today)
+        check_extra(extra=log.extra, versions=policies)
 
 
 def _check_same(standing: asyncpg.Record | None, body: str, person: Person) -> None:

@@ -18,7 +18,6 @@ from services.visitlog.rules import integrity, outcomes, pay
 from services.visitlog.rules.form import Log
 from services.visitlog.rules.integrity import Finding, LoggedVisit, Travel
 from services.visitlog.rules.pay import Rate, RateCommand
-from services.visitlog.rules.policy import PolicyCommand
 from services.visitlog.store import office, visits
 from services.visitlog.store.visits import Listed, OverdueLimits
 
@@ -42,7 +41,7 @@ def days_between(first: date, last: date, *, zone: tzinfo) -> tuple[datetime, da
 
 async def overdue_limits(act: Act, districts: Sequence[str] | None) -> OverdueLimits:
     """Say before which start a visit's log is overdue by now."""
-    days_by_district = await office.log_due_days_by_district(act.connection, districts)
+    days_by_district = await office.log_due_days_by_district(act.connection, districts, day=act.today)
     return OverdueLimits(
         outcomes.overdue_before(as_of=act.as_of, business_days=LOG_DUE_BUSINESS_DAYS, zone=act.zone),
         {
@@ -55,28 +54,6 @@ async def overdue_limits(act: Act, districts: Sequence[str] | None) -> OverdueLi
 async def list_expected(act: Act, listed: Listed) -> list[asyncpg.Record]:
     """List agreed visits by how their logs stand."""
     return await visits.list_visits(act.connection, listed, await overdue_limits(act, listed.districts))
-
-
-async def set_policy(act: Act, command: PolicyCommand, district: str) -> Done:
-    """Set the district's wishes; 409 unless `version` is the one that stands.
-
-    Raises NotYours, or ChangedMeanwhile.
-    """
-    if not access.is_office(act.person, district):
-        raise NotYours
-    version = command.version + 1
-    standing = await office.policy_version(act.connection, district)
-
-    if standing != command.version or not await office.append_policy(
-        act.connection,
-        district=district,
-        version=version,
-        policy=command.policy,
-        actor=act.person.name,
-        as_of=act.as_of,
-    ):
-        raise ChangedMeanwhile
-    return Done({"district": district, "version": version, "policy": command.policy})
 
 
 async def set_rate(act: Act, command: RateCommand, _: None = None) -> Done:

@@ -89,7 +89,7 @@ async def _form_page(
 ) -> Response:
     visit = await access.visit_of(act, asked.visit_id)
     card = await view.card_of(act, pages, visit)
-    policy = (await stored_office.list_policies(act.connection, visit["district"]))[0]
+    policy = (await stored_office.list_policies(act.connection, visit["district"], day=act.today))[0]
     earlier = await stored_logs.last_log_of_household(
         act.connection, household_key=visit["household_key"], before=act.as_of
     )

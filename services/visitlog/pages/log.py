@@ -72,7 +72,7 @@ def routes(context: Context, pages: Pages) -> APIRouter:
 async def _log_shown(act: Act, pages: Pages, log_id: UUID) -> dict[str, Any]:
     log = await access.log_of(act, log_id)
     await view.note_disclosure(act, {log["household_key"]: log["district"]}, what="log")
-    policies = await stored_office.list_policies(act.connection, log["district"])
+    policies = await stored_office.list_policies(act.connection, log["district"], day=act.today)
     amendments = await stored_logs.list_amendments(act.connection, log_id)
     referrals = await stored_logs.list_referrals(act.connection, log_id)
     return {

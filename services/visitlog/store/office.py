@@ -3,55 +3,67 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from contracts.calendar import LOG_DUE_BUSINESS_DAYS
 from services.visitlog.rules.pay import Rate
 from services.visitlog.rules.policy import LogPolicy
 
 
-async def list_policies(connection: asyncpg.Connection, district: str) -> list[LogPolicy]:
-    """Read every version of the district's policy, the standing one first; the default one if none."""
-    rows = await connection.fetch("SELECT policy FROM log_policy WHERE district = $1 ORDER BY version DESC", district)
+class Standing(NamedTuple):
+    """The log's part of the policy in force. Not `at_desk`: set here, before the desk decided."""
+
+    version: int
+    at_desk: bool
+    policy: LogPolicy
+
+
+async def list_policies(connection: asyncpg.Connection, district: str, *, day: date) -> list[LogPolicy]:
+    """Read every version that was ever in force by the day, the one in force first; the default one if none."""
+    rows = await connection.fetch(
+        """
+        SELECT policy FROM log_policy WHERE district = $1 AND (NOT at_desk OR effective_from <= $2)
+        ORDER BY at_desk DESC, version DESC
+        """,
+        district,
+        day,
+    )
     return [LogPolicy.model_validate_json(row["policy"]) for row in rows] or [LogPolicy()]
 
 
-async def policy_version(connection: asyncpg.Connection, district: str) -> int:
-    """Read how often the district's policy was set; 0 means the default stands."""
-    version: int = await connection.fetchval(
-        "SELECT coalesce(max(version), 0) FROM log_policy WHERE district = $1", district
-    )
-    return version
-
-
-async def append_policy(
-    connection: asyncpg.Connection, *, district: str, version: int, policy: LogPolicy, actor: str, as_of: datetime
-) -> bool:
-    """Add a version of the policy; False when somebody else has just added it."""
-    added = await connection.fetchval(
+async def standing_policy(connection: asyncpg.Connection, district: str, *, day: date) -> Standing:
+    """Read the policy in force on the day; version 0 means the default stands."""
+    row = await connection.fetchrow(
         """
-        INSERT INTO log_policy (district, version, policy, set_by, set_at) VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT DO NOTHING RETURNING true
+        SELECT version, at_desk, policy FROM log_policy
+        WHERE district = $1 AND (NOT at_desk OR effective_from <= $2) ORDER BY at_desk DESC, version DESC LIMIT 1
         """,
         district,
-        version,
-        policy.model_dump_json(),
-        actor,
-        as_of,
+        day,
     )
-    return bool(added)
+    if row is None:
+        return Standing(0, False, LogPolicy())
+    return Standing(row["version"], row["at_desk"], LogPolicy.model_validate_json(row["policy"]))
 
 
-async def log_due_days_by_district(connection: asyncpg.Connection, districts: Sequence[str] | None) -> dict[str, int]:
-    """Read, of districts with a policy, within how many business days a visit is to be logged."""
+async def log_due_days_by_district(
+    connection: asyncpg.Connection, districts: Sequence[str] | None, *, day: date
+) -> dict[str, int]:
+    """Read, of districts with a policy in force on the day, within how many business days a visit is to be logged."""
     rows = await connection.fetch(
         """
-        SELECT DISTINCT ON (district) district, (policy ->> 'log_due_business_days')::integer AS business_days
-        FROM log_policy WHERE $1::text[] IS NULL OR district = ANY ($1) ORDER BY district, version DESC
+        SELECT DISTINCT ON (district) district,
+               coalesce((policy ->> 'log_due_business_days')::integer, $3) AS business_days
+        FROM log_policy
+        WHERE ($1::text[] IS NULL OR district = ANY ($1)) AND (NOT at_desk OR effective_from <= $2)
+        ORDER BY district, at_desk DESC, version DESC
         """,
         None if districts is None else list(districts),
+        day,
+        LOG_DUE_BUSINESS_DAYS,
     )
     return {row["district"]: row["business_days"] for row in rows}
 

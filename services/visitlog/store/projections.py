@@ -152,3 +152,20 @@ async def keep_newest_visitors(connection: asyncpg.Connection, rows: Sequence[tu
         """,
         *columns(rows, width=8),
     )
+
+
+async def keep_policies(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Keep the log's part of what districts decided; a decision never changes.
+
+    Rows: district, version, effective_from, policy (JSON), set_at.
+    """
+    if not rows:
+        return
+    await connection.execute(
+        """
+        INSERT INTO log_policy (district, version, effective_from, policy, set_at, at_desk)
+        SELECT d.*, true FROM unnest($1::text[], $2::integer[], $3::date[], $4::jsonb[], $5::timestamptz[]) AS d
+        ON CONFLICT DO NOTHING
+        """,
+        *columns(rows, width=5),
+    )

@@ -23,7 +23,7 @@ async def planted(serve: Serve) -> Site:
         for start in range(0, len(happened), BATCH):
             await site.deliver(topic, *happened[start : start + BATCH])
     async with site.pool.acquire() as connection, connection.transaction():
-        assert await publish(connection, now=datetime(2026, 7, 10, tzinfo=UTC), zone=HERE)
+        assert await publish(connection, now=datetime(2026, 7, 16, tzinfo=UTC), zone=HERE)
     return site
 
 

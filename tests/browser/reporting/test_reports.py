@@ -1,6 +1,6 @@
 """The reports as people read them: each reader's page, in both languages, with and without JavaScript."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from playwright.async_api import Page, expect
@@ -11,6 +11,7 @@ from services.runtime import clock
 from tests.browser.conftest import NewPage, Serve
 from tests.browser.looking import Screenshots, axe
 from tests.browser.site import Site
+from tests.component.reporting.tallied import Month, months, whole_day
 from tests.component.visit_events import flag, household, of_visit
 from tests.hartford_spring import hartford_spring
 from tests.zones import HERE
@@ -25,7 +26,7 @@ async def reports(serve: Serve) -> Site:
     for topic in ("visitors", "home-visits", "visit-log"):
         await site.deliver(topic, *(each.event for each in hartford_spring() if each.topic == topic))
     async with site.pool.acquire() as connection, connection.transaction():
-        assert await publish(connection, now=datetime(2021, 7, 6, tzinfo=UTC), zone=HERE)
+        assert await publish(connection, now=datetime(2021, 7, 16, tzinfo=UTC), zone=HERE)
     now = clock.now()
     year = now.year if now.month >= 7 else now.year - 1
     await site.deliver("flags", *(flag(n, household_number=n, occurred_at=now, school_year=year) for n in range(1, 30)))
@@ -86,6 +87,31 @@ async def test_every_page_is_accessible_at_every_width(
         assert await all_charts_drawn(page), address
         assert await axe(page) == [], address
         await screenshots(page, f"reports-{address.strip('/').replace('/', '-')}-{language}")
+
+
+async def test_what_is_missing_stands_in_one_sentence_and_students_carry_their_own_day(
+    serve: Serve, new_page: NewPage
+) -> None:
+    site = await serve("reporting")
+    today = clock.now().date()
+    month = (today.replace(day=1) - timedelta(days=40)).replace(day=1)
+    await site.deliver("school-months", months(*(Month(n, 20, n % 5) for n in range(60)), month=month, missing_rolls=2))
+    for school in ("H01", "H02"):
+        await site.deliver("day-tallies", whole_day(version=1, school=school, school_day=month.replace(day=28)))
+    async with site.pool.acquire() as connection, connection.transaction():
+        the_20th = datetime.combine((month + timedelta(days=31)).replace(day=20), time(), UTC)
+        assert await publish(connection, now=the_20th, zone=HERE)
+    for name, address in (("state", "/state"), ("dana", "/districts/hartford")):
+        page = await new_page()
+        await site.sign_in(page, name, address)
+        await expect(page.locator("p.lacks")).to_have_text(
+            "Missing: the month has not closed at H02 (Hartford); "
+            "school days without a complete roll: 2, at H01 (Hartford): 2."
+        )
+        assert await axe(page) == [], address
+    up_to = f"Up to {month:%B} 28, {month.year}: months that have closed."
+    await expect(page.locator("#chronic-by-month .as-of")).to_have_text(up_to)
+    await expect(page.locator(".figure-card", has_text="Chronic absence rate")).to_contain_text(up_to)
 
 
 async def test_on_paper_the_tables_stay_and_the_links_go(serve: Serve, page: Page) -> None:

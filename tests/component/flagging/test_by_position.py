@@ -39,7 +39,7 @@ async def test_every_part_of_a_mark_is_stored_as_what_it_is(service_database: Se
     await Feeder(pool, as_rolls=as_rolls).feed([told, mark(student(2), DAY, school="H07")])
     assert await marks(pool, school="H07") == {ANNA: Mark(71, 2, 193, 387), student(2): Mark(1, 9)}
     async with pool.acquire() as connection:
-        assert await reads.marks_of(connection, ANNA, 2026) == {DAY: ("tardy", Mark(71, 2, 193, 387))}
+        assert await reads.marks_of(connection, ANNA, 2026) == {DAY: {"H07": Mark(71, 2, 193, 387)}}
 
 
 @pytest.mark.parametrize("as_rolls", [True, False])

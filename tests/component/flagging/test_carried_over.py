@@ -11,6 +11,7 @@ from contracts.events import FlagCleared
 from deploy.local import provision
 from services.flagging.app import service
 from services.runtime.migrate import migrate
+from tests.component.flagging.asking import settle
 from tests.component.flagging.builders import (
     Feeder,
     calendar,
@@ -22,7 +23,6 @@ from tests.component.flagging.builders import (
     stint,
     student,
 )
-from tests.component.flagging.test_flagging import settle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -63,7 +63,8 @@ async def test_days_that_were_nobodys_leave_the_sums_and_their_flag_is_cleared(
         await feeder.feed([mark(ANNA, days[0], "in_attendance")])
         # What was sent before and comes again is known.
         await feeder.feed([mark(ANNA, day) for day in days[50:]])
-        assert await pool.fetchrow("SELECT applied, duplicate FROM mark_count") == (1, 10)
+        (counted,) = await pool.fetch("SELECT applied, duplicate FROM mark_count")
+        assert tuple(counted) == (1, 10)
         record = (await conclusions(pool)).records[ANNA, 2026, "H01"]
         assert (len(record.absent), len(record.counted)) == (10, 60)
     await connection.close()

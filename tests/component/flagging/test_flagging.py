@@ -1,11 +1,10 @@
 """From marks to flags on a real PostgreSQL: the story, the boundaries, the trouble."""
 
 from datetime import date
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-import httpx
 import pytest
 
 from contracts.events import (
@@ -15,14 +14,10 @@ from contracts.events import (
     FlagRaised,
     Level,
     ReceiptProgressed,
-    SchoolDayTalliedV2,
     StudentMonthsTallied,
 )
-from services.flagging.app import FACTS, service
-from services.flagging.handlers import settling
-from services.runtime.delivery.publisher import Publisher
-from services.runtime.service import Context
-from tests import people
+from services.flagging.app import FACTS
+from tests.component.flagging.asking import ask, client, months, school_day
 from tests.component.flagging.builders import (
     FIRST_DAY,
     Feeder,
@@ -37,8 +32,7 @@ from tests.component.flagging.builders import (
     student,
 )
 from tests.conftest import ServiceDatabase
-from tests.delivering import RecordingPublisher, deliver, record, served
-from tests.zones import HERE
+from tests.delivering import deliver, record
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -205,7 +199,8 @@ async def test_a_chronic_year_makes_two_september_absences_a_warning(service_dat
 async def test_the_answer_to_why_names_days_rule_and_history(service_database: ServiceDatabase) -> None:
     pool = await service_database("flagging")
     days = school_days(20)
-    await Feeder(pool).feed([*a_year(days, ANNA, person_key=PERSON), mark(ANNA, days[10]), mark(ANNA, days[11])])
+    marks = [mark(ANNA, days[10]), mark(ANNA, days[11], "excused_absence"), mark(ANNA, days[12], "tardy")]
+    await Feeder(pool).feed([*a_year(days, ANNA, person_key=PERSON), *marks])
     answer = await ask(pool, f"/v1/students/{ANNA}/absence")
     assert answer["level"] == "chronically_absent"
     assert answer["absent_days"] == [days[10].isoformat(), days[11].isoformat()]
@@ -213,6 +208,12 @@ async def test_the_answer_to_why_names_days_rule_and_history(service_database: S
     assert [each["accumulator"] for each in answer["accumulators"]] == ["school", "district", "state"]
     assert answer["rule"]["min_enrolled_days"] == 10
     assert [change["level"] for change in answer["history"]] == ["chronically_absent"]
+    assert answer["as_of"] == days[-1].isoformat()
+    assert answer["absences"] == {
+        "unexcused_absence": [days[10].isoformat()],
+        "excused_absence": [days[11].isoformat()],
+    }
+    assert answer["tardies"] == [days[12].isoformat()]
 
 
 async def test_where_each_school_counts_alone_the_sentence_has_that_schools_days(
@@ -366,45 +367,3 @@ async def test_what_postgresql_could_not_take_is_set_aside_and_the_rest_counts(
     assert outcome is not None
     assert await pool.fetchval("SELECT count(*) FROM dead_letter") in (len(bad), len(bad) + 1)
     assert await pool.fetchval("SELECT sum(length(codes)) FROM roll_page") == 1
-
-
-async def settle(pool: "Pool[asyncpg.Record]") -> None:
-    """Let the timer look at every school."""
-    context = Context(
-        service.settings.model_construct(time_zone=HERE.key),
-        pool,
-        cast("Publisher", RecordingPublisher()),
-        service=service.name,
-    )
-    await settling.settle(context)
-
-
-async def months(pool: "Pool[asyncpg.Record]") -> dict[tuple[UUID, date], tuple[int, int, int]]:
-    """Give the newest (absent, enrolled, version) of each student's month over all schools, as reporting does."""
-    newest: dict[tuple[UUID, date, str], tuple[int, int, int]] = {}
-    for event in await published(pool, "school-months"):
-        assert isinstance(event, StudentMonthsTallied)
-        for who, absent, enrolled in zip(event.students, event.days_absent, event.days_enrolled, strict=True):
-            newest[who, event.month, event.school] = (absent, enrolled, event.version)
-    return {(who, month): figures for (who, month, _), figures in newest.items()}
-
-
-async def school_day(pool: "Pool[asyncpg.Record]", day: date, school: str = "H01") -> tuple[int, int]:
-    """Give the newest (counted, absent) of a school's day."""
-    told = cast("list[SchoolDayTalliedV2]", await published(pool, "day-tallies"))
-    newest = max(
-        (each for each in told if (each.school, each.school_day) == (school, day)), key=lambda each: each.version
-    )
-    return newest.students_counted, newest.students_absent
-
-
-def client(pool: "Pool[asyncpg.Record]", person: str = "dana") -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=served(service, pool, people.everybody()))
-    return httpx.AsyncClient(transport=transport, base_url="http://flagging", headers=people.headers(person))
-
-
-async def ask(pool: "Pool[asyncpg.Record]", path: str, person: str = "dana") -> Any:
-    async with client(pool, person) as http:
-        response = await http.get(path)
-    assert response.status_code == 200, response.text
-    return response.json()

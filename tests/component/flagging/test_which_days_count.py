@@ -10,6 +10,7 @@ import pytest
 
 from contracts.events import Event, FlagChanged, FlagCleared, FlagRaised, Level, StudentMonthsTallied
 from services.flagging.app import service
+from tests.component.flagging.asking import ask, school_day, settle
 from tests.component.flagging.builders import (
     DISTRICT,
     Feeder,
@@ -22,7 +23,6 @@ from tests.component.flagging.builders import (
     stint,
     student,
 )
-from tests.component.flagging.test_flagging import ask, school_day, settle
 from tests.conftest import ServiceDatabase
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -261,4 +261,4 @@ async def test_whom_a_changed_rule_concerns_is_judged_again_by_the_timer(service
     await settle(pool)
     assert await told(pool) == [FlagRaised, FlagChanged]
     assert (await conclusions(pool)).flags == {(ANNA, 2026): Level.AT_RISK}
-    assert {timer.name for timer in service.timers} == {"settle"}
+    assert {timer.name for timer in service.timers} == {"settle", "judge"}

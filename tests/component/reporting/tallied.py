@@ -66,7 +66,7 @@ def whole_day(*, version: int, counted: int = 40, absent: int = 3, **fields: Any
 
 
 def figures(
-    students: Sequence[int], *, version: int, level: str = "at_risk", grade: str = "3", **fields: Any
+    students: Sequence[int | UUID], *, version: int, level: str = "at_risk", grade: str = "3", **fields: Any
 ) -> events.FlagFiguresUpdated:
     """Where these students of a school stand, all of them alike."""
     count = len(students)
@@ -83,7 +83,7 @@ def figures(
             "school_year": 2026,
             "as_of": date(2026, 10, 5),
             "policy_version": 1,
-            "students": [student(each) for each in students],
+            "students": [each if isinstance(each, UUID) else student(each) for each in students],
             "grades": [grade] * count,
             "levels": [level] * count,
             "versions": [version] * count,

@@ -96,7 +96,7 @@ async def test_the_effect_is_published_once_and_read_as_json_csv_page_and_chart(
     assert (await world.ask("/v1/effect", "state")).status_code == 404
     await deliver_all(world, panel)
     async with world.pool.acquire() as connection, connection.transaction():
-        assert await published.publish(connection, now=datetime(2026, 7, 10, tzinfo=UTC), zone=HERE)
+        assert await published.publish(connection, now=datetime(2026, 7, 16, tzinfo=UTC), zone=HERE)
 
     told_to_state = await world.told("/v1/effect", "state")
     assert [*told_to_state] == ["effect", "effect-by-band", "still-chronic", "still-chronic-by-band"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contracts import events
+from services.reporting.rules.closing import Closed
 from services.reporting.store import student_months
 from tests.component.reporting.conftest import ReportingWorld as World
 from tests.component.reporting.counted_students import (
@@ -32,7 +33,7 @@ MAY_MISS = frozenset({date(2026, 9, day) for day in (1, 2, 3)})
 
 async def by_school(world: World, month: date) -> Counter[tuple[str, str, str, str]]:
     async with world.pool.acquire() as connection:
-        lines = await student_months.chronic(connection, first_month=JULY, month=month, minimum_enrolled=10)
+        lines = await student_months.chronic(connection, Closed(JULY, month, END[month]))
     found: Counter[tuple[str, str, str, str]] = Counter()
     for line in lines:
         for figure in ("students", "chronic"):
@@ -50,7 +51,7 @@ async def by_state(world: World, month: date) -> Counter[tuple[str, str]]:
 
 async def persons(world: World, month: date = NOVEMBER) -> list[dict[str, Any]]:
     async with world.pool.acquire() as connection:
-        return await student_months.persons(connection, first_month=JULY, month=month, minimum_enrolled=10)
+        return await student_months.persons(connection, Closed(JULY, month, END[month]))
 
 
 async def tell(world: World, happened: list[events.StudentMonthsTallied], chance: random.Random) -> None:

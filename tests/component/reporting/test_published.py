@@ -3,17 +3,20 @@
 import csv
 import io
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from services.reporting.reports.published import publish
+from services.runtime import clock
 from tests.component.reporting.conftest import ReportingWorld
-from tests.component.reporting.test_projections import month
 from tests.component.visit_events import flag
 from tests.delivering import record
 from tests.hartford_spring import HARTFORD_TRAINED, HARTFORD_VISITS, STATE_VISITS, Happened, hartford_spring
 from tests.zones import HERE
 
-AFTER_JUNE = datetime(2021, 7, 6, 12, 0, tzinfo=UTC)
+AFTER_JUNE = datetime(2021, 7, 15, 12, 0, tzinfo=UTC)
 
 
 async def deliver(world: ReportingWorld, happened: list[Happened]) -> None:
@@ -78,7 +81,7 @@ async def test_a_release_is_made_once_and_stays_as_it_is(world: ReportingWorld) 
     spring = hartford_spring()
     middle = len(spring) * 2 // 3
     await deliver(world, spring[:middle])
-    assert await released(world, datetime(2021, 6, 6, 12, 0, tzinfo=UTC)) == date(2021, 5, 31)
+    assert await released(world, datetime(2021, 6, 15, 12, 0, tzinfo=UTC)) == date(2021, 5, 31)
     first = await world.told("/v1/published/visits", "state")
 
     # What comes late, or again, changes nothing that was published; two versions would tell what each of them hides.
@@ -92,23 +95,16 @@ async def test_a_release_is_made_once_and_stays_as_it_is(world: ReportingWorld) 
     assert (await world.told("/v1/published", "state"))["cut_offs"] == ["2021-06-30", "2021-05-31"]
 
 
-async def test_a_release_waits_five_days_and_counts_nothing_behind_its_cut_off(world: ReportingWorld) -> None:
+async def test_without_attendance_a_release_waits_for_the_15th_and_counts_nothing_behind_its_cut_off(
+    world: ReportingWorld,
+) -> None:
     await deliver(world, hartford_spring())
-    assert await released(world, datetime(2021, 6, 4, 12, 0, tzinfo=UTC)) == date(2021, 4, 30)
+    assert await released(world, datetime(2021, 5, 15, 3, 0, tzinfo=UTC)) is None
+    assert await released(world, datetime(2021, 5, 31, 12, 0, tzinfo=UTC)) == date(2021, 4, 30)
     april = line_of(await world.told("/v1/published/visits", "state"), district="state")["visits"]
     until = datetime(2021, 5, 1, 4, 0, tzinfo=UTC)
     logged = [each.event for each in hartford_spring() if each.topic == "visit-log"]
     assert april == sum(each.occurred_at < until for each in logged) > 0
-
-
-async def test_a_release_waits_for_the_tallies_of_its_month(world: ReportingWorld) -> None:
-    at = datetime(2021, 5, 3, 12, 0, tzinfo=UTC)
-    await world.deliver("absence-flags", flag(1, occurred_at=at, school_year=2020))
-    assert await released(world, datetime(2021, 6, 7, 12, 0, tzinfo=UTC)) is None
-    await world.deliver("student-months", month(1, version=1, days_absent=2, month=date(2021, 4, 1)))
-    assert await released(world, datetime(2021, 6, 7, 12, 0, tzinfo=UTC)) is None
-    await world.deliver("student-months", month(1, version=1, days_absent=2, month=date(2021, 5, 1)))
-    assert await released(world, datetime(2021, 6, 7, 12, 0, tzinfo=UTC)) == date(2021, 5, 31)
 
 
 async def test_before_the_first_release_nothing_is_published(world: ReportingWorld) -> None:
@@ -208,12 +204,37 @@ async def test_hostile_and_mistaken_addresses_get_a_clear_refusal(world: Reporti
     assert (await world.told("/v1/published/visits"))["lines"]
 
 
-async def test_the_timer_publishes_by_the_services_own_clock(world: ReportingWorld) -> None:
-    from services.reporting.app import PUBLICATION
-    from services.runtime import clock
-
+@pytest.mark.parametrize(("days", "published"), [(0, []), (4, []), (5, ["2021-06-30"])])
+async def test_the_timer_publishes_by_the_services_own_clock_and_waits_for_a_service_that_is_behind(
+    world: ReportingWorld, tmp_path: Path, days: int, published: list[str]
+) -> None:
+    """The newest that is known is of June: from the 15th of July on it is asked whether more will come."""
     await deliver(world, hartford_spring())
-    await PUBLICATION.run(world.context)
-    (cut_off,) = (await world.told("/v1/published", "state"))["cut_offs"]
-    today = clock.now().astimezone(HERE).date()
-    assert date.fromisoformat(cut_off) == (today - timedelta(days=5)).replace(day=1) - timedelta(days=1)
+    assert await timer_at(world, AFTER_JUNE + timedelta(days=days), tmp_path) == published
+
+
+async def test_a_service_that_knows_of_yesterday_publishes_on_the_15th(world: ReportingWorld, tmp_path: Path) -> None:
+    await deliver(world, hartford_spring())
+    await world.deliver("flags", flag(1, occurred_at=AFTER_JUNE - timedelta(days=1), school_year=2021))
+    assert await timer_at(world, AFTER_JUNE, tmp_path) == ["2021-06-30"]
+
+
+def moved_to(moment: datetime, folder: Path) -> Path:
+    """Write by how much a clock is moved that says this moment."""
+    file = folder / "moved"
+    file.write_text(str((moment - datetime.now(UTC)).total_seconds()))
+    return file
+
+
+async def timer_at(world: ReportingWorld, moment: datetime, folder: Path) -> list[str]:
+    """Run the timer when the service's clock says the moment; the cut-offs published then."""
+    from services.reporting.app import PUBLICATION
+
+    clock.use(moved_to(moment, folder))
+    try:
+        await PUBLICATION.run(world.context)
+    finally:
+        clock.use(None)
+    found = (await world.told("/v1/published", "state"))["cut_offs"]
+    assert isinstance(found, list)
+    return found

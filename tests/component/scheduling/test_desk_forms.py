@@ -331,14 +331,19 @@ def next_monday() -> date:
 
 def policy_form(**changed: str) -> dict[str, str]:
     """The policy as its form shows the defaults."""
-    from services.scheduling.pages.policy import NUMBERS, WEIGHTS
-    from services.scheduling.rules.policy import DEFAULT
+    from services.scheduling.pages.policy import ABSENCE, LOG, NUMBERS, WEIGHTS
+    from services.scheduling.rules.policy import STANDARD
 
     return {
         "district": "hartford",
         "version": "0",
-        **{name: str(getattr(DEFAULT, name)) for name, *_ in NUMBERS},
-        **{f"weight_{name}": str(getattr(DEFAULT.weights, name)) for name, _ in WEIGHTS},
+        "accumulator": "district",
+        "early_warning": "yes",
+        "resources": "food, housing",
+        **{name: str(getattr(STANDARD.absence, name)) for name, _ in ABSENCE},
+        **{name: str(getattr(STANDARD.desk, name)) for name, _ in NUMBERS},
+        **{name: str(getattr(STANDARD.log, name)) for name, _ in LOG},
+        **{f"weight_{name}": str(getattr(STANDARD.desk.weights, name)) for name, _ in WEIGHTS},
         **changed,
     }
 

@@ -167,8 +167,13 @@ async def test_a_first_contact_meets_the_first_target_and_the_next_counts_from_t
 async def test_a_district_decides_its_weights_and_its_queue_is_priced_by_them(world: World) -> None:
     await world.deliver("absence-flags", flag(1), flag(2))
     standing = (await world.http.get("/v1/policies/hartford")).json()
-    assert (standing["version"], standing["first_contact_days"], standing["weights"]["sibling"]) == (0, 3, 40)
-    command = {"version": 0, "first_contact_days": 5, "weights": {"sibling": 100}}
+    assert (standing["version"], standing["desk"]["first_contact_days"]) == (0, 3)
+    assert standing["desk"]["weights"]["sibling"] == 40
+    command = {
+        "version": 0,
+        "effective_from": "2026-01-05",
+        "desk": {"first_contact_days": 5, "weights": {"sibling": 100}},
+    }
     assert (await world.http.put("/v1/policies/hartford", json=command)).status_code == 403
 
     before = (await the_request(world))["points"]
@@ -185,15 +190,23 @@ async def test_a_district_decides_its_weights_and_its_queue_is_priced_by_them(wo
 
 async def test_a_policy_that_breaks_the_order_or_the_programmes_rules_is_refused(world: World) -> None:
     wrongs: tuple[dict[str, Any], ...] = (
-        {"weights": {"worsening": 9}},
-        {"tries": 2},
-        {"first_contact_days": 0},
-        {"earliest_hour": 20, "latest_hour": 8},
+        {"desk": {"weights": {"worsening": 9}}},
+        {"desk": {"tries": 2}},
+        {"desk": {"first_contact_days": 0}},
+        {"desk": {"earliest_hour": 20, "latest_hour": 8}},
         {"unknown": 1},
-        {"extra_log_fields": [{"code": "<script>", "label": "x", "kind": "text"}]},
-        {"extra_log_fields": [{"code": "nul", "label": "script\x00", "kind": "text"}]},
-        {"extra_log_fields": []},
-        {"log_days": 3},
+        {"tries": 4},
+        {"desk": {"log_days": 3}},
+        {"absence": {"min_enrolled_days": 4}},
+        {"absence": {"min_enrolled_days": 21}},
+        {"absence": {"accumulator": "state"}},
+        {"absence": {"chronic_tenths": 2}},
+        {"log": {"extra_fields": [{"code": "<script>", "labels": {"en": "x"}, "kind": "text"}]}},
+        {"log": {"extra_fields": [{"code": "nul", "labels": {"en": "script\x00"}, "kind": "text"}]}},
+        {"log": {"extra_fields": [{"code": "bus", "labels": {"en": "x"}}, {"code": "bus", "labels": {"en": "y"}}]}},
+        {"log": {"extra_fields": [{"code": "bus", "labels": {"en": "x"}, "shown": True}]}},
+        {"log": {"resources": []}},
+        {"effective_from": "2026-11-28"},
     )
     for wrong in wrongs:
         refused = await world.http.put("/v1/policies/hartford", json={"version": 0, **wrong}, headers=headers("carl"))
@@ -204,18 +217,21 @@ async def test_a_policy_that_breaks_the_order_or_the_programmes_rules_is_refused
 
 async def test_what_a_district_decided_before_and_nobody_reads_stays_with_its_version_unsaid(world: World) -> None:
     await world.pool.execute(
-        "INSERT INTO policy (district, version, body, changed_by, changed_at)"
-        " VALUES ('hartford', 1, $1, 'carl', now())",
-        '{"tries": 4, "log_days": 3, "extra_log_fields": [{"code": "snow", "label": "Snow", "kind": "yes_no"}]}',
+        "INSERT INTO policy (district, version, effective_from, body, changed_by, changed_at)"
+        " VALUES ('hartford', 1, '2026-01-01', $1, 'carl', now())",
+        '{"desk": {"tries": 2, "log_days": 3, "extra_log_fields": [{"code": "snow"}]}}',
     )
     standing = (await world.http.get("/v1/policies/hartford")).json()
-    assert (standing["version"], standing["tries"]) == (1, 4)
-    assert not {"log_days", "extra_log_fields"} & standing.keys()
+    assert (standing["version"], standing["desk"]["tries"]) == (1, 2)
+    assert not {"log_days", "extra_log_fields"} & standing["desk"].keys()
 
-    saved = await world.http.put("/v1/policies/hartford", json={"version": 1, "tries": 5}, headers=headers("carl"))
+    command = {"version": 1, "desk": {"tries": 5}}
+    saved = await world.http.put("/v1/policies/hartford", json=command, headers=headers("carl"))
     assert saved.status_code == 200
-    bodies = await world.pool.fetch("SELECT body ->> 'log_days', body ->> 'tries' FROM policy ORDER BY version")
-    assert [tuple(row) for row in bodies] == [("3", "4"), (None, "5")]
+    bodies = await world.pool.fetch(
+        "SELECT body -> 'desk' ->> 'log_days', body -> 'desk' ->> 'tries' FROM policy ORDER BY version"
+    )
+    assert [tuple(row) for row in bodies] == [("3", "2"), (None, "5")]
 
 
 async def test_the_index_serves_the_next_request_of_thousands(world: World) -> None:

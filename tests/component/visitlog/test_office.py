@@ -40,6 +40,21 @@ def agreed(number: int, *, days_ago: float, **fields: Any) -> events.Event:
     return of_visit(events.VisitScheduled, **facts | fields)
 
 
+def decided(version: int, effective_from: date, **log: Any) -> events.DistrictPolicyDecided:
+    """What Hartford decided at the desk of its logs."""
+    return events.DistrictPolicyDecided.model_validate(
+        {
+            "event_id": uuid4(),
+            "event_type": "district-policy.decided.v1",
+            "occurred_at": NOW,
+            "district": "hartford",
+            "version": version,
+            "effective_from": effective_from,
+            "log": log,
+        }
+    )
+
+
 async def log(world: VisitLog, number: int, *, days_ago: float, minutes: int = 40, **fields: Any) -> str:
     """Marisol's log of the numbered visit."""
     started_at = NOW - timedelta(days=days_ago)
@@ -130,11 +145,14 @@ async def test_a_district_gives_its_visitors_more_time_and_asks_for_more(world: 
         "extra_fields": [{"code": "bus", "labels": {"en": "Bus line", "es": "Línea"}, "kind": "number"}],
     }
     path = "/v1/log-policies/hartford"
-    assert (await carl.put(path, json={"version": 0, "policy": policy})).json()["version"] == 1
-    assert (await carl.put(path, json={"version": 0, "policy": policy})).status_code == 409
-    assert (await world.as_("omar").put(path, json={"version": 1, "policy": policy})).status_code == 404
+    today = NOW.astimezone(HERE).date()
+    late = decided(3, today + timedelta(days=9), log_due_business_days=1)
+    await world.deliver("district-policies", late, decided(2, today, **policy), decided(1, today))
+    await world.deliver("district-policies", decided(2, today, log_due_business_days=1))
+    shown = (await carl.get(path)).json()
+    assert (shown["version"], shown["at_desk"], shown["policy"]["log_due_business_days"]) == (2, True, 20)
     assert (await world.as_("dora").get(path)).status_code == 404
-    assert (await carl.put("/v1/log-policies/danbury", json={"version": 0, "policy": policy})).status_code == 404
+    assert (await carl.put(path, json={"version": 2, "policy": policy})).status_code == 405
 
     assert (await carl.get("/v1/expected-logs")).json()["visits"][0]["due"] == "expected"
     browser = await world.signed_in("marisol")
@@ -155,6 +173,31 @@ async def test_a_district_gives_its_visitors_more_time_and_asks_for_more(world: 
         },
     )
     assert refused.status_code == 422
+
+
+async def test_what_was_set_here_before_stands_until_the_desk_decides_and_its_fields_stay_readable(
+    world: VisitLog,
+) -> None:
+    bus = {"code": "bus", "labels": {"en": "Bus line"}, "kind": "number"}
+    await world.deliver("home-visits", agreed(1, days_ago=2), agreed(2, days_ago=2))
+    await world.pool.execute(
+        "INSERT INTO log_policy (district, version, policy, set_by, set_at) VALUES ('hartford', 4, $1, 'carl', now())",
+        events.LogPolicy.model_validate({"extra_fields": [bus], "resources": ["food"]}).model_dump_json(),
+    )
+    path = "/v1/log-policies/hartford"
+    before = (await world.as_("carl").get(path)).json()
+    assert (before["version"], before["at_desk"], before["policy"]["resources"]) == (4, False, ["food"])
+    first = await log(world, 1, days_ago=2, extra={"bus": "30"})
+
+    await world.deliver("district-policies", decided(1, NOW.astimezone(HERE).date() - timedelta(days=1)))
+    after = (await world.as_("carl").get(path)).json()
+    assert (after["version"], after["at_desk"], after["policy"]["extra_fields"]) == (1, True, [])
+    browser = await world.signed_in("marisol")
+    assert "Bus line" in (await browser.get(f"/logs/{first}")).text
+    assert "Bus line" not in (await browser.get(f"/visits/{visit_id(2)}/log")).text
+    # A phone that was offline while it changed keeps its log.
+    await log(world, 2, days_ago=2, extra={"bus": "31"})
+    assert "scheduling desk" in (await (await world.signed_in("carl")).get("/office")).text
 
 
 async def test_pay_follows_the_rate_of_its_day_and_stays_when_rates_change(world: VisitLog) -> None:

@@ -16,14 +16,14 @@ from tests.zones import HERE
 @pytest.mark.parametrize(
     ("today", "cut_off"),
     [
-        (date(2026, 11, 4), date(2026, 9, 30)),
-        (date(2026, 11, 5), date(2026, 10, 31)),
+        (date(2026, 10, 31), date(2026, 9, 30)),
+        (date(2026, 11, 1), date(2026, 10, 31)),
         (date(2026, 11, 30), date(2026, 10, 31)),
-        (date(2027, 1, 3), date(2026, 11, 30)),
+        (date(2027, 1, 3), date(2026, 12, 31)),
         (date(2027, 3, 5), date(2027, 2, 28)),
     ],
 )
-def test_a_month_is_published_five_days_after_its_end(today: date, cut_off: date) -> None:
+def test_the_month_that_ended_last_is_to_be_published(today: date, cut_off: date) -> None:
     assert last_cut_off(today) == cut_off
 
 

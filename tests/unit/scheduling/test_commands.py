@@ -1,5 +1,6 @@
 """One command, two doors: what a program sends and what a page's form is read into is one model, bounded once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 
+from contracts.events import AbsencePolicy, DeskPolicy, LogPolicy, Weights
 from services.runtime.web.forms import WORDS as COMMON_WORDS
 from services.runtime.web.forms import bounds_of
 from services.scheduling.api import routes
@@ -17,8 +19,7 @@ from services.scheduling.handlers.pairs import ProposePairs
 from services.scheduling.pages import past
 from services.scheduling.pages.appointment import Span
 from services.scheduling.pages.forms import WORDS
-from services.scheduling.pages.policy import NUMBERS, WEIGHTS
-from services.scheduling.rules.policy import Policy, Weights
+from services.scheduling.pages.policy import ABSENCE, LOG, NUMBERS, SWITCHES, WEIGHTS
 from tests.form_errors import errors_of
 
 NO_CONTEXT: Any = None
@@ -95,10 +96,22 @@ def test_everything_that_can_be_wrong_with_a_form_has_its_words(model: type[Base
 
 
 def test_the_policys_page_asks_for_every_number_within_the_bounds_that_programs_have() -> None:
-    assert [name for name, _ in NUMBERS] == [name for name in Policy.model_fields if name not in ("version", "weights")]
-    assert [name for name, _ in WEIGHTS] == list(Weights.model_fields)
+    asked: dict[type[BaseModel], Sequence[tuple[str, str]]] = {
+        AbsencePolicy: [*ABSENCE, *SWITCHES["absence"].items(), ("accumulator", "")],
+        DeskPolicy: [*NUMBERS, *SWITCHES["desk"].items(), ("weights", "")],
+        Weights: WEIGHTS,
+        # Its further fields are too much for a page: they stay as they are.
+        LogPolicy: [*LOG, *SWITCHES["log"].items(), ("resources", ""), ("extra_fields", "")],
+    }
+    for model, fields in asked.items():
+        assert sorted(name for name, _ in fields) == sorted(model.model_fields)
     schemas = offered().openapi()["components"]["schemas"]
-    for model, schema, fields in ((Policy, "DecidePolicy", NUMBERS), (Weights, "Weights", WEIGHTS)):
-        for name, _ in fields:
+    for schema, model, numbers in (
+        ("_Absence", AbsencePolicy, ABSENCE),
+        ("_Desk", DeskPolicy, NUMBERS),
+        ("_Weights", Weights, WEIGHTS),
+        ("_Log", LogPolicy, LOG),
+    ):
+        for name, _ in numbers:
             told = schemas[schema]["properties"][name]
             assert bounds_of(model, (name,)) == {"least": told["minimum"], "most": told["maximum"]}, name

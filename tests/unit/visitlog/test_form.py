@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts import events
+from contracts.events import Labelled
 from services.runtime.web.forms import Form
 from services.runtime.web.languages import Language
 from services.visitlog.pages.fields import as_text, read_log, scaled, uuid7
@@ -25,7 +26,7 @@ from services.visitlog.rules.form import (
     referral_id_of,
 )
 from services.visitlog.rules.outcomes import LogInvalid
-from services.visitlog.rules.policy import ExtraField, Labelled, LogPolicy, check_extra
+from services.visitlog.rules.policy import ExtraField, LogPolicy, check_extra
 from tests.unit.visitlog.test_outcomes import NOON
 from tests.zones import HERE
 

@@ -1,0 +1,143 @@
+"""Which school days and student months are tallied anew, and told: those that closed, and those that are corrected."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+from services.flagging import telling
+from services.flagging.handlers.work import Work
+from services.flagging.rules import months
+from services.flagging.rules.register import Days, Page, School
+from services.flagging.store import calendars, rosters
+from services.flagging.store.rosters import Face, StudentAtSchool
+from services.flagging.telling import StudentMonth
+
+
+class Moved(NamedTuple):
+    """What moved at a school: days to be tallied, and students' days in months that are told already."""
+
+    days: int
+    corrected: list[tuple[Page, int, int]]
+
+
+class Counted(NamedTuple):
+    """A student, with the days that sums over schools count here."""
+
+    student: bytes
+    grade: int
+    days: Days
+
+
+Wanted = dict[School, dict[int, list[Counted]]]
+"""The students whose months are told, by school and month."""
+
+
+async def tell_days(work: Work, moved: Mapping[School, Moved]) -> None:
+    """Tell the whole tally of each school day that closed or was corrected."""
+    tallied = {school: each.days for school, each in moved.items() if each.days and work.is_told(school)}
+    await work.registers.open_whole(tallied)
+    for school, days in tallied.items():
+        district, code, year = school.key
+        for day in months.each_day(days):
+            told = telling.school_day(work.moment(district), code, telling.last_day(day, year), school.tally(day))
+            work.tell(telling.DAYS, district, told)
+
+
+async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | None) -> None:
+    """Tell the months that close now of everybody with days in them, and corrected ones of whom the correction is.
+
+    `today` closes months that have waited long enough; without it only complete ones close.
+    """
+    closing = await _closing(work, today)
+    await work.registers.open_whole(closing)
+    wanted: Wanted = {school: _closed_months(school, days) for school, days in closing.items()}
+    for school, each in moved.items():
+        corrected = _corrected_months(school, each.corrected)
+        wanted[school] = corrected | wanted.get(school, {})
+    told = {school: by_month for school, by_month in wanted.items() if by_month and work.is_told(school)}
+    faces = await rosters.faces_of(
+        work.registers.connection,
+        {
+            StudentAtSchool(UUID(bytes=each.student), school.key.school_year, school.key.school)
+            for school, by_month in told.items()
+            for students in by_month.values()
+            for each in students
+        },
+    )
+    for school, by_month in told.items():
+        for month, students in by_month.items():
+            _tell_month(work, school, month, [_student_month(school, month, each, faces) for each in students])
+
+
+def _closed_months(school: School, days: int) -> dict[int, list[Counted]]:
+    """Mark the months of these days as told, and give everybody with days in them."""
+    school.closed |= days
+    school.is_changed = True
+    everybody = [
+        Counted(student, grade, own)
+        for page in school.pages.values()
+        for student, grade, own in zip(page.keys, page.grades, school.own_days_of_all(page), strict=True)
+    ]
+    return {month: [each for each in everybody if each.days.counted & month] for month in _months_in(school, days)}
+
+
+def _corrected_months(school: School, corrected: Iterable[tuple[Page, int, int]]) -> dict[int, list[Counted]]:
+    found: defaultdict[int, dict[bytes, Counted]] = defaultdict(dict)
+    for page, at, days in corrected:
+        for month in _months_in(school, days):
+            student = page.keys[at]
+            found[month][student] = Counted(student, page.grades[at], school.own_days(page, at))
+    return {month: list(students.values()) for month, students in found.items()}
+
+
+def _months_in(school: School, days: int) -> Iterable[int]:
+    return (month for month in months.months_of(school.key.school_year) if month & days)
+
+
+def _student_month(school: School, month: int, counted: Counted, faces: Mapping[StudentAtSchool, Face]) -> StudentMonth:
+    year = school.key.school_year
+    key = UUID(bytes=counted.student)
+    face = faces.get(StudentAtSchool(key, year, school.key.school))
+    return StudentMonth(
+        key,
+        face and face.person_key,
+        face and face.entered(telling.last_day(month, year)),
+        telling.grade_of(counted.grade),
+        (counted.days.counted & month).bit_count(),
+        (counted.days.absent & month).bit_count(),
+    )
+
+
+def _tell_month(work: Work, school: School, month: int, students: list[StudentMonth]) -> None:
+    if not students:
+        return
+    district, code, year = school.key
+    first_day = telling.last_day(month & -month, year)
+    missing = (school.school_days & month & ~school.completed).bit_count() if school.has_calendar else None
+    told = telling.student_months(work.moment(district), code, first_day, students, missing_rolls=missing)
+    for each in told:
+        work.tell(telling.MONTHS, district, each)
+
+
+async def _closing(work: Work, today: date | None) -> dict[School, int]:
+    """Give the days of the months that close now, of schools whose rolls or calendar changed or that are looked at."""
+    schools = [
+        school
+        for school in work.registers.schools.values()
+        if today is not None or (school.before is not None and school.has_calendar)
+    ]
+    district_days = await calendars.of_districts(work.registers.connection, schools) if today is not None else {}
+    closing = {
+        school: months.closing_days(
+            school_year=school.key.school_year,
+            school_days=school.school_days if school.has_calendar else None,
+            district_days=district_days.get((school.key.district, school.key.school_year), 0),
+            completed=school.completed,
+            closed=school.closed,
+            today=today,
+        )
+        for school in schools
+    }
+    return {school: days for school, days in closing.items() if days}

@@ -1,0 +1,37 @@
+"""One transaction's work: the registers in the hand, what districts decided, and what is told when it commits."""
+
+from services.flagging import telling
+from services.flagging.rules.absence import Policy
+from services.flagging.rules.register import School
+from services.flagging.store import policies
+from services.flagging.store.policies import Decisions
+from services.flagging.store.registers import Registers
+from services.flagging.telling import Moment, Told
+from services.runtime import clock
+from services.runtime.delivery.transaction import Transaction
+
+
+class Work:
+    """What a transaction has in the hand."""
+
+    def __init__(self, transaction: Transaction, registers: Registers, decisions: Decisions) -> None:
+        self.transaction = transaction
+        self.registers = registers
+        self.decisions = decisions
+        self._occurred_at = clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def moment(self, district: str) -> Moment:
+        """Give what everything told of a district here has in common."""
+        return Moment(district, self.registers.version(district), self._occurred_at)
+
+    def is_told(self, school: School) -> bool:
+        """Say whether what is computed for the school is told: not in a rehearsal."""
+        return self.decisions.status(school.key.district) != policies.REHEARSAL
+
+    def policy(self, school: School) -> Policy:
+        """Give the policy in force on the last day that is complete at the school."""
+        return self.decisions.of(school.key.district, telling.last_day(school.completed or 1, school.key.school_year))
+
+    def tell(self, topic: str, district: str, told: Told) -> None:
+        """Publish the event after the commit, in the order of its district."""
+        self.transaction.emit(topic=topic, key=district, event=told)

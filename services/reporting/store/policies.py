@@ -1,0 +1,34 @@
+"""The districts' own policies, every version of them."""
+
+import asyncpg
+
+from services.reporting.rules.policies import Policy
+from services.reporting.store.projections import Rows, upsert
+from services.runtime.database import Connection
+
+
+async def keep_policies(connection: asyncpg.Connection, rows: Rows) -> None:
+    """Keep each version; told again, it says the same.
+
+    Rows: district, version, effective_from, minimum_enrolled.
+    """
+    await upsert(
+        connection,
+        """
+        INSERT INTO district_policy (district, version, effective_from, minimum_enrolled)
+        SELECT DISTINCT ON (district, version) district, version, effective_from, minimum_enrolled
+        FROM unnest($1::text[], $2::integer[], $3::date[], $4::integer[])
+            AS p (district, version, effective_from, minimum_enrolled)
+        ORDER BY district, version
+        ON CONFLICT (district, version) DO NOTHING
+        """,
+        rows,
+    )
+
+
+async def of_district(connection: Connection, district: str) -> list[Policy]:
+    """List the versions of a district's policy."""
+    rows = await connection.fetch(
+        "SELECT version, effective_from, minimum_enrolled FROM district_policy WHERE district = $1", district
+    )
+    return [Policy(**dict(row)) for row in rows]
