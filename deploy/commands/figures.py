@@ -149,6 +149,9 @@ async def _log_ends(bootstrap: str) -> dict[TopicPartition, int]:
     partitions += [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
+    # Assigned, so that all topics are asked for at once and not each by a failed try; paused, so that nothing is read.
+    consumer.assign(partitions)
+    consumer.pause(*partitions)
     try:
         return dict(await consumer.end_offsets(partitions))
     finally:

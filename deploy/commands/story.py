@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -109,6 +110,11 @@ class Story:
         self._addresses = {name: found.address_of(name) for name in found.services}
         self._doors = {name: Door(address, people.acting_as) for name, address in self._addresses.items()}
         self._pseudonyms: Pseudonyms = load_districts(districts.districts_file()).pseudonyms[DISTRICT]
+
+    def close(self) -> None:
+        """Hang up at every service."""
+        for door in self._doors.values():
+            door.close()
 
     def ask(self, service: str, person: str, method: str, path: str, body: object = None) -> Any:
         """Ask and expect an answer. Raises StoryStuck where the service says no."""
@@ -279,11 +285,12 @@ def tell(story: Story) -> Iterator[tuple[str, str]]:
 def story(screen: Screen, *, pace_seconds: float) -> int:
     """Tell the story, with time to read between its steps; 0 when it came to its end."""
     told: list[dict[str, str]] = []
-    for nth, (title, happened) in enumerate(tell(Story(state.load_running(), screen)), start=1):
-        if told:
-            time.sleep(pace_seconds)
-        told.append({"step": title, "happened": happened})
-        screen.say(f"\n {nth:2}  {title}\n     {happened}")
+    with closing(Story(state.load_running(), screen)) as here:
+        for nth, (title, happened) in enumerate(tell(here), start=1):
+            if told:
+                time.sleep(pace_seconds)
+            told.append({"step": title, "happened": happened})
+            screen.say(f"\n {nth:2}  {title}\n     {happened}")
     screen.give({"story": told})
     screen.say("\n     The end. Every step was a real event on Kafka and a real row in PostgreSQL.")
     return 0

@@ -46,6 +46,10 @@ class Door:
             raise DoorClosed(f"{method} {path.partition('?')[0]}: {answer.status} {said[:200]!r}")
         return answer.status, json.loads(said) if said else None
 
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
     def _once(
         self, method: str, path: str, sent: str | None, headers: Mapping[str, str]
     ) -> tuple[http.client.HTTPResponse, bytes]:

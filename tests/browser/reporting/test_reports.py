@@ -29,9 +29,7 @@ async def reports(serve: Serve) -> Site:
         assert await publish(connection, now=datetime(2021, 7, 16, tzinfo=UTC), zone=HERE)
     now = clock.now()
     year = now.year if now.month >= 7 else now.year - 1
-    await site.deliver(
-        "absence-flags", *(flag(n, household_number=n, occurred_at=now, school_year=year) for n in range(1, 30))
-    )
+    await site.deliver("flags", *(flag(n, household_number=n, occurred_at=now, school_year=year) for n in range(1, 30)))
     visited = {"occurred_at": now, "started_at": now - timedelta(hours=2), "ended_at": now - timedelta(hours=1)}
     await site.deliver("visit-log", of_visit(VisitCompleted, household_key=household(1), **visited))
     return site

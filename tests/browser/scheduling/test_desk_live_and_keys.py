@@ -74,7 +74,7 @@ async def test_new_lines_wait_behind_a_button_and_nothing_moves(serve: Serve, pa
     first = page.locator(".line").first
     before = await first.bounding_box()
     await desk.deliver(
-        "absence-flags", *(absences(900 + n, missed=14, household_number=900 + n, school="H01") for n in range(3))
+        "flags", *(absences(900 + n, missed=14, household_number=900 + n, school="H01") for n in range(3))
     )
     fresh = page.locator("#fresh")
     await expect(fresh).to_have_text("3 new")
@@ -91,7 +91,7 @@ async def test_more_than_fit_one_question_are_compared_with_the_whole_page(serve
     desk = await a_desk(serve)
     await listening(desk, page)
     await desk.deliver(
-        "absence-flags", *(absences(2000 + n, missed=14, household_number=2000 + n, school="H01") for n in range(30))
+        "flags", *(absences(2000 + n, missed=14, household_number=2000 + n, school="H01") for n in range(30))
     )
     await expect(page.locator("#fresh")).to_have_text("30 new")
 
