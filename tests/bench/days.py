@@ -24,7 +24,6 @@ _REPORTED_FIGURES = "SELECT count(*) FROM flag_figures WHERE as_of = $1"
 async def measure(system: Running, landed: str) -> dict[str, Any]:
     """Land the next school day of the state in this form, and follow it through all services to the reports."""
     day = system.next_day
-    before = system.cpu_by_part()
     its, marks = system.state, sum(system.sent.marks.values())
     landings = {
         landing_topics(district)[0]: list(
@@ -73,7 +72,7 @@ async def measure(system: Running, landed: str) -> dict[str, Any]:
         "cpu_seconds": {part: after[part] - before[part] for part in after},
         "not_conserved": [*await system.not_conserved(), *await _followed(system, day)],
     }
-    print(f"\na state's {day}th school day as {landed}: {sent:,} records", flush=True)
+    print(f"\na state's school day {day} as {landed}: {sent:,} records", flush=True)
     print(profile.table(found), flush=True)
     return found
 
