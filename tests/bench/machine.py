@@ -6,7 +6,9 @@ import secrets
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,7 +16,8 @@ import asyncpg
 import psutil
 
 from deploy.local import Part, Process, free_port, provision, start_broker, start_database, start_service
-from deploy.local.machine import checkout
+from deploy.local.machine import checkout, write_whole
+from services.ingest.rules.pseudonyms import Pseudonyms
 from services.runtime.migrate import migrate
 from tests.people import people_file
 
@@ -42,8 +45,27 @@ class Ground:
             )
         )
 
-    async def fresh_schemas(self, *services: str) -> dict[str, str]:
-        """Make a new database, migrate the services' schemas in it and give each service's URL."""
+    def pseudonyms(self) -> dict[str, Pseudonyms]:
+        """Give what ingest makes of each district's numbers: whom to look for behind it."""
+        named = json.loads(self.districts_file.read_text())
+        state_secret = bytes.fromhex(named["state_secret"])
+        return {
+            code: Pseudonyms(secret=bytes.fromhex(each["secret"]), state_secret=state_secret)
+            for code, each in named["districts"].items()
+        }
+
+    def clock(self, name: str, day: date) -> Path:
+        """Move the clock of this name to the noon of a day, in New York or near it, and give its file."""
+        path = self.folder / f"clock-{name}"
+        noon = datetime(day.year, day.month, day.day, 16, tzinfo=UTC)
+        write_whole(path, str(noon.timestamp() - time.time()))
+        return path
+
+    async def fresh_schemas(self, *services: str, code: Path | None = None) -> dict[str, str]:
+        """Make a new database, migrate the services' schemas in it and give each service's URL.
+
+        `code` is another checkout, whose migrations are run.
+        """
         name = f"bench_{next(_numbers)}"
         connection = await asyncpg.connect(self.database.address)
         try:
@@ -55,12 +77,12 @@ class Ground:
         for service, url in urls.items():
             connection = await asyncpg.connect(url)
             try:
-                await migrate(connection, checkout() / "services" / service / "migrations")
+                await migrate(connection, (code or checkout()) / "services" / service / "migrations")
             finally:
                 await connection.close()
         return urls
 
-    def start(self, service: str, database_url: str) -> Process:
+    def start(self, service: str, database_url: str, *, clock: Path | None = None) -> Process:
         """Start one service process and return before it is ready."""
         return start_service(
             service,
@@ -70,6 +92,7 @@ class Ground:
             folder=self.folder / f"{service}-{next(_numbers)}",
             env={
                 "LEAP_PEOPLE_FILE": str(self.people_file),
+                **({"LEAP_CLOCK_FILE": str(clock)} if clock else {}),
                 **({"LEAP_DISTRICTS_FILE": str(self.districts_file)} if service == "ingest" else {}),
             },
         )
@@ -84,13 +107,14 @@ class Ground:
 class Reading:
     """What the clocks say, in seconds: the wall's, and the CPU that the client, PostgreSQL and the broker have used.
 
-    None where a part runs in a container, whose processes are not ours to ask.
+    None where a part runs in a container, whose processes are not ours to ask. `sender` is this process.
     """
 
     wall: float
     client: float
     postgres: float | None
     broker: float | None
+    sender: float = 0.0
 
     def since(self, earlier: "Reading") -> "Reading":
         """Give what passed between two readings."""
@@ -99,7 +123,14 @@ class Reading:
             client=self.client - earlier.client,
             postgres=None if self.postgres is None else self.postgres - (earlier.postgres or 0.0),
             broker=None if self.broker is None else self.broker - (earlier.broker or 0.0),
+            sender=self.sender - earlier.sender,
         )
+
+    @property
+    def machine_share(self) -> float:
+        """Give the share of all cores' time that these processes had, user's and system's; another's work is none."""
+        used = self.client + (self.postgres or 0.0) + (self.broker or 0.0) + self.sender
+        return used / self.wall / (psutil.cpu_count() or 1)
 
 
 def read_clocks(ground: Ground, *clients: int | None) -> Reading:
@@ -109,6 +140,7 @@ def read_clocks(ground: Ground, *clients: int | None) -> Reading:
         client=cpu_seconds(*clients),
         postgres=None if ground.database.pid is None else server_cpu_seconds(ground.database.pid),
         broker=None if ground.broker.pid is None else cpu_seconds(ground.broker.pid),
+        sender=time.process_time(),
     )
 
 
@@ -155,6 +187,12 @@ def peak_megabytes(pid: int | None) -> float:
         return 0.0
     status = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def forget_peak(pid: int | None) -> None:
+    """Let `peak_megabytes` begin anew, where the kernel allows it."""
+    with suppress(OSError):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 THIS_PYTHON = sys.executable

@@ -9,8 +9,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.topics import PARTITIONS
-from services.flagging import facts
-from tests.bench.ceiling import Student
+from tests.bench.ceiling import Student, marks_in
 
 _PATIENCE_POLLS = 20
 _POLL_MS = 500
@@ -44,11 +43,11 @@ def truth_of(values: Iterable[bytes]) -> Truth:
     students: defaultdict[UUID, Student] = defaultdict(Student)
     crossings: Counter[Crossing] = Counter()
     for value in values:
-        mark = facts.parse(value)
-        if isinstance(mark, facts.AttendanceRecorded):
-            student = students[mark.student_key]
+        for mark in marks_in(value):
+            key = UUID(bytes=mark.student)
+            student = students[key]
             if student.apply(mark):
-                crossings[Crossing(mark.student_key, student.chronic, (len(student.marks), student.absent))] += 1
+                crossings[Crossing(key, student.chronic, (len(student.marks), student.absent))] += 1
     return Truth(crossings=crossings, chronic=frozenset(key for key, each in students.items() if each.chronic))
 
 

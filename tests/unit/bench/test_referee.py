@@ -70,6 +70,29 @@ def test_the_truth_of_the_load_is_what_counting_the_newest_marks_anew_finds() ->
     assert 0 < len(over) < len(enrolled)
 
 
+def test_a_roll_is_judged_mark_by_mark_parts_of_the_day_before_its_letter_and_nothing_of_what_was_taken_back() -> None:
+    def roll(day: int, letter: str, part: tuple[int, int] | None = None) -> bytes:
+        return msgspec.json.encode(
+            {
+                "event_type": "roll.recorded.v1",
+                "district": "hartford",
+                "school": "E01",
+                "school_day": FIRST_DAY + timedelta(days=day),
+                "students": [str(BOB), str(ANN)],
+                "categories": "a" + letter,
+                "versions": 1,
+                "parts": part and [None, part],
+            }
+        )
+
+    present = [roll(day, "a") for day in range(9)]
+
+    assert referee.truth_of([*present, roll(9, "i")]).chronic == frozenset([ANN])
+    assert referee.truth_of([*present, roll(9, "a", (2, 6))]).chronic == frozenset([ANN])
+    assert referee.truth_of([*present, roll(9, "i", (3, 6))]).chronic == frozenset()
+    assert referee.truth_of([*present, roll(9, "x")]).chronic == frozenset()
+
+
 @pytest.mark.parametrize(
     "told",
     [

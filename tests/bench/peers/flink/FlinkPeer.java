@@ -39,7 +39,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 /**
  * Flink, exactly once, state in RocksDB with incremental checkpoints, parallelism one, a cluster inside this process.
  *
- * <p>Arguments: BOOTSTRAP TOPIC MARKS CROSSINGS WARM_UP. The first WARM_UP marks are taken once without being counted.
+ * <p>Arguments: BOOTSTRAP TOPIC MARKS CROSSINGS WARM_UP LAYOUT. The first WARM_UP marks are taken once without being counted.
  */
 final class FlinkPeer {
     private static final Duration CHECKPOINT_INTERVAL = Duration.ofSeconds(2);
@@ -49,6 +49,7 @@ final class FlinkPeer {
     public static void main(String[] arguments) throws Exception {
         String bootstrap = arguments[0], topic = arguments[1], crossings = arguments[3];
         int marks = Integer.parseInt(arguments[2]), warmUp = Integer.parseInt(arguments[4]);
+        Layout layout = Layout.named(arguments[5]);
         Configuration settings = settings();
         MiniClusterConfiguration one = new MiniClusterConfiguration.Builder()
                 .setConfiguration(settings)
@@ -59,13 +60,13 @@ final class FlinkPeer {
         try (MiniCluster cluster = new MiniCluster(one)) {
             cluster.start();
             Turn.of(warmUp, false);
-            JobID warming = submitted(cluster, settings, bootstrap, topic, crossings + "-warm-up");
+            JobID warming = submitted(cluster, settings, source(bootstrap, topic, crossings + "-warm-up"), sink(bootstrap, crossings + "-warm-up"), layout);
             Turn.awaitTaken();
             cluster.cancelJob(warming).get();
             cluster.requestJobResult(warming).get();
 
             Turn.of(marks, true);
-            JobID job = submitted(cluster, settings, bootstrap, topic, crossings);
+            JobID job = submitted(cluster, settings, source(bootstrap, topic, crossings), sink(bootstrap, crossings), layout);
             Turn.awaitTaken();
             cluster.triggerCheckpoint(job, CheckpointType.CONFIGURED).get();
             Turn.done();
@@ -89,16 +90,20 @@ final class FlinkPeer {
     }
 
     private static JobID submitted(
-            MiniCluster cluster, Configuration settings, String bootstrap, String topic, String crossings)
+            MiniCluster cluster,
+            Configuration settings,
+            KafkaSource<Tuple2<String, byte[]>> source,
+            KafkaSink<Tuple2<String, byte[]>> sink,
+            Layout layout)
             throws Exception {
         StreamExecutionEnvironment job = StreamExecutionEnvironment.getExecutionEnvironment(settings);
         job.setParallelism(1);
         job.getConfig().enableObjectReuse();
         job.enableCheckpointing(CHECKPOINT_INTERVAL.toMillis(), CheckpointingMode.EXACTLY_ONCE);
-        job.fromSource(source(bootstrap, topic, crossings), WatermarkStrategy.noWatermarks(), "marks")
+        job.fromSource(source, WatermarkStrategy.noWatermarks(), "marks")
                 .keyBy(keyed -> keyed.f0, Types.STRING)
-                .process(new Judge(), KEYED)
-                .sinkTo(sink(bootstrap, crossings));
+                .process(new Judge(layout), KEYED)
+                .sinkTo(sink);
         return cluster.submitJob(job.getStreamGraph()).get().getJobID();
     }
 
@@ -125,7 +130,7 @@ final class FlinkPeer {
                 .build();
     }
 
-    /** The record as it came, with the student that is its key: it is parsed once, where it is judged. */
+    /** The record as it came, with its key, the student or of a roll the district: it is parsed once, where it is judged. */
     private static final class Keyed implements KafkaRecordDeserializationSchema<Tuple2<String, byte[]>> {
         @Override
         public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<Tuple2<String, byte[]>> out) {
@@ -139,14 +144,21 @@ final class FlinkPeer {
     }
 
     private static final class Judge
-            extends KeyedProcessFunction<String, Tuple2<String, byte[]>, Tuple2<String, byte[]>> {
-        private transient MapState<Integer, byte[]> years;
+            extends KeyedProcessFunction<String, Tuple2<String, byte[]>, Tuple2<String, byte[]>>
+            implements Layout.Kept {
+        private final Layout layout;
+        private transient MapState<String, byte[]> years;
+        private transient String key;
+
+        Judge(Layout layout) {
+            this.layout = layout;
+        }
 
         @Override
         public void open(OpenContext context) {
             years = getRuntimeContext()
                     .getMapState(new MapStateDescriptor<>(
-                            "student-years", Types.INT, PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO));
+                            "years", Types.STRING, PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO));
         }
 
         @Override
@@ -154,21 +166,24 @@ final class FlinkPeer {
                 Tuple2<String, byte[]> keyed, Context context, Collector<Tuple2<String, byte[]>> crossings)
                 throws Exception {
             List<Mark> marks = Mark.in(keyed.f1);
-            for (Mark mark : marks) {
-                judge(mark, crossings);
-            }
+            key = keyed.f0;
+            layout.judge(marks, this, (student, json) -> crossings.collect(Tuple2.of(student, json)));
             Turn.took(marks.size());
         }
 
-        private void judge(Mark mark, Collector<Tuple2<String, byte[]>> crossings) throws Exception {
-            StudentYear year = StudentYear.read(years.get(mark.schoolYear()));
-            StudentYear.Taken taken = year.take(mark);
-            if (taken != StudentYear.Taken.TOO_OLD) {
-                years.put(mark.schoolYear(), year.written());
-            }
-            if (taken == StudentYear.Taken.CROSSED) {
-                crossings.collect(Tuple2.of(mark.student(), year.crossing(mark.student()).getBytes(UTF_8)));
-            }
+        @Override
+        public byte[] get(String whose, int schoolYear) throws Exception {
+            return years.get(place(whose, schoolYear));
+        }
+
+        @Override
+        public void put(String whose, int schoolYear, byte[] value) throws Exception {
+            years.put(place(whose, schoolYear), value);
+        }
+
+        /** The state's own key is before it: a student's mark needs to say no more than the year. */
+        private String place(String whose, int schoolYear) {
+            return whose.equals(key) ? Integer.toString(schoolYear) : whose + "/" + schoolYear;
         }
     }
 }

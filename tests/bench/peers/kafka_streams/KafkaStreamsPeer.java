@@ -1,6 +1,5 @@
 package leap.peers;
 
-import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,7 +24,7 @@ import org.apache.kafka.streams.state.Stores;
 /**
  * Kafka Streams, exactly once, state in RocksDB behind a cache and in a changelog topic, one stream thread.
  *
- * <p>Arguments: BOOTSTRAP TOPIC MARKS CROSSINGS WARM_UP. The first WARM_UP marks are taken once without being counted.
+ * <p>Arguments: BOOTSTRAP TOPIC MARKS CROSSINGS WARM_UP LAYOUT. The first WARM_UP marks are taken once without being counted.
  */
 final class KafkaStreamsPeer {
     private static final String STORE = "student-years";
@@ -33,13 +32,14 @@ final class KafkaStreamsPeer {
     public static void main(String[] arguments) throws Exception {
         String bootstrap = arguments[0], topic = arguments[1], crossings = arguments[3];
         int marks = Integer.parseInt(arguments[2]), warmUp = Integer.parseInt(arguments[4]);
+        Layout layout = Layout.named(arguments[5]);
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
             Turn.of(warmUp, false);
-            try (KafkaStreams streams = started(bootstrap, topic, crossings + "-warm-up")) {
+            try (KafkaStreams streams = started(bootstrap, topic, crossings + "-warm-up", layout)) {
                 Turn.awaitTaken();
             }
             Turn.of(marks, true);
-            try (KafkaStreams streams = started(bootstrap, topic, crossings)) {
+            try (KafkaStreams streams = started(bootstrap, topic, crossings, layout)) {
                 Turn.awaitTaken();
                 awaitCommitted(admin, crossings, records(admin, topic));
                 Turn.done();
@@ -47,10 +47,10 @@ final class KafkaStreamsPeer {
         }
     }
 
-    private static KafkaStreams started(String bootstrap, String topic, String crossings) {
+    private static KafkaStreams started(String bootstrap, String topic, String crossings, Layout layout) {
         Topology topology = new Topology();
         topology.addSource("marks", Serdes.ByteArray().deserializer(), Serdes.ByteArray().deserializer(), topic)
-                .addProcessor("judge", Judge::new, "marks")
+                .addProcessor("judge", () -> new Judge(layout), "marks")
                 .addStateStore(
                         Stores.keyValueStoreBuilder(
                                         Stores.persistentKeyValueStore(STORE), Serdes.String(), Serdes.ByteArray())
@@ -103,9 +103,14 @@ final class KafkaStreamsPeer {
         }
     }
 
-    private static final class Judge implements Processor<byte[], byte[], String, byte[]> {
+    private static final class Judge implements Processor<byte[], byte[], String, byte[]>, Layout.Kept {
+        private final Layout layout;
         private ProcessorContext<String, byte[]> context;
         private KeyValueStore<String, byte[]> years;
+
+        Judge(Layout layout) {
+            this.layout = layout;
+        }
 
         @Override
         public void init(ProcessorContext<String, byte[]> context) {
@@ -116,25 +121,25 @@ final class KafkaStreamsPeer {
         @Override
         public void process(Record<byte[], byte[]> record) {
             List<Mark> marks = Mark.in(record.value());
-            for (Mark mark : marks) {
-                judge(mark, record.timestamp());
+            try {
+                layout.judge(marks, this, (student, json) ->
+                        context.forward(new Record<>(student, json, record.timestamp())));
+            } catch (Exception unexpected) {
+                throw new IllegalStateException(unexpected);
             }
             if (Turn.took(marks.size())) {
                 context.commit();
             }
         }
 
-        private void judge(Mark mark, long timestamp) {
-            String key = mark.student() + "/" + mark.schoolYear();
-            StudentYear year = StudentYear.read(years.get(key));
-            StudentYear.Taken taken = year.take(mark);
-            if (taken != StudentYear.Taken.TOO_OLD) {
-                years.put(key, year.written());
-            }
-            if (taken == StudentYear.Taken.CROSSED) {
-                byte[] told = year.crossing(mark.student()).getBytes(StandardCharsets.UTF_8);
-                context.forward(new Record<>(mark.student(), told, timestamp));
-            }
+        @Override
+        public byte[] get(String whose, int schoolYear) {
+            return years.get(whose + "/" + schoolYear);
+        }
+
+        @Override
+        public void put(String whose, int schoolYear, byte[] value) {
+            years.put(whose + "/" + schoolYear, value);
         }
     }
 }
