@@ -25,8 +25,9 @@ Wanted = Mapping[SchoolYear, Mapping[bytes, Collection[date] | None]]
 
 async def settle_numbers(registers: Registers, numbers: Collection[UUID], students: Collection[UUID]) -> None:
     """Settle the whole years of these numbers and of whoever has or had them: an enrolment changed what joins them."""
-    owners = await rosters.owners_of(registers.connection, [*numbers, *students])
-    members = await rosters.members_of(registers.connection, {*numbers, *students, *owners.values()})
+    involved = {*numbers, *students, *await rosters.who_names(registers.connection, numbers)}
+    owners = await rosters.owners_of(registers.connection, involved)
+    members = await rosters.members_of(registers.connection, involved | set(owners.values()))
     wanted: defaultdict[SchoolYear, dict[bytes, None]] = defaultdict(dict)
     for student, places in members.items():
         for member in places:

@@ -142,13 +142,14 @@ async def _closing(work: Work, today: date | None) -> dict[School, int]:
         for school in work.registers.schools.values()
         if work.is_told(school) and (today is not None or (school.before is not None and school.has_calendar))
     ]
+    await work.registers.open_whole([school for school in schools if not school.has_calendar and school.open_days])
     district_days = await calendars.of_districts(work.registers.connection, schools) if today is not None else {}
     closing = {
         school: months.closing_days(
             school_year=school.key.school_year,
             school_days=school.school_days if school.has_calendar else None,
             district_days=district_days.get((school.key.district, school.key.school_year), 0),
-            completed=school.completed,
+            completed=school.completed | school.sent_days(),
             closed=school.closed,
             today=today,
         )

@@ -250,6 +250,15 @@ class School:
         """Let a newer word on a day's roll stand; follow_facts() comes after the last of a batch."""
         self.is_changed |= self.completions.put((day - self.first_day).days, word)
 
+    def sent_days(self) -> int:
+        """Give the open days of which marks came: without a calendar they are school days, and count as they are."""
+        if self.has_calendar or not self.open_days:
+            return 0
+        sent = 0
+        for page in self.pages.values():
+            sent |= page.rolls
+        return sent & self.open_days
+
     def close_by_rule(self, today: date) -> None:
         """Complete the days that have marks and no word of the school, at the end of the third school day after."""
         marked = 0

@@ -47,6 +47,7 @@ WHERE number_key IN (SELECT number_key FROM enrollment
                      WHERE number_key = ANY ($1::uuid[]) OR student_key = ANY ($1::uuid[]))
   AND number_key <> student_key AND NOT withdrawn
 ORDER BY number_key, source_version DESC, entry_date DESC, stint DESC, student_key DESC"""
+_NAMED_BY = "SELECT DISTINCT student_key FROM enrollment WHERE number_key = ANY ($1::uuid[])"
 _YEARS_OF_SCHOOLS = """
 SELECT district, school, school_year::int FROM school_year
 WHERE (district, school) IN (SELECT * FROM unnest($1::text[], $2::text[]))"""
@@ -235,6 +236,11 @@ async def stints_of(connection: Connection, students: Collection[UUID]) -> dict[
 async def owners_of(connection: Connection, students: Collection[UUID]) -> dict[UUID, UUID]:
     """Say whose each number is: of these numbers, and of the numbers that enrolments of these students name."""
     return {row[0]: row[1] for row in await connection.fetch(_OWNERS, list(students))}
+
+
+async def who_names(connection: Connection, numbers: Collection[UUID]) -> set[UUID]:
+    """Name everybody whose enrolments name one of these numbers, whosever they are."""
+    return {row[0] for row in await connection.fetch(_NAMED_BY, list(numbers))}
 
 
 async def members_of(connection: Connection, students: Collection[UUID]) -> dict[UUID, list[Member]]:
