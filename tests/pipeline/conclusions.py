@@ -1,22 +1,11 @@
 """What must hold after every fault: the records equal the oracle's, and every event took effect once."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Union
-from uuid import uuid4
 
 import asyncpg
 from pydantic import Field, TypeAdapter, ValidationError
 
-from contracts.events import (
-    CATEGORY_LETTERS,
-    AttendanceRecorded,
-    AttendanceRetracted,
-    Event,
-    FlagFiguresUpdated,
-    Level,
-    RollCompleted,
-    RollRecorded,
-)
+from contracts.events import Event, FlagFiguresUpdated, Level
 from contracts.topics import TOPIC_BY_NAME
 from tests import oracle
 from tests.component.flagging.builders import conclusions
@@ -24,39 +13,18 @@ from tests.pipeline.stack import Stack
 
 _TOPICS = ("rolls", "rosters", "calendars")
 _FACTS = tuple(event for topic in _TOPICS for event in TOPIC_BY_NAME[topic].events)
-_CATEGORY_OF_LETTER = {letter: category for category, letter in CATEGORY_LETTERS.items()}
 
 
 async def facts_of(stack: Stack) -> list[Event]:
-    """Read every fact that ingest published, through the contracts, rolls mark by mark; what is none is left out."""
+    """Read every fact that ingest published, through the contracts; what is none is left out."""
     facts: list[Event] = []
     reader = _reader(_FACTS)
     for value in await stack.read(*_TOPICS):
         try:
-            fact = reader.validate_json(value)
+            facts.append(reader.validate_json(value))
         except ValidationError:
             continue
-        facts += unfolded(fact) if isinstance(fact, RollRecorded) else [fact]
     return facts
-
-
-def unfolded(roll: RollRecorded) -> Iterator[Event]:
-    """Give a roll's columns as what they stand for: each mark for itself, and that the roll is complete."""
-    envelope = {"occurred_at": roll.occurred_at, "district": roll.district}
-    day = {"school": roll.school, "school_day": roll.school_day}
-    for place, (student, letter) in enumerate(zip(roll.students, roll.categories, strict=True)):
-        version = roll.versions if isinstance(roll.versions, int) else roll.versions[place]
-        told = envelope | day | {"event_id": uuid4(), "student_key": student, "source_version": version}
-        category = _CATEGORY_OF_LETTER.get(letter)
-        if category is None:
-            yield AttendanceRetracted.model_validate(told | {"event_type": AttendanceRetracted.EVENT_TYPE})
-            continue
-        present, parts = (roll.parts and roll.parts[place]) or (None, None)
-        told |= {"category": category, "present_parts": present, "day_parts": parts}
-        yield AttendanceRecorded.model_validate(told | {"event_type": AttendanceRecorded.EVENT_TYPE})
-    if roll.completed is not None:
-        completed = envelope | day | {"event_id": roll.event_id, "feed": roll.completed.feed}
-        yield RollCompleted.model_validate(completed | {"event_type": RollCompleted.EVENT_TYPE})
 
 
 async def assert_all_equals_the_oracle(stack: Stack) -> None:
