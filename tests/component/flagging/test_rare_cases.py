@@ -114,6 +114,20 @@ async def test_a_number_that_a_newer_enrolment_gives_to_another_child_leaves_the
     assert await days_of(pool, BEN, other_school) == ((5, 20) if other_school == "H01" else (0, 20))
 
 
+async def test_a_number_is_anothers_at_every_school_whatever_school_the_newest_enrolment_is_of(
+    service_database: ServiceDatabase,
+) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(20)
+    await feeder.feed([*taught(days, "H01", "H02"), stint(ANNA, number_key=NUMBER, version=2)])
+    await feeder.feed([stint(BEN, number_key=NUMBER, version=1), *(mark(NUMBER, day) for day in days[:5])])
+    assert (await days_of(pool), await days_of(pool, BEN)) == ((5, 20), (0, 20))
+
+    await feeder.feed([stint(BEN, school="H02", entry=days[19], number_key=NUMBER, version=3)])
+    assert (await days_of(pool), await days_of(pool, BEN)) == ((0, 20), (5, 20))
+
+
 async def test_each_enrolment_goes_by_its_own_tracks_calendar(service_database: ServiceDatabase) -> None:
     pool = await service_database("flagging")
     days = school_days(20)

@@ -93,7 +93,8 @@ def assert_flags_are(told: Flags, expected: oracle.Conclusions, flags_that_stand
     counted = [key for key in told.figures if verdicts[key]]
     assert {key: told.as_of[key] for key in counted} == {key: max(verdicts[key]) for key in counted}
     assert {key: told.recent[key] for key in counted} == {key: recent(verdicts[key]) for key in counted}
-    assert {key for key in counted if told.chronic_before[key]} == expected.chronic_before & set(counted)
+    chronic_before = {key for key in counted if told.chronic_before[key]}
+    assert chronic_before == expected.chronic_before & set(counted), "chronic last year"
 
 
 def recent(verdicts: Mapping[date, bool]) -> RecentDays:
