@@ -54,7 +54,7 @@ async def _live(system: Running, arguments: Namespace, found: dict[str, Any]) ->
         found["trickle"] = await streams.trickle(system, candidates, seconds=seconds)
         _judge(found, verdict.judge_trickle(found["trickle"]))
     if "month" in arguments.parts:
-        system.turn_ingest(state.LAST_OF_NOVEMBER)
+        system.turn_clocks(state.LAST_OF_NOVEMBER)
         await system.bring_to(state.LAST_OF_NOVEMBER)
         found["month"] = await streams.close_month(system, candidates)
         _judge(found, verdict.judge_month(found["month"]))

@@ -162,10 +162,13 @@ async def close_month(
     sending = asyncio.create_task(stream.send(candidates, until=over))
     watching = asyncio.create_task(stream.watch(sending))
     await asyncio.sleep(before_seconds)  # the stream is to run already; nothing is waited for
-    began = time.perf_counter()
-    for district, schools in its.schools.items():
-        completions = (its.completion(school, day) for school in range(schools))
-        await system.land(landing_topics(district)[0], completions)
+    used, began = system.cpu_by_part(), time.perf_counter()
+    await system.land_all(
+        {
+            landing_topics(district)[0]: [its.completion(school, day) for school in range(schools)]
+            for district, schools in its.schools.items()
+        }
+    )
     landed = time.perf_counter() - began
     flagging = system.views["flagging"]
     schools, place = sum(its.schools.values()), place_of(state.day_of(day))
@@ -177,7 +180,7 @@ async def close_month(
     await system.wait_for("every school's month told", is_told)
     told = time.perf_counter() - began
     await system.wait_for("every school's month in the report", lambda: system.has_read("reporting"))
-    reported = time.perf_counter() - began
+    reported, after = time.perf_counter() - began, system.cpu_by_part()
     over.set()
     await watching
     await system.settled()
@@ -191,6 +194,7 @@ async def close_month(
         "landed_seconds": landed,
         "told_seconds": told,
         "reported_seconds": reported,
+        "cpu_seconds": {part: after[part] - used[part] for part in after},
         "not_conserved": not_conserved,
     }
     print(
