@@ -41,8 +41,8 @@ generated: contracts  ## everything that is generated: contracts, rules and boar
 	$(BIN)/python -m deploy.observability.generate
 	$(BIN)/python -m deploy.containers.generate
 
-bench: .venv/checks  ## speed against the peers, interleaved, on a real Kafka (SHORT=1, LONG=1: few marks, many)
-	$(BIN)/python -m tests.bench $(if $(SHORT),--short) $(if $(LONG),--long)
+bench: .venv/checks  ## speed against the peers and a state's days, on a real Kafka (SHORT=1, LONG=1, PARTS="day-rolls month")
+	$(BIN)/python -m tests.bench $(if $(SHORT),--short) $(if $(LONG),--long) $(if $(PARTS),--parts $(PARTS))
 
 observe: .venv/checks  ## metrics, boards and alerts, proved with a real Prometheus on the running stack
 	$(BIN)/python -m deploy.observability.prove

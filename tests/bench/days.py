@@ -44,8 +44,7 @@ async def measure(system: Running, landed: str) -> dict[str, Any]:
         hops[hop] = time.perf_counter() - began
 
     before = system.cpu_by_part()
-    for topic, values in landings.items():
-        await system.land(topic, values)
+    await system.land_all(landings)
     arrived("landed")
     await system.until("ingest", LANDED, everything)
     arrived("accepted by ingest")

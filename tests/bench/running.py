@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -53,15 +53,15 @@ class Running:
         self.load_peaks: dict[str, float] = {}
 
     async def start(self, day: int) -> None:
-        """Start every service, ingest on the n-th school day and the others on the first.
+        """Start every service on the n-th school day, and flagging alone on the first.
 
-        Ingest refuses days to come; the others would close months for being late, before their marks are there.
+        It would close months for being late, before their marks are there; ingest would refuse days to come.
         """
-        clocks = {"ingest": self.ground.clock("ingest", state.day_of(day))}
-        others = self.ground.clock("others", state.FIRST_DAY)
+        today = self.ground.clock("others", state.day_of(day))
+        clocks = {"flagging": self.ground.clock("flagging", state.FIRST_DAY)}
         await self.ends.start()
         for service in SERVICES:
-            self.workers[service] = self.ground.start(service, self.urls[service], clock=clocks.get(service, others))
+            self.workers[service] = self.ground.start(service, self.urls[service], clock=clocks.get(service, today))
             self.views[service] = await asyncpg.connect(self.urls[service])
         await asyncio.gather(*(asyncio.to_thread(worker.wait_ready) for worker in self.workers.values()))
 
@@ -86,6 +86,10 @@ class Running:
                 waiting, size = [], 0
         if waiting:
             await self.publisher.publish_batches(topic, {0: waiting})
+
+    async def land_all(self, values_by_topic: Mapping[str, Iterable[bytes]]) -> None:
+        """Land records on many topics at once: districts don't wait for each other."""
+        await asyncio.gather(*(self.land(topic, values) for topic, values in values_by_topic.items()))
 
     async def enrol(self) -> None:
         """Land the roster, and return when everybody is enrolled."""
@@ -120,15 +124,15 @@ class Running:
                 self.sent.marks[district] += self.state.marks_on(district, day)
             self.next_day = day + 1
 
-    def turn_ingest(self, day: int) -> None:
-        """Turn ingest's clock to a school day: up to it, it takes marks."""
-        self.ground.clock("ingest", state.day_of(day))
+    def turn_clocks(self, day: int) -> None:
+        """Turn the clocks of all but flagging to a school day: up to it, ingest takes marks."""
+        self.ground.clock("others", state.day_of(day))
 
     async def begin_day(self, day: int) -> None:
         """Turn every clock to a school day, and let what waits for a new day be done."""
         today = state.day_of(day)
-        self.turn_ingest(day)
-        self.ground.clock("others", today)
+        self.turn_clocks(day)
+        self.ground.clock("flagging", today)
         await self.until("flagging", _NOT_LOOKED_AT, 0, today, poll_seconds=0.25)
         await self.settled()
 

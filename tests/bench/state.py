@@ -5,6 +5,7 @@ day, missed one day, and are one absence from a flag; of each eight of these one
 flagged by it. The others miss one day in 25, from the 11th on, and never come near the line.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -82,6 +83,7 @@ class State:
         self.districts = tuple(self.schools)
         self.students = size.schools * STUDENTS_PER_SCHOOL
         self._pupils: dict[tuple[str, int], list[Pupil]] = {}
+        self._entries: dict[str, Counter[int]] = {}
 
     def pupils(self, district: str, school: int) -> list[Pupil]:
         """Give the students of a district's school."""
@@ -141,7 +143,11 @@ class State:
 
     def marks_on(self, district: str, day: int) -> int:
         """Count the marks of a whole day."""
-        return sum(pupil.entry <= day for n in range(self.schools[district]) for pupil in self.pupils(district, n))
+        entries = self._entries.get(district)
+        if entries is None:
+            pupils = (pupil for n in range(self.schools[district]) for pupil in self.pupils(district, n))
+            entries = self._entries[district] = Counter(pupil.entry for pupil in pupils)
+        return sum(count for entry, count in entries.items() if entry <= day)
 
     def absent_on(self, day: int) -> int:
         """Count the absences of a whole day."""

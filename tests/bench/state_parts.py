@@ -42,7 +42,7 @@ async def measure(arguments: Namespace, folder: Path, found: dict[str, Any]) -> 
 
 
 async def _live(system: Running, arguments: Namespace, found: dict[str, Any]) -> None:
-    candidates = system.state.one_absence_from_a_flag()
+    candidates = list(system.state.one_absence_from_a_flag())
     seconds = arguments.seconds or (SHORT_SECONDS if arguments.short else TRICKLE_SECONDS)
     for part, landed in (("day-marks", days.SINGLE_MARKS), ("day-rolls", days.WHOLE_ROLLS)):
         if part in arguments.parts:
@@ -51,12 +51,12 @@ async def _live(system: Running, arguments: Namespace, found: dict[str, Any]) ->
             _judge(found, verdict.judge_day(found[part]))
     if "trickle" in arguments.parts:
         await system.begin_day(system.next_day)
-        found["trickle"] = await streams.trickle(system, candidates, seconds=seconds)
+        found["trickle"] = await streams.trickle(system, iter(candidates[::2]), seconds=seconds)
         _judge(found, verdict.judge_trickle(found["trickle"]))
     if "month" in arguments.parts:
-        system.turn_ingest(state.LAST_OF_NOVEMBER)
+        system.turn_clocks(state.LAST_OF_NOVEMBER)
         await system.bring_to(state.LAST_OF_NOVEMBER)
-        found["month"] = await streams.close_month(system, candidates)
+        found["month"] = await streams.close_month(system, iter(candidates[1::2]))
         _judge(found, verdict.judge_month(found["month"]))
 
 

@@ -3,13 +3,16 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
+
 from contracts.topics import landing_topics
 from services.ingest.rules.pseudonyms import Pseudonyms
+from services.runtime.delivery.publisher import PRODUCER_OPTIONS
 from tests.bench import state
 from tests.bench.running import APPLIED, Running, place_of
 from tests.bench.state import Pupil
@@ -54,23 +57,27 @@ class Stream:
         ]
         if self.waits:
             candidates = (each for each in candidates if state.feed_of(each[1]) == "full")
-        began, completed = time.perf_counter(), 0.0
-        async with asyncio.TaskGroup() as landing:
-            # Whatever is due goes at once: districts don't wait for each other, nor for what they sent before.
+        # As the districts' own clients do it: what is due goes at once, and nobody waits for what was sent before.
+        producer = AIOKafkaProducer(bootstrap_servers=self.system.ground.broker.address, **PRODUCER_OPTIONS)
+        await producer.start()
+        try:
+            began, completed = time.perf_counter(), 0.0
             while not until.is_set():
                 now = time.perf_counter()
                 while self.sent < (now - began) * MARKS_PER_SECOND:
                     candidate = next(candidates, None) if self.sent % self.every == 0 else None
-                    landing.create_task(self._mark(candidate or others[self.sent % len(others)], candidate is not None))
+                    whose = candidate or others[self.sent % len(others)]
+                    await producer.send(*self._mark(*whose, absent=candidate is not None), partition=0)
                 if self._incomplete and now - completed >= 1.0:
                     completed = now
-                    landing.create_task(self._complete(*next(iter(self._incomplete))))
+                    await producer.send(*self._complete(*next(iter(self._incomplete))), partition=0)
                 await asyncio.sleep(POLL_SECONDS)
             for school in list(self._incomplete):
-                landing.create_task(self._complete(*school))
+                await producer.send(*self._complete(*school), partition=0)
+        finally:
+            await producer.stop()
 
-    def _mark(self, whose: tuple[str, int, Pupil], absent: bool) -> Coroutine[Any, Any, None]:
-        district, school, pupil = whose
+    def _mark(self, district: str, school: int, pupil: Pupil, *, absent: bool) -> tuple[str, bytes]:
         if absent:
             household = self._keys[district].household_key(state.household_of(pupil.nth))
             if state.feed_of(school) == "full":
@@ -81,15 +88,12 @@ class Stream:
         self.sent += 1
         self.system.sent.marks[district] += 1
         self.system.sent.of_part_days.add((district, pupil.number, self.day))
-        return self._land(district, value)
+        return landing_topics(district)[0], value
 
-    def _complete(self, district: str, school: int) -> Coroutine[Any, Any, None]:
+    def _complete(self, district: str, school: int) -> tuple[str, bytes]:
         households = self._incomplete.pop((district, school))
         self.waiting.update(dict.fromkeys(households, time.perf_counter()))
-        return self._land(district, self.system.state.completion(school, self.day))
-
-    async def _land(self, district: str, value: bytes) -> None:
-        await self.system.publisher.publish_batches(landing_topics(district)[0], {0: [(None, value, [])]})
+        return landing_topics(district)[0], self.system.state.completion(school, self.day)
 
     async def watch(self, sending: "asyncio.Task[None]") -> None:
         """Note for each family how long its request took, until all have one or none comes any more."""
@@ -162,10 +166,13 @@ async def close_month(
     sending = asyncio.create_task(stream.send(candidates, until=over))
     watching = asyncio.create_task(stream.watch(sending))
     await asyncio.sleep(before_seconds)  # the stream is to run already; nothing is waited for
-    began = time.perf_counter()
-    for district, schools in its.schools.items():
-        completions = (its.completion(school, day) for school in range(schools))
-        await system.land(landing_topics(district)[0], completions)
+    used, began = system.cpu_by_part(), time.perf_counter()
+    await system.land_all(
+        {
+            landing_topics(district)[0]: [its.completion(school, day) for school in range(schools)]
+            for district, schools in its.schools.items()
+        }
+    )
     landed = time.perf_counter() - began
     flagging = system.views["flagging"]
     schools, place = sum(its.schools.values()), place_of(state.day_of(day))
@@ -177,7 +184,7 @@ async def close_month(
     await system.wait_for("every school's month told", is_told)
     told = time.perf_counter() - began
     await system.wait_for("every school's month in the report", lambda: system.has_read("reporting"))
-    reported = time.perf_counter() - began
+    reported, after = time.perf_counter() - began, system.cpu_by_part()
     over.set()
     await watching
     await system.settled()
@@ -191,6 +198,7 @@ async def close_month(
         "landed_seconds": landed,
         "told_seconds": told,
         "reported_seconds": reported,
+        "cpu_seconds": {part: after[part] - used[part] for part in after},
         "not_conserved": not_conserved,
     }
     print(
