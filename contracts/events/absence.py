@@ -59,6 +59,10 @@ class _Flag(Event):
     recent: RecentDays | None = None
     chronic_last_year: bool | None = None
     new_to_district: bool | None = Field(default=None, description="enrolled in another district before")
+    first_reached: date | None = Field(
+        default=None,
+        description="school day on which the level was reached by today's facts, whenever they came; absent at `none`",
+    )
 
 
 class FlagRaised(_Flag):

@@ -15,7 +15,8 @@ from contracts.calendar import school_year_of
 from deploy.commands import districts, http_client, life, people, push, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
-from services.flagging.rules.register import NO_GRADE, PK, SHARED, School, SchoolYear
+from services.flagging.rules.page import NO_GRADE, PK, SHARED
+from services.flagging.rules.register import School, SchoolYear
 from services.flagging.store.registers import Registers
 
 FLAG_SECONDS = 30.0

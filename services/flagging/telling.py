@@ -13,7 +13,8 @@ import msgspec
 from contracts.calendar import first_day_of
 from services.flagging.rules import absence
 from services.flagging.rules.absence import Level
-from services.flagging.rules.register import GRADES, NO_GRADE, SchoolYear
+from services.flagging.rules.page import GRADES, NO_GRADE
+from services.flagging.rules.register import SchoolYear
 
 FLAGS, MONTHS, DAYS, RECEIPTS = "flags", "school-months", "day-tallies", "receipt-progress"
 STUDENTS_OF_A_RECORD = 1_000
@@ -59,6 +60,7 @@ class Crossing(NamedTuple):
     as_of: date
     policy_version: int
     chronic_last_year: bool | None
+    first_reached: date | None
 
 
 class Figures(NamedTuple):
@@ -110,6 +112,7 @@ def crossing(moment: Moment, crossed: Crossing) -> Told:
         corrected_days=dates(crossed.absent_before & ~crossed.absent, crossed.school_year),
         recent=absence.recent_days(counted=crossed.counted, absent=crossed.absent),
         chronic_last_year=crossed.chronic_last_year,
+        first_reached=crossed.first_reached,
     )  # fmt: skip
 
 

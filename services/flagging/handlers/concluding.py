@@ -9,7 +9,8 @@ from services.flagging.handlers.tallying import Moved
 from services.flagging.handlers.work import Work
 from services.flagging.rules import register
 from services.flagging.rules.absence import Policy
-from services.flagging.rules.register import CHRONIC_BEFORE, KNOWN_BEFORE, SHARED, WATCHED, Page, School, Student
+from services.flagging.rules.page import CHRONIC_BEFORE, KNOWN_BEFORE, SHARED, WATCHED, Page
+from services.flagging.rules.register import School, Student
 from services.flagging.store import rosters
 from services.flagging.telling import Figures
 

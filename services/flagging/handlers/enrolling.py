@@ -5,17 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from services.flagging.handlers import joining
-from services.flagging.rules.register import (
-    ALL_DAYS,
-    GRADES,
-    NO_GRADE,
-    PK,
-    SEVERAL_TRACKS,
-    SHARED,
-    WATCHED,
-    Page,
-    School,
-)
+from services.flagging.rules.page import ALL_DAYS, GRADES, NO_GRADE, PK, SEVERAL_TRACKS, SHARED, WATCHED, Page
+from services.flagging.rules.register import School
 from services.flagging.store import declared, flags, rolls, rosters
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Member, Stint

@@ -12,7 +12,8 @@ from itertools import chain
 from uuid import UUID
 
 from contracts.calendar import first_day_of
-from services.flagging.rules.register import ALL_DAYS, JOINED, School, SchoolYear
+from services.flagging.rules.page import ALL_DAYS, JOINED
+from services.flagging.rules.register import School, SchoolYear
 from services.flagging.rules.rolls import Mark, RollPage
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers

@@ -11,16 +11,8 @@ from services.flagging import telling
 from services.flagging.handlers.work import Work
 from services.flagging.rules import absence, packing
 from services.flagging.rules.absence import Level, Policy, StintDays
-from services.flagging.rules.register import (
-    CHRONIC_BEFORE,
-    KNOWN_BEFORE,
-    SHARED,
-    WATCHED,
-    Days,
-    Page,
-    School,
-    SchoolYear,
-)
+from services.flagging.rules.page import CHRONIC_BEFORE, KNOWN_BEFORE, SHARED, WATCHED, Days, Page
+from services.flagging.rules.register import School, SchoolYear
 from services.flagging.store import flags, policies, rosters, transfers
 from services.flagging.store.flags import Flag
 from services.flagging.store.registers import Registers
@@ -281,4 +273,18 @@ def _crossing(flag: Flag, verdict: Verdict, was: Flag | None) -> Crossing:
         as_of=flag.as_of,
         policy_version=flag.policy_version,
         chronic_last_year=verdict.chronic_last_year if verdict.stint else None,
+        first_reached=_first_reached(flag, verdict),
     )
+
+
+def _first_reached(flag: Flag, verdict: Verdict) -> date | None:
+    if not flag.level:
+        return None
+    day = absence.first_reached(
+        counted=verdict.counted,
+        absent=verdict.absent,
+        reached=verdict.level,
+        chronic_last_year=bool(verdict.chronic_last_year),
+        policy=verdict.policy,
+    )
+    return telling.last_day(day, flag.school_year) if day else flag.as_of

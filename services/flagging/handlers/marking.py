@@ -9,7 +9,8 @@ from uuid import UUID
 from contracts.calendar import first_day_of, school_year_of
 from services.flagging import facts
 from services.flagging.handlers import joining
-from services.flagging.rules.register import JOINED, STUDENTS_ON_A_PAGE, Page, SchoolYear
+from services.flagging.rules.page import JOINED, STUDENTS_ON_A_PAGE, Page
+from services.flagging.rules.register import SchoolYear
 from services.flagging.rules.rolls import CODE_OF, NO_PART, Mark, RollPage, is_missed
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers

@@ -9,7 +9,8 @@ from uuid import UUID
 from services.flagging import telling
 from services.flagging.handlers.work import Work
 from services.flagging.rules import months
-from services.flagging.rules.register import Days, Page, School
+from services.flagging.rules.page import Days, Page
+from services.flagging.rules.register import School
 from services.flagging.store import calendars, rosters
 from services.flagging.store.rosters import Face, StudentAtSchool
 from services.flagging.telling import StudentMonth

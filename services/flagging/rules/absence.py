@@ -227,6 +227,26 @@ def judged(
     )
 
 
+def first_reached(*, counted: int, absent: int, reached: Level, chronic_last_year: bool, policy: Policy) -> int:
+    """Give the first day up to which these days alone reach the level, as a set of one; 0: none does.
+
+    Today's facts say when, and not the day on which they came. A line is reached on a day that is missed, or on the
+    day on which the student has been enrolled long enough for it.
+    """
+    enough = _come_at(counted, policy.min_enrolled_days)
+    rest = absent | enough
+    while rest:
+        day = rest & -rest
+        until = 2 * day - 1
+        if (
+            level(counted=counted & until, absent=absent & until, chronic_last_year=chronic_last_year, policy=policy)
+            >= reached
+        ):
+            return day
+        rest ^= day
+    return 0
+
+
 def recent_days(*, counted: int, absent: int) -> dict[str, int]:
     """Say how it has been going lately: the last 20 counted days, the 20 before, and days missed in a row."""
     last, before = _place_of_last(counted, 20), _place_of_last(counted, 40)
@@ -270,9 +290,14 @@ def why(*, level: Level, days_absent: int, days_enrolled: int, policy: Policy) -
     return f"{share}{early}: under 10 %, and {'begun to miss' if level is Level.at_risk else 'no early warning'}."
 
 
+def _come_at(days: int, count: int) -> int:
+    """Give the so-manieth day of a set, as a set of one; 0: it has fewer."""
+    for _ in range(count - 1):
+        days &= days - 1
+    return days & -days
+
+
 def _come_within(*, days: int, counted: int, absent: int, absences: int) -> bool:
     """Say whether so many absences lie among the first so many counted days."""
-    for _ in range(absences - 1):
-        absent &= absent - 1
-    last = absent & -absent
+    last = _come_at(absent, absences)
     return bool(last) and (counted & (2 * last - 1)).bit_count() <= days

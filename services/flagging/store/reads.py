@@ -6,7 +6,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.flagging.rules.absence import StintDays
-from services.flagging.rules.register import JOINED, NO_GRADE, Page, School, SchoolYear
+from services.flagging.rules.page import JOINED, NO_GRADE, Page
+from services.flagging.rules.register import School, SchoolYear
 from services.flagging.rules.rolls import Mark
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers

@@ -14,7 +14,8 @@ import msgspec
 
 from contracts.topics import PARTITIONS
 from services.flagging.rules import packing
-from services.flagging.rules.register import Page, School, SchoolYear
+from services.flagging.rules.page import Page
+from services.flagging.rules.register import School, SchoolYear
 from services.flagging.rules.rolls import Completions
 from services.runtime.columns import columns
 from services.runtime.database import Connection

@@ -31,7 +31,8 @@ from contracts.events import (
 )
 from contracts.topics import PARTITIONS, TOPIC_BY_NAME
 from services.flagging.app import FACTS
-from services.flagging.rules.register import ALL_DAYS, GRADES, NO_GRADE, SEVERAL_TRACKS, School, SchoolYear
+from services.flagging.rules.page import ALL_DAYS, GRADES, NO_GRADE, SEVERAL_TRACKS
+from services.flagging.rules.register import School, SchoolYear
 from services.flagging.store.registers import Registers
 from services.runtime.delivery.publisher import partition_of
 from tests import oracle

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.events import Category
 from services.flagging.rules.absence import is_absent
-from services.flagging.rules.register import STUDENTS_ON_A_PAGE
+from services.flagging.rules.page import STUDENTS_ON_A_PAGE
 from services.flagging.rules.rolls import CODE_OF, FIRST_ABSENT, Mark
 from services.flagging.store import reads, rolls
 from services.flagging.store.flags import Flag, read

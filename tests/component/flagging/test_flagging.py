@@ -367,3 +367,16 @@ async def test_what_postgresql_could_not_take_is_set_aside_and_the_rest_counts(
     assert outcome is not None
     assert await pool.fetchval("SELECT count(*) FROM dead_letter") in (len(bad), len(bad) + 1)
     assert await pool.fetchval("SELECT sum(length(codes)) FROM roll_page") == 1
+
+
+async def test_a_line_was_reached_when_todays_facts_reach_it_and_not_when_they_came(
+    service_database: ServiceDatabase,
+) -> None:
+    pool = await service_database("flagging")
+    days = school_days(40)
+    feeder = Feeder(pool)
+    await feeder.feed([*(mark(ANNA, day) for day in days[3:7]), calendar(days), *(roll(day) for day in days)])
+    await feeder.feed([stint(ANNA)])
+    (raised,) = await flags(pool)
+    # 4 of 40 today; 4 of 10 on the tenth day already, when the rule first spoke.
+    assert (raised.level, raised.first_reached, raised.as_of) == (Level.CHRONICALLY_ABSENT, days[9], days[39])
