@@ -26,6 +26,7 @@ from tests.zones import HERE
 
 Told = tuple[str, str, events.Event]
 TOLD_AT = 1_793_388_005_000_000
+SCHOOLS = 100
 PACE_SECONDS = 0.05  # how fast events come and questions are asked; nothing is synchronised by it
 TOPICS = (
     "flags", "school-months", "day-tallies", "district-policies", "home-visits", "visit-log", "visitors",
@@ -76,8 +77,9 @@ def one_family(number: int) -> list[Told]:
         of_household(events.VisitScheduled, version=3),
     ]
     logged = of_household(events.VisitCompleted, started_at=MORNING + timedelta(days=number % 30))
-    school: dict[str, Any] = {"school": f"H{number % 20:02}", "district": "hartford"}
-    day = date(2026, 9, 1) + timedelta(days=number // 20)
+    # A hundred schools: the search of a publication takes minutes over thousands of one child each.
+    school: dict[str, Any] = {"school": f"H{number % SCHOOLS:02}", "district": "hartford"}
+    school_day = date(2026, 9, 1) + timedelta(days=number // SCHOOLS)
     october = months(Month(student, 21, 1, number), month=date(2026, 10, 1), missing_rolls=0, version=TOLD_AT, **school)
     corrected = months(Month(student, 21, 2, number), month=date(2026, 10, 1), version=TOLD_AT + 1, **school)
     return [
@@ -85,7 +87,7 @@ def one_family(number: int) -> list[Told]:
         ("flags", "hartford", figures((student,), version=TOLD_AT, level="none", **school)),
         *(("school-months", "hartford", each) for each in (october, corrected)),
         *(
-            ("day-tallies", "hartford", whole_day(version=TOLD_AT + n, absent=n, school_day=day, **school))
+            ("day-tallies", "hartford", whole_day(version=TOLD_AT + n, absent=n, school_day=school_day, **school))
             for n in (1, 2)
         ),
         *(("student-months", str(student), month(version)) for version in (1, 2)),
