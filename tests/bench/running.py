@@ -13,7 +13,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.services import SERVICES
-from contracts.topics import landing_topics
+from contracts.topics import PARTITIONS, landing_topics
 from deploy.local import Process, create_topics
 from services.runtime.database import Connection
 from services.runtime.delivery.publisher import Message, Publisher
@@ -162,10 +162,20 @@ class Running:
 
     async def has_read(self, service: str) -> bool:
         """Tell whether a service's positions are at the ends of its topics."""
+        rows = await self.views[service].fetch("SELECT topic, partition FROM position")
+        ends = await self.ends.end_offsets([TopicPartition(*row) for row in rows]) if rows else {}
+        return await self.has_come(service, ends)
+
+    async def ends_of(self, topic: str) -> dict[TopicPartition, int]:
+        """Give where a topic ends by now."""
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        return dict(await self.ends.end_offsets(partitions))
+
+    async def has_come(self, service: str, ends: Mapping[TopicPartition, int]) -> bool:
+        """Tell whether a service's positions are at or behind these ends."""
         rows = await self.views[service].fetch("SELECT topic, partition, next_offset FROM position")
         positions = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-        ends = await self.ends.end_offsets(list(positions)) if positions else {}
-        return all(positions[partition] >= end for partition, end in ends.items())
+        return all(positions.get(partition, 0) >= end for partition, end in ends.items())
 
     async def wait_for(self, what: str, holds: Callable[[], Awaitable[bool]], *, poll_seconds: float = 0.05) -> None:
         """Return when it holds."""

@@ -23,7 +23,9 @@ PATIENCE_SECONDS = 60.0
 # With the stage: open requests have an index, and this is asked a hundred times a second.
 _OPENED = "SELECT household_key::text FROM request WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed'"
 _MONTH_TOLD = "SELECT count(*) FROM school_year WHERE get_bit(closed, $1) = 1"
-_MONTHS_UNSENT = "SELECT EXISTS (SELECT FROM outbox WHERE topic = 'school-months')"
+# The marks beside it correct months that are told, and tell them again: those come behind.
+_LAST_TOLD = "SELECT max(id) FROM outbox WHERE topic = 'school-months'"
+_IS_UNSENT = "SELECT EXISTS (SELECT FROM outbox WHERE id <= $1)"
 _MONTHS_REPORTED = "SELECT count(*) FROM student_month WHERE month = $1"
 
 
@@ -177,13 +179,16 @@ async def close_month(
     flagging = system.views["flagging"]
     schools, place = sum(its.schools.values()), place_of(state.day_of(day))
 
-    async def is_told() -> bool:
-        closed = await flagging.fetchval(_MONTH_TOLD, place) == schools
-        return closed and not await flagging.fetchval(_MONTHS_UNSENT)
+    await system.until("flagging", _MONTH_TOLD, schools, place, poll_seconds=0.05)
+    last = await flagging.fetchval(_LAST_TOLD)
 
-    await system.wait_for("every school's month told", is_told)
+    async def is_sent() -> bool:
+        return last is None or not await flagging.fetchval(_IS_UNSENT, last)
+
+    await system.wait_for("every school's month told", is_sent)
     told = time.perf_counter() - began
-    await system.wait_for("every school's month in the report", lambda: system.has_read("reporting"))
+    ends = await system.ends_of("school-months")
+    await system.wait_for("every school's month in the report", lambda: system.has_come("reporting", ends))
     reported, after = time.perf_counter() - began, system.cpu_by_part()
     over.set()
     await watching

@@ -30,6 +30,8 @@ DEADLINE_SECONDS = 900.0
 _CHRONIC = "SELECT student_key FROM flag WHERE level >= $1"
 _APPLIED = "SELECT coalesce(sum(applied + duplicate), 0)::bigint FROM mark_count"
 _ACCEPTED = "SELECT coalesce(sum(records), 0)::bigint FROM landed_count"
+_INGESTS = 2
+"""How many subscriptions ingest has: with the last of them it may begin."""
 _BLOCKED = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
 
 
@@ -67,7 +69,7 @@ async def ingest(records: Input) -> Run:
     await _empty(ground, "rolls")
     url = (await ground.fresh_schemas("ingest"))["ingest"]
     start = partial(ground.start, "ingest", url, clock=ground.clock("ingest", load.LAST_DAY))
-    used, peak = await to_the_end(ground, url, start, query=_ACCEPTED, marks=records.marks)
+    used, peak = await to_the_end(ground, url, start, query=_ACCEPTED, marks=records.marks, subscriptions=_INGESTS)
     return run_of("ingest", records.name, records.marks, used, peak)
 
 
@@ -82,6 +84,7 @@ async def ingest_and_flagging(records: Input) -> Run:
     behind = ground.start("flagging", flagging_url, clock=ground.clock("flagging", load.FIRST_DAY))
     try:
         await asyncio.to_thread(behind.wait_ready)
+        await _stable(ground.broker.address, "leap-flagging", members=1)
         async with (
             _watching(flagging_url, behind) as watch,
             _watching(ingest_url) as first,
@@ -90,7 +93,7 @@ async def ingest_and_flagging(records: Input) -> Run:
             worker = ground.start("ingest", ingest_url, clock=ground.clock("ingest", load.LAST_DAY))
             watch.workers.append(worker)
             try:
-                await first.blocked(1)
+                await first.blocked(_INGESTS)
                 began = read_clocks(ground, worker.pid, behind.pid)
                 await let_go()
                 await watch.reached(_APPLIED, marks)
@@ -157,14 +160,14 @@ async def enrolled(ground: Ground, roster: Iterable[Event]) -> str:
 
 
 async def to_the_end(
-    ground: Ground, url: str, start: Callable[[], Process], *, query: str, marks: int
+    ground: Ground, url: str, start: Callable[[], Process], *, query: str, marks: int, subscriptions: int = 1
 ) -> tuple[Reading, float]:
     """Run one worker: its clocks from the moment it may take its positions, before it has read anything."""
     async with _watching(url) as watch, _held(url) as let_go:
         worker = start()
         watch.workers.append(worker)
         try:
-            await watch.blocked(1)
+            await watch.blocked(subscriptions)
             began = read_clocks(ground, worker.pid)
             await let_go()
             await watch.reached(query, marks)
@@ -198,10 +201,10 @@ class _Watch:
         if reached > expected:
             raise ContestantFailed(f"{reached:,} marks were applied, {expected:,} were there")
 
-    async def blocked(self, workers: int) -> None:
-        """Return once that many workers wait for what is held."""
+    async def blocked(self, subscriptions: int) -> None:
+        """Return once that many subscriptions wait for what is held."""
         deadline = time.monotonic() + DEADLINE_SECONDS
-        while await self._connection.fetchval(_BLOCKED) < workers:
+        while await self._connection.fetchval(_BLOCKED) < subscriptions:
             self._go_on(deadline, "never came to its positions")
             await asyncio.sleep(POLL_SECONDS)
 
