@@ -86,7 +86,7 @@ class FileVersions(StrEnum):
 
 
 class FeedDeclared(Event):
-    """How a district reports, or one of its schools; what a roll or a calendar says of itself comes before it.
+    """How a district reports, or one of its schools; what a roll says of itself comes before it, a calendar after.
 
     Without rosters a mark of a full feed enrols its student for its day.
     """

@@ -54,14 +54,14 @@ async def conclude(work: Work, *, today: date | None = None) -> None:
 
 def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
     """Find who is to be judged, collect the figures of the watched, and say what moved."""
-    policy = work.policy(school)
-    mark = work.decisions.mark(policy)
+    mark = work.decisions.mark(work.policy(school, school.completed))
     is_another_policy = school.is_whole and school.policy_version != mark
     is_told = work.is_told(school)
     days = 0
     corrected: list[tuple[Page, int, int]] = []
     for student in register.moved_students(school, everybody=is_another_policy):
         page, at, counted_days, moved = student
+        policy = work.policy(school, counted_days.counted)
         traits = page.traits[at]
         days |= moved
         if moved & school.closed:

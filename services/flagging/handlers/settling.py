@@ -60,14 +60,13 @@ async def _look_at(work: Work, schools: list[School], today: date) -> None:
         for school in schools
         if (school.declared, school.enrols) != said[school][:2]
         or said[school].closes_by_rule
-        or school.policy_version != work.decisions.mark(work.policy(school))
+        or school.policy_version != work.decisions.mark(work.policy(school, school.completed))
     ]
     await registers.open_whole(moved)
     for school in moved:
         school.remember_all()
         school.declare(said[school].feed, enrols=said[school].enrols)
-        if said[school].closes_by_rule:
-            school.close_by_rule(today)
+        school.close_by_rule(today if said[school].closes_by_rule else None)
     for school in schools:
         school.checked_on, school.is_changed = today, True
     await conclude(work, today=today)

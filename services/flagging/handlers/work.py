@@ -18,6 +18,7 @@ class Work:
         self.transaction = transaction
         self.registers = registers
         self.decisions = decisions
+        self._policies: dict[tuple[str, int, int], Policy] = {}
         self._occurred_at = clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def moment(self, district: str) -> Moment:
@@ -28,9 +29,12 @@ class Work:
         """Say whether what is computed for the school is told: not in a rehearsal."""
         return self.decisions.status(school.key.district) != policies.REHEARSAL
 
-    def policy(self, school: School) -> Policy:
-        """Give the policy in force on the last day that is complete at the school."""
-        return self.decisions.of(school.key.district, telling.last_day(school.completed or 1, school.key.school_year))
+    def policy(self, school: School, days: int) -> Policy:
+        """Give the policy in force on the last of these days; where there is none, on the first of the year."""
+        key = school.key.district, school.key.school_year, days.bit_length()
+        if key not in self._policies:
+            self._policies[key] = self.decisions.of(key[0], telling.last_day(days or 1, key[1]))
+        return self._policies[key]
 
     def tell(self, topic: str, district: str, told: Told) -> None:
         """Publish the event after the commit, in the order of its district."""

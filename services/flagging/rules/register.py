@@ -25,6 +25,9 @@ from services.flagging.rules.page import (
 )
 from services.flagging.rules.rolls import Completion, Completions
 
+BY_RULE = Completion(-1, is_complete=True, is_full=True)
+"""Stands where a roll closed without the school's word, which comes before it whatever its version."""
+
 DAYS_OF_GRACE = 3
 """A full feed that sends no completions closes its rolls at the end of so many school days later."""
 
@@ -113,18 +116,24 @@ class School:
             sent |= page.rolls
         return sent & self.open_days
 
-    def close_by_rule(self, today: date) -> None:
-        """Complete the days that have marks and no word of the school, at the end of the third school day after."""
+    def close_by_rule(self, today: date | None) -> None:
+        """Complete the days that have marks and no word of the school, at the end of the third school day after.
+
+        Without `today` none closes by rule. Days that had, and by today's calendar would not, are open again.
+        """
         marked = 0
         for page in self.pages.values():
             marked |= page.rolls
-        passed = (1 << max((today - self.first_day).days, 0)) - 1
-        taught = self.school_days if self.has_calendar else marked
+        passed = (1 << max((today - self.first_day).days, 0)) - 1 if today is not None else 0
+        taught = self.school_days if self.has_calendar else 0
+        words = self.completions.by_place
         for place in range(absence.YEAR_DAYS):
-            later = (taught & passed) >> (place + 1)
-            if marked >> place & 1 and place not in self.completions.by_place and later.bit_count() >= DAYS_OF_GRACE:
-                self.completions.put(place, Completion(0, is_complete=True, is_full=True))
-                self.is_changed = True
+            is_due = marked >> place & 1 and ((taught & passed) >> (place + 1)).bit_count() >= DAYS_OF_GRACE
+            if is_due and place not in words:
+                words[place] = BY_RULE
+            elif not is_due and words.get(place) == BY_RULE:
+                del words[place]
+        self.is_changed = True
         self.follow_facts()
 
     def hold(self, page: Page) -> None:
