@@ -83,9 +83,12 @@ class Stint:
         return self.district, self.school
 
     @property
-    def order(self) -> tuple[date, str]:
-        """9.9: a day that two enrolments claim goes to the later entry, equal entry to the larger stint id."""
-        return self.entry_date, self.name
+    def order(self) -> tuple[date, str, str]:
+        """9.9: a day that two enrolments claim goes to the later entry, equal entry to the larger stint id.
+
+        Of two schools without rosters that both have marks of a day nothing is decided: the larger code will do.
+        """
+        return self.entry_date, self.name, self.school
 
     def covers(self, day: date) -> bool:
         """Whether the exit day counts is the feed's convention; the entry day always does."""

@@ -65,10 +65,10 @@ def is_closed(world: World, school: School, month: Month) -> bool:
 def closes_at_the_latest(world: World, school: School, month: Month) -> date | None:
     """Give the day on which a month closes whatever is missing; nothing where the sources do not say."""
     year = school_year(month)
-    own = {
-        day for (*place, each, _), c in world.calendars.items() if (*place, each) == (*school, year) for day in c.days
-    }
-    others = {day for (d, _, each, _), c in world.calendars.items() if (d, each) == (school[0], year) for day in c.days}
+    # A track is of some students; the month is the school's.
+    of_schools = {key: c.days for key, c in world.calendars.items() if key[3] is None and key[2] == year}
+    own = of_schools.get((*school, year, None), frozenset())
+    others = {day for (district, *_), days in of_schools.items() if district == school[0] for day in days}
     days = own or others
     if not days:
         return None

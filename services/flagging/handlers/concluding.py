@@ -54,8 +54,8 @@ async def conclude(work: Work, *, today: date | None = None) -> None:
 
 def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
     """Find who is to be judged, collect the figures of the watched, and say what moved."""
-    mark = work.decisions.mark(work.policy(school, school.completed))
-    is_another_policy = school.is_whole and school.policy_version != mark
+    decisions = work.decisions.count(school.key.district)
+    is_another_policy = school.is_whole and school.decisions != decisions
     is_told = work.is_told(school)
     days = 0
     corrected: list[tuple[Page, int, int]] = []
@@ -72,7 +72,7 @@ def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
         elif is_watched and is_told:
             figures.append(_figures(school, student, policy))
     if is_another_policy:
-        school.policy_version = mark
+        school.decisions = decisions
         school.is_changed = True
     return Moved(days, corrected)
 

@@ -59,7 +59,7 @@ class Known(NamedTuple):
         entries = {days.entry_date for _, days in found if school_year_of(days.entry_date) == who[1]}
         for place, days in by_marks:
             found += _enrolled_by_marks(who, place, days, entries)
-        return sorted(found, key=lambda each: (each[0].entry_date, each[0].stint))
+        return sorted(found, key=lambda each: (each[0].entry_date, each[0].stint, each[0].school))
 
 
 class Verdict(NamedTuple):

@@ -60,7 +60,7 @@ async def _look_at(work: Work, schools: list[School], today: date) -> None:
         for school in schools
         if (school.declared, school.enrols) != said[school][:2]
         or said[school].closes_by_rule
-        or school.policy_version != work.decisions.mark(work.policy(school, school.completed))
+        or school.decisions != work.decisions.count(school.key.district)
     ]
     await registers.open_whole(moved)
     for school in moved:

@@ -30,7 +30,7 @@ CREATE TABLE school_year (
     is_stale boolean NOT NULL DEFAULT false,            -- pages are to be made from enrolments and roll pages
     checked_on date NOT NULL DEFAULT '-infinity',       -- looked at by the timer: a new day, a policy, a feed
     students integer NOT NULL DEFAULT 0,                -- places given
-    policy_version integer NOT NULL DEFAULT 0,          -- by which it was last judged as a whole
+    decisions integer NOT NULL DEFAULT 0,               -- how many policies of its district it was judged by as a whole
     closed bytea NOT NULL,                              -- days of months that are told
     tallied bytea NOT NULL,                             -- days of which a tally was told
     completed bytea NOT NULL,                           -- for counts by SQL; follows from completions

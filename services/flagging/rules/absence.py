@@ -110,13 +110,18 @@ def counted_days(*, marked: int, enrolled: int, completed: int, open_days: int) 
     return ((marked & open_days) | completed) & enrolled
 
 
+def _order(part: StintDays) -> tuple[date, str, str]:
+    """A later entry comes later, of equal ones the larger stint id; of marks that enrol for a day the larger school."""
+    return part.entry_date, part.stint, part.school
+
+
 def overlay(*, parts: Iterable[StintDays]) -> tuple[int, int]:
     """Join a student's stints into (counted, absent): a day that two claim goes to the later entry.
 
     On equal entry it goes to the larger stint id, so that arrival never decides.
     """
     counted = absent = 0
-    for part in sorted(parts, key=lambda part: (part.entry_date, part.stint)):
+    for part in sorted(parts, key=_order):
         absent = (absent & ~part.counted) | part.absent
         counted |= part.counted
     return counted, absent
@@ -125,7 +130,7 @@ def overlay(*, parts: Iterable[StintDays]) -> tuple[int, int]:
 def own_days(*, parts: Iterable[StintDays]) -> dict[str, int]:
     """Give, by school, the days that no later entry at another school claims: sums over schools count a day once."""
     own: dict[str, int] = {}
-    for part in sorted(parts, key=lambda part: (part.entry_date, part.stint)):
+    for part in sorted(parts, key=_order):
         own = {school: days & ~part.counted for school, days in own.items()}
         own[part.school] = own.get(part.school, 0) | part.counted
     return own
@@ -210,7 +215,7 @@ def judged(
     where it has gone furthest speaks, then the one with the most absences, then the last by its code.
     """
     groups: dict[str, list[StintDays]] = {}
-    for part in sorted(parts, key=lambda part: (part.entry_date, part.stint)):
+    for part in sorted(parts, key=_order):
         groups.setdefault(part.school if policy.accumulator == "school" else "", []).append(part)
     counted, absent = overlay(parts=parts)
     # The first days are the student's own over all schools of the district, whatever the accumulator.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from contracts.calendar import first_day_of
 from services.flagging.rules import absence
-from services.flagging.rules.absence import ONLY_AFTER_A_CHRONIC_YEAR, Level, Policy
+from services.flagging.rules.absence import ONLY_AFTER_A_CHRONIC_YEAR, Policy
 from services.flagging.rules.page import (
     ALL_DAYS,
     CHRONIC_BEFORE,
@@ -55,7 +55,7 @@ class School:
     closed: int = 0  # days of months that are told
     tallied: int = 0  # days of which a tally was told
     students: int = 0  # places given
-    policy_version: int = 0  # by which it was last judged as a whole
+    decisions: int = 0  # how many of its district's policies it was judged by as a whole
     checked_on: date = date.min  # the last day on which the timer looked at it
     is_stale: bool = True  # its pages are to be made from enrolments and roll pages
     is_new: bool = True
@@ -269,25 +269,27 @@ def moved_students(school: School, *, everybody: bool = False) -> Iterator[Stude
 def is_to_be_judged(student: Student, policy: Policy) -> bool:
     """Say whether a student's flag may have to change, and keep the standing that says so.
 
-    The student's own standing moved, or other enrolments weigh in and a day moved.
+    The student's own standing moved, or other enrolments weigh in and a day moved; or by the standard policy, which the
+    year after asks for, the student is chronically absent by now, or no longer.
     """
     page, at, days, moved = student
     traits = page.traits[at]
+    is_kindergarten = page.grades[at] == PK
+    now = 0 if is_kindergarten else absence.standing(counted=days.counted, absent=days.absent, policy=policy)
+    former = page.standings[at] - 1
+    is_moved = bool(moved and traits & SHARED)
     if policy.min_enrolled_days != absence.STANDARD.min_enrolled_days:
         is_chronic = bool(absence.chronic_level(counted=days.counted, absent=days.absent, policy=absence.STANDARD))
         if is_chronic != bool(traits & CHRONIC_NOW):
             page.traits[at] ^= CHRONIC_NOW
-            return True
-    if page.grades[at] == PK:
-        now = int(Level.none)
-    else:
-        now = absence.standing(counted=days.counted, absent=days.absent, policy=policy)
-    if page.standings[at] != now + 1:
+            page.is_changed = is_moved = True
+    if now != former:
         page.standings[at] = now + 1
         page.is_changed = True
         # Two absences in September say nothing of somebody whose last year is known to have been none such.
-        return not (traits & (SHARED | KNOWN_BEFORE) == KNOWN_BEFORE and _level(now, traits) == page.levels[at])
-    return bool(moved and traits & SHARED)
+        is_known = traits & (SHARED | KNOWN_BEFORE) == KNOWN_BEFORE
+        is_moved |= not (is_known and _level(now, traits) == page.levels[at])
+    return is_moved
 
 
 def _level(standing: int, traits: int) -> int:

@@ -26,7 +26,7 @@ _MOVE_LANES = """
 UPDATE lane SET version = moved.version FROM unnest($1::int[], $2::bigint[]) AS moved (lane, version)
 WHERE lane.lane = moved.lane"""
 
-_SCHOOL_COLUMNS = """calendar_version, feed, declared, enrols, school_days, tracks, is_stale, students, policy_version,
+_SCHOOL_COLUMNS = """calendar_version, feed, declared, enrols, school_days, tracks, is_stale, students, decisions,
     closed, tallied, completions"""
 _SCHOOLS = f"""
 SELECT district, school, school_year, {_SCHOOL_COLUMNS} FROM school_year
@@ -58,7 +58,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::text[]
 ON CONFLICT (district, school, school_year) DO UPDATE
 SET calendar_version = excluded.calendar_version, feed = excluded.feed, declared = excluded.declared,
     enrols = excluded.enrols, school_days = excluded.school_days, tracks = excluded.tracks,
-    is_stale = excluded.is_stale, students = excluded.students, policy_version = excluded.policy_version,
+    is_stale = excluded.is_stale, students = excluded.students, decisions = excluded.decisions,
     closed = excluded.closed, tallied = excluded.tallied, completions = excluded.completions,
     completed = excluded.completed, checked_on = greatest(y.checked_on, excluded.checked_on)"""
 _SAVE_PAGES = f"""
@@ -196,7 +196,7 @@ def _school(row: asyncpg.Record) -> School:
         tracks={name: (version, int(days, 16)) for name, (version, days) in _tracks.decode(row["tracks"]).items()},
         is_stale=row["is_stale"],
         students=row["students"],
-        policy_version=row["policy_version"],
+        decisions=row["decisions"],
         closed=packing.unpack_set(row["closed"]),
         tallied=packing.unpack_set(row["tallied"]),
         completions=Completions(row["completions"]),
@@ -218,7 +218,7 @@ def _school_row(school: School) -> tuple[Any, ...]:
         _encode(tracks).decode(),
         school.is_stale,
         school.students,
-        school.policy_version,
+        school.decisions,
         packing.pack_set(school.closed),
         packing.pack_set(school.tallied),
         school.completions.pack(),
