@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from fractions import Fraction
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from contracts.calendar import first_day_of
 from services.flagging import telling
 from services.flagging.rules import absence
 from services.flagging.rules.absence import Level, Policy
-from services.flagging.rules.rolls import CATEGORIES, TAKEN_BACK, Mark
+from services.flagging.rules.rolls import CATEGORIES, NO_PART, TAKEN_BACK, Mark
 from services.flagging.store import policies, reads
 from services.flagging.store.reads import Part
 from services.runtime.service import Context
@@ -51,7 +52,7 @@ def routes(context: Context) -> APIRouter:
         as_of = _as_of(own, year)
         policy = decisions.of(own[-1].district, as_of or first_day_of(year))
         explained = _explained(student_key, year, own, parts, policy, chronic_last_year, history)
-        return explained | {"as_of": as_of} | _kinds(own, year, marks)
+        return explained | {"as_of": as_of} | _kinds(own, year, marks, policy)
 
     @router.get("/counts")
     async def counts(person: Who) -> dict[str, Any]:
@@ -146,10 +147,16 @@ def _as_of(parts: Sequence[Part], school_year: int) -> date | None:
     return telling.last_day(counted, school_year) if counted else None
 
 
-def _kinds(parts: Sequence[Part], school_year: int, marks: Mapping[date, Mapping[str, Mark]]) -> dict[str, Any]:
-    """Sort the days that count by what was said of them at the school to which each goes."""
+def _kinds(
+    parts: Sequence[Part], school_year: int, marks: Mapping[date, Mapping[str, Mark]], policy: Policy
+) -> dict[str, Any]:
+    """Sort the days that count by what was said of them at the school to which each goes.
+
+    `local_days_absent` is a fraction of days as the district counts for itself, where its policy counts otherwise.
+    """
     absences: dict[str, list[date]] = {}
     tardies: list[date] = []
+    local = Fraction(0)
     claimed = 0
     for part in sorted(parts, key=lambda part: (part.days.entry_date, part.days.stint), reverse=True):
         for day in absence.days_of(days=part.days.counted & ~claimed, school_year=school_year):
@@ -160,5 +167,18 @@ def _kinds(parts: Sequence[Part], school_year: int, marks: Mapping[date, Mapping
                 absences.setdefault(str(CATEGORIES[mark.code]), []).append(day)
             elif CATEGORIES[mark.code] == "tardy":
                 tardies.append(day)
+            local += _local(mark, policy)
         claimed |= part.days.counted
-    return {"absences": {kind: sorted(days) for kind, days in absences.items()}, "tardies": sorted(tardies)}
+    found = {"absences": {kind: sorted(days) for kind, days in absences.items()}, "tardies": sorted(tardies)}
+    counts_otherwise = policy.fractions_of_a_day or policy.in_school_suspension_is_absence
+    return found | {"local_days_absent": str(local)} if counts_otherwise else found
+
+
+def _local(mark: Mark, policy: Policy) -> Fraction:
+    has_share = mark.present_parts != NO_PART and mark.day_parts != NO_PART
+    return absence.local_absence(
+        category=str(CATEGORIES[mark.code]),
+        present_parts=mark.present_parts if has_share else None,
+        day_parts=mark.day_parts if has_share else None,
+        policy=policy,
+    )

@@ -162,6 +162,8 @@ class AbsencePolicy(Struct, gc=False):
     early_absences: Annotated[int, Meta(ge=1)] = 2
     early_days: Annotated[int, Meta(ge=1)] = 20
     accumulator: Literal["district", "school"] = "district"
+    fractions_of_a_day: bool = False
+    in_school_suspension_is_absence: bool = False
 
 
 class PolicyDecided(Struct, tag_field="event_type", tag="district-policy.decided.v1", gc=False):

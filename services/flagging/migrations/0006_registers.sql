@@ -138,7 +138,9 @@ CREATE INDEX enrollment_of_number ON enrollment (number_key) WHERE number_key IS
 
 ALTER TABLE policy
     ADD COLUMN effective_from date NOT NULL DEFAULT '-infinity',
-    ADD COLUMN early_warning boolean NOT NULL DEFAULT true;
+    ADD COLUMN early_warning boolean NOT NULL DEFAULT true,
+    ADD COLUMN fractions_of_a_day boolean NOT NULL DEFAULT false,               -- these two: shown locally, in no flag
+    ADD COLUMN in_school_suspension_is_absence boolean NOT NULL DEFAULT false;
 
 ALTER TABLE mark_count RENAME TO mark_count_before;
 ALTER TABLE mark_count_before RENAME CONSTRAINT mark_count_pkey TO mark_count_before_pkey;

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import IntEnum
+from fractions import Fraction
 from functools import lru_cache
 
 from contracts.calendar import first_day_of, last_day_of, school_year_of
@@ -43,7 +44,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What a district may set. In-school suspension is present for the flag, whatever a district does locally."""
+    """What a district may set. The last two are shown locally, and change no flag and no figure of the state's."""
 
     version: int = 1
     min_enrolled_days: int = 10
@@ -51,6 +52,8 @@ class Policy:
     early_days: int = 20
     early_warning: bool = True
     accumulator: str = "district"
+    fractions_of_a_day: bool = False
+    in_school_suspension_is_absence: bool = False
 
 
 STANDARD = Policy()
@@ -230,6 +233,15 @@ def judged(
         key=lambda verdict: (verdict[0], verdict[2].bit_count(), verdict[3].school),
         default=(Level.none, 0, 0, None),
     )
+
+
+def local_absence(*, category: str, present_parts: int | None, day_parts: int | None, policy: Policy) -> Fraction:
+    """Say how much of a day was missed as the district counts it for itself: all, nothing, or its share."""
+    if policy.in_school_suspension_is_absence and category == "in_school_suspension":
+        return Fraction(1)
+    if policy.fractions_of_a_day and present_parts is not None and day_parts is not None:
+        return 1 - Fraction(present_parts, day_parts)
+    return Fraction(is_absent(category=category, present_parts=present_parts, day_parts=day_parts))
 
 
 def first_reached(*, counted: int, absent: int, reached: Level, chronic_last_year: bool, policy: Policy) -> int:

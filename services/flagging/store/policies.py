@@ -11,16 +11,20 @@ from services.runtime.columns import columns
 from services.runtime.database import Connection
 
 _READ = """
-SELECT district, effective_from, version, min_enrolled_days, early_absences, early_days, early_warning, accumulator
+SELECT district, effective_from, version, min_enrolled_days, early_absences, early_days, early_warning,
+    accumulator, fractions_of_a_day, in_school_suspension_is_absence
 FROM policy WHERE district = '' OR district = ANY ($1::text[]) ORDER BY district, version"""
 _KEEP = """
 INSERT INTO policy (district, version, effective_from, min_enrolled_days, early_absences, early_days, early_warning,
-                    accumulator)
-SELECT * FROM unnest($1::text[], $2::int[], $3::date[], $4::int[], $5::int[], $6::int[], $7::bool[], $8::text[])
+                    accumulator, fractions_of_a_day, in_school_suspension_is_absence)
+SELECT * FROM unnest($1::text[], $2::int[], $3::date[], $4::int[], $5::int[], $6::int[], $7::bool[], $8::text[],
+    $9::bool[], $10::bool[])
 ON CONFLICT (district, version) DO UPDATE
 SET effective_from = excluded.effective_from, min_enrolled_days = excluded.min_enrolled_days,
     early_absences = excluded.early_absences, early_days = excluded.early_days,
-    early_warning = excluded.early_warning, accumulator = excluded.accumulator"""
+    early_warning = excluded.early_warning, accumulator = excluded.accumulator,
+    fractions_of_a_day = excluded.fractions_of_a_day,
+    in_school_suspension_is_absence = excluded.in_school_suspension_is_absence"""
 
 _STATUSES = "SELECT district, status FROM district_status WHERE district = ANY ($1::text[])"
 _KEEP_STATUSES = """
@@ -73,10 +77,11 @@ async def keep(connection: Connection, decided: Iterable[PolicyDecided]) -> None
         (
             *key, each.effective_from, each.absence.min_enrolled_days, each.absence.early_absences,
             each.absence.early_days, each.absence.early_warning, each.absence.accumulator,
+            each.absence.fractions_of_a_day, each.absence.in_school_suspension_is_absence,
         )
         for key, each in sorted(newest.items())
     ]  # fmt: skip
-    await connection.execute(_KEEP, *columns(rows, width=8))
+    await connection.execute(_KEEP, *columns(rows, width=10))
 
 
 async def keep_statuses(connection: Connection, changed: Iterable[StatusChanged]) -> None:

@@ -31,7 +31,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Pool = asyncpg.Pool
 ARRIVALS = (in_order, in_order, shuffled, repeated, corrections_first)
-IN_THE_GATE = 8
+IN_THE_GATE = (38, 11, 0, 1, 2, 3, 4, 5)
+"""Chosen so that each wrong rule of test_worlds_find_mistakes.py shows in one of them."""
 
 
 def seeds() -> list[int]:
@@ -41,7 +42,7 @@ def seeds() -> list[int]:
     if many := os.environ.get("WORLDS"):
         first = int(os.environ.get("FIRST_WORLD", "0"))
         return random.sample(range(first, first + int(many)), int(many))
-    return list(range(IN_THE_GATE))
+    return list(IN_THE_GATE)
 
 
 async def test_in_any_world_everything_equals_the_oracle(emptied: Emptied, moved_clock: Clock) -> None:

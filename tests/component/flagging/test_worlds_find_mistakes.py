@@ -62,7 +62,7 @@ async def test_a_rule_that_is_wrong_is_found(
     emptied: Emptied, moved_clock: Clock, monkeypatch: pytest.MonkeyPatch, mistake: str
 ) -> None:
     monkeypatch.setattr(*MISTAKES[mistake])
-    for seed in range(IN_THE_GATE):
+    for seed in IN_THE_GATE:
         try:
             await run(await emptied.empty(), a_world(seed), moved_clock)
         except AssertionError:
