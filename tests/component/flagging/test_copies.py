@@ -17,8 +17,10 @@ from contracts.events import FlagCleared, FlagRaised, Level, SchoolDayTalliedV2
 from deploy.local import provision
 from services.flagging import anew
 from services.flagging.app import service
-from services.flagging.rules import packing
+from services.flagging.rules.register import SchoolYear
 from services.flagging.store import copies
+from services.flagging.store.registers import Registers
+from services.runtime.database import Connection
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.migrate import migrate
 from services.runtime.rebuild.differences import TableDifference, differences
@@ -143,8 +145,9 @@ async def rebuild_world(two: Copies, world: World, moved_clock: Clock) -> None:
     await two.take_over(compared)
     after = await conclusions(two.copy.pool)
     assert (after.records, after.flags) == (before.records, before.flags)
-    topics = await two.copy.pool.fetch("SELECT topic, event_type, payload FROM outbox")
-    assert [tuple(row) for row in topics] == []
+    # Of somebody in a paused district the copy may have told what the running one did not: the figures are repeated.
+    said = await two.copy.pool.fetch("SELECT event_type FROM outbox")
+    assert {row["event_type"] for row in said} <= {"absence-flag.figures-updated.v1"}
 
 
 def a_school() -> list[Any]:
@@ -164,14 +167,15 @@ async def told_to_both(two: Copies, facts: list[Any], moved_clock: Clock) -> Non
         await settle(each.pool)
 
 
-async def damage(pool: "Pool[asyncpg.Record]", who: UUID, column: str, days: int) -> None:
+async def damage(pool: "Pool[asyncpg.Record]", who: UUID, *, missed: int, school: str = "H01") -> None:
     """Write other days into a student's place on the page, as nobody but a hand would."""
-    row = await pool.fetchrow("SELECT * FROM register_page")
-    assert row is not None
-    at = packing.unpack_keys(row["students"]).index(who.bytes)
-    sets = packing.unpack_sets(row[column], len(row["students"]) // 16)
-    sets[at] = days
-    await pool.execute(f"UPDATE register_page SET {column} = $1", packing.pack_sets(sets))
+    async with pool.acquire() as connection:
+        registers = Registers(cast("Connection", connection))
+        (opened,) = await registers.open_schools([SchoolYear("hartford", school, 2026)])
+        await registers.open_whole([opened])
+        page, at = opened.page_of(who.bytes)
+        page.missed[at], page.is_changed = missed, True
+        await registers.save()
 
 
 async def test_days_that_a_page_lost_are_found_by_student_and_what_they_hid_is_told(
@@ -179,7 +183,7 @@ async def test_days_that_a_page_lost_are_found_by_student_and_what_they_hid_is_t
 ) -> None:
     await told_to_both(two, a_school(), moved_clock)
     assert (await two.compared()).differences == []
-    await damage(two.running.pool, ABSENT, "missed", 0)
+    await damage(two.running.pool, ABSENT, missed=0)
     more = school_days(31)[30:]
     for pool in (two.running.pool, two.copy.pool):  # the next day closes: nobody was ever absent, the page says
         await pool.execute("TRUNCATE outbox, position")
@@ -194,17 +198,17 @@ async def test_days_that_a_page_lost_are_found_by_student_and_what_they_hid_is_t
         {"district": "hartford", "school": "H01", "school_year": 2026, "student_key": str(ABSENT)}
     ]
     await two.take_over(compared)
-    flags = await published(two.copy.pool, "flags")
-    assert [type(each) for each in flags] == [FlagRaised]
-    assert (flags[0].student_key, flags[0].days_absent, flags[0].previous_level) == (ABSENT, 6, Level.NONE)
-    assert flags[0].version > cleared.version
+    (raised,) = [e for e in await published(two.copy.pool, "flags") if isinstance(e, FlagRaised | FlagCleared)]
+    assert isinstance(raised, FlagRaised)
+    assert (raised.student_key, raised.days_absent, raised.previous_level) == (ABSENT, 6, Level.NONE)
+    assert raised.version > cleared.version
     days = cast("list[SchoolDayTalliedV2]", await published(two.copy.pool, "day-tallies"))
     assert {(each.school_day, each.students_absent) for each in days} >= {(day, 1) for day in DAYS[::5]}
 
 
 async def test_a_flag_that_only_damage_raised_is_cleared(two: Copies, moved_clock: Clock) -> None:
     await told_to_both(two, a_school(), moved_clock)
-    await damage(two.running.pool, PRESENT, "missed", (1 << 200) - 1)
+    await damage(two.running.pool, PRESENT, missed=(1 << 200) - 1)
     more = school_days(31)[30:]
     for pool in (two.running.pool, two.copy.pool):
         await pool.execute("TRUNCATE outbox, position")
