@@ -128,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
     rebuild = command(
         "rebuild", "make a service's tables anew from the topics, compare, switch, without a stop", _rebuild
     )
-    rebuild.add_argument("service", choices=["reporting"])
+    rebuild.add_argument("service", choices=["reporting", "flagging"])
     way = rebuild.add_mutually_exclusive_group()
     way.add_argument("--compare", action="store_true", help="compare only; exit code 1 where a row differs")
     way.add_argument("--back", action="store_true", help="put the former tables back, brought up to now")

@@ -28,6 +28,12 @@ class DistrictFigures:
     waiting_numbers: int = 0
     """Numbers of pupils that no enrolment knows; their marks are accepted, kept, and count when one comes."""
     waiting_days: int = 0
+    rolls_waiting: int = 0
+    """Schools' days whose marks wait for their roll although three school days have passed; the oldest such day."""
+    oldest_roll_waiting: str | None = None
+    days_without_mark: int = 0
+    """Students' days, this school year, of which a complete roll of a full feed says nothing: present."""
+    schools_without_calendar: int = 0
 
     @property
     def gap(self) -> int:
@@ -139,6 +145,10 @@ def _district(name: str, sent: int, landed: dict[str, Any], applied: dict[str, A
         duplicate=duplicate,
         waiting_numbers=int(applied.get("waiting_numbers", 0)),
         waiting_days=int(applied.get("waiting_days", 0)),
+        rolls_waiting=int(applied.get("rolls_waiting", 0)),
+        oldest_roll_waiting=applied.get("oldest_roll_waiting"),
+        days_without_mark=int(applied.get("days_without_mark", 0)),
+        schools_without_calendar=int(applied.get("schools_without_calendar", 0)),
     )
 
 

@@ -2,12 +2,20 @@
 
 import asyncio
 import json
+import logging
 from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
 
+import structlog
+
+from contracts.topics import TOPICS
 from deploy.commands import state
 from deploy.commands.screen import Screen
 from deploy.local.parts import PartFailed
+from services.runtime import clock
 from services.runtime.rebuild.differences import SchemasDiffer, TableDifference
+from services.runtime.rebuild.own_ways import OwnWays
 from services.runtime.rebuild.rebuild import Rebuild, RebuildFailed, Rebuilt, go_back, rebuild
 from services.runtime.rebuild.shadow import CopyRefused
 from services.runtime.service import Service
@@ -15,11 +23,28 @@ from services.runtime.service import Service
 WELL, NOT_WELL = 0, 1
 
 
-def services() -> dict[str, tuple[Service, tuple[str, ...]]]:
-    """Name the services whose tables follow from events alone, and their tables that do not."""
-    from services.reporting.app import NOT_FROM_EVENTS, service
+COMPACTED = frozenset(topic.name for topic in TOPICS if topic.compacted)
 
-    return {service.name: (service, NOT_FROM_EVENTS)}
+
+class Rebuildable(NamedTuple):
+    """A service whose tables follow from events, its tables that do not, and what it does in its own way."""
+
+    service: Service
+    kept: tuple[str, ...]
+    own_ways: OwnWays | None = None
+
+
+def services() -> dict[str, Rebuildable]:
+    """Give the services whose tables can be made anew."""
+    from services.flagging import anew
+    from services.flagging.app import service as flagging
+    from services.reporting.app import NOT_FROM_EVENTS
+    from services.reporting.app import service as reporting
+
+    return {
+        "reporting": Rebuildable(reporting, NOT_FROM_EVENTS),
+        "flagging": Rebuildable(flagging, anew.NOT_FROM_FACTS, anew.OWN_WAYS),
+    }
 
 
 def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
@@ -28,14 +53,18 @@ def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
     Only a comparison that was asked for alone fails on differences: a switch has mended them.
     """
     found = state.load_running()
-    service, kept = services()[name]
+    service, kept, own_ways = services()[name]
+    environment = found.services[name]["environment"]
+    _live_in_the_time_of(environment)
     wanted = Rebuild(
         service=service,
         bootstrap_servers=found.bootstrap(),
-        database_url=found.services[name]["environment"]["LEAP_DATABASE_URL"],
+        database_url=environment["LEAP_DATABASE_URL"],
         admin_url=found.admin_url(),
         zone=found.zone(),
         kept=kept,
+        compacted=COMPACTED,
+        own_ways=own_ways,
     )
     try:
         outcome = asyncio.run(go_back(wanted)) if back else _rebuild(screen, wanted, switch=not compare_only)
@@ -43,6 +72,14 @@ def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
         raise PartFailed(str(error)) from None
     _show(screen, wanted, outcome)
     return NOT_WELL if outcome.differences and compare_only else WELL
+
+
+def _live_in_the_time_of(environment: dict[str, str]) -> None:
+    """Take the clock of the running copy: what it does of a day, the other must do of the same."""
+    if "LEAP_CLOCK_FILE" in environment:
+        # The warning that this is a simulated state is for services' logs; here it would stand in the answer.
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+        clock.use(Path(environment["LEAP_CLOCK_FILE"]))
 
 
 def _rebuild(screen: Screen, wanted: Rebuild, *, switch: bool) -> Rebuilt:

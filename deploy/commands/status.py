@@ -1,13 +1,14 @@
 """`leap status`: what runs, what waits, and whether every record is accounted for."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 
 from deploy.commands import state
-from deploy.commands.figures import Figures, measure
+from deploy.commands.figures import DistrictFigures, Figures, measure
 from deploy.commands.screen import Screen
 from deploy.local.parts import answers
 
@@ -59,14 +60,34 @@ def _print(figures: Figures, well: dict[str, bool]) -> None:
         numbers = (each.sent, each.accepted, each.rejected, each.duplicate, each.gap)
         table.add_row(each.district, *(f"{number:,}" for number in numbers))
     Console(highlight=False).print(table)
-    for each in figures.districts:
-        if each.waiting_numbers:
-            print(
-                f"\n{each.district}: marks of {each.waiting_days:,} days wait, of {each.waiting_numbers:,} numbers that"
-                " no enrolment knows. Send the roster: they count as soon as it names them."
-            )
+    for line in (line for each in figures.districts for line in _left_open(each)):
+        print("\n" + line)
     print("\nlag      " + "  ".join(f"{group} {records:,}" for group, records in figures.lag_by_group.items()))
     print("outbox   " + "  ".join(f"{name} {events:,}" for name, events in figures.waiting_in_outbox.items()))
     if any(figures.dead_letters.values()):
         print("UNREADABLE  " + "  ".join(f"{name} {count:,}" for name, count in figures.dead_letters.items() if count))
     print("totals   " + "  ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in figures.totals.items()))
+
+
+def _left_open(each: DistrictFigures) -> Iterator[str]:
+    """Say what a district is to be told of what it sent, a sentence each, with what mends it."""
+    if each.waiting_numbers:
+        yield (
+            f"{each.district}: marks of {each.waiting_days:,} days wait, of {each.waiting_numbers:,} numbers that"
+            " no enrolment knows. Send the roster: they count as soon as it names them."
+        )
+    if each.rolls_waiting:
+        yield (
+            f"{each.district}: marks of {each.rolls_waiting:,} school days wait for their roll, the oldest since"
+            f" {each.oldest_roll_waiting}. Complete these rolls: they count as soon as it is done."
+        )
+    if each.days_without_mark:
+        yield (
+            f"{each.district}: complete rolls have no mark for {each.days_without_mark:,} days of enrolled students."
+            " They count, and as not absent: send the marks that are missing."
+        )
+    if each.schools_without_calendar:
+        yield (
+            f"{each.district}: {each.schools_without_calendar:,} schools have no calendar. Send it: until then every"
+            " day with a complete roll is a school day."
+        )

@@ -147,6 +147,14 @@ _ALERTS: tuple[Alert, ...] = (
         meaning="their silence can't be told from a holiday, and their days enrolled are not known",
     ),
     Alert(
+        name="RollsWaiting",
+        severity="ticket",
+        expr="max by (district) (leap_rolls_waiting) > 0",
+        wait="1h",
+        summary="{{ $labels.district }} sent marks whose roll nobody completed for three school days",
+        meaning="these marks count for nothing: absences are missing from flags, and their month closes incomplete",
+    ),
+    Alert(
         name="RejectedSurge",
         severity="ticket",
         expr=(

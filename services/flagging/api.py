@@ -8,13 +8,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 
-from contracts.calendar import first_day_of
+from contracts.calendar import first_day_of, local_day
 from services.flagging import telling
 from services.flagging.rules import absence
 from services.flagging.rules.absence import Level, Policy
 from services.flagging.rules.rolls import CATEGORIES, NO_PART, TAKEN_BACK, Mark
 from services.flagging.store import policies, reads
 from services.flagging.store.reads import Part
+from services.runtime import clock
 from services.runtime.service import Context
 from services.runtime.web.people import Person
 from services.runtime.web.sign_in import require_role, signed_in
@@ -56,10 +57,11 @@ def routes(context: Context) -> APIRouter:
 
     @router.get("/counts")
     async def counts(person: Who) -> dict[str, Any]:
-        """Count marks, students and standing flags per district."""
+        """Count marks, students, standing flags and what this school year's rolls leave open, per district."""
         require_role(person, "operations")
+        today = local_day(clock.now(), zone=context.settings.zone)
         async with context.pool.acquire() as connection:
-            return {"districts": await reads.counts(connection)}
+            return {"districts": await reads.counts(connection, today)}
 
     return router
 

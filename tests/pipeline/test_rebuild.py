@@ -158,7 +158,7 @@ async def telling(stack: Stack) -> AsyncIterator[Telling]:
 
 
 def wanted(stack: Stack) -> Rebuild:
-    service, kept = services()["reporting"]
+    service, kept, _ = services()["reporting"]
     return Rebuild(
         service=service,
         bootstrap_servers=stack.broker.address,

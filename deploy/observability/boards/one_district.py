@@ -43,6 +43,14 @@ ONE_DISTRICT = Board(
             well_below=1,
         ),
         asks(
+            "How many rolls are overdue?",
+            ("school days", f"max(leap_rolls_waiting{{{_ONE}}})"),
+            reading="Marks came and three school days passed; they count once the roll is complete.",
+            kind="number",
+            width=6,
+            well_below=1,
+        ),
+        asks(
             "What does it send?",
             ("{{kind}}", f"max by (kind) (rate(leap_landed_total{{{_ONE}}}[5m]))"),
             reading="Landed records a second by what they were, and the marks of landed rolls; 'rejected' went back.",

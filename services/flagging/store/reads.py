@@ -9,7 +9,7 @@ from services.flagging.rules.absence import StintDays
 from services.flagging.rules.page import JOINED, NO_GRADE, Page
 from services.flagging.rules.register import School, SchoolYear
 from services.flagging.rules.rolls import Mark
-from services.flagging.store import rolls, rosters
+from services.flagging.store import measured, rolls, rosters, waiting
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Member
 from services.runtime.database import Connection
@@ -144,8 +144,12 @@ async def flag_history(connection: Connection, student_key: UUID, school_year: i
     return [FlagChange(*row) for row in rows]
 
 
-async def counts(connection: Connection) -> list[dict[str, object]]:
-    """Count marks, students, numbers that wait for an enrolment, and standing flags per district."""
+async def counts(connection: Connection, today: date) -> list[dict[str, object]]:
+    """Count per district: marks, students and standing flags, and what this school year's rolls leave open.
+
+    That is numbers that wait for an enrolment, rolls that are overdue, students of whom complete rolls say nothing, and
+    schools without a calendar.
+    """
     numbers: defaultdict[str, set[bytes]] = defaultdict(set)
     days: defaultdict[str, int] = defaultdict(int)
     for row in await connection.fetch(_WAITING):
@@ -154,7 +158,18 @@ async def counts(connection: Connection) -> list[dict[str, object]]:
             if page.grades[at] == NO_GRADE and page.marked[at] and not page.traits[at] & JOINED:
                 numbers[row[0]].add(key)
                 days[row[0]] += page.marked[at].bit_count()
-    return [
-        dict(row) | {"waiting_numbers": len(numbers[row["district"]]), "waiting_days": days[row["district"]]}
-        for row in await connection.fetch(_COUNTS)
-    ]
+    overdue = await waiting.waiting_rolls(connection, today)
+    without_mark = await waiting.without_mark(connection, today)
+    schools = {row["district"]: row["without_calendar"] for row in await measured.schools_on(connection, today)}
+    found = []
+    for row in await connection.fetch(_COUNTS):
+        district = row["district"]
+        rolls_waiting = overdue.get(district, waiting.NOTHING)
+        found.append(
+            dict(row)
+            | {"waiting_numbers": len(numbers[district]), "waiting_days": days[district]}
+            | {"rolls_waiting": rolls_waiting.days, "oldest_roll_waiting": rolls_waiting.oldest}
+            | {"days_without_mark": without_mark.get(district, 0)}
+            | {"schools_without_calendar": schools.get(district, 0)}
+        )
+    return found

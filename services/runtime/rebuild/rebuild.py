@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ import asyncpg
 
 from services.runtime.database import Connection
 from services.runtime.rebuild.differences import TableDifference, differences
+from services.runtime.rebuild.own_ways import OwnWays
 from services.runtime.rebuild.shadow import Positions, Shadow, positions_in, records_between
 from services.runtime.service import Service
 
@@ -23,8 +25,9 @@ CLOSE_RECORDS = 5_000  # near enough to stop the running copy for the rest
 STANDSTILL_SECONDS = 8.0  # less than the time a batch waits for a lock
 STANDSTILL_TRIES = 5
 
-# Not from the topics, and true only once: they move with the name.
-_KEPT_BY_THE_RUNTIME = ("outbox", "inbox")
+# Not from the topics, and true only once: they move with the name. The outbox last: whoever writes to it does so as the
+# last thing in a transaction, and waiting for it with another lock in the hand ends in a deadlock.
+_KEPT_BY_THE_RUNTIME = ("inbox", "outbox")
 
 
 class RebuildFailed(Exception):
@@ -35,6 +38,8 @@ class RebuildFailed(Exception):
 class Rebuild:
     """What is to be made anew, and where. `kept` are tables that no event could bring back: their rows are taken over.
 
+    They are locked in this order, which must be the one in which the service itself locks them. `compacted` are topics
+    of which the newest word on each key is all there is to know: a beginning that is gone is none that is missed.
     `database_url` is the service's own; `admin_url` is one that may make and rename schemas of the same database.
     `zone` is the one in which the running service counts days.
     """
@@ -45,6 +50,13 @@ class Rebuild:
     admin_url: str
     zone: ZoneInfo
     kept: tuple[str, ...] = ()
+    compacted: frozenset[str] = frozenset()
+    own_ways: OwnWays | None = None
+
+    @property
+    def all_kept(self) -> tuple[str, ...]:
+        """Every table whose rows are taken over, in the order in which they are locked."""
+        return (*self.kept, *_KEPT_BY_THE_RUNTIME)
 
     @property
     def schema(self) -> str:
@@ -86,11 +98,11 @@ async def rebuild(
         await admin.execute(f"CREATE SCHEMA {wanted.next_schema} AUTHORIZATION {_role(wanted)}")
         try:
             async with _shadow(wanted, wanted.next_schema) as shadow:
-                await _refuse_cut_logs(shadow, await positions_in(admin, wanted.schema))
-                outcome = await _compared(wanted, admin, shadow, applied)
+                await _refuse_cut_logs(wanted, shadow, await positions_in(admin, wanted.schema))
+                outcome, concerned = await _compared(wanted, admin, shadow, applied)
                 if switch:
-                    async with _standstill(wanted, admin, shadow, (*_KEPT_BY_THE_RUNTIME, *wanted.kept)) as pause:
-                        await _take_over(admin, wanted, source=wanted.schema, target=wanted.next_schema)
+                    async with _standstill(wanted, admin, shadow, wanted.all_kept) as pause:
+                        await _take_over(admin, wanted, wanted.next_schema, concerned)
                         await admin.execute(f"DROP SCHEMA IF EXISTS {wanted.former_schema} CASCADE")
                         await admin.execute(f"ALTER SCHEMA {wanted.schema} RENAME TO {wanted.former_schema}")
                         await admin.execute(f"ALTER SCHEMA {wanted.next_schema} RENAME TO {wanted.schema}")
@@ -109,9 +121,9 @@ async def go_back(wanted: Rebuild) -> Rebuilt:
         if not await admin.fetchval("SELECT to_regnamespace($1) IS NOT NULL", wanted.former_schema):
             raise RebuildFailed(f"there is no {wanted.former_schema}: nothing was switched, or it has been dropped")
         async with _shadow(wanted, wanted.former_schema) as shadow:
-            outcome = await _compared(wanted, admin, shadow, lambda *_: None)
-            async with _standstill(wanted, admin, shadow, (*_KEPT_BY_THE_RUNTIME, *wanted.kept)) as pause:
-                await _take_over(admin, wanted, source=wanted.schema, target=wanted.former_schema)
+            outcome, concerned = await _compared(wanted, admin, shadow, lambda *_: None)
+            async with _standstill(wanted, admin, shadow, wanted.all_kept) as pause:
+                await _take_over(admin, wanted, wanted.former_schema, concerned)
                 await admin.execute(f"ALTER SCHEMA {wanted.schema} RENAME TO {wanted.next_schema}")
                 await admin.execute(f"ALTER SCHEMA {wanted.former_schema} RENAME TO {wanted.schema}")
                 await admin.execute(f"ALTER SCHEMA {wanted.next_schema} RENAME TO {wanted.former_schema}")
@@ -137,6 +149,7 @@ def _shadow(wanted: Rebuild, schema: str) -> Shadow:
         database_url=wanted.database_url,
         schema=schema,
         zone=wanted.zone,
+        own_ways=wanted.own_ways,
     )
 
 
@@ -147,14 +160,17 @@ def _role(wanted: Rebuild) -> str:
     return role
 
 
-async def _refuse_cut_logs(shadow: Shadow, running: Positions) -> None:
+async def _refuse_cut_logs(wanted: Rebuild, shadow: Shadow, running: Positions) -> None:
     starts = await shadow.log_starts(running)
-    cut = sorted({each.topic for offsets in starts.values() for each, start in offsets.items() if start > 0})
+    begun_later = {each.topic for offsets in starts.values() for each, start in offsets.items() if start > 0}
+    cut = sorted(begun_later - wanted.compacted)
     if cut:
         raise RebuildFailed(f"the beginning of {', '.join(cut)} is gone: what it told would be missing from the copy")
 
 
-async def _compared(wanted: Rebuild, admin: Connection, shadow: Shadow, applied: Callable[[int, int], None]) -> Rebuilt:
+async def _compared(
+    wanted: Rebuild, admin: Connection, shadow: Shadow, applied: Callable[[int, int], None]
+) -> tuple[Rebuilt, frozenset[Any]]:
     outcome = Rebuilt()
 
     def count(records: int) -> None:
@@ -177,12 +193,21 @@ async def _compared(wanted: Rebuild, admin: Connection, shadow: Shadow, applied:
         async with looking.transaction(isolation="repeatable_read", readonly=True):
             async with _standstill(wanted, admin, shadow, ()):
                 await looking.fetchval("SELECT count(*) FROM pg_namespace")  # the first query fixes the snapshot
-            outcome.rows, outcome.differences = await differences(
-                looking, wanted.schema, shadow.schema, leave_out=wanted.kept
-            )
+            return outcome, await _compare(wanted, looking, shadow.schema, outcome)
     finally:
         await looking.close()
-    return outcome
+
+
+async def _compare(wanted: Rebuild, looking: Connection, copy: str, outcome: Rebuilt) -> frozenset[Any]:
+    own = wanted.own_ways
+    leave_out = {*wanted.kept, *(own.tables if own else ())}
+    outcome.rows, outcome.differences = await differences(looking, wanted.schema, copy, leave_out=leave_out)
+    if own is None:
+        return frozenset()
+    rows, found, concerned = await own.compare(looking, wanted.schema, copy)
+    outcome.rows |= rows
+    outcome.differences += found
+    return concerned
 
 
 async def _own_positions(shadow: Shadow, running: Positions) -> Positions:
@@ -209,7 +234,7 @@ async def _standstill(
     next write the new tables, with nobody fenced off from them.
     """
     clock = asyncio.get_running_loop().time
-    tables = ("position", *kept)
+    tables = ("position", *kept)  # a batch locks its positions first
     pause = _Pause()
     for _ in range(STANDSTILL_TRIES):
         transaction = admin.transaction()
@@ -221,7 +246,7 @@ async def _standstill(
             began = clock()
             async with asyncio.timeout(STANDSTILL_SECONDS):
                 await shadow.catch_up(await positions_in(admin, wanted.schema))
-        except (TimeoutError, asyncpg.LockNotAvailableError):
+        except (TimeoutError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             await transaction.rollback()
             await shadow.catch_up(await positions_in(admin, wanted.schema))
             continue
@@ -239,8 +264,11 @@ async def _standstill(
     raise RebuildFailed(f"{wanted.schema} did not stand still for {STANDSTILL_SECONDS:.0f} s; nothing was changed")
 
 
-async def _take_over(admin: Connection, wanted: Rebuild, *, source: str, target: str) -> None:
-    for table in (*_KEPT_BY_THE_RUNTIME, *wanted.kept):
+async def _take_over(admin: Connection, wanted: Rebuild, target: str, concerned: frozenset[Any]) -> None:
+    source = wanted.schema
+    if wanted.own_ways is not None:
+        await wanted.own_ways.take_over(admin, source, target, concerned)
+    for table in wanted.all_kept:
         columns = await admin.fetch(_COLUMNS_OF, source, table)
         names = ", ".join(f'"{column["name"]}"' for column in columns)
         await admin.execute(f'DELETE FROM {target}."{table}"')

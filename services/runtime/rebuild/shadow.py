@@ -22,7 +22,10 @@ from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.delivery.transaction import begin
 from services.runtime.migrate import migrate
+from services.runtime.rebuild.own_ways import OwnWays
 from services.runtime.service import Service
+from services.runtime.settings import Settings
+from services.runtime.web.context import Context
 
 POLL_MS = 200
 
@@ -35,10 +38,20 @@ class CopyRefused(Exception):
 
 
 class Shadow:
-    """A schema that is filled beside the running one. Use it as an asynchronous context manager."""
+    """A schema that is filled beside the running one. Use it as an asynchronous context manager.
+
+    A service with `own_ways` may publish what it concludes: what its copy says is dropped.
+    """
 
     def __init__(
-        self, service: Service, *, bootstrap_servers: str, database_url: str, schema: str, zone: ZoneInfo
+        self,
+        service: Service,
+        *,
+        bootstrap_servers: str,
+        database_url: str,
+        schema: str,
+        zone: ZoneInfo,
+        own_ways: OwnWays | None = None,
     ) -> None:
         if any(each.pattern for each in service.subscriptions):
             raise CopyRefused(f"{service.name} reads topics by a pattern; only named topics can be read again")
@@ -47,6 +60,8 @@ class Shadow:
         self.zone = zone
         self.pool: asyncpg.Pool
         self._url = in_schema(database_url, schema)
+        self._own_ways = own_ways
+        self._settings = Settings(kafka_bootstrap_servers=bootstrap_servers, database_url=self._url, time_zone=zone.key)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap_servers,
             group_id=None,  # a member of the running group would take partitions away from it
@@ -79,15 +94,19 @@ class Shadow:
         return {group: await self._consumer.beginning_offsets(list(offsets)) for group, offsets in of.items()}
 
     async def catch_up(self, until: Positions, applied: Callable[[int], None] = lambda _: None) -> None:
-        """Apply every record below the positions and none beyond them. `applied` is told how many, in steps.
+        """Apply every record below the positions and none beyond them, and what timers make of them.
 
-        Raises CopyRefused when a handler publishes, and whatever else keeps a batch from being applied.
+        `applied` is told how many, in steps. Raises CopyRefused when a handler publishes without being entitled to, and
+        whatever else keeps a batch from being applied.
         """
         for subscription in self.service.subscriptions:
             targets = until.get(subscription.group, {})
             if targets:
                 await self._catch_up(subscription, targets, applied)
-        if await self.pool.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
+        if self._own_ways is not None:
+            await self._own_ways.settle(Context(self._settings, self.pool, _NOBODY, service=self.service.name))
+            await self._drop_what_was_said()
+        elif await self.pool.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
             raise CopyRefused(f"{self.service.name} publishes what it concludes: a copy would say everything twice")
 
     async def _catch_up(
@@ -115,7 +134,13 @@ class Shadow:
                     continue
                 positions.update(done.next_offsets)
             await self._pass_over_what_is_gone(subscription, behind, targets, positions)
+            if self._own_ways is not None:
+                await self._drop_what_was_said()
             applied(len(records))
+
+    async def _drop_what_was_said(self) -> None:
+        # Batch by batch: years of it would be more than the copy itself.
+        await self.pool.execute("TRUNCATE outbox")
 
     async def _read(
         self,

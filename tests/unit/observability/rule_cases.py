@@ -235,6 +235,11 @@ DISTRICT_CASES = (
          fires=({"severity": "ticket", "district": "danbury"},)),
     Case(alert="CalendarMissing", story="the calendar came minutes after the first roll",
          series={'leap_schools_without_calendar{district="danbury"}': "2x10 0x110"}, at="70m"),
+    Case(alert="RollsWaiting", story="marks of two school days wait for their roll for hours",
+         series={'leap_rolls_waiting{district="danbury"}': "2x120", 'leap_rolls_waiting{district="hartford"}': "0x120"},
+         at="70m", fires=({"severity": "ticket", "district": "danbury"},)),
+    Case(alert="RollsWaiting", story="the roll was completed in the morning that was its last",
+         series={'leap_rolls_waiting{district="danbury"}': "2x30 0x90"}, at="70m"),
     Case(alert="RejectedSurge", story="half of what it sends goes back", series={
         'leap_rejected_total{district="danbury",reason="wrong_type"}': f"0+5{LONG}",
         'leap_landed_total{district="danbury",kind="rejected"}': f"0+5{LONG}",
