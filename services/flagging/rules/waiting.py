@@ -5,7 +5,8 @@ Sets of days are ints: bit n is the n-th day after 1 July. No I/O, no clock.
 
 from collections.abc import Iterable
 
-from services.flagging.rules.register import DAYS_OF_GRACE, Columns, Page, School, days_of_all
+from services.flagging.rules.page import Columns, Page, days_of_all
+from services.flagging.rules.register import DAYS_OF_GRACE, School
 
 
 def waiting_days(*, sent: int, taught: int, settled: int, passed: int) -> int:

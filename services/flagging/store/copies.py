@@ -15,7 +15,8 @@ import asyncpg
 
 from contracts.calendar import first_day_of
 from services.flagging.rules import packing
-from services.flagging.rules.register import SEVERAL_TRACKS, WATCHED, Page, School, SchoolYear
+from services.flagging.rules.page import SEVERAL_TRACKS, WATCHED, Page
+from services.flagging.rules.register import School, SchoolYear
 from services.flagging.rules.rolls import Completion, Mark, RollPage
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers
