@@ -83,7 +83,8 @@ def _families(owners: Mapping[UUID, UUID], students: Collection[bytes]) -> dict[
         numbers_of[owner].append(number)
     children = {owner_of.get(each, each) for each in students}
     of_children = {child: (child, *numbers_of[child]) for child in children if child not in owner_of}
-    return of_children | dict.fromkeys(owner_of, ())
+    # Of these children only: at another school the same number, settled without its child, would no longer be joined.
+    return of_children | {number: () for number, owner in owner_of.items() if owner in children}
 
 
 def _admit_children(
