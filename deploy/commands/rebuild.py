@@ -36,8 +36,8 @@ class Rebuildable(NamedTuple):
 
 def services() -> dict[str, Rebuildable]:
     """Give the services whose tables can be made anew."""
-    from services.flagging import anew
     from services.flagging.app import service as flagging
+    from services.flagging.handlers import anew
     from services.reporting.app import NOT_FROM_EVENTS
     from services.reporting.app import service as reporting
 

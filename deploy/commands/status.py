@@ -60,7 +60,7 @@ def _print(figures: Figures, well: dict[str, bool]) -> None:
         numbers = (each.sent, each.accepted, each.rejected, each.duplicate, each.gap)
         table.add_row(each.district, *(f"{number:,}" for number in numbers))
     Console(highlight=False).print(table)
-    for line in (line for each in figures.districts for line in _left_open(each)):
+    for line in (line for each in figures.districts for line in left_open(each)):
         print("\n" + line)
     print("\nlag      " + "  ".join(f"{group} {records:,}" for group, records in figures.lag_by_group.items()))
     print("outbox   " + "  ".join(f"{name} {events:,}" for name, events in figures.waiting_in_outbox.items()))
@@ -69,7 +69,7 @@ def _print(figures: Figures, well: dict[str, bool]) -> None:
     print("totals   " + "  ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in figures.totals.items()))
 
 
-def _left_open(each: DistrictFigures) -> Iterator[str]:
+def left_open(each: DistrictFigures) -> Iterator[str]:
     """Say what a district is to be told of what it sent, a sentence each, with what mends it."""
     if each.waiting_numbers:
         yield (

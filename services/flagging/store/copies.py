@@ -6,7 +6,7 @@ otherwise: it is taken over, and whoever the facts say something else of is judg
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -147,14 +147,18 @@ async def take_over(connection: Connection, source: str, target: str, concerned:
     await connection.execute(_KEEP_COUNTS.format(source=source, target=target))
     told = await connection.fetch(_TOLD_OTHERWISE.format(source=source, target=target))
     await connection.execute(_LOOK_AT, target)
-    await _set_levels(connection, told)
-    due = [(row["student_key"], row["school_year"]) for row in told if row["is_due"]]
-    await connection.execute(_LET_JUDGE, *columns(due, width=2))
-    await connection.execute(_TELL_ANEW, *columns(concerned, width=3))
+    concerned = frozenset(concerned)
+    made_anew = await _set_levels(connection, told, concerned)
+    due = {(row["student_key"], row["school_year"]) for row in told if row["is_due"]}
+    due -= made_anew  # by a page that is still to be made, they would be judged wrongly first
+    await connection.execute(_LET_JUDGE, *columns(sorted(due), width=2))
+    await connection.execute(_TELL_ANEW, *columns(sorted(concerned), width=3))
 
 
-async def _set_levels(connection: Connection, told: Iterable[asyncpg.Record]) -> None:
-    """Set what pages know of the flags that were told."""
+async def _set_levels(
+    connection: Connection, told: Iterable[asyncpg.Record], concerned: Collection[SchoolYear]
+) -> set[tuple[UUID, int]]:
+    """Set what pages know of the flags that were told; name who is at a school that is made anew, and judged then."""
     by_student = {(row["student_key"], row["school_year"]): row for row in told}
     found = await rosters.members_of(connection, {student for student, _ in by_student})
     members = [m for every in found.values() for m in every if (m.student_key, m.school_year) in by_student]
@@ -169,6 +173,9 @@ async def _set_levels(connection: Connection, told: Iterable[asyncpg.Record]) ->
         page.levels[at] = row["level"]
         page.is_changed = True
     await registers.save()
+    return {
+        (member.student_key, member.school_year) for key, member in zip(keys, members, strict=True) if key in concerned
+    }
 
 
 async def _school_years(connection: Connection, schema: str) -> dict[SchoolYear, Glance]:

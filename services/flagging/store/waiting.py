@@ -21,6 +21,8 @@ FROM school_year y JOIN (
 _WITH_COMPLETIONS = """
 SELECT district, school, school_year::int FROM school_year WHERE school_year = $1 AND completions <> ''"""
 
+SCHOOLS_AT_A_TIME = 25
+
 
 class Waiting(NamedTuple):
     """A district's school days whose marks wait for their roll, each school's for itself, and the oldest of them."""
@@ -67,13 +69,16 @@ async def waiting_rolls(connection: Connection, today: date) -> dict[str, Waitin
 
 async def without_mark(connection: Connection, today: date) -> dict[str, int]:
     """Count, by district, students' days of which a complete roll of a full feed says nothing."""
-    registers = Registers(connection)
     rows = await connection.fetch(_WITH_COMPLETIONS, school_year_of(today))
-    schools = [each for each in await registers.open_schools(SchoolYear(*row) for row in rows) if _is_told_whole(each)]
-    await registers.open_whole(schools)
     found: defaultdict[str, int] = defaultdict(int)
-    for school in schools:
-        found[school.key.district] += days_without_mark(school, school.pages.values())
+    # A few at a time: a state's pages would be tens of megabytes, and most of a second in which nobody else has a turn.
+    for at in range(0, len(rows), SCHOOLS_AT_A_TIME):
+        registers = Registers(connection)
+        opened = await registers.open_schools(SchoolYear(*row) for row in rows[at : at + SCHOOLS_AT_A_TIME])
+        schools = [school for school in opened if _is_told_whole(school)]
+        await registers.open_whole(schools)
+        for school in schools:
+            found[school.key.district] += days_without_mark(school, school.pages.values())
     return found
 
 

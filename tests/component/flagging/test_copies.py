@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from contracts.events import FlagCleared, FlagRaised, Level, SchoolDayTalliedV2
 from deploy.local import provision
-from services.flagging import anew
 from services.flagging.app import service
+from services.flagging.handlers import anew
 from services.flagging.rules.register import SchoolYear
 from services.flagging.store import copies
 from services.flagging.store.registers import Registers

@@ -89,3 +89,21 @@ async def test_of_two_marks_of_a_day_the_newest_stands_and_of_equal_ones_the_abs
     record = (await conclusions(pool)).records[ANNA, 2026, "H01"]
     assert record.absent == set(days[1:4])
     assert len(record.counted) == 20
+
+
+async def test_a_number_stays_the_childs_at_one_school_while_another_childs_is_settled_there(
+    service_database: ServiceDatabase,
+) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(20)
+    ben, bens = student(2), student(52)
+    await feeder.feed([*taught(days, "H01", "H02"), stint(ben, number_key=bens)])
+    await feeder.feed([stint(ANNA, school=school, number_key=STATES) for school in ("H01", "H02")])
+    await feeder.feed([mark(STATES, days[0], school="H01"), mark(STATES, days[0], school="H02"), mark(bens, days[0])])
+    # One batch asks whose Anna's number is at the one school, and whose Ben's is at the other.
+    await feeder.feed([mark(STATES, days[1], school="H02"), mark(bens, days[1])])
+    await feeder.feed([mark(STATES, days[2], school="H01")])
+    records = (await conclusions(pool)).records
+    assert records[ANNA, 2026, "H01"].absent == {days[0], days[2]}
+    assert records[ben, 2026, "H01"].absent == {days[0], days[1]}
