@@ -7,7 +7,7 @@ from uuid import UUID
 from services.flagging.handlers import joining
 from services.flagging.rules.page import ALL_DAYS, GRADES, NO_GRADE, PK, SEVERAL_TRACKS, SHARED, WATCHED, Page
 from services.flagging.rules.register import School
-from services.flagging.store import declared, flags, rolls, rosters
+from services.flagging.store import declared, flags, rolls, rosters, transfers
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Member, Stint
 
@@ -123,8 +123,10 @@ async def _read_marks(registers: Registers, school: School) -> None:
 
 
 async def _read_flags(registers: Registers, school: School) -> None:
-    """Take over what was last told of students who were flagged in that year: they are judged in any case."""
+    """Take over what was last told of students who were flagged in that year, or known as chronic: all are judged."""
     year = school.key.school_year
+    chronic = await transfers.chronic_students(registers.connection, school.key.district, year)
+    registers.to_judge |= {(student.bytes, year) for student in chronic if student.bytes in school.index}
     for flag in await flags.read_year(registers.connection, school.key.district, year):
         student = flag.student_key.bytes
         if student in school.index:

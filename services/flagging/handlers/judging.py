@@ -95,9 +95,10 @@ async def judge(work: Work, asked: Collection[StudentYear]) -> tuple[list[Figure
         parts = known.parts(who)
         _settle_shared(known.places.get(who, []), parts, yielded)
         verdict = _verdict(work, known, who, parts)
-        if (person := known.persons.get(who)) is not None:
-            is_chronic = absence.was_chronic(parts=[days for stint, days in parts if stint.grade != "PK"])
-            chronic[who] = Person(person, known.places[who][-1].school.key.district) if is_chronic else None
+        person = known.persons.get(who)
+        is_chronic = absence.was_chronic(parts=[days for stint, days in parts if stint.grade != "PK"])
+        # Of a student whom no person is known of any more, what was kept is taken back.
+        chronic[who] = Person(person, known.places[who][-1].school.key.district) if person and is_chronic else None
         _tell(work, known, who, verdict, crossed, figures)
     await flags.save(work.registers.connection, crossed)
     await transfers.keep_chronic(work.registers.connection, chronic)

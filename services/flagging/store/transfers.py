@@ -46,12 +46,14 @@ FROM (SELECT * FROM gone UNION SELECT * FROM come) c
 JOIN transfer t ON t.person_key = c.person_key AND t.from_district = c.district
 JOIN member m ON m.person_key = t.person_key AND m.district = t.district AND m.school_year = c.school_year + 1
 ON CONFLICT DO NOTHING"""
+_CHRONIC = "SELECT student_key FROM chronic_year WHERE district = $1 AND school_year = $2"
 _DUE = """
 SELECT student_key, school_year::int, coalesce((
     SELECT m.district FROM member m
     WHERE m.student_key = d.student_key AND m.school_year = d.school_year LIMIT 1), '')
 FROM judge_due d ORDER BY student_key, school_year LIMIT $1"""
-_TAKE_DUE = """
+_TAKE_CHRONIC = "SELECT student_key FROM chronic_year WHERE district = $1 AND school_year = $2"
+_DUE = """
 DELETE FROM judge_due
 WHERE (student_key, school_year) IN (SELECT * FROM unnest($1::uuid[], $2::int[]))"""
 
@@ -74,6 +76,11 @@ async def keep(connection: Connection, confirmed: Iterable[TransferConfirmed]) -
 async def taken_in_chronic(connection: Connection, students: Sequence[UUID]) -> set[StudentYear]:
     """Name the student years before which another district, both confirmed it, knows of a chronic one."""
     return {(row[0], row[1]) for row in await connection.fetch(_TAKEN_IN, students)}
+
+
+async def chronic_students(connection: Connection, district: str, school_year: int) -> list[UUID]:
+    """Name whom a district knows as chronically absent in a school year."""
+    return [row[0] for row in await connection.fetch(_CHRONIC, district, school_year)]
 
 
 async def keep_chronic(connection: Connection, judged: Mapping[StudentYear, Person | None]) -> None:
