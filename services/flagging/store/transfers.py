@@ -52,8 +52,7 @@ SELECT student_key, school_year::int, coalesce((
     SELECT m.district FROM member m
     WHERE m.student_key = d.student_key AND m.school_year = d.school_year LIMIT 1), '')
 FROM judge_due d ORDER BY student_key, school_year LIMIT $1"""
-_TAKE_CHRONIC = "SELECT student_key FROM chronic_year WHERE district = $1 AND school_year = $2"
-_DUE = """
+_TAKE_DUE = """
 DELETE FROM judge_due
 WHERE (student_key, school_year) IN (SELECT * FROM unnest($1::uuid[], $2::int[]))"""
 
