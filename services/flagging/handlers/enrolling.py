@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from services.flagging.handlers import joining
-from services.flagging.rules.page import ALL_DAYS, GRADES, NO_GRADE, PK, SEVERAL_TRACKS, SHARED, WATCHED, Page
+from services.flagging.rules.page import GRADES, NO_GRADE, PK, SEVERAL_TRACKS, SHARED, WATCHED, Page
 from services.flagging.rules.register import School
 from services.flagging.store import declared, flags, rolls, rosters, transfers
 from services.flagging.store.registers import Registers
@@ -85,12 +85,11 @@ def _enrol(registers: Registers, school: School, stints: Mapping[UUID, Sequence[
 def _set_face(school: School, page: Page, at: int, stints: Sequence[Stint]) -> None:
     page.is_changed = True
     page.touched.add(at)
-    enrolled = 0
     tracks = {school.track_number(stint.track) for stint in stints}
-    calendars = school.terms.calendars
+    enrolled = 0
     for stint in stints:
-        taught = calendars[school.track_number(stint.track)] if len(tracks) > 1 else ALL_DAYS
-        enrolled |= stint.days_in(school.key.school_year) & taught
+        days = stint.days_in(school.key.school_year)
+        enrolled |= days & school.terms.calendars[school.track_number(stint.track)] if len(tracks) > 1 else days
     page.enrolled[at] = enrolled
     page.grades[at] = GRADES.index(stints[-1].grade) if stints else NO_GRADE
     page.tracks[at] = SEVERAL_TRACKS if len(tracks) > 1 else max(tracks, default=0)

@@ -5,7 +5,7 @@ school day inside an enrolment and its roll is complete, or on a full feed marke
 declared feed changes the school, and no student.
 """
 
-from collections.abc import Sequence
+from collections.abc import MutableSequence
 from typing import NamedTuple
 
 from services.flagging.rules import absence, packing
@@ -54,11 +54,11 @@ class Terms(NamedTuple):
 class Columns(NamedTuple):
     """What a page says of its students' days, a place for each student."""
 
-    enrolled: list[int]
-    marked: list[int]
-    missed: list[int]
-    grades: Sequence[int]
-    tracks: Sequence[int]
+    enrolled: MutableSequence[int]
+    marked: MutableSequence[int]
+    missed: MutableSequence[int]
+    grades: MutableSequence[int]
+    tracks: MutableSequence[int]
 
 
 def days_of_all(terms: Terms, columns: Columns) -> list[Days]:
@@ -113,24 +113,23 @@ class Page:
         """Give a student the next place."""
         at = self.places[student] = len(self.keys)
         self.keys.append(student)
-        for column in (self.enrolled, self.marked, self.missed, self.yielded):
-            column.append(0)
+        for days in (self.enrolled, self.marked, self.missed, self.yielded):
+            days.append(0)
         self.grades.append(NO_GRADE)
         for bytes_column in (self.tracks, self.traits, self.levels):
             bytes_column.append(0)
         self.standings.append(1)
         self.is_changed = True
         if self.before is not None:
-            for column in self.before[:3]:
-                column.append(0)
-            self.before = self.before._replace(grades=[*self.before.grades, NO_GRADE], tracks=[*self.before.tracks, 0])
+            for column, nothing in zip(self.before, (0, 0, 0, NO_GRADE, 0), strict=True):
+                column.append(nothing)
         return at
 
     def remember(self) -> None:
         """Keep the days as they were before the batch; once, before anything of theirs changes."""
         if self.before is None:
             self.before = Columns(
-                self.enrolled.copy(), self.marked.copy(), self.missed.copy(), bytes(self.grades), bytes(self.tracks)
+                self.enrolled.copy(), self.marked.copy(), self.missed.copy(), list(self.grades), list(self.tracks)
             )
 
     def columns(self) -> tuple[object, ...]:

@@ -171,7 +171,7 @@ async def apply_enrollments(connection: Connection, enrollments: Sequence[Enroll
     newest: dict[tuple[UUID, str], EnrollmentChanged] = {}
     for each in enrollments:
         standing = newest.setdefault((each.student_key, each.stint), each)
-        if rank_of(each) > rank_of(standing):
+        if standing is not each and rank_of(each) > rank_of(standing):
             newest[each.student_key, each.stint] = each
     rows = await connection.fetch(_APPLY, *columns(list(newest.values()), *_FIELDS))
     places = [(row["student_key"], row["district"], row["school"], row["entry_date"]) for row in rows]
