@@ -326,8 +326,14 @@ class World:
         if declared is None or declared.closing is not Closing.THIRD_SCHOOL_DAY or self.today is None:
             return False
         calendar = self.calendars.get((*school, school_year(day), None))
-        after = sorted(each for each in calendar.days if each > day) if calendar else []
+        # Until a calendar comes, a day with a complete roll is a school day, on a full feed one with marks.
+        taught = calendar.days if calendar else self._sent_or_complete(school, school_year(day))
+        after = sorted(each for each in taught if each > day)
         return (*school, day) in self._sent and len(after) >= 3 and after[2] < self.today
+
+    def _sent_or_complete(self, school: School, year: int) -> set[date]:
+        known = self._sent | {key for key, word in self.words.items() if word.complete}
+        return {day for *place, day in known if tuple(place) == school and school_year(day) == year}
 
     def counts(self, stint: Stint, day: date) -> bool:
         """9.1: a school day, inside the enrolment, its roll complete; on a full feed a standing mark will do."""

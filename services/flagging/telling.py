@@ -125,7 +125,7 @@ def figures(moment_of: Callable[[str], Moment], students: Iterable[Figures]) -> 
         moment = moment_of(key.district)
         for part in _parts(sorted(group)):
             keys = [key_text(each.student) for each in part]
-            event_id = _id(f"absence-figures/{key.school_year}/{moment.version}/{keys[0]}/{keys[-1]}")
+            event_id = _id(f"absence-figures/{key.school_year}/{moment.version}/{' '.join(keys)}")
             yield key.district, _told(
                 "absence-flag.figures-updated.v1", event_id, moment,
                 school=key.school,
@@ -162,7 +162,8 @@ def student_months(
     """Tell a month of a school's students as columns."""
     for part in _parts(sorted(students, key=lambda each: each.student_key)):
         keys, persons, entered, grades, enrolled, absent = zip(*part, strict=True)
-        event_id = _id(f"student-months/{school}/{month}/{moment.version}/{keys[0]}/{keys[-1]}")
+        who = " ".join(map(str, keys))
+        event_id = _id(f"student-months/{moment.district}/{school}/{month}/{moment.version}/{who}")
         yield _told(
             "student-months.tallied.v1", event_id, moment,
             school=school,
@@ -180,7 +181,7 @@ def student_months(
 
 def receipt(moment: Moment, receipt_id: UUID, *, accepted: int, duplicate: int) -> Told:
     """Tell an upload how many of its rows had an effect, and how many were known already."""
-    event_id = _id(f"receipt/{receipt_id}/{moment.version}")
+    event_id = _id(f"receipt/{moment.district}/{receipt_id}/{moment.version}")
     return _told("receipt.progressed.v1", event_id, moment, receipt=receipt_id, accepted=accepted, duplicate=duplicate)
 
 

@@ -1,5 +1,6 @@
 """What follows from a batch: whose flag changes, whose figures are told, which days and months are tallied anew."""
 
+from collections import defaultdict
 from datetime import date
 from uuid import UUID
 
@@ -9,9 +10,11 @@ from services.flagging.handlers.tallying import Moved
 from services.flagging.handlers.work import Work
 from services.flagging.rules import register
 from services.flagging.rules.absence import Policy
-from services.flagging.rules.page import CHRONIC_BEFORE, KNOWN_BEFORE, SHARED, WATCHED, Page
+from services.flagging.rules.page import CHRONIC_BEFORE, KNOWN_BEFORE, PK, SHARED, WATCHED, Days, Page
 from services.flagging.rules.register import School, Student
 from services.flagging.store import rosters
+from services.flagging.store.registers import Registers
+from services.flagging.store.transfers import StudentYear
 from services.flagging.telling import Figures
 
 
@@ -21,35 +24,46 @@ async def conclude(work: Work, *, today: date | None = None) -> None:
     `today` closes months that have waited long enough; without it only complete ones close.
     """
     registers = work.registers
-    moved: dict[School, Moved] = {}
+    moved: defaultdict[School, Moved] = defaultdict(lambda: Moved(0, []))
     figures: list[Figures] = []
     for school in list(registers.schools.values()):
         moved[school] = _follow(work, school, figures)
-    for renamed, key in registers.renamed:
-        school = registers.schools[key]
-        if school.closed:
-            before = moved.setdefault(school, Moved(0, []))
-            before.corrected.append((*school.page_of(renamed), school.closed))
-        registers.to_judge.add((renamed, key.school_year))
-    for student, year in await rosters.at_several_schools(
-        registers.connection, {(UUID(bytes=student), key.school_year) for student, key in registers.arrived}
-    ):
-        registers.to_judge.add((student.bytes, year))
-    if registers.to_judge:
-        asked = judging.whom_to_ask(registers.to_judge)
-        judged, yielded = await judging.judge(work, asked)
-        figures = [
-            *judged,
-            *(each for each in figures if (UUID(bytes=each.student), each.key.school_year) not in asked),
-        ]
+    _hear_of_others(registers, moved)
+    await _judge_newcomers_elsewhere(registers)
+    judged: set[StudentYear] = set()
+    while asked := judging.whom_to_ask(registers.to_judge) - judged:
+        known = set(registers.schools)
+        fresh, yielded = await judging.judge(work, asked)
+        judged |= asked
+        figures = [*fresh, *(each for each in figures if (UUID(bytes=each.student), each.key.school_year) not in asked)]
         for school, (days, students) in yielded.items():
-            before = moved.setdefault(school, Moved(0, []))
-            moved[school] = Moved(before.days | days, [*before.corrected, *students])
+            moved[school] = Moved(moved[school].days | days, [*moved[school].corrected, *students])
+        # Judging may have had to make the pages of schools that were carried over: what follows from them comes next.
+        for key in registers.schools.keys() - known:
+            found = _follow(work, registers.schools[key], figures)
+            before = moved[registers.schools[key]]
+            moved[registers.schools[key]] = Moved(before.days | found.days, [*before.corrected, *found.corrected])
     for district, told in telling.figures(work.moment, figures):
         work.tell(telling.FLAGS, district, told)
     await tallying.tell_days(work, moved)
     await tallying.tell_months(work, moved, today)
     await registers.save()
+
+
+def _hear_of_others(registers: Registers, moved: dict[School, Moved]) -> None:
+    """Tell the months of students anew who are another person by now, or entered on another day; and judge them."""
+    for student, key in registers.renamed:
+        school = registers.schools[key]
+        if school.closed:
+            moved[school].corrected.append((*school.page_of(student), school.closed))
+        registers.to_judge.add((student, key.school_year))
+
+
+async def _judge_newcomers_elsewhere(registers: Registers) -> None:
+    """Judge the newcomers who are at another school too: days of theirs may be claimed twice."""
+    newcomers = {(UUID(bytes=student), key.school_year) for student, key in registers.arrived}
+    for student, year in await rosters.at_several_schools(registers.connection, newcomers):
+        registers.to_judge.add((student.bytes, year))
 
 
 def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
@@ -67,7 +81,7 @@ def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
         if moved & school.closed:
             corrected.append((page, at, moved & school.closed))
         is_watched = traits & WATCHED and (moved or is_another_policy)
-        if register.is_to_be_judged(student, policy) or (is_watched and (traits & SHARED or not counted_days.counted)):
+        if register.is_to_be_judged(student, policy) or (is_watched and _needs_more(page, at, counted_days)):
             work.registers.to_judge.add((page.keys[at], school.key.school_year))
         elif is_watched and is_told:
             figures.append(_figures(school, student, policy))
@@ -75,6 +89,11 @@ def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
         school.decisions = decisions
         school.is_changed = True
     return Moved(days, corrected)
+
+
+def _needs_more(page: Page, at: int, days: Days) -> bool:
+    """Say whether figures of a watched student take more than this page: pre-kindergarten is outside, for one."""
+    return bool(page.traits[at] & SHARED) or page.grades[at] == PK or not days.counted
 
 
 def _figures(school: School, student: Student, policy: Policy) -> Figures:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from contracts.calendar import school_year_of
 from services.flagging import telling
+from services.flagging.handlers import enrolling
 from services.flagging.handlers.work import Work
 from services.flagging.rules import absence, packing
 from services.flagging.rules.absence import Level, Policy, StintDays
@@ -115,7 +116,7 @@ async def _know(registers: Registers, asked: Collection[StudentYear]) -> Known:
         if (member.student_key, member.school_year) in years
     ]
     keys = [SchoolYear(member.district, member.school, member.school_year) for member in members]
-    await registers.open_schools(keys)
+    await enrolling.make_pages(registers, await registers.open_schools(keys))
     await registers.open_pages({(key, member.page) for key, member in zip(keys, members, strict=True)})
     places: defaultdict[StudentYear, list[Place]] = defaultdict(list)
     for key, member in zip(keys, members, strict=True):
@@ -202,9 +203,13 @@ def _tell(
     district = places[-1].school.key.district if places else was.district if was else ""
     status = work.decisions.status(district)
     level = int(verdict.level)
-    if status == policies.REHEARSAL or (status == policies.PAUSED and level > former):
+    if status == policies.REHEARSAL:
         _keep(places, former, verdict, is_watched=False)
         return
+    if status == policies.PAUSED and level > former:
+        # A raise waits; the figures of who was flagged do not.
+        level = former
+        verdict = verdict._replace(level=Level(former))
     household = verdict.stint.household_key if verdict.stint else None
     has_moved = level > 0 and household is not None and household != ((was and was.household_key) or student)
     _keep(places, level, verdict, is_watched=level > 0 or was is not None)

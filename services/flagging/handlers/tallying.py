@@ -68,6 +68,9 @@ async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | N
     for school in (school for school in moved if school.is_told_anew):
         everybody = [(page, at, school.closed) for page, at in school.everybody()]
         wanted[school] = wanted.get(school, {}) | _corrected_months(school, everybody)
+    for school in moved:
+        everybody = [(page, at, _months_with_other_rolls(school)) for page, at in school.everybody()]
+        wanted[school] = _corrected_months(school, everybody) | wanted.get(school, {})
     for school, each in moved.items():
         corrected = _corrected_months(school, each.corrected)
         wanted[school] = corrected | wanted.get(school, {})
@@ -84,6 +87,20 @@ async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | N
     for school, by_month in told.items():
         for month, students in by_month.items():
             _tell_month(work, school, month, [_student_month(school, month, each, faces) for each in students])
+
+
+def _months_with_other_rolls(school: School) -> int:
+    """Give the days of told months that say another number of missing rolls by now."""
+    if school.before is None or not school.has_calendar:
+        return 0
+    before, now = school.before, school.terms
+    return sum(
+        month
+        for month in months.months_of(school.key.school_year)
+        if month & school.closed
+        and (before.calendars[0] & month & ~before.completed).bit_count()
+        != (now.calendars[0] & month & ~now.completed).bit_count()
+    )
 
 
 def _closed_months(school: School, days: int) -> dict[int, list[Counted]]:

@@ -105,14 +105,6 @@ def is_absent(*, category: str, present_parts: int | None, day_parts: int | None
     return category in ABSENT_CATEGORIES
 
 
-def counted_days(*, marked: int, enrolled: int, completed: int, open_days: int) -> int:
-    """Give the days that count: enrolled days whose roll is complete, and marked ones where a mark will do before that.
-
-    `open_days` are those on which it will: every one on a full feed, none where only exceptions are sent.
-    """
-    return ((marked & open_days) | completed) & enrolled
-
-
 def _order(part: StintDays) -> tuple[date, str, str]:
     """A later entry comes later, of equal ones the larger stint id; of marks that enrol for a day the larger school."""
     return part.entry_date, part.stint, part.school

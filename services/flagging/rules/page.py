@@ -5,6 +5,7 @@ school day inside an enrolment and its roll is complete, or on a full feed marke
 declared feed changes the school, and no student.
 """
 
+from array import array
 from collections.abc import MutableSequence
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ GRADES = ("PK", "K", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "1
 PK = GRADES.index("PK")
 NO_GRADE = 255
 """No enrolment here knows the student."""
-SEVERAL_TRACKS = 255
+SEVERAL_TRACKS = 65_535
 """Of stints on several tracks: the enrolled days are cut to the calendars already, and set anew when one changes."""
 
 SHARED = 1
@@ -100,7 +101,7 @@ class Page:
         self.missed: list[int] = []
         self.yielded: list[int] = []  # counted days that a later enrolment elsewhere claims
         self.grades = bytearray()
-        self.tracks = bytearray()  # 0: the school's own calendar, else a place among School.tracks, from 1
+        self.tracks = array("H")  # 0: the school's own calendar, else a place among School.tracks, from 1
         self.traits = bytearray()
         self.standings = bytearray()  # as last judged by itself, plus one
         self.levels = bytearray()  # as last told
@@ -116,7 +117,8 @@ class Page:
         for days in (self.enrolled, self.marked, self.missed, self.yielded):
             days.append(0)
         self.grades.append(NO_GRADE)
-        for bytes_column in (self.tracks, self.traits, self.levels):
+        self.tracks.append(0)
+        for bytes_column in (self.traits, self.levels):
             bytes_column.append(0)
         self.standings.append(1)
         self.is_changed = True
@@ -139,7 +141,7 @@ class Page:
             packing.pack_keys(self.keys),
             packing.pack_sets(self.enrolled),
             bytes(self.grades),
-            bytes(self.tracks),
+            self.tracks.tobytes(),
             packing.pack_sets(self.yielded),
             bytes(self.traits),
             packing.pack_set(self.rolls),
@@ -158,7 +160,7 @@ class Page:
         page.places = {key: at for at, key in enumerate(page.keys)}
         count = len(page.keys)
         page.enrolled = packing.unpack_sets(enrolled, count)
-        page.grades, page.tracks, page.traits = bytearray(grades), bytearray(tracks), bytearray(traits)
+        page.grades, page.tracks, page.traits = bytearray(grades), array("H", tracks), bytearray(traits)
         page.yielded = packing.unpack_sets(yielded, count)
         page.rolls = packing.unpack_set(rolls)
         page.standings, page.levels = bytearray(standings), bytearray(levels)

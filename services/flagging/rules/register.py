@@ -125,7 +125,8 @@ class School:
         for page in self.pages.values():
             marked |= page.rolls
         passed = (1 << max((today - self.first_day).days, 0)) - 1 if today is not None else 0
-        taught = self.school_days if self.has_calendar else 0
+        # Until a calendar comes, a day with marks is a school day.
+        taught = self.school_days if self.has_calendar else marked | self.completed
         words = self.completions.by_place
         for place in range(absence.YEAR_DAYS):
             is_due = marked >> place & 1 and ((taught & passed) >> (place + 1)).bit_count() >= DAYS_OF_GRACE

@@ -102,6 +102,7 @@ async def _places(registers: Registers, members: list[Member]) -> dict[tuple[UUI
             *registers.schools[key].page_of(member.student_key.bytes),
         )
         for key, member in zip(keys, members, strict=True)
+        if member.student_key.bytes in registers.schools[key].index  # or it was carried over, and its pages are to come
     }
 
 

@@ -12,6 +12,7 @@ from contracts.events import Category
 from contracts.events import Level as ContractLevel
 from services.flagging.rules import absence
 from services.flagging.rules.absence import Level, Policy, StintDays
+from services.flagging.rules.page import ALL_DAYS, Columns, Terms, days_of_all
 
 POLICY = Policy()
 CATEGORIES = absence.PRESENT_CATEGORIES + absence.ABSENT_CATEGORIES
@@ -167,7 +168,8 @@ def test_whether_the_exit_day_counts_is_the_feeds_convention(counts: bool, last:
 def test_a_day_counts_inside_an_enrolment_by_its_roll_or_by_a_full_feeds_mark(
     marked: int, enrolled: int, completed: int, open_days: int
 ) -> None:
-    counted = absence.counted_days(marked=marked, enrolled=enrolled, completed=completed, open_days=open_days)
+    terms = Terms(completed, open_days, (ALL_DAYS,), enrols=False)
+    ((counted, _),) = days_of_all(terms, Columns([enrolled], [marked], [0], [4], [0]))
     for place in range(366):
         by_roll = completed >> place & 1
         by_mark = marked >> place & 1 and open_days >> place & 1
