@@ -43,6 +43,7 @@ async def conclude(work: Work, *, today: date | None = None) -> None:
             found = _follow(work, registers.schools[key], figures)
             before = moved[registers.schools[key]]
             moved[registers.schools[key]] = Moved(before.days | found.days, [*before.corrected, *found.corrected])
+        await _judge_newcomers_elsewhere(registers)
     for district, told in telling.figures(work.moment, figures):
         work.tell(telling.FLAGS, district, told)
     await tallying.tell_days(work, moved)
@@ -61,7 +62,8 @@ def _hear_of_others(registers: Registers, moved: dict[School, Moved]) -> None:
 
 async def _judge_newcomers_elsewhere(registers: Registers) -> None:
     """Judge the newcomers who are at another school too: days of theirs may be claimed twice."""
-    newcomers = {(UUID(bytes=student), key.school_year) for student, key in registers.arrived}
+    newcomers = {(UUID(bytes=student), key.school_year) for student, key in registers.arrived - registers.looked_at}
+    registers.looked_at |= registers.arrived
     for student, year in await rosters.at_several_schools(registers.connection, newcomers):
         registers.to_judge.add((student.bytes, year))
 

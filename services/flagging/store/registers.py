@@ -86,7 +86,9 @@ class Registers:
         self.connection = connection
         self.schools: dict[SchoolYear, School] = {}
         self.arrived: set[tuple[bytes, SchoolYear]] = set()
-        """Students who are new at a school."""
+        """Students who are new at a school, or whose page was made anew."""
+        self.looked_at: set[tuple[bytes, SchoolYear]] = set()
+        """Those of them of whom it is known whether they are at another school too."""
         self.renamed: set[tuple[bytes, SchoolYear]] = set()
         """Students whose person is another than was told."""
         self.to_judge: set[tuple[bytes, int]] = set()

@@ -83,3 +83,18 @@ async def _assert_same_end(pool: "Pool[asyncpg.Record]", world: World, moved_clo
     await settle(pool)
     await assert_as_the_oracle_says(pool, world)
     await assert_every_mark_is_accounted_for(pool, arrive(world).facts)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("rosters_first", [True, False])
+async def test_whichever_of_rolls_and_rosters_is_first_in_each_batch_it_is_the_same_end(
+    emptied: Emptied, moved_clock: Clock, seed: int, rosters_first: bool
+) -> None:
+    pool, world = await emptied.empty(), a_world(seed)
+    moved_clock(world.today - timedelta(days=1))
+    feeder = Feeder(pool)
+    for part in arrive(world).parts:
+        records = feeder.records(part)
+        for is_roster in (rosters_first, not rosters_first):
+            await deliver(pool, FACTS, [each for each in records if (each.topic == "rosters") == is_roster])
+    await _assert_same_end(pool, world, moved_clock)
