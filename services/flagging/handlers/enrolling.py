@@ -39,9 +39,8 @@ async def make_pages(registers: Registers, schools: Collection[School]) -> None:
             school.before = school.terms._replace(completed=0)
             school.is_told_anew = True
     registers.renamed |= await rosters.save_members(registers.connection, members)
-    numbers = {s.number_key for at in stints.values() for each in at.values() for s in each if s.number_key is not None}
-    if numbers:
-        await joining.settle_numbers(registers, numbers, ())
+    # An enrolment at another school may name the number: every newcomer is asked for.
+    await joining.settle_newcomers(registers)
 
 
 async def enrol(registers: Registers, touched: rosters.Touched) -> None:

@@ -49,7 +49,9 @@ class Door:
         bounded = min(max(timestamp_ms, 0), _LAST_MOMENT_MS)
         today = local_day(datetime.fromtimestamp(bounded / 1000, UTC) + moved, zone=zone)
         opens, closes = (
-            (start_of_day(day, zone=zone) - moved).timestamp() * 1000 for day in (today, today + timedelta(days=1))
+            # In UTC: in the zone itself a difference is one of the clocks on the wall.
+            (start_of_day(day, zone=zone).astimezone(UTC) - moved).timestamp() * 1000
+            for day in (today, today + timedelta(days=1))
         )
         school_year = school_year_of(today)
         return cls(
