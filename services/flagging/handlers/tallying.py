@@ -69,8 +69,9 @@ async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | N
         everybody = [(page, at, school.closed) for page, at in school.everybody()]
         wanted[school] = wanted.get(school, {}) | _corrected_months(school, everybody)
     for school in moved:
-        everybody = [(page, at, _months_with_other_rolls(school)) for page, at in school.everybody()]
-        wanted[school] = _corrected_months(school, everybody) | wanted.get(school, {})
+        if days := _months_with_other_rolls(school):
+            everybody = [(page, at, days) for page, at in school.everybody()]
+            wanted[school] = _corrected_months(school, everybody) | wanted.get(school, {})
     for school, each in moved.items():
         corrected = _corrected_months(school, each.corrected)
         wanted[school] = corrected | wanted.get(school, {})
