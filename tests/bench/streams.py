@@ -54,8 +54,13 @@ class Stream:
         """Send marks, evenly, until the event is set; then what is not complete yet."""
         its = self.system.state
         largest = its.districts[0]
+        # Nobody who is to be flagged: a newer mark would take the absence back before anybody was told of it.
+        kept_for_flags = {pupil.number for district, _, pupil in its.one_absence_from_a_flag() if district == largest}
         others = [
-            (largest, school, pupil) for school in range(its.schools[largest]) for pupil in its.pupils(largest, school)
+            (largest, school, pupil)
+            for school in range(its.schools[largest])
+            for pupil in its.pupils(largest, school)
+            if pupil.number not in kept_for_flags
         ]
         if self.waits:
             candidates = (each for each in candidates if state.feed_of(each[1]) == "full")

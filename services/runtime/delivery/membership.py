@@ -27,6 +27,9 @@ SUBSCRIBER_OPTIONS: dict[str, Any] = {
     "heartbeat_interval_ms": 3_000,
     "rebalance_timeout_ms": 60_000,
     "fetch_max_bytes": 32 << 20,
+    # What trickles in is read a few times a second: a batch costs its dozen statements whatever its size.
+    "fetch_min_bytes": 1 << 16,
+    "fetch_max_wait_ms": 150,
 }
 # What may wait in memory: this much per partition. A pattern may match hundreds of topics, hence less for each.
 PARTITION_BYTES = 2 << 20

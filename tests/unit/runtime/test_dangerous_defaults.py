@@ -55,6 +55,7 @@ def test_batches_and_memory_are_bounded(membership: Any) -> None:
     assert membership._max_records == SUBSCRIPTION.max_records == 5000
     assert options["max_partition_fetch_bytes"] == PARTITION_BYTES == 2 << 20
     assert options["fetch_max_bytes"] == 32 << 20
+    assert (options["fetch_min_bytes"], options["fetch_max_wait_ms"]) == (1 << 16, 150)
 
 
 def test_a_new_topic_is_noticed_within_thirty_seconds() -> None:
