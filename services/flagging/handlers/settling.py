@@ -12,7 +12,9 @@ from services.flagging.store.registers import Registers, schools_due
 from services.runtime import clock
 from services.runtime.service import Context
 
-SCHOOLS_AT_A_TIME = 50
+SCHOOLS_AT_A_TIME = 8
+"""Whose months close together: facts of their districts wait for no more than that."""
+
 STUDENTS_AT_A_TIME = 500
 
 

@@ -58,11 +58,14 @@ def _days_to_tell(school: School, moved: Moved) -> int:
 
 
 async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | None) -> None:
-    """Tell the months that close now of everybody with days in them, and corrected ones of whom the correction is.
+    """Tell the months that close today of everybody with days in them, and corrected ones of whom the correction is.
 
-    `today` closes months that have waited long enough; without it only complete ones close.
+    Without `today` none closes: the timer is asked to look at the schools whose months are complete by now. A month's
+    last rolls come from a thousand schools at once, and nobody's flag is to wait behind half a million student months.
     """
-    closing = await _closing(work, today)
+    if today is None:
+        _ask_for_closing(work)
+    closing = await _closing(work, today) if today is not None else {}
     await work.registers.open_whole(closing)
     wanted: Wanted = {school: _closed_months(school, days) for school, days in closing.items()}
     for school in (school for school in moved if school.is_told_anew):
@@ -154,15 +157,28 @@ def _tell_month(work: Work, school: School, month: int, students: list[StudentMo
         work.tell(telling.MONTHS, district, each)
 
 
-async def _closing(work: Work, today: date | None) -> dict[School, int]:
-    """Give the days of the months that close now, of schools whose rolls or calendar changed or that are looked at."""
-    schools = [
-        school
-        for school in work.registers.schools.values()
-        if work.is_told(school) and (today is not None or (school.before is not None and school.has_calendar))
-    ]
+def _ask_for_closing(work: Work) -> None:
+    for school in work.registers.schools.values():
+        if school.before is not None and work.is_told(school) and _complete_months(school):
+            school.checked_on, school.is_changed = date.min, True
+
+
+def _complete_months(school: School) -> int:
+    return months.closing_days(
+        school_year=school.key.school_year,
+        school_days=school.school_days if school.has_calendar else None,
+        district_days=0,
+        completed=school.completed,
+        closed=school.closed,
+        today=None,
+    )
+
+
+async def _closing(work: Work, today: date) -> dict[School, int]:
+    """Give the days of the months that close today, of the schools that are looked at."""
+    schools = [school for school in work.registers.schools.values() if work.is_told(school)]
     await work.registers.open_whole([school for school in schools if not school.has_calendar and school.open_days])
-    district_days = await calendars.of_districts(work.registers.connection, schools) if today is not None else {}
+    district_days = await calendars.of_districts(work.registers.connection, schools)
     closing = {
         school: months.closing_days(
             school_year=school.key.school_year,

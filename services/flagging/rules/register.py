@@ -56,7 +56,7 @@ class School:
     tallied: int = 0  # days of which a tally was told
     students: int = 0  # places given
     decisions: int = 0  # how many of its district's policies it was judged by as a whole
-    checked_on: date = date.min  # the last day on which the timer looked at it
+    checked_on: date = date.min  # the last day on which the timer looked at it; the earliest: it is to look now
     is_stale: bool = True  # its pages are to be made from enrolments and roll pages
     is_new: bool = True
     is_told_anew: bool = False  # whatever was told of its days and months is told again

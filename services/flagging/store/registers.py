@@ -27,7 +27,7 @@ UPDATE lane SET version = moved.version FROM unnest($1::int[], $2::bigint[]) AS 
 WHERE lane.lane = moved.lane"""
 
 _SCHOOL_COLUMNS = """calendar_version, feed, declared, enrols, school_days, tracks, is_stale, students, decisions,
-    closed, tallied, completions"""
+    closed, tallied, completions, checked_on"""
 _SCHOOLS = f"""
 SELECT district, school, school_year, {_SCHOOL_COLUMNS} FROM school_year
 WHERE (district, school, school_year) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::int[]))"""
@@ -51,16 +51,16 @@ _DUE = """
 SELECT district, school, school_year::int FROM school_year WHERE checked_on < $1 OR is_stale
 ORDER BY district, school_year, school LIMIT $2"""
 _SAVE_SCHOOLS = f"""
-INSERT INTO school_year AS y (district, school, school_year, {_SCHOOL_COLUMNS}, completed, checked_on)
+INSERT INTO school_year (district, school, school_year, {_SCHOOL_COLUMNS}, completed)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::bool[], $8::bytea[],
-    $9::text[], $10::bool[], $11::int[], $12::int[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bytea[],
-    $17::date[])
+    $9::text[], $10::bool[], $11::int[], $12::int[], $13::bytea[], $14::bytea[], $15::bytea[], $16::date[],
+    $17::bytea[])
 ON CONFLICT (district, school, school_year) DO UPDATE
 SET calendar_version = excluded.calendar_version, feed = excluded.feed, declared = excluded.declared,
     enrols = excluded.enrols, school_days = excluded.school_days, tracks = excluded.tracks,
     is_stale = excluded.is_stale, students = excluded.students, decisions = excluded.decisions,
     closed = excluded.closed, tallied = excluded.tallied, completions = excluded.completions,
-    completed = excluded.completed, checked_on = greatest(y.checked_on, excluded.checked_on)"""
+    completed = excluded.completed, checked_on = excluded.checked_on"""
 _SAVE_PAGES = f"""
 INSERT INTO register_page AS p (district, school, school_year, {_PAGE_COLUMNS})
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[],
@@ -202,6 +202,7 @@ def _school(row: asyncpg.Record) -> School:
         closed=packing.unpack_set(row["closed"]),
         tallied=packing.unpack_set(row["tallied"]),
         completions=Completions(row["completions"]),
+        checked_on=row["checked_on"],
         is_new=False,
     )
     school.follow_facts()
@@ -224,6 +225,6 @@ def _school_row(school: School) -> tuple[Any, ...]:
         packing.pack_set(school.closed),
         packing.pack_set(school.tallied),
         school.completions.pack(),
-        packing.pack_set(school.completed),
         school.checked_on,
+        packing.pack_set(school.completed),
     )
