@@ -255,7 +255,7 @@ def standing_calendars(facts: Iterable[Event]) -> dict[tuple[str, str, int, str 
 class World:
     """The schools' days as they are: who was enrolled where, which days count, and which of them were missed.
 
-    `today` closes rolls that close by rule; without it none does.
+    `today` closes rolls that close by rule, and says which days have come; without it none closes, and all have come.
     """
 
     def __init__(self, facts: Iterable[Event], today: date | None = None) -> None:
@@ -336,13 +336,20 @@ class World:
         return {day for *place, day in known if tuple(place) == school and school_year(day) == year}
 
     def counts(self, stint: Stint, day: date) -> bool:
-        """9.1: a school day, inside the enrolment, its roll complete; on a full feed a standing mark will do."""
+        """9.1: a school day, inside the enrolment, its roll complete; on a full feed a standing mark will do.
+
+        9.5: a full feed's mark of a day to come never counts before its day.
+        """
         if not stint.covers(day) or not self.is_school_day(stint, day):
             return False
         if self.is_complete(stint.place, day):
             return True
         marked = (stint.district, stint.student, day, stint.school) in self.missed
-        return marked and self.feed(stint.place, day) is Feed.FULL
+        return marked and self.has_come(day) and self.feed(stint.place, day) is Feed.FULL
+
+    def has_come(self, day: date) -> bool:
+        """Without a day that it is, nothing is still to come."""
+        return self.today is None or day <= self.today
 
     def is_absent(self, stint: Stint, day: date) -> bool:
         """Only a standing mark makes a day missed: silence on a complete roll is presence."""
@@ -364,6 +371,7 @@ class World:
             for district, child, day, school in self.missed
             if (declared := self.declared((district, school))) is not None
             and not declared.rosters
+            and self.has_come(day)
             and self.feed((district, school), day) is Feed.FULL
             and (district, school, child, school_year(day)) not in known
         ]  # fmt: skip

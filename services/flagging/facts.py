@@ -193,6 +193,7 @@ class TransferConfirmed(Struct, tag_field="event_type", tag="transfer.confirmed.
 
 
 Mark = AttendanceRecorded | AttendanceRetracted
+OfADay = Roll | Mark | RollCompleted | RollReopened
 Decision = PolicyDecided | StatusChanged | TransferConfirmed
 Fact = Roll | Mark | RollCompleted | RollReopened | FeedDeclared | EnrollmentChanged | SchoolCalendarChanged | Decision
 

@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -34,9 +34,11 @@ from services.flagging.app import FACTS
 from services.flagging.rules.page import ALL_DAYS, GRADES, NO_GRADE, SEVERAL_TRACKS
 from services.flagging.rules.register import School, SchoolYear
 from services.flagging.store.registers import Registers
+from services.runtime import clock
 from services.runtime.delivery.publisher import partition_of
 from tests import oracle
 from tests.delivering import deliver, record
+from tests.zones import HERE
 
 DISTRICT = "hartford"
 FIRST_DAY = date(2026, 8, 31)
@@ -165,12 +167,16 @@ def calendar(
 class Feeder:
     """Delivers facts to flagging as Kafka would, offsets counted: as rolls and by district, or as before, by student.
 
-    Of before: each mark for itself in its student's partition, completed rolls and calendars in all.
+    Of before: each mark for itself in its student's partition, completed rolls and calendars in all. It is `today` when
+    they are appended, by the clock as it stands; without it the last day of all, on which nothing is still to come.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, as_rolls: bool = True) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", *, as_rolls: bool = True, today: date = date(2030, 6, 30)
+    ) -> None:
         self.pool = pool
         self.as_rolls = as_rolls
+        self.today = today
         self._offsets: dict[tuple[str, int], int] = {}
 
     async def feed(self, facts: Iterable[Event], *, batch: int = 5000) -> None:
@@ -203,7 +209,8 @@ class Feeder:
 
     def _record(self, topic: str, partition: int, fact: Event) -> ConsumerRecord:
         offset = self._offsets[topic, partition] = self._offsets.get((topic, partition), -1) + 1
-        return record(topic, partition, offset, fact.model_dump_json())
+        appended = datetime.combine(self.today, time(12), HERE) - clock.moved()
+        return record(topic, partition, offset, fact.model_dump_json(), timestamp_ms=int(appended.timestamp() * 1000))
 
 
 def rolls_of(facts: Iterable[Event]) -> list[Event]:

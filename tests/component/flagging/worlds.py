@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from contracts.events import Category, Event
+from contracts.events import AttendanceRecorded, Category, Event, RollCompleted, RollRecorded, RollReopened
 from tests.component.flagging.builders import (
     FIRST_DAY,
     calendar,
@@ -83,7 +83,15 @@ class Maker:
                     self.school_year(place, days)
                 for number in range(self.draw.randrange(4, 9)):
                     self.child(places, student(100 * at + number), days)
+        self.look_ahead(years[-1])
         return self.world
+
+    def look_ahead(self, days: list[date]) -> None:
+        """Draw that it is an earlier day: of what is still to come districts know absences, and nothing else."""
+        draw = random.Random(f"{self.world.seed} looks ahead")
+        if draw.random() < 0.3:
+            today = self.world.today = draw.choice(days[-12:-2])
+            self.world.facts = [fact for fact in self.world.facts if not _is_known_later(fact, today)]
 
     def tell(self, fact: Event) -> None:
         """Add a fact."""
@@ -232,6 +240,12 @@ class Maker:
         if self.chance(0.05):
             fields["receipt"] = self.draw.choice(self.receipts)
         return mark(who, day, category, **fields)
+
+
+def _is_known_later(fact: Event, today: date) -> bool:
+    if isinstance(fact, AttendanceRecorded):
+        return fact.school_day > today and fact.category.value not in ABSENCES
+    return isinstance(fact, RollCompleted | RollRecorded | RollReopened) and fact.school_day > today
 
 
 def _names(place: Place) -> dict[str, Any]:
