@@ -17,6 +17,7 @@ from contracts.events import (
     AttendanceRetracted,
     Category,
     Closing,
+    Completion,
     EnrollmentChanged,
     Event,
     Feed,
@@ -53,9 +54,13 @@ class Mark(NamedTuple):
 
 
 class Word(NamedTuple):
-    """One word about a roll. Ordered: the newest stands; of one version complete before reopened, full before not."""
+    """One word about a roll. Ordered: the newest stands, of one moment the one that landed later.
+
+    Of one version that its source gave, complete before reopened, full before not.
+    """
 
     version: int
+    landed: int
     complete: bool
     full: bool
 
@@ -214,16 +219,20 @@ def words_of_rolls(facts: Iterable[Event]) -> dict[tuple[str, str, date], Word]:
     newest: dict[tuple[str, str, date], Word] = {}
     for fact in facts:
         if isinstance(fact, RollRecorded) and fact.completed is not None:
-            word = Word(fact.completed.version, True, fact.completed.feed is Feed.FULL)
+            word = Word(fact.completed.version, _landed(fact.completed), True, fact.completed.feed is Feed.FULL)
         elif isinstance(fact, RollReopened):
-            word = Word(fact.version, False, fact.feed is Feed.FULL)
+            word = Word(fact.version, _landed(fact), False, fact.feed is Feed.FULL)
         elif isinstance(fact, RollCompleted):
-            word = Word(0, True, fact.feed is Feed.FULL)
+            word = Word(0, -1, True, fact.feed is Feed.FULL)
         else:
             continue
         key = (fact.district, fact.school, fact.school_day)
         newest[key] = max(newest.get(key, word), word)
     return newest
+
+
+def _landed(said: Completion | RollReopened) -> int:
+    return -1 if said.landed is None else said.landed
 
 
 def declared_feeds(facts: Iterable[Event]) -> dict[tuple[str, str | None], FeedDeclared]:

@@ -20,7 +20,7 @@ from services.flagging.handlers.concluding import conclude
 from services.flagging.handlers.marking import Day, DayMarks, Effects
 from services.flagging.handlers.work import Work
 from services.flagging.rules.register import School, SchoolYear
-from services.flagging.rules.rolls import Completion
+from services.flagging.rules.rolls import NOWHERE, Completion
 from services.flagging.store import counts, declared, policies, rosters, transfers
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Touched
@@ -70,14 +70,10 @@ class Facts:
         self.statuses: list[facts.StatusChanged] = by_type[facts.StatusChanged]
         self.transfers: list[facts.TransferConfirmed] = by_type[facts.TransferConfirmed]
         self.completions: list[tuple[Day, Completion]] = [
-            *(
-                (_day(each), _word(each.completed.version, True, each.completed.feed))
-                for each in rolls
-                if each.completed
-            ),
+            *((_day(each), _word(each.completed, is_complete=True)) for each in rolls if each.completed),
             # Of before: completions carried no version, and any that does comes after them.
-            *((_day(each), _word(0, True, each.feed)) for each in by_type[facts.RollCompleted]),
-            *((_day(each), _word(each.version, False, each.feed)) for each in by_type[facts.RollReopened]),
+            *((_day(each), Completion(0, True, each.feed == "full")) for each in by_type[facts.RollCompleted]),
+            *((_day(each), _word(each, is_complete=False)) for each in by_type[facts.RollReopened]),
         ]
 
     def districts(self) -> set[str]:
@@ -109,8 +105,8 @@ def _day(fact: facts.OfADay) -> Day:
     return fact.district, fact.school, fact.school_day
 
 
-def _word(version: int, is_complete: bool, feed: str) -> Completion:
-    return Completion(version, is_complete, feed == "full")
+def _word(said: facts.Completion | facts.RollReopened, *, is_complete: bool) -> Completion:
+    return Completion(said.version, is_complete, said.feed == "full", NOWHERE if said.landed is None else said.landed)
 
 
 def _year_of_calendar(calendar: facts.SchoolCalendarChanged) -> SchoolYear:

@@ -92,24 +92,37 @@ def roll(day: date, *, school: str = "H01", feed: str = "exceptions", district: 
 
 
 def completion(
-    day: date, version: int, *, school: str = "H01", feed: str = "exceptions", district: str = DISTRICT
+    day: date,
+    version: int,
+    *,
+    school: str = "H01",
+    feed: str = "exceptions",
+    district: str = DISTRICT,
+    landed: int | None = None,
 ) -> RollRecorded:
     """Complete a school's day in so many words, without any mark."""
     return RollRecorded.model_validate(
         _envelope()
         | {"event_type": RollRecorded.EVENT_TYPE, "district": district, "school": school, "school_day": day}
-        | {"students": [], "categories": "", "versions": 0, "completed": {"feed": feed, "version": version}}
+        | {"students": [], "categories": "", "versions": 0}
+        | {"completed": {"feed": feed, "version": version, "landed": landed}}
     )
 
 
 def reopening(
-    day: date, version: int, *, school: str = "H01", feed: str = "exceptions", district: str = DISTRICT
+    day: date,
+    version: int,
+    *,
+    school: str = "H01",
+    feed: str = "exceptions",
+    district: str = DISTRICT,
+    landed: int | None = None,
 ) -> RollReopened:
     """Say that a school's day is not complete after all."""
     return RollReopened.model_validate(
         _envelope()
         | {"event_type": RollReopened.EVENT_TYPE, "district": district, "school": school}
-        | {"school_day": day, "feed": feed, "version": version}
+        | {"school_day": day, "feed": feed, "version": version, "landed": landed}
     )
 
 
@@ -224,7 +237,9 @@ def rolls_of(facts: Iterable[Event]) -> list[Event]:
         elif (said := _completion(fact)) is not None:
             assert isinstance(fact, RollCompleted | RollRecorded)
             key = (fact.district, fact.school, fact.school_day)
-            completed[key] = max(completed.get(key, said), said, key=lambda each: (each.version, each.feed))
+            completed[key] = max(
+                completed.get(key, said), said, key=lambda each: (each.version, each.landed or 0, each.feed)
+            )
         else:
             others.append(fact)
     days = dict.fromkeys((*marks, *completed))
