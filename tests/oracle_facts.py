@@ -17,6 +17,7 @@ from contracts.events import (
     AttendanceRetracted,
     Category,
     Closing,
+    Completion,
     EnrollmentChanged,
     Event,
     Feed,
@@ -53,9 +54,13 @@ class Mark(NamedTuple):
 
 
 class Word(NamedTuple):
-    """One word about a roll. Ordered: the newest stands; of one version complete before reopened, full before not."""
+    """One word about a roll. Ordered: the newest stands, of one moment the one that landed later.
+
+    Of one version that its source gave, complete before reopened, full before not.
+    """
 
     version: int
+    landed: int
     complete: bool
     full: bool
 
@@ -214,16 +219,20 @@ def words_of_rolls(facts: Iterable[Event]) -> dict[tuple[str, str, date], Word]:
     newest: dict[tuple[str, str, date], Word] = {}
     for fact in facts:
         if isinstance(fact, RollRecorded) and fact.completed is not None:
-            word = Word(fact.completed.version, True, fact.completed.feed is Feed.FULL)
+            word = Word(fact.completed.version, _landed(fact.completed), True, fact.completed.feed is Feed.FULL)
         elif isinstance(fact, RollReopened):
-            word = Word(fact.version, False, fact.feed is Feed.FULL)
+            word = Word(fact.version, _landed(fact), False, fact.feed is Feed.FULL)
         elif isinstance(fact, RollCompleted):
-            word = Word(0, True, fact.feed is Feed.FULL)
+            word = Word(0, -1, True, fact.feed is Feed.FULL)
         else:
             continue
         key = (fact.district, fact.school, fact.school_day)
         newest[key] = max(newest.get(key, word), word)
     return newest
+
+
+def _landed(said: Completion | RollReopened) -> int:
+    return -1 if said.landed is None else said.landed
 
 
 def declared_feeds(facts: Iterable[Event]) -> dict[tuple[str, str | None], FeedDeclared]:
@@ -255,7 +264,7 @@ def standing_calendars(facts: Iterable[Event]) -> dict[tuple[str, str, int, str 
 class World:
     """The schools' days as they are: who was enrolled where, which days count, and which of them were missed.
 
-    `today` closes rolls that close by rule; without it none does.
+    `today` closes rolls that close by rule, and says which days have come; without it none closes, and all have come.
     """
 
     def __init__(self, facts: Iterable[Event], today: date | None = None) -> None:
@@ -336,13 +345,20 @@ class World:
         return {day for *place, day in known if tuple(place) == school and school_year(day) == year}
 
     def counts(self, stint: Stint, day: date) -> bool:
-        """9.1: a school day, inside the enrolment, its roll complete; on a full feed a standing mark will do."""
+        """9.1: a school day, inside the enrolment, its roll complete; on a full feed a standing mark will do.
+
+        9.5: a full feed's mark of a day to come never counts before its day.
+        """
         if not stint.covers(day) or not self.is_school_day(stint, day):
             return False
         if self.is_complete(stint.place, day):
             return True
         marked = (stint.district, stint.student, day, stint.school) in self.missed
-        return marked and self.feed(stint.place, day) is Feed.FULL
+        return marked and self.has_come(day) and self.feed(stint.place, day) is Feed.FULL
+
+    def has_come(self, day: date) -> bool:
+        """Without a day that it is, nothing is still to come."""
+        return self.today is None or day <= self.today
 
     def is_absent(self, stint: Stint, day: date) -> bool:
         """Only a standing mark makes a day missed: silence on a complete roll is presence."""
@@ -364,6 +380,7 @@ class World:
             for district, child, day, school in self.missed
             if (declared := self.declared((district, school))) is not None
             and not declared.rosters
+            and self.has_come(day)
             and self.feed((district, school), day) is Feed.FULL
             and (district, school, child, school_year(day)) not in known
         ]  # fmt: skip

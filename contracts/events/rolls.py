@@ -22,11 +22,22 @@ CATEGORY_LETTERS = dict(zip(Category, "abcdefghijkl", strict=True))
 Parts = tuple[Annotated[int, Field(ge=0, le=100_000)], Annotated[int, Field(ge=1, le=100_000)]]
 
 
+LandingPlace = Annotated[
+    int,
+    Field(
+        ge=0,
+        description="where the word landed, if it came without a version and has its moment for one: "
+        "of two of the same moment the later stands",
+    ),
+]
+
+
 class Completion(Contract):
     """The school's word that a roll is complete, and how it reports that day. The largest version stands."""
 
     feed: Feed
     version: SourceVersion
+    landed: LandingPlace | None = None
 
 
 class RollRecorded(Event):
@@ -68,6 +79,7 @@ class RollReopened(Event):
     school_day: date
     feed: Feed
     version: SourceVersion
+    landed: LandingPlace | None = None
 
 
 class Closing(StrEnum):

@@ -73,6 +73,7 @@ class Completion(Struct, gc=False):
 
     feed: Feed
     version: Version
+    landed: Version | None = None
 
 
 class RollRecorded(Struct, tag_field="event_type", tag="roll.recorded.v1", omit_defaults=True, gc=False):
@@ -111,6 +112,7 @@ class RollReopened(Struct, tag_field="event_type", tag="roll.reopened.v1", gc=Fa
     school_day: date
     feed: Feed
     version: Version
+    landed: Version | None = None
 
 
 class FeedDeclared(Struct, tag_field="event_type", tag="feed.declared.v1", gc=False):
@@ -193,6 +195,7 @@ class TransferConfirmed(Struct, tag_field="event_type", tag="transfer.confirmed.
 
 
 Mark = AttendanceRecorded | AttendanceRetracted
+OfADay = Roll | Mark | RollCompleted | RollReopened
 Decision = PolicyDecided | StatusChanged | TransferConfirmed
 Fact = Roll | Mark | RollCompleted | RollReopened | FeedDeclared | EnrollmentChanged | SchoolCalendarChanged | Decision
 

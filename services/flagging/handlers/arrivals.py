@@ -6,23 +6,25 @@ days and marks change students; then conclude() judges and tells.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
-from contracts.calendar import first_day_of, school_year_of
+from contracts.calendar import first_day_of, local_day, school_year_of
 from services.flagging import facts, telling
 from services.flagging.handlers import enrolling, joining, marking
 from services.flagging.handlers.concluding import conclude
 from services.flagging.handlers.marking import Day, DayMarks, Effects
 from services.flagging.handlers.work import Work
 from services.flagging.rules.register import School, SchoolYear
-from services.flagging.rules.rolls import Completion
+from services.flagging.rules.rolls import NOWHERE, Completion
 from services.flagging.store import counts, declared, policies, rosters, transfers
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Touched
+from services.runtime import clock
 from services.runtime.delivery.subscription import Delivery, Undecodable
 from services.runtime.delivery.transaction import Transaction
 
@@ -45,8 +47,18 @@ class Facts:
 
     def __init__(self, deliveries: Sequence[Delivery]) -> None:
         by_type: defaultdict[type, list[Any]] = defaultdict(list)
-        for delivery in deliveries:
-            by_type[type(delivery.event)].append(delivery.event)
+        self.said_ms: dict[Day, int] = {}
+        """When the newest of what schools say here of a day was appended."""
+        self.taught_ms: dict[SchoolYear, int] = {}
+        """When the newest of their calendars was."""
+        for record, event in deliveries:
+            by_type[type(event)].append(event)
+            if isinstance(event, facts.OfADay):
+                day = _day(event)
+                self.said_ms[day] = max(record.timestamp, self.said_ms.get(day, 0))
+            elif isinstance(event, facts.SchoolCalendarChanged):
+                key = _year_of_calendar(event)
+                self.taught_ms[key] = max(record.timestamp, self.taught_ms.get(key, 0))
         rolls: list[facts.Roll] = by_type[facts.Roll]
         self.days: dict[Day, DayMarks] = marking.by_day(
             rolls, (*by_type[facts.AttendanceRecorded], *by_type[facts.AttendanceRetracted])
@@ -58,39 +70,43 @@ class Facts:
         self.statuses: list[facts.StatusChanged] = by_type[facts.StatusChanged]
         self.transfers: list[facts.TransferConfirmed] = by_type[facts.TransferConfirmed]
         self.completions: list[tuple[Day, Completion]] = [
-            *(
-                (_day(each), _word(each.completed.version, True, each.completed.feed))
-                for each in rolls
-                if each.completed
-            ),
+            *((_day(each), _word(each.completed, is_complete=True)) for each in rolls if each.completed),
             # Of before: completions carried no version, and any that does comes after them.
-            *((_day(each), _word(0, True, each.feed)) for each in by_type[facts.RollCompleted]),
-            *((_day(each), _word(each.version, False, each.feed)) for each in by_type[facts.RollReopened]),
+            *((_day(each), Completion(0, True, each.feed == "full")) for each in by_type[facts.RollCompleted]),
+            *((_day(each), _word(each, is_complete=False)) for each in by_type[facts.RollReopened]),
         ]
 
     def districts(self) -> set[str]:
         """Name every district that a fact is of."""
-        days = (*self.days, *(day for day, _ in self.completions))
         others: tuple[Any, ...] = (
             *self.enrollments, *self.calendars, *self.feeds, *self.policies, *self.statuses, *self.transfers,
         )  # fmt: skip
-        return {day[0] for day in days} | {each.district for each in others}
+        return {day[0] for day in self.said_ms} | {each.district for each in others}
 
     def changed_schools(self) -> set[SchoolYear]:
         """Name the school years whose calendar or rolls change: everybody there is concerned."""
-        return {_year(day) for day, _ in self.completions} | {_year_of_calendar(each) for each in self.calendars}
+        of_days = {SchoolYear.of_day(*day) for day, _ in self.completions}
+        return of_days | {_year_of_calendar(each) for each in self.calendars}
+
+    def days_it_was(self, transaction: Transaction) -> dict[SchoolYear, date]:
+        """Say by the broker's time what day it was when a school's newest word was appended, by school year."""
+        newest_ms = self.taught_ms.copy()
+        for day, said_ms in self.said_ms.items():
+            key = SchoolYear.of_day(*day)
+            newest_ms[key] = max(said_ms, newest_ms.get(key, 0))
+        moved = clock.moved()
+        return {
+            key: local_day(datetime.fromtimestamp(said_ms / 1000, UTC) + moved, zone=transaction.zone)
+            for key, said_ms in newest_ms.items()
+        }
 
 
-def _day(fact: facts.Roll | facts.RollCompleted | facts.RollReopened) -> Day:
+def _day(fact: facts.OfADay) -> Day:
     return fact.district, fact.school, fact.school_day
 
 
-def _word(version: int, is_complete: bool, feed: str) -> Completion:
-    return Completion(version, is_complete, feed == "full")
-
-
-def _year(day: Day) -> SchoolYear:
-    return SchoolYear(day[0], day[1], school_year_of(day[2]))
+def _word(said: facts.Completion | facts.RollReopened, *, is_complete: bool) -> Completion:
+    return Completion(said.version, is_complete, said.feed == "full", NOWHERE if said.landed is None else said.landed)
 
 
 def _year_of_calendar(calendar: facts.SchoolCalendarChanged) -> SchoolYear:
@@ -108,8 +124,9 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     touched = (
         await rosters.apply_enrollments(connection, batch.enrollments) if batch.enrollments else Touched({}, set())
     )
-    await _open(registers, batch, touched)
-    for school in _change_schools(registers, batch):
+    today = batch.days_it_was(transaction)
+    changed = await _open(registers, batch, touched, today)
+    for school in _change_schools(registers, batch, changed, today):
         if students := school.on_several_tracks():
             touched.students.setdefault(school.key, set()).update(UUID(bytes=student) for student in students)
     if touched.students:
@@ -135,34 +152,44 @@ async def _keep_decisions(registers: Registers, batch: Facts) -> None:
         await declared.keep(connection, batch.feeds)
 
 
-async def _open(registers: Registers, batch: Facts, touched: Touched) -> None:
-    """Take into the hand what the batch needs: schools that change as a whole, else the pages of its students."""
-    marked: defaultdict[SchoolYear, set[bytes]] = defaultdict(set)
+async def _open(
+    registers: Registers, batch: Facts, touched: Touched, today: Mapping[SchoolYear, date]
+) -> set[SchoolYear]:
+    """Take into the hand what the batch needs: schools that change as a whole, else the pages of its students.
+
+    Names those that change: by what is said of their days, or because a day has come of which marks wait.
+    """
+    wanted: defaultdict[SchoolYear, set[bytes]] = defaultdict(set)
     for day, marks in batch.days.items():
-        marked[_year(day)].update(marks.students)
-    wanted: defaultdict[SchoolYear, set[bytes]] = defaultdict(set, marked)
+        wanted[SchoolYear.of_day(*day)].update(marks.students)
     for key, students in touched.students.items():
         wanted[key] |= {student.bytes for student in students}
     changed = batch.changed_schools()
     await registers.open_schools(sorted({*wanted, *changed}))
     await enrolling.make_pages(registers, list(registers.schools.values()))
+    changed |= {key for key, day in today.items() if registers.schools[key].waits_for(day)}
     whole = {key for key, students in wanted.items() if len(students) >= WHOLE_FROM} | changed
     await registers.open_whole([registers.schools[key] for key in sorted(whole)])
     await registers.open_students({key: students for key, students in wanted.items() if key not in whole})
+    return changed
 
 
-def _change_schools(registers: Registers, batch: Facts) -> list[School]:
-    """Let newer calendars and words on rolls stand, and give the schools that this may have changed."""
-    changed = [registers.schools[key] for key in sorted(batch.changed_schools())]
+def _change_schools(
+    registers: Registers, batch: Facts, keys: Collection[SchoolYear], today: Mapping[SchoolYear, date]
+) -> list[School]:
+    """Let days come, and newer calendars and words on rolls stand; give the schools that this may have changed."""
+    changed = [registers.schools[key] for key in sorted(keys)]
     for school in changed:
         school.remember_all()
+    for key, come in today.items():
+        registers.schools[key].come_to(come)
     for calendar in batch.calendars:
         school = registers.schools[_year_of_calendar(calendar)]
         school.set_calendar(
             version=calendar.source_version, feed=calendar.feed, days=_days(calendar), track=calendar.track
         )
     for day, word in batch.completions:
-        registers.schools[_year(day)].complete(day[2], word)
+        registers.schools[SchoolYear.of_day(*day)].complete(day[2], word)
     for school in changed:
         school.follow_facts()
     return changed

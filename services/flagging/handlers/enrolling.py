@@ -109,11 +109,11 @@ async def _place_members(registers: Registers, school: School) -> None:
 
 
 async def _read_marks(registers: Registers, school: School) -> None:
-    first = school.first_day
     for key, roll_page in (await rolls.read_school(registers.connection, school.key)).items():
         page = school.pages[key.page]
-        place = (key.school_day - first).days
+        place = school.place_of(key.school_day)
         page.rolls |= 1 << place
+        school.expect(1 << place)
         for student, mark in roll_page.marks.items():
             at = page.places[student]
             page.marked[at] |= bool(mark.code) << place

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
 
-from contracts.calendar import first_day_of, school_year_of
 from services.flagging import facts
 from services.flagging.handlers import joining
 from services.flagging.rules.page import JOINED, STUDENTS_ON_A_PAGE, Page
@@ -96,14 +95,16 @@ async def apply_marks(registers: Registers, days: dict[Day, DayMarks]) -> Effect
     effects, changed = Effects(), []
     joined: defaultdict[SchoolYear, dict[bytes, set[date]]] = defaultdict(dict)
     for day, pages in placed.items():
-        school = registers.schools[_year(day)]
+        school = registers.schools[SchoolYear.of_day(*day)]
+        bit = 1 << school.place_of(day[2])
         won: list[int] = []
         for number, places in pages.items():
             key = RollKey(*day, number)
             roll_page = known.get(key) or RollPage()
             if winners := _put(roll_page, days[day], places):
                 changed.append((key, roll_page))
-                for student in _set_days(school.pages[number], day[2], days[day], winners):
+                school.expect(bit)
+                for student in _set_days(school.pages[number], bit, days[day], winners):
                     joined[school.key].setdefault(student, set()).add(day[2])
                 won += winners
         _count(effects, day[0], days[day], won)
@@ -113,13 +114,9 @@ async def apply_marks(registers: Registers, days: dict[Day, DayMarks]) -> Effect
     return effects
 
 
-def _year(day: Day) -> SchoolYear:
-    return SchoolYear(day[0], day[1], school_year_of(day[2]))
-
-
 def _placed(registers: Registers, day: Day, marks: DayMarks, newcomers: list[Member]) -> dict[int, list[int]]:
     """Sort a day's marks by register page: places in the columns. Who is new here is admitted, and told."""
-    school = registers.schools[_year(day)]
+    school = registers.schools[SchoolYear.of_day(*day)]
     index = school.index
     pages: defaultdict[int, list[int]] = defaultdict(list)
     for place, student in enumerate(marks.students):
@@ -135,13 +132,9 @@ def _placed(registers: Registers, day: Day, marks: DayMarks, newcomers: list[Mem
 
 
 def _kept(registers: Registers, day: Day, pages: Iterable[int]) -> Iterable[RollKey]:
-    school = registers.schools[_year(day)]
-    place = _place_of(day[2])
+    school = registers.schools[SchoolYear.of_day(*day)]
+    place = school.place_of(day[2])
     return [RollKey(*day, number) for number in pages if school.pages[number].rolls >> place & 1]
-
-
-def _place_of(day: date) -> int:
-    return (day - first_day_of(school_year_of(day))).days
 
 
 def _put(page: RollPage, marks: DayMarks, places: Sequence[int]) -> list[int]:
@@ -153,11 +146,10 @@ def _put(page: RollPage, marks: DayMarks, places: Sequence[int]) -> list[int]:
     return list(winners.values())
 
 
-def _set_days(page: Page, day: date, marks: DayMarks, winners: Sequence[int]) -> Iterable[bytes]:
-    """Set what the marks at these places say; give the students of whom other numbers' marks speak too."""
+def _set_days(page: Page, bit: int, marks: DayMarks, winners: Sequence[int]) -> Iterable[bytes]:
+    """Set what the marks of a day at these places say; give the students of whom other numbers' marks speak too."""
     joined = []
     page.remember()
-    bit = 1 << _place_of(day)
     page.rolls |= bit
     page.is_changed = True
     for place in winners:

@@ -60,15 +60,18 @@ async def _look_at(work: Work, schools: list[School], today: date) -> None:
     moved = [
         school
         for school in schools
-        if (school.declared, school.enrols) != said[school][:2]
+        if school.waits_for(today)
+        or (school.declared, school.enrols) != said[school][:2]
         or said[school].closes_by_rule
         or school.decisions != work.decisions.count(school.key.district)
     ]
     await registers.open_whole(moved)
     for school in moved:
         school.remember_all()
+        school.come_to(today)
         school.declare(said[school].feed, enrols=said[school].enrols)
         school.close_by_rule(today if said[school].closes_by_rule else None)
     for school in schools:
+        school.come_to(today)
         school.checked_on, school.is_changed = today, True
     await conclude(work, today=today)

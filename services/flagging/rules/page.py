@@ -127,6 +127,14 @@ class Page:
                 column.append(nothing)
         return at
 
+    def says(self, whose: slice | None = None) -> Columns:
+        """Give what it says of everybody's days, or of those at these places."""
+        if whose is None:
+            return Columns(self.enrolled, self.marked, self.missed, self.grades, self.tracks)
+        return Columns(
+            self.enrolled[whose], self.marked[whose], self.missed[whose], self.grades[whose], self.tracks[whose]
+        )
+
     def remember(self) -> None:
         """Keep the days as they were before the batch; once, before anything of theirs changes."""
         if self.before is None:

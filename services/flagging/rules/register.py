@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
-from typing import NamedTuple
+from datetime import date, timedelta
+from typing import NamedTuple, Self
 
-from contracts.calendar import first_day_of
+from contracts.calendar import first_day_of, school_year_of
 from services.flagging.rules import absence
 from services.flagging.rules.absence import ONLY_AFTER_A_CHRONIC_YEAR, Policy
 from services.flagging.rules.page import (
@@ -17,7 +17,6 @@ from services.flagging.rules.page import (
     SEVERAL_TRACKS,
     SHARED,
     STUDENTS_ON_A_PAGE,
-    Columns,
     Days,
     Page,
     Terms,
@@ -39,6 +38,11 @@ class SchoolYear(NamedTuple):
     school: str
     school_year: int
 
+    @classmethod
+    def of_day(cls, district: str, school: str, day: date) -> Self:
+        """Name the register in which a school's day stands."""
+        return cls(district, school, school_year_of(day))
+
 
 @dataclass(slots=True, eq=False)
 class School:
@@ -57,12 +61,14 @@ class School:
     students: int = 0  # places given
     decisions: int = 0  # how many of its district's policies it was judged by as a whole
     checked_on: date = date.min  # the last day on which the timer looked at it; the earliest: it is to look now
+    today: date = date.min  # the latest day that is known to have come, by when its rolls were sent or by the timer
+    ahead: int = 0  # days after it of which marks came: they are looked at when they have come
     is_stale: bool = True  # its pages are to be made from enrolments and roll pages
     is_new: bool = True
     is_told_anew: bool = False  # whatever was told of its days and months is told again
     is_changed: bool = False
     completed: int = 0
-    open_days: int = 0
+    told_by_marks: int = 0  # days on which a mark counts before the roll is complete, once they have come
     before: Terms | None = None  # as they were before the batch, where they may have changed
     pages: dict[int, Page] = field(default_factory=dict)
     index: dict[bytes, int] = field(default_factory=dict)
@@ -78,11 +84,39 @@ class School:
         """Tell whether the school's days are known."""
         return self.calendar_version >= 0
 
+    @property
+    def open_days(self) -> int:
+        """The days on which a mark counts before its roll is complete: of days to come none, whatever was sent."""
+        return self.told_by_marks & self._days_until(self.today)
+
+    def place_of(self, day: date) -> int:
+        """Give the place of a day in sets of this school year's days."""
+        return (day - self.first_day).days
+
+    def _days_until(self, day: date) -> int:
+        return (1 << min(max(self.place_of(day) + 1, 0), absence.YEAR_DAYS)) - 1
+
+    def expect(self, days: int) -> None:
+        """Remember those of these days, of which marks came, that are still to come."""
+        if ahead := days & ~self._days_until(self.today) & ~self.ahead:
+            self.ahead |= ahead
+            self.is_changed = True
+
+    def waits_for(self, today: date) -> bool:
+        """Say whether marks begin to count because it is this day: everybody's days must be in the hand then."""
+        return bool(self.ahead & self.told_by_marks & self._days_until(today))
+
+    def come_to(self, today: date) -> None:
+        """Let it be this day or a later one; where it waits for the day, everybody's days must have been remembered."""
+        if today > self.today:
+            self.today, self.is_changed = today, True
+            self.ahead &= ~self._days_until(today)
+
     def follow_facts(self) -> None:
         """Set the days that are complete, and those on which a mark counts before its roll is."""
         self.completed, full, exceptions = self.completions.days()
         feed = self.declared or self.feed or ("full" if full else None)
-        self.open_days = (ALL_DAYS & ~exceptions if feed == "full" else 0) | full
+        self.told_by_marks = (ALL_DAYS & ~exceptions if feed == "full" else 0) | full
 
     def declare(self, feed: str | None, *, enrols: bool) -> None:
         """Set how the school reports as its district declared it; everybody's days must have been remembered."""
@@ -105,7 +139,7 @@ class School:
 
     def complete(self, day: date, word: Completion) -> None:
         """Let a newer word on a day's roll stand; follow_facts() comes after the last of a batch."""
-        self.is_changed |= self.completions.put((day - self.first_day).days, word)
+        self.is_changed |= self.completions.put(self.place_of(day), word)
 
     def sent_days(self) -> int:
         """Give the open days of which marks came: without a calendar they are school days, and count as they are."""
@@ -124,7 +158,7 @@ class School:
         marked = 0
         for page in self.pages.values():
             marked |= page.rolls
-        passed = (1 << max((today - self.first_day).days, 0)) - 1 if today is not None else 0
+        passed = self._days_until(today - timedelta(days=1)) if today is not None else 0
         # Until a calendar comes, a day with marks is a school day.
         taught = self.school_days if self.has_calendar else marked | self.completed
         words = self.completions.by_place
@@ -174,13 +208,7 @@ class School:
 
     def days(self, page: Page, at: int) -> Days:
         """Say which of a student's days count, and which of these were missed."""
-        place = slice(at, at + 1)
-        return days_of_all(
-            self.terms,
-            Columns(
-                page.enrolled[place], page.marked[place], page.missed[place], page.grades[place], page.tracks[place]
-            ),
-        )[0]
+        return days_of_all(self.terms, page.says(slice(at, at + 1)))[0]
 
     def days_of_stint(self, page: Page, at: int, *, inside: int, track: str | None) -> Days:
         """Say which of a student's days count in one stint: `inside` are its days, and it goes by its own track."""
@@ -200,10 +228,9 @@ class School:
 
     def own_days_of_all(self, page: Page) -> list[Days]:
         """Give everybody's days on a page that no later enrolment elsewhere claims."""
-        columns = Columns(page.enrolled, page.marked, page.missed, page.grades, page.tracks)
         return [
             Days(days.counted & ~yielded, days.absent & ~yielded) if yielded else days
-            for days, yielded in zip(days_of_all(self.terms, columns), page.yielded, strict=True)
+            for days, yielded in zip(days_of_all(self.terms, page.says()), page.yielded, strict=True)
         ]
 
     def on_several_tracks(self) -> list[bytes]:
@@ -260,7 +287,7 @@ def moved_students(school: School, *, everybody: bool = False) -> Iterator[Stude
     for page in school.pages.values():
         if page.before is None:
             continue
-        now = days_of_all(terms, Columns(page.enrolled, page.marked, page.missed, page.grades, page.tracks))
+        now = days_of_all(terms, page.says())
         touched = page.touched
         for at, (former, days) in enumerate(zip(days_of_all(before, page.before), now, strict=True)):
             if everybody or former != days or at in touched:

@@ -107,15 +107,28 @@ class RollPage:
         return page
 
 
+NOWHERE = -1
+"""Where a word landed that came with a version: that decides."""
+
+
 class Completion(NamedTuple):
-    """The school's newest word on one day's roll. The larger stands."""
+    """The school's newest word on one day's roll."""
 
     version: int
     is_complete: bool
     is_full: bool
+    landed: int = NOWHERE
+
+    def beats(self, standing: "Completion") -> bool:
+        """Say which of two words stands: the newest version, of one moment the one that landed later, then content."""
+        return self._rank > standing._rank
+
+    @property
+    def _rank(self) -> tuple[int, int, bool, bool]:
+        return self.version, self.landed, self.is_complete, self.is_full
 
 
-_COMPLETION_BYTES = 11
+_COMPLETE, _FULL, _LANDED = 1, 2, 4
 
 
 class Completions:
@@ -125,27 +138,27 @@ class Completions:
 
     def __init__(self, packed: bytes = b"") -> None:
         self.by_place: dict[int, Completion] = {}
-        for at in range(0, len(packed), _COMPLETION_BYTES):
+        at = 0
+        while at < len(packed):
             place, state = int.from_bytes(packed[at : at + 2], "little"), packed[at + 2]
-            version = int.from_bytes(packed[at + 3 : at + _COMPLETION_BYTES], "little", signed=True)
-            self.by_place[place] = Completion(version, bool(state & 1), bool(state & 2))
+            version, landed = int.from_bytes(packed[at + 3 : at + 11], "little", signed=True), NOWHERE
+            at += 11
+            if state & _LANDED:
+                landed = int.from_bytes(packed[at : at + 8], "little")
+                at += 8
+            self.by_place[place] = Completion(version, bool(state & _COMPLETE), bool(state & _FULL), landed)
 
     def put(self, place: int, completion: Completion) -> bool:
         """Let the word stand if it beats what stands; say whether it did."""
         standing = self.by_place.get(place)
-        if standing is not None and completion <= standing:
+        if standing is not None and not completion.beats(standing):
             return False
         self.by_place[place] = completion
         return True
 
     def pack(self) -> bytes:
-        """Write the words, 11 bytes for each day."""
-        return b"".join(
-            place.to_bytes(2, "little")
-            + bytes([word.is_complete | word.is_full << 1])
-            + word.version.to_bytes(8, "little", signed=True)
-            for place, word in self.by_place.items()
-        )
+        """Write the words, 11 bytes for each day; 8 more where one has its landing place."""
+        return b"".join(_pack(place, word) for place, word in self.by_place.items())
 
     def days(self) -> tuple[int, int, int]:
         """Give the complete days, those of a full feed, and those of an exceptions-only feed."""
@@ -155,3 +168,10 @@ class Completions:
             full |= word.is_full << place
             exceptions |= (not word.is_full) << place
         return complete, full, exceptions
+
+
+def _pack(place: int, word: Completion) -> bytes:
+    has_landed = word.landed != NOWHERE
+    state = _COMPLETE * word.is_complete | _FULL * word.is_full | _LANDED * has_landed
+    packed = place.to_bytes(2, "little") + bytes([state]) + word.version.to_bytes(8, "little", signed=True)
+    return packed + word.landed.to_bytes(8, "little") if has_landed else packed

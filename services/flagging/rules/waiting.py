@@ -5,7 +5,7 @@ Sets of days are ints: bit n is the n-th day after 1 July. No I/O, no clock.
 
 from collections.abc import Iterable
 
-from services.flagging.rules.page import Columns, Page, days_of_all
+from services.flagging.rules.page import Page, days_of_all
 from services.flagging.rules.register import DAYS_OF_GRACE, School
 
 
@@ -37,7 +37,6 @@ def days_without_mark(school: School, pages: Iterable[Page]) -> int:
         return 0
     found = 0
     for page in pages:
-        columns = Columns(page.enrolled, page.marked, page.missed, page.grades, page.tracks)
-        for days, marked in zip(days_of_all(terms, columns), page.marked, strict=True):
+        for days, marked in zip(days_of_all(terms, page.says()), page.marked, strict=True):
             found += (days.counted & told_whole & ~marked).bit_count()
     return found

@@ -16,7 +16,7 @@ import asyncpg
 from contracts.calendar import first_day_of
 from services.flagging.rules import packing
 from services.flagging.rules.page import SEVERAL_TRACKS, WATCHED, Page
-from services.flagging.rules.register import School, SchoolYear
+from services.flagging.rules.register import BY_RULE, School, SchoolYear
 from services.flagging.rules.rolls import Completion, Mark, RollPage
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers
@@ -63,8 +63,6 @@ FROM {source}.flag t FULL JOIN {target}.flag c USING (student_key, school_year)
 WHERE t.level IS DISTINCT FROM c.level OR (t.level > 0 AND t.household_key IS DISTINCT FROM c.household_key)"""
 _LET_JUDGE = """
 INSERT INTO judge_due (student_key, school_year) SELECT * FROM unnest($1::uuid[], $2::int[]) ON CONFLICT DO NOTHING"""
-
-_BY_RULE = Completion(0, is_complete=True, is_full=True)
 
 
 class SchoolSays(NamedTuple):
@@ -215,7 +213,7 @@ def _of_school(school: School, glance: Glance, *, is_settled: bool) -> SchoolSay
         (school.calendar_version, school.feed, school.school_days),
         # A track that only an enrolment names, perhaps one that no longer stands, has no days.
         frozenset((name, version, days) for name, (version, days) in school.tracks.items() if version >= 0),
-        frozenset(each for each in completions if is_settled or each[1] != _BY_RULE),
+        frozenset(each for each in completions if is_settled or each[1] != BY_RULE),
         (school.declared, school.enrols) if is_settled else (None, False),
         glance.completed == packing.pack_set(school.completed),
     )

@@ -27,7 +27,7 @@ UPDATE lane SET version = moved.version FROM unnest($1::int[], $2::bigint[]) AS 
 WHERE lane.lane = moved.lane"""
 
 _SCHOOL_COLUMNS = """calendar_version, feed, declared, enrols, school_days, tracks, is_stale, students, decisions,
-    closed, tallied, completions, checked_on"""
+    closed, tallied, completions, today, ahead, checked_on"""
 _SCHOOLS = f"""
 SELECT district, school, school_year, {_SCHOOL_COLUMNS} FROM school_year
 WHERE (district, school, school_year) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::int[]))"""
@@ -54,13 +54,14 @@ _SAVE_SCHOOLS = f"""
 INSERT INTO school_year (district, school, school_year, {_SCHOOL_COLUMNS}, completed)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::text[], $6::text[], $7::bool[], $8::bytea[],
     $9::text[], $10::bool[], $11::int[], $12::int[], $13::bytea[], $14::bytea[], $15::bytea[], $16::date[],
-    $17::bytea[])
+    $17::bytea[], $18::date[], $19::bytea[])
 ON CONFLICT (district, school, school_year) DO UPDATE
 SET calendar_version = excluded.calendar_version, feed = excluded.feed, declared = excluded.declared,
     enrols = excluded.enrols, school_days = excluded.school_days, tracks = excluded.tracks,
     is_stale = excluded.is_stale, students = excluded.students, decisions = excluded.decisions,
     closed = excluded.closed, tallied = excluded.tallied, completions = excluded.completions,
-    completed = excluded.completed, checked_on = excluded.checked_on"""
+    today = excluded.today, ahead = excluded.ahead, completed = excluded.completed,
+    checked_on = excluded.checked_on"""
 _SAVE_PAGES = f"""
 INSERT INTO register_page AS p (district, school, school_year, {_PAGE_COLUMNS})
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::bytea[], $6::bytea[], $7::bytea[], $8::bytea[],
@@ -155,7 +156,7 @@ class Registers:
         """Write every school and page that changed, and the lanes whose version was told."""
         schools = [school for school in self.schools.values() if school.is_changed or school.is_new]
         if schools:
-            await self.connection.execute(_SAVE_SCHOOLS, *columns(map(_school_row, _ordered(schools)), width=17))
+            await self.connection.execute(_SAVE_SCHOOLS, *columns(map(_school_row, _ordered(schools)), width=19))
         pages = [
             (*school.key, *page.columns())
             for school in _ordered(self.schools.values())
@@ -203,6 +204,8 @@ def _school(row: asyncpg.Record) -> School:
         tallied=packing.unpack_set(row["tallied"]),
         completions=Completions(row["completions"]),
         checked_on=row["checked_on"],
+        today=row["today"],
+        ahead=packing.unpack_set(row["ahead"]),
         is_new=False,
     )
     school.follow_facts()
@@ -225,6 +228,8 @@ def _school_row(school: School) -> tuple[Any, ...]:
         packing.pack_set(school.closed),
         packing.pack_set(school.tallied),
         school.completions.pack(),
+        school.today,
+        packing.pack_set(school.ahead),
         school.checked_on,
         packing.pack_set(school.completed),
     )

@@ -8,6 +8,7 @@ import msgspec
 
 from contracts.events import RejectionReason
 from services.ingest.rules.landing import (
+    STATES,
     Landed,
     PartOfRoll,
     RefusedMark,
@@ -29,6 +30,7 @@ _PATH = re.compile(r" - at `\$\.?([A-Za-z_.\[\]0-9]*)`$")
 _FIELD = re.compile(r"missing required field `(\w+)`")
 _PLACE_IN_MARK = re.compile(r" - at `\$\[([0-4])\]`$")
 _INSIDE_A_MARK = " - at `$.marks["
+_NO_STATE_NUMBER = b'"state:"'
 
 
 def decode(value: bytes | None) -> Landed:
@@ -45,11 +47,10 @@ def decode(value: bytes | None) -> Landed:
         if _INSIDE_A_MARK in str(error):
             return _in_pieces(value)
         refuse(error)
-    if b"\\" not in value:
-        return record
     if isinstance(record, Roll):
-        return _in_pieces(value)
-    _refuse_escaped_control_characters(record)
+        return _in_pieces(value) if b"\\" in value or _NO_STATE_NUMBER in value else record
+    if b"\\" in value:
+        _refuse_escaped_control_characters(record)
     return record
 
 
@@ -94,6 +95,8 @@ def _read_mark(piece: msgspec.Raw) -> RollMark:
         reason, rule = _reason_and_rule(message, path)
         raise Rejection(reason, f"{path}: {rule}") from None
     _refuse_escaped_control_characters(mark)
+    if mark.student == STATES:
+        raise Rejection(RejectionReason.MISSING_FIELD, f"student: no number behind {STATES}")
     return mark
 
 

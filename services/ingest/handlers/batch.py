@@ -14,7 +14,7 @@ from services.ingest.handlers.messages import Sender
 from services.ingest.handlers.returns import Returns
 from services.ingest.handlers.uploads import readable_upload
 from services.ingest.rules import attendance, rolls
-from services.ingest.rules.attendance import Completion, Identity
+from services.ingest.rules.attendance import Identity
 from services.ingest.rules.door import ABSENCES, Door
 from services.ingest.rules.landing import (
     Calendar,
@@ -261,18 +261,23 @@ class Batch:
 
     def _complete(self, record: ConsumerRecord, source: _Source, roll: CompletedRoll | Roll, feed: Feed) -> None:
         completed = source.roll_of(roll.school, roll.date, offset=record.offset)
-        completed.completed = Completion(feed, _version(roll.version, record))
+        completed.completed = attendance.completion(
+            feed, roll.version, timestamp_ms=record.timestamp, offset=record.offset
+        )
         completed.last, completed.newest_ms = record.offset, record.timestamp
         source.close(roll.school, roll.date)
         self.told_feeds[source.sender.origin.district, roll.school] = feed
 
     def _tell_of_rolls(self, record: ConsumerRecord, source: _Source, landed: ReopenedRoll | DeclaredFeed) -> None:
-        identity, version = _identity(record, source), _version(landed.version, record)
+        identity = _identity(record, source)
         fact: attendance.Fact
         if isinstance(landed, ReopenedRoll):
             source.close(landed.school, landed.date)
-            fact = attendance.reopened_roll(landed, identity=identity, version=version)
+            fact = attendance.reopened_roll(
+                landed, identity=identity, timestamp_ms=record.timestamp, offset=record.offset
+            )
         else:
+            version = attendance.version_of(record.timestamp) if landed.version is None else landed.version
             fact = attendance.declared_feed(landed, identity=identity, version=version)
         source.told.append(source.sender.message(fact))
         self.told_feeds[identity.district, landed.school or EVERY_SCHOOL] = landed.feed
@@ -324,7 +329,3 @@ def _identity(record: ConsumerRecord, source: _Source) -> Identity:
         occurred_at=attendance.moment_of(record.timestamp),
         district=source.sender.origin.district,
     )
-
-
-def _version(told: int | None, record: ConsumerRecord) -> int:
-    return attendance.version_of(record.timestamp) if told is None else told

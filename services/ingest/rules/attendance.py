@@ -19,9 +19,10 @@ LAST_MOMENT_MS = 253_402_300_799_000  # the last second of the year 9999
 # What is published: exactly the contracts' JSON. A roll leaves out what it hasn't got; the rest spells all out.
 
 
-class Completion(msgspec.Struct, gc=False):
+class Completion(msgspec.Struct, omit_defaults=True, gc=False):
     feed: Feed
     version: int
+    landed: int | None = None
 
 
 class RollRecorded(msgspec.Struct, tag_field="event_type", tag="roll.recorded.v1", omit_defaults=True, gc=False):
@@ -46,6 +47,7 @@ class RollReopened(msgspec.Struct, tag_field="event_type", tag="roll.reopened.v1
     school_day: date
     feed: Feed
     version: int
+    landed: int | None
 
 
 class FeedDeclared(msgspec.Struct, tag_field="event_type", tag="feed.declared.v1"):
@@ -137,8 +139,14 @@ class Identity:
     district: str
 
 
-def reopened_roll(roll: ReopenedRoll, *, identity: Identity, version: int) -> RollReopened:
-    """State that a school's day is not complete after all."""
+def completion(feed: Feed, version: int | None, *, timestamp_ms: int, offset: int) -> Completion:
+    """State that a roll is complete. Without a version it has the moment and, within that, the place of its landing."""
+    return Completion(feed, *_version_and_place(version, timestamp_ms=timestamp_ms, offset=offset))
+
+
+def reopened_roll(roll: ReopenedRoll, *, identity: Identity, timestamp_ms: int, offset: int) -> RollReopened:
+    """State that a school's day is not complete after all; without a version as a completion is."""
+    version, landed = _version_and_place(roll.version, timestamp_ms=timestamp_ms, offset=offset)
     return RollReopened(
         event_id=identity.event_id,
         occurred_at=identity.occurred_at,
@@ -147,6 +155,7 @@ def reopened_roll(roll: ReopenedRoll, *, identity: Identity, version: int) -> Ro
         school_day=roll.date,
         feed=roll.feed,
         version=version,
+        landed=landed,
     )
 
 
@@ -245,6 +254,11 @@ def moment_of(timestamp_ms: int) -> str:
 def version_of(timestamp_ms: int) -> int:
     """Give the version of what was sent without one: when the broker appended it, in microseconds."""
     return _bounded(timestamp_ms) * 1000
+
+
+def _version_and_place(version: int | None, *, timestamp_ms: int, offset: int) -> tuple[int, int | None]:
+    # A producer's batch, or the broker's, has one moment for all: which came first only the landing place says.
+    return (version_of(timestamp_ms), offset) if version is None else (version, None)
 
 
 def _bounded(timestamp_ms: int) -> int:

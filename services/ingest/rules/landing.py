@@ -63,6 +63,10 @@ class Retraction(msgspec.Struct, tag_field="type", tag="retraction", frozen=True
     district: str | None = None
 
 
+STATES = "state:"
+"""Before a state's number where a mark of a landed roll names a student by that."""
+
+
 class RollMark(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One mark of a landed roll, an array: student, category, version, and where told present parts and day parts.
 

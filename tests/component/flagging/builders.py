@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -34,9 +34,11 @@ from services.flagging.app import FACTS
 from services.flagging.rules.page import ALL_DAYS, GRADES, NO_GRADE, SEVERAL_TRACKS
 from services.flagging.rules.register import School, SchoolYear
 from services.flagging.store.registers import Registers
+from services.runtime import clock
 from services.runtime.delivery.publisher import partition_of
 from tests import oracle
 from tests.delivering import deliver, record
+from tests.zones import HERE
 
 DISTRICT = "hartford"
 FIRST_DAY = date(2026, 8, 31)
@@ -90,24 +92,37 @@ def roll(day: date, *, school: str = "H01", feed: str = "exceptions", district: 
 
 
 def completion(
-    day: date, version: int, *, school: str = "H01", feed: str = "exceptions", district: str = DISTRICT
+    day: date,
+    version: int,
+    *,
+    school: str = "H01",
+    feed: str = "exceptions",
+    district: str = DISTRICT,
+    landed: int | None = None,
 ) -> RollRecorded:
     """Complete a school's day in so many words, without any mark."""
     return RollRecorded.model_validate(
         _envelope()
         | {"event_type": RollRecorded.EVENT_TYPE, "district": district, "school": school, "school_day": day}
-        | {"students": [], "categories": "", "versions": 0, "completed": {"feed": feed, "version": version}}
+        | {"students": [], "categories": "", "versions": 0}
+        | {"completed": {"feed": feed, "version": version, "landed": landed}}
     )
 
 
 def reopening(
-    day: date, version: int, *, school: str = "H01", feed: str = "exceptions", district: str = DISTRICT
+    day: date,
+    version: int,
+    *,
+    school: str = "H01",
+    feed: str = "exceptions",
+    district: str = DISTRICT,
+    landed: int | None = None,
 ) -> RollReopened:
     """Say that a school's day is not complete after all."""
     return RollReopened.model_validate(
         _envelope()
         | {"event_type": RollReopened.EVENT_TYPE, "district": district, "school": school}
-        | {"school_day": day, "feed": feed, "version": version}
+        | {"school_day": day, "feed": feed, "version": version, "landed": landed}
     )
 
 
@@ -165,12 +180,16 @@ def calendar(
 class Feeder:
     """Delivers facts to flagging as Kafka would, offsets counted: as rolls and by district, or as before, by student.
 
-    Of before: each mark for itself in its student's partition, completed rolls and calendars in all.
+    Of before: each mark for itself in its student's partition, completed rolls and calendars in all. It is `today` when
+    they are appended, by the clock as it stands; without it the last day of all, on which nothing is still to come.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, as_rolls: bool = True) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", *, as_rolls: bool = True, today: date = date(2030, 6, 30)
+    ) -> None:
         self.pool = pool
         self.as_rolls = as_rolls
+        self.today = today
         self._offsets: dict[tuple[str, int], int] = {}
 
     async def feed(self, facts: Iterable[Event], *, batch: int = 5000) -> None:
@@ -203,7 +222,8 @@ class Feeder:
 
     def _record(self, topic: str, partition: int, fact: Event) -> ConsumerRecord:
         offset = self._offsets[topic, partition] = self._offsets.get((topic, partition), -1) + 1
-        return record(topic, partition, offset, fact.model_dump_json())
+        appended = datetime.combine(self.today, time(12), HERE) - clock.moved()
+        return record(topic, partition, offset, fact.model_dump_json(), timestamp_ms=int(appended.timestamp() * 1000))
 
 
 def rolls_of(facts: Iterable[Event]) -> list[Event]:
@@ -217,7 +237,9 @@ def rolls_of(facts: Iterable[Event]) -> list[Event]:
         elif (said := _completion(fact)) is not None:
             assert isinstance(fact, RollCompleted | RollRecorded)
             key = (fact.district, fact.school, fact.school_day)
-            completed[key] = max(completed.get(key, said), said, key=lambda each: (each.version, each.feed))
+            completed[key] = max(
+                completed.get(key, said), said, key=lambda each: (each.version, each.landed or 0, each.feed)
+            )
         else:
             others.append(fact)
     days = dict.fromkeys((*marks, *completed))

@@ -71,7 +71,9 @@ async def feed_world(pool: "Pool[asyncpg.Record]", world: World) -> list[Event]:
     """Tell the facts as the seed says; the timer looks in now and then."""
     arrived = arrive(world)
     feeder = Feeder(pool, as_rolls=arrived.as_rolls)
+    days_ago = random.Random(f"{world.seed} appended")
     for at, part in enumerate(arrived.parts):
+        feeder.today = world.today - timedelta(days=days_ago.randrange(1, 9))
         await feeder.feed(part)
         if at in arrived.settled_after:
             await settle(pool)

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from contracts.events import Category, Event
+from contracts.events import AttendanceRecorded, Category, Event, RollCompleted, RollRecorded, RollReopened
 from tests.component.flagging.builders import (
     FIRST_DAY,
     calendar,
@@ -28,6 +28,7 @@ from tests.component.flagging.builders import (
     student,
 )
 
+MOMENT = 1_788_220_800_000_000
 LAST_YEAR_FIRST_DAY = date(2025, 9, 2)
 CATEGORIES = [category.value for category in Category]
 ABSENCES = CATEGORIES[7:]
@@ -83,7 +84,28 @@ class Maker:
                     self.school_year(place, days)
                 for number in range(self.draw.randrange(4, 9)):
                     self.child(places, student(100 * at + number), days)
+            self.words_of_one_moment(places, years[-1])
+        self.look_ahead(years[-1])
         return self.world
+
+    def words_of_one_moment(self, places: list[Place], days: list[date]) -> None:
+        """Draw words on rolls that came without a version in one batch: all have its moment, and landed one by one."""
+        draw = random.Random(f"{self.world.seed} {places[0].district} one moment")
+        for place in places:
+            if place.closes_by_rule or draw.random() < 0.5:
+                continue
+            names: dict[str, Any] = {"district": place.district, "school": place.code, "feed": place.feed}
+            for day in draw.sample(days, 4):
+                for landed in range(draw.choice((1, 2, 3, 4))):
+                    say = draw.choice((completion, reopening))
+                    self.tell(say(day, MOMENT, landed=landed, **names))
+
+    def look_ahead(self, days: list[date]) -> None:
+        """Draw that it is an earlier day: of what is still to come districts know absences, and nothing else."""
+        draw = random.Random(f"{self.world.seed} looks ahead")
+        if draw.random() < 0.3:
+            today = self.world.today = draw.choice(days[-12:-2])
+            self.world.facts = [fact for fact in self.world.facts if not _is_known_later(fact, today)]
 
     def tell(self, fact: Event) -> None:
         """Add a fact."""
@@ -232,6 +254,12 @@ class Maker:
         if self.chance(0.05):
             fields["receipt"] = self.draw.choice(self.receipts)
         return mark(who, day, category, **fields)
+
+
+def _is_known_later(fact: Event, today: date) -> bool:
+    if isinstance(fact, AttendanceRecorded):
+        return fact.school_day > today and fact.category.value not in ABSENCES
+    return isinstance(fact, RollCompleted | RollRecorded | RollReopened) and fact.school_day > today
 
 
 def _names(place: Place) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.events import AttendanceRejected, RollRecorded
+from contracts.events import AttendanceRejected, RollRecorded, RollReopened
 from services.ingest.handlers import landed as handlers
 from services.ingest.store.measured import list_gaps
 from services.runtime import clock
@@ -56,6 +56,10 @@ class Landing:
     def rolls(self) -> list[RollRecorded]:
         """Read the rolls published so far."""
         return [RollRecorded.model_validate_json(value) for value in self._published("rolls") if b'"students"' in value]
+
+    def reopenings(self) -> list[bytes]:
+        """Give the rolls reopened so far, as published."""
+        return [value for value in self._published("rolls") if b"roll.reopened.v1" in value]
 
     def returned(self) -> list[AttendanceRejected]:
         """Read what went back so far."""
@@ -109,6 +113,22 @@ async def test_the_same_batch_again_tells_the_same_and_counts_nothing_twice(serv
     first._offsets.clear()
     await first.land(*values)
     assert await first.counts() == before
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+async def test_words_on_a_roll_without_a_version_say_where_they_landed_however_batches_are_cut(
+    service_database: ServiceDatabase, size: int
+) -> None:
+    landing = Landing(await service_database("ingest"))
+    reopened = {"type": "roll_reopened", "school": "H01", "date": "2026-09-01", "feed": "full"}
+    values = [completed(), reopened, roll(["1", "tardy", 1], feed="full", complete=True), completed(version=7)]
+    for begin in range(0, len(values), size):
+        await landing.land(*values[begin : begin + size])
+
+    words = [each.completed for each in landing.rolls() if each.completed]
+    [taken_back] = [RollReopened.model_validate_json(value) for value in landing.reopenings()]
+    assert [(each.version, each.landed) for each in words] == [(NOON * 1000, 0), (NOON * 1000, 2), (7, None)]
+    assert (taken_back.version, taken_back.landed) == (NOON * 1000, 1)
 
 
 async def test_more_marks_than_memory_should_hold_are_published_in_parts_and_in_order(

@@ -63,6 +63,7 @@ def test_single_marks_of_the_day_join_it() -> None:
         (["7", "tardy", -1], Reason.OUT_OF_RANGE, "version: number outside the limits"),
         (["7", "tardy", 1.5], Reason.WRONG_TYPE, "version: not the type of value this field holds"),
         (["7\x00", "tardy", 1], Reason.OUT_OF_RANGE, "record: a control character in a text"),
+        (["state:", "tardy", 1], Reason.MISSING_FIELD, "student: no number behind state:"),
         (["7", "tardy", 1, 5], Reason.MISSING_FIELD, "present_parts, day_parts: both or neither"),
         (["7", "tardy", 1, None, 5], Reason.MISSING_FIELD, "present_parts, day_parts: both or neither"),
         (["7", "tardy", 1, 6, 5], Reason.OUT_OF_RANGE, "present_parts: more than day_parts"),
@@ -85,6 +86,14 @@ def test_a_bad_mark_goes_back_alone_with_its_place_and_nothing_of_its_neighbours
         ("hartford", "roll_mark"): 2,
         ("hartford", "roll_mark_rejected"): 1,
     }
+
+
+def test_a_states_number_that_is_left_out_goes_back_however_the_colon_is_spelled() -> None:
+    written = json.dumps(roll(["state:", "tardy", 1], GOOD, ["state:9", "tardy", 1])).encode()
+    for value in (written, written.replace(b"state:", rb"state\u003a")):
+        batch = land(value)
+        assert [event["row"] for event in rejections(batch)] == [1]
+        assert len(one_roll(batch).students) == 2
 
 
 def test_bad_marks_of_every_kind_keep_their_own_places_and_ids() -> None:
