@@ -8,7 +8,6 @@ days and marks change students; then conclude() judges and tells.
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
@@ -23,6 +22,7 @@ from services.flagging.rules.rolls import Completion
 from services.flagging.store import counts, declared, policies, rosters, transfers
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Touched
+from services.runtime.database import uuid_of
 from services.runtime.delivery.subscription import Delivery, Undecodable
 from services.runtime.delivery.transaction import Transaction
 
@@ -111,7 +111,7 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     await _open(registers, batch, touched)
     for school in _change_schools(registers, batch):
         if students := school.on_several_tracks():
-            touched.students.setdefault(school.key, set()).update(UUID(bytes=student) for student in students)
+            touched.students.setdefault(school.key, set()).update(uuid_of(student) for student in students)
     if touched.students:
         await enrolling.enrol(registers, touched)
     effects = await marking.apply_marks(registers, batch.days) if batch.days else Effects()

@@ -20,6 +20,7 @@ from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Member, Stint
 from services.flagging.store.transfers import Person, StudentYear
 from services.flagging.telling import Crossing, Figures
+from services.runtime.database import uuid_of
 
 Yielded = dict[School, tuple[int, list[tuple[Page, int, int]]]]
 """What moved at a school because another enrolment claims it: days, and students' days in told months."""
@@ -76,7 +77,7 @@ class Verdict(NamedTuple):
 
 def whom_to_ask(students: Iterable[tuple[bytes, int]]) -> set[StudentYear]:
     """Name the student years to be judged: the year after too, which asks whether this one was chronic."""
-    return {(UUID(bytes=student), year + n) for student, year in students for n in (0, 1)}
+    return {(uuid_of(student), year + n) for student, year in students for n in (0, 1)}
 
 
 async def judge(work: Work, asked: Collection[StudentYear]) -> tuple[list[Figures], Yielded]:

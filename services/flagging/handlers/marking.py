@@ -26,6 +26,7 @@ from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers
 from services.flagging.store.rolls import RollKey
 from services.flagging.store.rosters import Member
+from services.runtime.database import uuid_of
 
 
 @dataclass(slots=True)
@@ -151,7 +152,7 @@ def _placed(registers: Registers, day: Day, marks: DayMarks, newcomers: list[Mem
         if at is None:
             page, _ = school.admit(student)
             registers.arrived.add((student, school.key))
-            newcomers.append(Member(UUID(bytes=student), school.key.school_year, day[1], day[0], page.number))
+            newcomers.append(Member(uuid_of(student), school.key.school_year, day[1], day[0], page.number))
             pages[page.number].append(place)
         else:
             pages[at // STUDENTS_ON_A_PAGE].append(place)

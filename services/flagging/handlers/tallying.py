@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import NamedTuple
-from uuid import UUID
 
 from services.flagging import telling
 from services.flagging.handlers.work import Work
@@ -14,6 +13,7 @@ from services.flagging.rules.register import School
 from services.flagging.store import calendars, rosters
 from services.flagging.store.rosters import Face, StudentAtSchool
 from services.flagging.telling import StudentMonth
+from services.runtime.database import uuid_of
 
 
 class Moved(NamedTuple):
@@ -79,7 +79,7 @@ async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | N
     faces = await rosters.faces_of(
         work.registers.connection,
         {
-            StudentAtSchool(UUID(bytes=each.student), school.key.school_year, school.key.school)
+            StudentAtSchool(uuid_of(each.student), school.key.school_year, school.key.school)
             for school, by_month in told.items()
             for students in by_month.values()
             for each in students
@@ -131,7 +131,7 @@ def _months_in(school: School, days: int) -> Iterable[int]:
 
 def _student_month(school: School, month: int, counted: Counted, faces: Mapping[StudentAtSchool, Face]) -> StudentMonth:
     year = school.key.school_year
-    key = UUID(bytes=counted.student)
+    key = uuid_of(counted.student)
     face = faces.get(StudentAtSchool(key, year, school.key.school))
     return StudentMonth(
         key,
