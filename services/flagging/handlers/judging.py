@@ -54,7 +54,7 @@ class Known(NamedTuple):
             here = [stint for stint in self.stints.get(who[0], ()) if stint.place == school.key[:2]]
             here = [stint for stint in here if stint.touches(who[1])]
             for stint in here:
-                of_stint = school.days_of_stint(page, at, inside=stint.days_in(who[1]), track=stint.track)
+                of_stint = school.days_of_stint(page, at, days, inside=stint.days_in(who[1]), track=stint.track)
                 found.append((stint, _stint_days(stint, of_stint)))
             if not here and days.counted:
                 by_marks.append((place, days))
@@ -155,10 +155,9 @@ def _enrolled_by_marks(
 
 def _settle_shared(places: Sequence[Place], parts: Sequence[tuple[Stint, StintDays]], yielded: Yielded) -> None:
     """Set what each of several schools yields to a later enrolment elsewhere, and remember what moved by it."""
-    own = absence.own_days(parts=[days for _, days in parts])
+    own = absence.own_days(parts=[days for _, days in parts]) if len(places) > 1 else {}
     for school, page, at in places:
-        counted = school.days(page, at).counted
-        now = counted & ~own.get(school.key.school, 0) if len(places) > 1 else 0
+        now = school.days(page, at).counted & ~own.get(school.key.school, 0) if len(places) > 1 else 0
         is_shared = len(places) > 1 or len({stint.grade == "PK" for stint, _ in parts}) > 1
         traits = page.traits[at] & ~SHARED | SHARED * is_shared
         moved = page.yielded[at] ^ now

@@ -45,8 +45,8 @@ async def tell_days(work: Work, moved: Mapping[School, Moved]) -> None:
         school.tallied |= days
         school.is_changed = True
         district, code, year = school.key
-        for day in months.each_day(days):
-            told = telling.school_day(work.moment(district), code, telling.last_day(day, year), school.tally(day))
+        for day, counts in school.tally(months.each_day(days)).items():
+            told = telling.school_day(work.moment(district), code, telling.last_day(day, year), counts)
             work.tell(telling.DAYS, district, told)
 
 
@@ -69,7 +69,7 @@ async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | N
         everybody = [(page, at, school.closed) for page, at in school.everybody()]
         wanted[school] = wanted.get(school, {}) | _corrected_months(school, everybody)
     for school in moved:
-        if days := _months_with_other_rolls(school):
+        if days := _months_with_other_rolls(school) & ~closing.get(school, 0):
             everybody = [(page, at, days) for page, at in school.everybody()]
             wanted[school] = _corrected_months(school, everybody) | wanted.get(school, {})
     for school, each in moved.items():
@@ -119,9 +119,9 @@ def _closed_months(school: School, days: int) -> dict[int, list[Counted]]:
 def _corrected_months(school: School, corrected: Iterable[tuple[Page, int, int]]) -> dict[int, list[Counted]]:
     found: defaultdict[int, dict[bytes, Counted]] = defaultdict(dict)
     for page, at, days in corrected:
+        counted = Counted(page.keys[at], page.grades[at], school.own_days(page, at))
         for month in _months_in(school, days):
-            student = page.keys[at]
-            found[month][student] = Counted(student, page.grades[at], school.own_days(page, at))
+            found[month][counted.student] = counted
     return {month: list(students.values()) for month, students in found.items()}
 
 
