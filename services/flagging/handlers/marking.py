@@ -12,6 +12,7 @@ from services.flagging.handlers import joining
 from services.flagging.rules.page import JOINED, STUDENTS_ON_A_PAGE, Page
 from services.flagging.rules.register import SchoolYear
 from services.flagging.rules.rolls import (
+    ABSENT,
     CODE_OF,
     NO_PART,
     NO_PARTS,
@@ -145,11 +146,10 @@ def _year(day: Day) -> SchoolYear:
 def _placed(registers: Registers, day: Day, marks: DayMarks, newcomers: list[Member]) -> dict[int, list[int]]:
     """Sort a day's marks by register page: places in the columns. Who is new here is admitted, and told."""
     school = registers.schools[_year(day)]
-    index = school.index
     pages: defaultdict[int, list[int]] = defaultdict(list)
-    for place, student in enumerate(marks.students):
-        at = index.get(student)
+    for place, at in enumerate(map(school.index.get, marks.students)):
         if at is None:
+            student = marks.students[place]
             page, _ = school.admit(student)
             registers.arrived.add((student, school.key))
             newcomers.append(Member(uuid_of(student), school.key.school_year, day[1], day[0], page.number))
@@ -191,16 +191,20 @@ def _set_days(page: Page, day: date, marks: DayMarks, won: Sequence[int]) -> Ite
     page.rolls |= bit
     page.is_changed = True
     joined = []
-    at_of, traits, marked, missed = page.places, page.traits, page.marked, page.missed
+    at_of, traits, marked, missed, parts = page.places, page.traits, page.marked, page.missed, marks.parts
     for place in won:
         student, code = marks.students[place], marks.codes[place]
         at = at_of[student]
         if traits[at] & JOINED:
             joined.append(student)
             continue
-        if bool(marked[at] & bit) != bool(code):
-            marked[at] ^= bit
-        if bool(missed[at] & bit) != is_missed(code, *marks.parts.get(place, NO_PARTS)):
+        if code:
+            marked[at] |= bit
+        else:
+            marked[at] &= ~bit
+        if is_missed(code, *parts[place]) if place in parts else code in ABSENT:
+            missed[at] |= bit
+        elif missed[at] & bit:
             missed[at] ^= bit
     return joined
 

@@ -68,6 +68,10 @@ def is_missed(code: int, present_parts: int, day_parts: int) -> bool:
     return code >= FIRST_ABSENT
 
 
+ABSENT = frozenset(code for code in range(len(CATEGORIES)) if is_missed(code, *NO_PARTS))
+"""The categories of a missed day, where no share of it is given."""
+
+
 class RollPage:
     """The newest marks of one register page's students on one school day."""
 
