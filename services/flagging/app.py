@@ -25,8 +25,6 @@ FACTS = Subscription(
     ),
     decode=decode,
     handle=on_facts,
-    # A record may be a whole school's roll: so many of them are 300,000 marks, and 100 MB while they are at work.
-    max_records=600,
 )
 
 service = Service(

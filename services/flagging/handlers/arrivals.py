@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
-from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
@@ -25,6 +24,7 @@ from services.flagging.store import counts, declared, policies, rosters, transfe
 from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Touched
 from services.runtime import clock
+from services.runtime.database import uuid_of
 from services.runtime.delivery.subscription import Delivery, Undecodable
 from services.runtime.delivery.transaction import Transaction
 
@@ -128,7 +128,7 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     changed = await _open(registers, batch, touched, today)
     for school in _change_schools(registers, batch, changed, today):
         if students := school.on_several_tracks():
-            touched.students.setdefault(school.key, set()).update(UUID(bytes=student) for student in students)
+            touched.students.setdefault(school.key, set()).update(uuid_of(student) for student in students)
     if touched.students:
         await enrolling.enrol(registers, touched)
     effects = await marking.apply_marks(registers, batch.days) if batch.days else Effects()

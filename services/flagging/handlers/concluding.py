@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from datetime import date
-from uuid import UUID
 
 from services.flagging import telling
 from services.flagging.handlers import judging, tallying
@@ -16,6 +15,7 @@ from services.flagging.store import rosters
 from services.flagging.store.registers import Registers
 from services.flagging.store.transfers import StudentYear
 from services.flagging.telling import Figures
+from services.runtime.database import uuid_of
 
 
 async def conclude(work: Work, *, today: date | None = None) -> None:
@@ -66,7 +66,7 @@ def _hear_of_others(registers: Registers, moved: dict[School, Moved]) -> None:
 
 async def _judge_newcomers_elsewhere(registers: Registers) -> None:
     """Judge the newcomers who are at another school too: days of theirs may be claimed twice."""
-    newcomers = {(UUID(bytes=student), key.school_year) for student, key in registers.arrived - registers.looked_at}
+    newcomers = {(uuid_of(student), key.school_year) for student, key in registers.arrived - registers.looked_at}
     registers.looked_at |= registers.arrived
     for student, year in await rosters.at_several_schools(registers.connection, newcomers):
         registers.to_judge.add((student.bytes, year))

@@ -19,6 +19,7 @@ from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers
 from services.flagging.store.rolls import RollKey
 from services.flagging.store.rosters import Member
+from services.runtime.database import uuid_of
 
 Wanted = Mapping[SchoolYear, Mapping[bytes, Collection[date] | None]]
 """Students and the days of theirs that are to be settled; None is the whole year."""
@@ -39,7 +40,7 @@ async def settle_numbers(registers: Registers, numbers: Collection[UUID], studen
 
 async def settle_newcomers(registers: Registers) -> None:
     """Settle the newcomers of this transaction whose number an enrolment names beside another."""
-    newcomers = {UUID(bytes=student) for student, _ in registers.arrived}
+    newcomers = {uuid_of(student) for student, _ in registers.arrived}
     owners = await rosters.owners_of(registers.connection, newcomers) if newcomers else {}
     involved = {student.bytes for student in (*owners, *owners.values())}
     wanted: defaultdict[SchoolYear, dict[bytes, None]] = defaultdict(dict)
@@ -52,7 +53,7 @@ async def settle_newcomers(registers: Registers) -> None:
 
 async def settle(registers: Registers, wanted: Wanted) -> None:
     """Let the newest of all numbers' marks of a day stand for the child; equal versions: absence before presence."""
-    asked = {UUID(bytes=student) for students in wanted.values() for student in students}
+    asked = {uuid_of(student) for students in wanted.values() for student in students}
     owners = await rosters.owners_of(registers.connection, asked)
     families = {key: _families(owners, students) for key, students in wanted.items()}
     await registers.open_students({key: {*found, *chain(*found.values())} for key, found in families.items()})
@@ -97,7 +98,7 @@ def _admit_children(
             page, _ = school.admit(child)
             registers.arrived.add((child, school.key))
             place = school.key.school_year, school.key.school, school.key.district
-            newcomers.append(Member(UUID(bytes=child), *place, page.number))
+            newcomers.append(Member(uuid_of(child), *place, page.number))
 
 
 def _days(wanted: Mapping[bytes, Collection[date] | None]) -> set[date] | None:

@@ -20,6 +20,7 @@ from services.flagging.store.registers import Registers
 from services.flagging.store.rosters import Member, Stint
 from services.flagging.store.transfers import Person, StudentYear
 from services.flagging.telling import Crossing, Figures
+from services.runtime.database import uuid_of
 
 Yielded = dict[School, tuple[int, list[tuple[Page, int, int]]]]
 """What moved at a school because another enrolment claims it: days, and students' days in told months."""
@@ -53,7 +54,7 @@ class Known(NamedTuple):
             here = [stint for stint in self.stints.get(who[0], ()) if stint.place == school.key[:2]]
             here = [stint for stint in here if stint.touches(who[1])]
             for stint in here:
-                of_stint = school.days_of_stint(page, at, inside=stint.days_in(who[1]), track=stint.track)
+                of_stint = school.days_of_stint(page, at, days, inside=stint.days_in(who[1]), track=stint.track)
                 found.append((stint, _stint_days(stint, of_stint)))
             if not here and days.counted:
                 by_marks.append((place, days))
@@ -76,7 +77,7 @@ class Verdict(NamedTuple):
 
 def whom_to_ask(students: Iterable[tuple[bytes, int]]) -> set[StudentYear]:
     """Name the student years to be judged: the year after too, which asks whether this one was chronic."""
-    return {(UUID(bytes=student), year + n) for student, year in students for n in (0, 1)}
+    return {(uuid_of(student), year + n) for student, year in students for n in (0, 1)}
 
 
 async def judge(work: Work, asked: Collection[StudentYear]) -> tuple[list[Figures], Yielded]:
@@ -154,10 +155,9 @@ def _enrolled_by_marks(
 
 def _settle_shared(places: Sequence[Place], parts: Sequence[tuple[Stint, StintDays]], yielded: Yielded) -> None:
     """Set what each of several schools yields to a later enrolment elsewhere, and remember what moved by it."""
-    own = absence.own_days(parts=[days for _, days in parts])
+    own = absence.own_days(parts=[days for _, days in parts]) if len(places) > 1 else {}
     for school, page, at in places:
-        counted = school.days(page, at).counted
-        now = counted & ~own.get(school.key.school, 0) if len(places) > 1 else 0
+        now = school.days(page, at).counted & ~own.get(school.key.school, 0) if len(places) > 1 else 0
         is_shared = len(places) > 1 or len({stint.grade == "PK" for stint, _ in parts}) > 1
         traits = page.traits[at] & ~SHARED | SHARED * is_shared
         moved = page.yielded[at] ^ now

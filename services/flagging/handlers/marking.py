@@ -10,11 +10,23 @@ from services.flagging import facts
 from services.flagging.handlers import joining
 from services.flagging.rules.page import JOINED, STUDENTS_ON_A_PAGE, Page
 from services.flagging.rules.register import SchoolYear
-from services.flagging.rules.rolls import CODE_OF, NO_PART, Mark, RollPage, is_missed
+from services.flagging.rules.rolls import (
+    ABSENT,
+    CODE_OF,
+    NO_PART,
+    NO_PARTS,
+    TAKEN_BACK,
+    Mark,
+    RollColumns,
+    RollPage,
+    is_missed,
+    pack_roll,
+)
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers
 from services.flagging.store.rolls import RollKey
 from services.flagging.store.rosters import Member
+from services.runtime.database import uuid_of
 
 
 @dataclass(slots=True)
@@ -22,7 +34,10 @@ class DayMarks:
     """The marks of a school's day that are in a batch, a place for each in every column."""
 
     students: list[bytes] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    codes: bytearray = field(default_factory=bytearray)
+    versions: list[int] = field(default_factory=list)
+    parts: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """The parts of the day, present and all, by the place of a mark that has any."""
     receipts: dict[int, UUID] = field(default_factory=dict)
     """The upload that a mark came with, by its place here."""
 
@@ -30,31 +45,42 @@ class DayMarks:
         """Add the marks of a roll."""
         first = len(self.students)
         self.students += roll.students
-        if roll.parts is None:
-            self.marks += [Mark(version, code) for version, code in zip(roll.versions, roll.codes, strict=True)]
-        else:
-            self.marks += [
-                Mark(version, code, *(parts or (NO_PART, NO_PART)))
-                for version, code, parts in zip(roll.versions, roll.codes, roll.parts, strict=True)
-            ]
+        self.codes += roll.codes
+        self.versions += roll.versions
+        for place, parts in enumerate(roll.parts or ()):
+            if parts is not None:
+                self.parts[first + place] = parts
         for receipt, places in (roll.receipts or {}).items():
             self.receipts.update((first + place, receipt) for place in places)
 
     def add_mark(self, mark: facts.Mark) -> None:
         """Add a single mark."""
+        place = len(self.students)
         if mark.receipt is not None:
-            self.receipts[len(self.students)] = mark.receipt
+            self.receipts[place] = mark.receipt
         self.students.append(mark.student_key.bytes)
+        self.versions.append(mark.source_version)
         if isinstance(mark, facts.AttendanceRetracted):
-            self.marks.append(Mark(mark.source_version, 0))
+            self.codes.append(TAKEN_BACK)
             return
-        self.marks.append(
-            Mark(
-                mark.source_version,
-                CODE_OF[mark.category],
+        self.codes.append(CODE_OF[mark.category])
+        if mark.present_parts is not None or mark.day_parts is not None:
+            self.parts[place] = (
                 NO_PART if mark.present_parts is None else mark.present_parts,
                 NO_PART if mark.day_parts is None else mark.day_parts,
             )
+
+    def mark(self, place: int) -> Mark:
+        """Give one mark."""
+        return Mark(self.versions[place], self.codes[place], *self.parts.get(place, NO_PARTS))
+
+    def columns(self, places: Sequence[int]) -> RollColumns:
+        """Give the marks at these places as a roll page holds them."""
+        return pack_roll(
+            [self.students[place] for place in places],
+            bytes([self.codes[place] for place in places]),
+            [self.versions[place] for place in places],
+            [self.parts.get(place, NO_PARTS) for place in places] if self.parts else None,
         )
 
 
@@ -92,22 +118,22 @@ async def apply_marks(registers: Registers, days: dict[Day, DayMarks]) -> Effect
         registers.connection,
         [key for day, pages in placed.items() for key in _kept(registers, day, pages)],
     )
-    effects, changed = Effects(), []
+    effects, changed = Effects(), dict[RollKey, RollColumns]()
     joined: defaultdict[SchoolYear, dict[bytes, set[date]]] = defaultdict(dict)
     for day, pages in placed.items():
         school = registers.schools[SchoolYear.of_day(*day)]
         bit = 1 << school.place_of(day[2])
-        won: list[int] = []
+        applied: list[int] = []
         for number, places in pages.items():
             key = RollKey(*day, number)
-            roll_page = known.get(key) or RollPage()
-            if winners := _put(roll_page, days[day], places):
-                changed.append((key, roll_page))
+            won, columns = _stand(known.get(key), days[day], places)
+            if won:
+                changed[key] = columns
                 school.expect(bit)
-                for student in _set_days(school.pages[number], bit, days[day], winners):
+                for student in _set_days(school.pages[number], bit, days[day], won):
                     joined[school.key].setdefault(student, set()).add(day[2])
-                won += winners
-        _count(effects, day[0], days[day], won)
+                applied += won
+        _count(effects, day[0], days[day], applied)
     await rolls.save_pages(registers.connection, changed)
     if joined:
         await joining.settle(registers, joined)
@@ -117,14 +143,13 @@ async def apply_marks(registers: Registers, days: dict[Day, DayMarks]) -> Effect
 def _placed(registers: Registers, day: Day, marks: DayMarks, newcomers: list[Member]) -> dict[int, list[int]]:
     """Sort a day's marks by register page: places in the columns. Who is new here is admitted, and told."""
     school = registers.schools[SchoolYear.of_day(*day)]
-    index = school.index
     pages: defaultdict[int, list[int]] = defaultdict(list)
-    for place, student in enumerate(marks.students):
-        at = index.get(student)
+    for place, at in enumerate(map(school.index.get, marks.students)):
         if at is None:
+            student = marks.students[place]
             page, _ = school.admit(student)
             registers.arrived.add((student, school.key))
-            newcomers.append(Member(UUID(bytes=student), school.key.school_year, day[1], day[0], page.number))
+            newcomers.append(Member(uuid_of(student), school.key.school_year, day[1], day[0], page.number))
             pages[page.number].append(place)
         else:
             pages[at // STUDENTS_ON_A_PAGE].append(place)
@@ -137,29 +162,42 @@ def _kept(registers: Registers, day: Day, pages: Iterable[int]) -> Iterable[Roll
     return [RollKey(*day, number) for number in pages if school.pages[number].rolls >> place & 1]
 
 
-def _put(page: RollPage, marks: DayMarks, places: Sequence[int]) -> list[int]:
-    """Put the marks at these places, and give the places of those that now stand."""
-    winners: dict[bytes, int] = {}
-    for place in places:
-        if page.put(marks.students[place], marks.marks[place]):
-            winners[marks.students[place]] = place
-    return list(winners.values())
+def _stand(page: RollPage | None, marks: DayMarks, places: Sequence[int]) -> tuple[Sequence[int], RollColumns]:
+    """Let the newest marks stand on a roll page: the places of those that now do, and the page for the table."""
+    newest = {marks.students[place]: place for place in places}
+    if len(newest) < len(places):
+        for place in places:
+            student = marks.students[place]
+            if place != newest[student] and marks.mark(place).beats(marks.mark(newest[student])):
+                newest[student] = place
+    won = list(newest.values())
+    if page is None:
+        return won, marks.columns(won)  # a day's first roll, nearly every one: no mark of it is looked at singly
+    won = [place for place in won if page.put(marks.students[place], marks.mark(place))]
+    return won, page.columns()
 
 
-def _set_days(page: Page, bit: int, marks: DayMarks, winners: Sequence[int]) -> Iterable[bytes]:
+def _set_days(page: Page, bit: int, marks: DayMarks, won: Sequence[int]) -> Iterable[bytes]:
     """Set what the marks of a day at these places say; give the students of whom other numbers' marks speak too."""
-    joined = []
     page.remember()
     page.rolls |= bit
     page.is_changed = True
-    for place in winners:
-        at = page.places[marks.students[place]]
-        if page.traits[at] & JOINED:
-            joined.append(marks.students[place])
+    joined = []
+    at_of, traits, marked, missed, parts = page.places, page.traits, page.marked, page.missed, marks.parts
+    for place in won:
+        student, code = marks.students[place], marks.codes[place]
+        at = at_of[student]
+        if traits[at] & JOINED:
+            joined.append(student)
             continue
-        _, code, present, of_day = marks.marks[place]
-        page.marked[at] = page.marked[at] | bit if code else page.marked[at] & ~bit
-        page.missed[at] = page.missed[at] | bit if is_missed(code, present, of_day) else page.missed[at] & ~bit
+        if code:
+            marked[at] |= bit
+        else:
+            marked[at] &= ~bit
+        if is_missed(code, *parts[place]) if place in parts else code in ABSENT:
+            missed[at] |= bit
+        elif missed[at] & bit:
+            missed[at] ^= bit
     return joined
 
 

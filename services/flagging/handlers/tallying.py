@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import NamedTuple
-from uuid import UUID
 
 from services.flagging import telling
 from services.flagging.handlers.work import Work
@@ -14,6 +13,7 @@ from services.flagging.rules.register import School
 from services.flagging.store import calendars, rosters
 from services.flagging.store.rosters import Face, StudentAtSchool
 from services.flagging.telling import StudentMonth
+from services.runtime.database import uuid_of
 
 
 class Moved(NamedTuple):
@@ -45,8 +45,8 @@ async def tell_days(work: Work, moved: Mapping[School, Moved]) -> None:
         school.tallied |= days
         school.is_changed = True
         district, code, year = school.key
-        for day in months.each_day(days):
-            told = telling.school_day(work.moment(district), code, telling.last_day(day, year), school.tally(day))
+        for day, counts in school.tally(months.each_day(days)).items():
+            told = telling.school_day(work.moment(district), code, telling.last_day(day, year), counts)
             work.tell(telling.DAYS, district, told)
 
 
@@ -72,7 +72,7 @@ async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | N
         everybody = [(page, at, school.closed) for page, at in school.everybody()]
         wanted[school] = wanted.get(school, {}) | _corrected_months(school, everybody)
     for school in moved:
-        if days := _months_with_other_rolls(school):
+        if days := _months_with_other_rolls(school) & ~closing.get(school, 0):
             everybody = [(page, at, days) for page, at in school.everybody()]
             wanted[school] = _corrected_months(school, everybody) | wanted.get(school, {})
     for school, each in moved.items():
@@ -82,7 +82,7 @@ async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | N
     faces = await rosters.faces_of(
         work.registers.connection,
         {
-            StudentAtSchool(UUID(bytes=each.student), school.key.school_year, school.key.school)
+            StudentAtSchool(uuid_of(each.student), school.key.school_year, school.key.school)
             for school, by_month in told.items()
             for students in by_month.values()
             for each in students
@@ -122,9 +122,9 @@ def _closed_months(school: School, days: int) -> dict[int, list[Counted]]:
 def _corrected_months(school: School, corrected: Iterable[tuple[Page, int, int]]) -> dict[int, list[Counted]]:
     found: defaultdict[int, dict[bytes, Counted]] = defaultdict(dict)
     for page, at, days in corrected:
+        counted = Counted(page.keys[at], page.grades[at], school.own_days(page, at))
         for month in _months_in(school, days):
-            student = page.keys[at]
-            found[month][student] = Counted(student, page.grades[at], school.own_days(page, at))
+            found[month][counted.student] = counted
     return {month: list(students.values()) for month, students in found.items()}
 
 
@@ -134,7 +134,7 @@ def _months_in(school: School, days: int) -> Iterable[int]:
 
 def _student_month(school: School, month: int, counted: Counted, faces: Mapping[StudentAtSchool, Face]) -> StudentMonth:
     year = school.key.school_year
-    key = UUID(bytes=counted.student)
+    key = uuid_of(counted.student)
     face = faces.get(StudentAtSchool(key, year, school.key.school))
     return StudentMonth(
         key,

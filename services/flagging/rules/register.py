@@ -1,6 +1,6 @@
 """A school's year: its calendars and completed rolls, its pages, and who moved by what changed. No I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import NamedTuple, Self
@@ -210,12 +210,11 @@ class School:
         """Say which of a student's days count, and which of these were missed."""
         return days_of_all(self.terms, page.says(slice(at, at + 1)))[0]
 
-    def days_of_stint(self, page: Page, at: int, *, inside: int, track: str | None) -> Days:
+    def days_of_stint(self, page: Page, at: int, days: Days, *, inside: int, track: str | None) -> Days:
         """Say which of a student's days count in one stint: `inside` are its days, and it goes by its own track."""
-        counted, absent = self.days(page, at)
         if page.tracks[at] == SEVERAL_TRACKS:
             inside &= self.terms.calendars[self.track_number(track)]
-        return Days(counted & inside, absent & inside)
+        return Days(days.counted & inside, days.absent & inside)
 
     def track_number(self, track: str | None) -> int:
         """Give a track's number here, a new one where it was never heard of; 0 is the school's own calendar."""
@@ -247,15 +246,16 @@ class School:
         yielded = page.yielded[at]
         return Days(days.counted & ~yielded, days.absent & ~yielded) if yielded else days
 
-    def tally(self, day: int) -> tuple[int, int]:
-        """Count the students for whom a day counts, and those who missed it; the whole school must be in the hand."""
-        counted = absent = 0
-        for page in self.pages.values():
-            for days in self.own_days_of_all(page):
-                if days[0] & day:
-                    counted += 1
-                    absent += bool(days[1] & day)
-        return counted, absent
+    def tally(self, days: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """Count, of each of these days, the students for whom it counts, and those who missed it.
+
+        The whole school must be in the hand.
+        """
+        own = [each for page in self.pages.values() for each in self.own_days_of_all(page)]
+        return {
+            day: (sum(counted & day > 0 for counted, _ in own), sum(absent & day > 0 for _, absent in own))
+            for day in days
+        }
 
     def remember_all(self) -> None:
         """Keep everybody's days and what the school says of them, before the school itself changes."""

@@ -1,6 +1,8 @@
 """A school's day as it was sent: the newest mark of each student, and when the roll is complete. No I/O."""
 
 from array import array
+from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple, Self
 
 from services.flagging.rules import packing
@@ -33,6 +35,10 @@ CODE_OF = {category: code for code, category in enumerate(CATEGORIES)}
 
 NO_PART = -1
 """Where the source gives no share of the day."""
+NO_PARTS = (NO_PART, NO_PART)
+
+RollColumns = tuple[bytes, bytes, bytes, bytes]
+"""A roll page as the table holds it: students, codes, versions and parts."""
 
 
 class Mark(NamedTuple):
@@ -62,6 +68,10 @@ def is_missed(code: int, present_parts: int, day_parts: int) -> bool:
     return code >= FIRST_ABSENT
 
 
+ABSENT = frozenset(code for code in range(len(CATEGORIES)) if is_missed(code, *NO_PARTS))
+"""The categories of a missed day, where no share of it is given."""
+
+
 class RollPage:
     """The newest marks of one register page's students on one school day."""
 
@@ -78,17 +88,10 @@ class RollPage:
         self.marks[student] = mark
         return True
 
-    def columns(self) -> tuple[bytes, bytes, bytes, bytes]:
-        """Give students, codes, versions and parts as the table holds them; parts are empty where no mark has any."""
-        marks = self.marks.values()
-        in_parts = any(mark[2] != NO_PART or mark[3] != NO_PART for mark in marks)
-        parts = array("i", [part for mark in marks for part in mark[2:]]).tobytes() if in_parts else b""
-        return (
-            b"".join(self.marks),
-            bytes([mark[1] for mark in marks]),
-            packing.pack_versions([mark[0] for mark in marks]),
-            parts,
-        )
+    def columns(self) -> RollColumns:
+        """Give the page as the table holds it."""
+        versions, codes, present, of_day = zip(*self.marks.values(), strict=True) if self.marks else ((),) * 4
+        return pack_roll(list(self.marks), bytes(codes), versions, list(zip(present, of_day, strict=True)))
 
     @classmethod
     def read(cls, students: bytes, codes: bytes, versions: bytes, parts: bytes) -> Self:
@@ -105,6 +108,19 @@ class RollPage:
                 key: Mark(version, code) for key, version, code in zip(keys, every_version, codes, strict=True)
             }
         return page
+
+
+def pack_roll(
+    students: Sequence[bytes], codes: bytes, versions: Sequence[int], parts: Sequence[tuple[int, int]] | None
+) -> RollColumns:
+    """Write marks, a place for each in every column. Nothing is written of parts where no mark has any."""
+    in_parts = parts is not None and any(each != NO_PARTS for each in parts)
+    return (
+        packing.pack_keys(students),
+        codes,
+        packing.pack_versions(versions),
+        array("i", chain.from_iterable(parts or ())).tobytes() if in_parts else b"",
+    )
 
 
 NOWHERE = -1

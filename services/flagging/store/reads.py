@@ -80,7 +80,8 @@ async def parts_of(connection: Connection, student_key: UUID, school_year: int) 
             if found is None or not stint.touches(school_year):
                 continue
             school, page, at = found
-            days = school.days_of_stint(page, at, inside=stint.days_in(school_year), track=stint.track)
+            days = school.days(page, at)
+            days = school.days_of_stint(page, at, days, inside=stint.days_in(school_year), track=stint.track)
             known = StintDays(
                 school=stint.school,
                 stint=stint.stint,

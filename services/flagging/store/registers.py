@@ -7,7 +7,6 @@ changed and written.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -18,7 +17,7 @@ from services.flagging.rules.page import Page
 from services.flagging.rules.register import School, SchoolYear
 from services.flagging.rules.rolls import Completions
 from services.runtime.columns import columns
-from services.runtime.database import Connection
+from services.runtime.database import Connection, uuid_of
 from services.runtime.delivery.publisher import partition_of
 
 _LOCK_LANES = "SELECT lane, version FROM lane WHERE lane = ANY ($1::int[]) ORDER BY lane FOR UPDATE"
@@ -147,7 +146,7 @@ class Registers:
         wanted = {key: students for key, students in wanted.items() if not self.schools[key].is_whole}
         if not wanted:
             return
-        keys = {UUID(bytes=student) for students in wanted.values() for student in students}
+        keys = {uuid_of(student) for students in wanted.values() for student in students}
         rows = await self.connection.fetch(_PAGES_OF_STUDENTS, list(keys), *columns(wanted, width=3))
         pages = {(SchoolYear(*row[:3]), row[3]) for row in rows}
         await self.open_pages(pages | {(key, self.schools[key].last_page) for key in wanted})

@@ -1,6 +1,6 @@
 """Roll pages in PostgreSQL: what a school sent for a day, the newest mark of each student of a register page."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import asyncpg
 
 from contracts.calendar import first_day_of, last_day_of
 from services.flagging.rules.register import SchoolYear
-from services.flagging.rules.rolls import RollPage
+from services.flagging.rules.rolls import RollColumns, RollPage
 from services.runtime.columns import columns
 from services.runtime.database import Connection
 
@@ -52,10 +52,10 @@ async def read_school(
     return _read(await connection.fetch(_PAGES_OF_REGISTER, *span, list(pages)))
 
 
-async def save_pages(connection: Connection, pages: Collection[tuple[RollKey, RollPage]]) -> None:
+async def save_pages(connection: Connection, pages: Mapping[RollKey, RollColumns]) -> None:
     """Write pages, new or changed."""
     if pages:
-        rows = [(*key, *page.columns()) for key, page in sorted(pages, key=lambda each: each[0])]
+        rows = [(*key, *pages[key]) for key in sorted(pages)]
         await connection.execute(_SAVE, *columns(rows, width=8))
 
 

@@ -5,7 +5,6 @@ it, so it starts no loop of its own: what a loop needs of the client is public t
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -13,6 +12,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
+from services.runtime.delivery.reading import read_batch
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.settings import Settings
 
@@ -88,8 +88,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         consumer = self._subscriber.consumer
         assert consumer is not None, "fetching begins after joining and ends before leaving"
-        fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
-        return list(chain.from_iterable(fetched.values()))
+        return await read_batch(consumer, timeout_ms=POLL_MS, max_records=self._max_records)
 
     def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Read on from these offsets, of the partitions that are still this member's."""

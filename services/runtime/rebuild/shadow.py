@@ -19,6 +19,7 @@ from services.runtime.delivery.batch import Batch, Hole, HoleFound, apply_batch
 from services.runtime.delivery.lenient import read_leniently
 from services.runtime.delivery.positions import move_positions, read_positions
 from services.runtime.delivery.publisher import Publisher
+from services.runtime.delivery.reading import read_batch
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.delivery.transaction import begin
 from services.runtime.migrate import migrate
@@ -150,14 +151,12 @@ class Shadow:
         positions: Mapping[TopicPartition, int],
     ) -> list[ConsumerRecord]:
         try:
-            fetched = await self._consumer.getmany(*behind, timeout_ms=POLL_MS, max_records=max_records)
+            read = await read_batch(self._consumer, *behind, timeout_ms=POLL_MS, max_records=max_records)
         except UnicodeDecodeError:
             read_leniently()
             self._seek(positions)
             return []
-        return [
-            record for partition, records in fetched.items() for record in records if record.offset < targets[partition]
-        ]
+        return [each for each in read if each.offset < targets[TopicPartition(each.topic, each.partition)]]
 
     async def _pass_over_what_is_gone(
         self,
