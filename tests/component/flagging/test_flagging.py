@@ -17,7 +17,7 @@ from contracts.events import (
     StudentMonthsTallied,
 )
 from services.flagging.app import FACTS
-from tests.component.flagging.asking import ask, client, months, school_day
+from tests.component.flagging.asking import ask, client, months, school_day, settle
 from tests.component.flagging.builders import (
     FIRST_DAY,
     Feeder,
@@ -31,6 +31,7 @@ from tests.component.flagging.builders import (
     stint,
     student,
 )
+from tests.component.flagging.conftest import Clock
 from tests.conftest import ServiceDatabase
 from tests.delivering import deliver, record
 
@@ -316,17 +317,20 @@ async def test_a_flag_tells_its_days_and_which_of_them_were_corrected(service_da
 
 
 async def test_a_completed_day_and_a_closed_month_are_tallied_and_tallied_again_when_corrected(
-    service_database: ServiceDatabase,
+    service_database: ServiceDatabase, moved_clock: Clock
 ) -> None:
     pool = await service_database("flagging")
     feeder = Feeder(pool)
     days = school_days(24)
+    moved_clock(days[-1])
     await feeder.feed([calendar(days), stint(ANNA), stint(BEN), mark(ANNA, days[1])])
     await feeder.feed([roll(day) for day in days if day.month < 10])
+    await settle(pool)
     # Every school day of these months has its roll.
     assert {month for _, month in await months(pool)} == {date(2026, 8, 1), date(2026, 9, 1)}
 
     await feeder.feed([roll(day) for day in days if day.month == 10])
+    await settle(pool)
     newest = await months(pool)
     assert {month for _, month in newest} == {date(2026, 8, 1), date(2026, 9, 1), date(2026, 10, 1)}
     assert newest[ANNA, date(2026, 9, 1)][0] == 1

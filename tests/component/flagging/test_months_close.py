@@ -40,14 +40,14 @@ async def at(pool: "Pool[asyncpg.Record]", moved_clock: Clock, day: date) -> dic
     return await closed(pool)
 
 
-async def test_a_complete_month_closes_at_once(service_database: ServiceDatabase) -> None:
+async def test_a_complete_month_closes_at_once(service_database: ServiceDatabase, moved_clock: Clock) -> None:
     pool = await service_database("flagging")
     feeder = Feeder(pool)
     september = [day for day in YEAR if day.month == 9]
     await feeder.feed([calendar(YEAR), stint(ANNA, entry=FIRST), *(roll(day) for day in september[:-1])])
-    assert await closed(pool) == {}
+    assert await at(pool, moved_clock, september[-1]) == {}
     await feeder.feed([roll(september[-1])])
-    assert await closed(pool) == {date(2025, 9, 1): 0}
+    assert await at(pool, moved_clock, september[-1]) == {date(2025, 9, 1): 0}
 
 
 async def test_a_month_with_a_roll_missing_closes_on_the_tenth_school_day_of_the_next(
@@ -78,13 +78,15 @@ async def test_june_closes_on_the_tenth_weekday_after_the_last_school_day(
     assert (await closed(pool))[date(2026, 6, 1)] == 0
 
 
-async def test_june_closes_when_the_last_day_is_cancelled(service_database: ServiceDatabase) -> None:
+async def test_june_closes_when_the_last_day_is_cancelled(
+    service_database: ServiceDatabase, moved_clock: Clock
+) -> None:
     pool = await service_database("flagging")
     feeder = Feeder(pool)
     await feeder.feed([calendar(YEAR), stint(ANNA, entry=FIRST), *(roll(day) for day in YEAR[:-1])])
-    assert date(2026, 6, 1) not in await closed(pool)
+    assert date(2026, 6, 1) not in await at(pool, moved_clock, LAST)
     await feeder.feed([calendar(YEAR[:-1], version=2)])
-    assert (await closed(pool))[date(2026, 6, 1)] == 0
+    assert (await at(pool, moved_clock, LAST))[date(2026, 6, 1)] == 0
 
 
 async def test_a_school_without_a_calendar_closes_by_its_districts_days(
@@ -102,12 +104,13 @@ async def test_a_school_without_a_calendar_closes_by_its_districts_days(
 
 
 async def test_a_reopened_roll_is_missing_in_its_month_and_the_month_is_told_again(
-    service_database: ServiceDatabase,
+    service_database: ServiceDatabase, moved_clock: Clock
 ) -> None:
     pool = await service_database("flagging")
     feeder = Feeder(pool)
     september = [day for day in YEAR if day.month == 9]
     await feeder.feed([calendar(YEAR), stint(ANNA, entry=FIRST), *(completion(day, 1) for day in september)])
+    assert await at(pool, moved_clock, september[-1]) == {date(2025, 9, 1): 0}
     await feeder.feed([reopening(september[4], 2)])
     assert await closed(pool) == {date(2025, 9, 1): 1}
     [*_, last] = await published(pool, "school-months")

@@ -211,6 +211,7 @@ async def test_what_fell_away_while_a_district_rehearsed_again_is_told_when_it_i
     days = school_days(24)
     august = date(2026, 8, 1)
     await feeder.feed([*taught(days), stint(ANNA), stint(BEN)])
+    await settle(pool)
     assert told.months(await published(pool, "school-months"))[ANNA, HARTFORD, august] == (0, 1)
 
     await feeder.feed([status("rehearsal", 1)])

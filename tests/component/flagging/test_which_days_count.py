@@ -173,9 +173,11 @@ async def test_a_day_that_two_schools_claim_goes_to_the_later_entry_in_every_sum
     children = [student(number) for number in range(10)]
     await feeder.feed([*taught(days, "H01", "H02"), *(stint(each, school="H01") for each in children)])
     await feeder.feed([mark(each, october[0], school="H01") for each in children])
+    await settle(pool)
     # The old school is not told of the move: its enrolment stays open, silence goes on meaning present there.
     await feeder.feed([stint(each, school="H02", entry=october[0]) for each in children])
     await feeder.feed([mark(each, october[1], school="H02") for each in children])
+    await settle(pool)
 
     month = {
         (who, event.school): (absent, enrolled)
