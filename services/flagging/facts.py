@@ -199,6 +199,8 @@ OfADay = Roll | Mark | RollCompleted | RollReopened
 Decision = PolicyDecided | StatusChanged | TransferConfirmed
 Fact = Roll | Mark | RollCompleted | RollReopened | FeedDeclared | EnrollmentChanged | SchoolCalendarChanged | Decision
 
+_WITHOUT_A_DAY = (SchoolCalendarChanged, FeedDeclared, PolicyDecided, StatusChanged, TransferConfirmed)
+
 # Not behind another backslash, which makes it a text that merely looks so.
 _UNSTORABLE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:0000|[dD][89a-fA-F])")
 _UUID_LENGTH, _DASHES = 36, "----"
@@ -236,7 +238,7 @@ def parse(value: bytes) -> Fact:
         fact = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FactRefused(_rule(error)) from None
-    if isinstance(fact, SchoolCalendarChanged | FeedDeclared | Decision):
+    if isinstance(fact, _WITHOUT_A_DAY):
         return fact
     day = fact.entry_date if isinstance(fact, EnrollmentChanged) else fact.school_day
     if not FIRST_SCHOOL_DAY <= day <= LAST_SCHOOL_DAY:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from uuid import UUID
 
 from services.flagging.handlers import joining
@@ -49,8 +50,9 @@ async def enrol(registers: Registers, touched: rosters.Touched) -> None:
     stints = await rosters.stints_of(registers.connection, everybody)
     members: list[Member] = []
     for key, students in touched.students.items():
+        place = key[:2]
         at_school = {
-            student: [s for s in stints.get(student, ()) if (s.district, s.school) == key[:2]] for student in students
+            student: [stint for stint in stints.get(student, ()) if stint.place == place] for student in students
         }
         members += _enrol(registers, registers.schools[key], at_school)
     registers.renamed |= await rosters.save_members(registers.connection, members)
@@ -62,7 +64,7 @@ def _enrol(registers: Registers, school: School, stints: Mapping[UUID, Sequence[
     """Set the enrolled days of students from their stints at the school, and give the faces that changed."""
     year = school.key.school_year
     for student, every in stints.items():
-        here = sorted((s for s in every if s.touches(year)), key=lambda s: (s.entry_date, s.stint))
+        here = sorted([stint for stint in every if stint.touches(year)], key=attrgetter("entry_date", "stint"))
         key = student.bytes
         if key not in school.index:
             if not here:

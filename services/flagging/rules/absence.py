@@ -84,6 +84,7 @@ def days_of(*, days: int, school_year: int) -> list[date]:
     return [first + timedelta(days=n) for n in range(YEAR_DAYS) if days >> n & 1]
 
 
+@lru_cache(maxsize=4096)  # nearly every stint begins and ends with its year
 def days_between(*, first_day: date, last_day: date, school_year: int) -> int:
     """Give the days of the year from the first to the last, both included."""
     begin = max((first_day - first_day_of(school_year)).days, 0)

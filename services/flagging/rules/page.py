@@ -114,18 +114,24 @@ class Page:
         """Give a student the next place."""
         at = self.places[student] = len(self.keys)
         self.keys.append(student)
-        for days in (self.enrolled, self.marked, self.missed, self.yielded):
-            days.append(0)
+        self.enrolled.append(0)
+        self.marked.append(0)
+        self.missed.append(0)
+        self.yielded.append(0)
         self.grades.append(NO_GRADE)
         self.tracks.append(0)
-        for bytes_column in (self.traits, self.levels):
-            bytes_column.append(0)
+        self.traits.append(0)
         self.standings.append(1)
+        self.levels.append(0)
         self.is_changed = True
+        return at
+
+    def days_before(self) -> Columns | None:
+        """Give the days as they were before the batch, of newcomers none; None: nothing of theirs has changed."""
         if self.before is not None:
             for column, nothing in zip(self.before, (0, 0, 0, NO_GRADE, 0), strict=True):
-                column.append(nothing)
-        return at
+                column.extend([nothing] * (len(self.keys) - len(column)))
+        return self.before
 
     def says(self, whose: slice | None = None) -> Columns:
         """Give what it says of everybody's days, or of those at these places."""

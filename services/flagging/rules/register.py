@@ -285,11 +285,12 @@ def moved_students(school: School, *, everybody: bool = False) -> Iterator[Stude
     terms = school.terms
     before = school.before or terms
     for page in school.pages.values():
-        if page.before is None:
+        before_it = page.days_before()
+        if before_it is None:
             continue
         now = days_of_all(terms, page.says())
         touched = page.touched
-        for at, (former, days) in enumerate(zip(days_of_all(before, page.before), now, strict=True)):
+        for at, (former, days) in enumerate(zip(days_of_all(before, before_it), now, strict=True)):
             if everybody or former != days or at in touched:
                 yield Student(page, at, days, (former[0] ^ days[0]) | (former[1] ^ days[1]))
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -21,10 +22,11 @@ _STINT_COLUMNS = """student_key, stint, district, school, person_key, household_
 _RANK = """({0}.source_version, {0}.withdrawn, {0}.school, {0}.grade, {0}.entry_date,
     coalesce({0}.exit_date, DATE 'infinity'), {0}.exit_day_counts, coalesce({0}.person_key::text, ''),
     coalesce({0}.household_key::text, ''), coalesce({0}.number_key::text, ''), coalesce({0}.track, ''))"""
+# In the order of the keys: a batch then meets each page of an index once.
 _APPLY = f"""
 INSERT INTO enrollment AS e ({_STINT_COLUMNS})
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[],
-    $9::text[], $10::date[], $11::date[], $12::bool[], $13::bool[], $14::bigint[])
+    $9::text[], $10::date[], $11::date[], $12::bool[], $13::bool[], $14::bigint[]) ORDER BY 1
 ON CONFLICT (student_key, stint) DO UPDATE
 SET district = excluded.district, school = excluded.school, person_key = excluded.person_key,
     household_key = excluded.household_key, number_key = excluded.number_key, grade = excluded.grade,
@@ -58,7 +60,7 @@ _MEMBER_COLUMNS = "student_key, school_year, school, district, page, entry_date,
 _SAVE_MEMBERS = f"""
 INSERT INTO member AS m ({_MEMBER_COLUMNS})
 SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::int[], $6::date[], $7::text[], $8::uuid[],
-    $9::uuid[])
+    $9::uuid[]) ORDER BY 1
 ON CONFLICT (student_key, school_year, school) DO UPDATE
 SET entry_date = excluded.entry_date, grade = excluded.grade, household_key = excluded.household_key,
     person_key = excluded.person_key
@@ -279,6 +281,6 @@ async def at_several_schools(connection: Connection, students: Collection[tuple[
 
 def _by_student(rows: Iterable[asyncpg.Record]) -> dict[UUID, list[Stint]]:
     found: defaultdict[UUID, list[Stint]] = defaultdict(list)
-    for stint in sorted((Stint(*row) for row in rows), key=lambda stint: (stint.entry_date, stint.stint)):
+    for stint in sorted(map(Stint._make, rows), key=attrgetter("entry_date", "stint")):
         found[stint.student_key].append(stint)
     return found
