@@ -115,7 +115,7 @@ async def _know(registers: Registers, asked: Collection[StudentYear]) -> Known:
         for member in found
         if (member.student_key, member.school_year) in years
     ]
-    keys = [SchoolYear(member.district, member.school, member.school_year) for member in members]
+    keys = [member.key for member in members]
     await enrolling.make_pages(registers, await registers.open_schools(keys))
     await registers.open_pages({(key, member.page) for key, member in zip(keys, members, strict=True)})
     places: defaultdict[StudentYear, list[Place]] = defaultdict(list)
