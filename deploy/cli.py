@@ -122,6 +122,16 @@ def parser() -> argparse.ArgumentParser:
     district.add_argument("status", choices=["rehearsal", "live", "paused"])
     district.add_argument("district")
 
+    retell = command(
+        "retell", "tell all that stands of a district again: after flagging's database was restored", _retell
+    )
+    whose = retell.add_mutually_exclusive_group(required=True)
+    whose.add_argument("district", nargs="?")
+    whose.add_argument("--all", action="store_true", help="every district")
+    retell.add_argument(
+        "--since", type=datetime.fromisoformat, help="when the restored copy was made, or before: less is read (ever)"
+    )
+
     told = command("story", "two guided minutes: from three absences to a line in the report", _story)
     told.add_argument("--pace", type=float, default=8.0, help="seconds to read each step (8)")
 
@@ -218,6 +228,12 @@ def _district(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands import district
 
     return district.declare(screen, district=arguments.district, status=arguments.status)
+
+
+def _retell(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import retell
+
+    return retell.run(screen, chosen=arguments.district, since=arguments.since)
 
 
 def _rebuild(arguments: argparse.Namespace, screen: Screen) -> int:

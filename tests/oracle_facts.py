@@ -78,9 +78,7 @@ class Stint:
     exit_date: date | None = None
     exit_day_counts: bool = False
     track: str | None = None
-    number: UUID | None = None
     person: UUID | None = None
-    version: int = 0
 
     @property
     def place(self) -> School:
@@ -125,18 +123,40 @@ def whole_year(year: int) -> list[date]:
     return [first + timedelta(days=n) for n in range((date(year + 1, 7, 1) - first).days)]
 
 
-def standing_stints(facts: Iterable[Event]) -> list[Stint]:
-    """Give the newest version of every stint that was not withdrawn."""
+def children(facts: Iterable[Event]) -> dict[tuple[str, UUID], UUID]:
+    """Say whose each number is that an enrolment names beside another: the newest of those that stand decides (9.4)."""
     newest: dict[tuple[str, UUID, str], EnrollmentChanged] = {}
     for fact in facts:
         if isinstance(fact, EnrollmentChanged):
             key = (fact.district, fact.student_key, fact.stint)
             if key not in newest or _stint_rank(fact) > _stint_rank(newest[key]):
                 newest[key] = fact
+    naming = [fact for fact in newest.values() if fact.number_key is not None and not fact.withdrawn]
+    return {
+        (fact.district, fact.number_key): fact.student_key
+        for fact in sorted(naming, key=lambda fact: fact.source_version)
+        if fact.number_key is not None
+    }
+
+
+def standing_stints(facts: Iterable[Event]) -> list[Stint]:
+    """Give the newest version of every stint that was not withdrawn, each as the child's whose number it was told with.
+
+    A stint that was told with both numbers of a child is one.
+    """
+    facts = list(facts)
+    child_of = children(facts)
+    newest: dict[tuple[str, UUID, str], EnrollmentChanged] = {}
+    for fact in facts:
+        if isinstance(fact, EnrollmentChanged):
+            child = child_of.get((fact.district, fact.student_key), fact.student_key)
+            key = (fact.district, child, fact.stint)
+            if key not in newest or _stint_rank(fact) > _stint_rank(newest[key]):
+                newest[key] = fact
     return [
         Stint(
             district=fact.district,
-            student=fact.student_key,
+            student=child,
             school=fact.school,
             name=fact.stint,
             grade=fact.grade,
@@ -144,11 +164,9 @@ def standing_stints(facts: Iterable[Event]) -> list[Stint]:
             exit_date=fact.exit_date,
             exit_day_counts=fact.exit_day_counts,
             track=fact.track,
-            number=fact.number_key,
             person=fact.person_key,
-            version=fact.source_version,
         )
-        for fact in newest.values()
+        for (_, child, _), fact in newest.items()
         if not fact.withdrawn
     ]
 
@@ -167,16 +185,14 @@ def _stint_rank(fact: EnrollmentChanged) -> tuple[Any, ...]:
     )
 
 
-def standing_marks(facts: Iterable[Event], stints: Iterable[Stint]) -> dict[tuple[str, UUID, date, str], bool]:
+def standing_marks(facts: Iterable[Event]) -> dict[tuple[str, UUID, date, str], bool]:
     """Tell of every child, day and school with a standing mark if the day is missed.
 
     9.4: marks with either number are the same child's; of two of one day and school the newest version stands, then
     absence before presence. What the source took back is no mark.
     """
-    child_of: dict[tuple[str, UUID], UUID] = {}
-    for stint in sorted(stints, key=lambda stint: stint.version):
-        if stint.number is not None:
-            child_of[stint.district, stint.number] = stint.student
+    facts = list(facts)
+    child_of = children(facts)
     newest: dict[tuple[str, UUID, date, str], tuple[tuple[int, int], bool | None]] = {}
     for mark in _marks(facts):
         child = child_of.get((mark.district, mark.number), mark.number)
@@ -278,7 +294,7 @@ class World:
         }
         self._sent = {(mark.district, mark.school, mark.day) for mark in _marks(facts)}
         self.stints = standing_stints(facts)
-        self.missed = standing_marks(facts, self.stints)
+        self.missed = standing_marks(facts)
         self.stints += self._enrolled_by_marks()
 
     def years(self) -> set[int]:

@@ -2,7 +2,7 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -28,6 +28,15 @@ class Accumulator(StrEnum):
     STATE = "state"
 
 
+StandardPolicy = Annotated[
+    bool | None,
+    Field(
+        description="judged by the standard policy, for want of a decision of the district's: `policy_version` is 1, "
+        "and so is the district's first; absent in what was told before"
+    ),
+]
+
+
 class RecentDays(Contract):
     """The last days behind a flag, counted in the student's own counted days: how it has been going lately."""
 
@@ -51,6 +60,7 @@ class _Flag(Event):
     days_enrolled: Days
     as_of: date = Field(description="the last counted school day behind the figures")
     policy_version: int = Field(ge=1)
+    standard_policy: StandardPolicy = None
     version: int = Field(ge=1, description="grows with each change of this student's flag in this school year")
     absent_days: tuple[date, ...] = Field(default=(), description="the days behind `days_absent`, oldest first")
     corrected_days: tuple[date, ...] = Field(
@@ -99,6 +109,7 @@ class FlagFiguresUpdated(Event):
     school_year: SchoolYear
     as_of: date = Field(description="the last counted school day behind the figures of all of them")
     policy_version: int = Field(ge=1)
+    standard_policy: StandardPolicy = None
     students: tuple[UUID, ...] = Field(min_length=1, max_length=1000)
     grades: tuple[Grade | None, ...]
     levels: tuple[Level, ...]

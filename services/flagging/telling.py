@@ -12,7 +12,7 @@ import msgspec
 
 from contracts.calendar import first_day_of
 from services.flagging.rules import absence
-from services.flagging.rules.absence import Level
+from services.flagging.rules.absence import STANDARD_VERSION, Level
 from services.flagging.rules.page import GRADES, NO_GRADE
 from services.flagging.rules.register import SchoolYear
 
@@ -106,7 +106,7 @@ def crossing(moment: Moment, crossed: Crossing) -> Told:
         days_absent=crossed.absent.bit_count(),
         days_enrolled=crossed.counted.bit_count(),
         as_of=crossed.as_of,
-        policy_version=crossed.policy_version,
+        **_policy(crossed.policy_version),
         version=moment.version,
         absent_days=dates(crossed.absent, crossed.school_year),
         corrected_days=dates(crossed.absent_before & ~crossed.absent, crossed.school_year),
@@ -131,7 +131,7 @@ def figures(moment_of: Callable[[str], Moment], students: Iterable[Figures]) -> 
                 school=key.school,
                 school_year=key.school_year,
                 as_of=as_of,
-                policy_version=policy_version,
+                **_policy(policy_version),
                 students=keys,
                 grades=[each.grade for each in part],
                 levels=[_LEVELS[each.level] for each in part],
@@ -183,6 +183,11 @@ def receipt(moment: Moment, receipt_id: UUID, *, accepted: int, duplicate: int) 
     """Tell an upload how many of its rows had an effect, and how many were known already."""
     event_id = _id(f"receipt/{moment.district}/{receipt_id}/{moment.version}")
     return _told("receipt.progressed.v1", event_id, moment, receipt=receipt_id, accepted=accepted, duplicate=duplicate)
+
+
+def _policy(version: int) -> dict[str, Any]:
+    """Tell by which policy was judged. Districts' versions begin with 1, and events have no smaller one."""
+    return {"policy_version": version or 1, "standard_policy": version == STANDARD_VERSION}
 
 
 def grade_of(code: int) -> str | None:

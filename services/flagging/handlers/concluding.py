@@ -24,11 +24,11 @@ async def conclude(work: Work, *, today: date | None = None) -> None:
     `today` closes months that have waited long enough; without it only complete ones close.
     """
     registers = work.registers
-    moved: defaultdict[School, Moved] = defaultdict(lambda: Moved(0, []))
+    moved: defaultdict[School, Moved] = defaultdict(Moved)
     of_pages: list[Figures] = []
     of_judged: list[Figures] = []
     for school in list(registers.schools.values()):
-        moved[school] = _follow(work, school, of_pages)
+        moved[school].add(_follow(work, school, of_pages))
     _hear_of_others(registers, moved)
     await _judge_newcomers_elsewhere(registers)
     judged: set[StudentYear] = set()
@@ -37,20 +37,18 @@ async def conclude(work: Work, *, today: date | None = None) -> None:
         fresh, yielded = await judging.judge(work, asked)
         judged |= asked
         of_judged += fresh
-        for school, (days, students) in yielded.items():
-            moved[school] = Moved(moved[school].days | days, [*moved[school].corrected, *students])
+        for school, by_others in yielded.items():
+            moved[school].add(by_others)
         # Judging may have had to make the pages of schools that were carried over: what follows from them comes next.
         for key in registers.schools.keys() - known:
-            found = _follow(work, registers.schools[key], of_pages)
-            before = moved[registers.schools[key]]
-            moved[registers.schools[key]] = Moved(before.days | found.days, [*before.corrected, *found.corrected])
+            moved[registers.schools[key]].add(_follow(work, registers.schools[key], of_pages))
         await _judge_newcomers_elsewhere(registers)
     # Whoever was judged is told by the verdict, with all enrolments, and not by one page.
     by_verdict = {(student.bytes, year) for student, year in judged}
     of_others = [each for each in of_pages if (each.student, each.key.school_year) not in by_verdict]
     for district, told in telling.figures(work.moment, [*of_judged, *of_others]):
         work.tell(telling.FLAGS, district, told)
-    await tallying.tell_days(work, moved)
+    await tallying.tell_days(work, moved, today)
     await tallying.tell_months(work, moved, today)
     await registers.save()
 

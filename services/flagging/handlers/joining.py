@@ -33,7 +33,7 @@ async def settle_numbers(registers: Registers, numbers: Collection[UUID], studen
     wanted: defaultdict[SchoolYear, dict[bytes, None]] = defaultdict(dict)
     for student, places in members.items():
         for member in places:
-            wanted[SchoolYear(member.district, member.school, member.school_year)][student.bytes] = None
+            wanted[member.key][student.bytes] = None
     await registers.open_schools(wanted)
     await settle(registers, wanted)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from contracts.calendar import school_year_of
 from services.flagging import telling
 from services.flagging.handlers import enrolling
+from services.flagging.handlers.tallying import Moved
 from services.flagging.handlers.work import Work
 from services.flagging.rules import absence, packing
 from services.flagging.rules.absence import Level, Policy, StintDays
@@ -21,9 +22,6 @@ from services.flagging.store.rosters import Member, Stint
 from services.flagging.store.transfers import Person, StudentYear
 from services.flagging.telling import Crossing, Figures
 from services.runtime.database import uuid_of
-
-Yielded = dict[School, tuple[int, list[tuple[Page, int, int]]]]
-"""What moved at a school because another enrolment claims it: days, and students' days in told months."""
 
 
 class Place(NamedTuple):
@@ -80,7 +78,7 @@ def whom_to_ask(students: Iterable[tuple[bytes, int]]) -> set[StudentYear]:
     return {(uuid_of(student), year + n) for student, year in students for n in (0, 1)}
 
 
-async def judge(work: Work, asked: Collection[StudentYear]) -> tuple[list[Figures], Yielded]:
+async def judge(work: Work, asked: Collection[StudentYear]) -> tuple[list[Figures], dict[School, Moved]]:
     """Bring the flags of everybody who is asked for up to their days.
 
     Tells crossings, gives the figures of those who were flagged this year and crossed nothing, and what moved at a
@@ -90,7 +88,7 @@ async def judge(work: Work, asked: Collection[StudentYear]) -> tuple[list[Figure
     figures: list[Figures] = []
     crossed: list[tuple[Flag, int]] = []
     chronic: dict[StudentYear, Person | None] = {}
-    yielded: Yielded = {}
+    yielded: defaultdict[School, Moved] = defaultdict(Moved)
     for who in sorted(asked):
         if who not in known.places and who not in known.flags:
             continue
@@ -116,7 +114,7 @@ async def _know(registers: Registers, asked: Collection[StudentYear]) -> Known:
         for member in found
         if (member.student_key, member.school_year) in years
     ]
-    keys = [SchoolYear(member.district, member.school, member.school_year) for member in members]
+    keys = [member.key for member in members]
     await enrolling.make_pages(registers, await registers.open_schools(keys))
     await registers.open_pages({(key, member.page) for key, member in zip(keys, members, strict=True)})
     places: defaultdict[StudentYear, list[Place]] = defaultdict(list)
@@ -153,7 +151,9 @@ def _enrolled_by_marks(
     yield stint, _stint_days(stint, Days(rest, days.absent & rest))
 
 
-def _settle_shared(places: Sequence[Place], parts: Sequence[tuple[Stint, StintDays]], yielded: Yielded) -> None:
+def _settle_shared(
+    places: Sequence[Place], parts: Sequence[tuple[Stint, StintDays]], yielded: defaultdict[School, Moved]
+) -> None:
     """Set what each of several schools yields to a later enrolment elsewhere, and remember what moved by it."""
     own = absence.own_days(parts=[days for _, days in parts]) if len(places) > 1 else {}
     for school, page, at in places:
@@ -164,11 +164,8 @@ def _settle_shared(places: Sequence[Place], parts: Sequence[tuple[Stint, StintDa
         if moved or traits != page.traits[at]:
             page.yielded[at], page.traits[at], page.is_changed = now, traits, True
         if moved:
-            days, students = yielded.get(school, (0, []))
             corrected = moved & school.closed
-            if corrected:
-                students = [*students, (page, at, corrected)]
-            yielded[school] = (days | moved, students)
+            yielded[school].add(Moved(moved, [(page, at, corrected)] if corrected else []))
 
 
 def _verdict(work: Work, known: Known, who: StudentYear, parts: Sequence[tuple[Stint, StintDays]]) -> Verdict:

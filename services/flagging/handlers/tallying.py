@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
@@ -16,11 +17,17 @@ from services.flagging.telling import StudentMonth
 from services.runtime.database import uuid_of
 
 
-class Moved(NamedTuple):
+@dataclass(slots=True)
+class Moved:
     """What moved at a school: days of anybody's, and students' days in months that are told already."""
 
-    days: int
-    corrected: list[tuple[Page, int, int]]
+    days: int = 0
+    corrected: list[tuple[Page, int, int]] = field(default_factory=list)
+
+    def add(self, other: "Moved") -> None:
+        """Let what moved otherwise be among it."""
+        self.days |= other.days
+        self.corrected += other.corrected
 
 
 class Counted(NamedTuple):
@@ -35,26 +42,35 @@ Wanted = dict[School, dict[int, list[Counted]]]
 """The students whose months are told, by school and month."""
 
 
-async def tell_days(work: Work, moved: Mapping[School, Moved]) -> None:
-    """Tell the whole tally of each school day that closed or was corrected."""
+async def tell_days(work: Work, moved: Mapping[School, Moved], today: date | None) -> None:
+    """Tell the whole tally of each school day that closed or was corrected.
+
+    With `today` a school is looked at for days that nobody was told of, whenever they closed.
+    """
     tallied = {
-        school: days for school, each in moved.items() if work.is_told(school) and (days := _days_to_tell(school, each))
+        school: days
+        for school, each in moved.items()
+        if work.is_told(school) and (days := _days_to_tell(school, each, is_looked_at=today is not None))
     }
     await work.registers.open_whole(tallied)
     for school, days in tallied.items():
-        school.tallied |= days
-        school.is_changed = True
         district, code, year = school.key
-        for day, counts in school.tally(months.each_day(days)).items():
-            told = telling.school_day(work.moment(district), code, telling.last_day(day, year), counts)
-            work.tell(telling.DAYS, district, told)
+        for day, tally in school.tally(months.each_day(days)).items():
+            # A day that counts for nobody, a Saturday's roll, is told of only where it counted before.
+            if tally[0] or day & school.tallied:
+                told = telling.school_day(work.moment(district), code, telling.last_day(day, year), tally)
+                work.tell(telling.DAYS, district, told)
+                school.tallied |= day
+                school.is_changed = True
 
 
-def _days_to_tell(school: School, moved: Moved) -> int:
+def _days_to_tell(school: School, moved: Moved, *, is_looked_at: bool) -> int:
     """Give the complete days that nobody was told of, and those that moved since somebody was."""
     if school.is_told_anew:
         return school.completed | school.tallied
-    return moved.days & (school.completed | school.tallied) | school.completed & ~school.tallied
+    # A day nobody was told of counts for nobody. That changes with the school, or with whom it begins to count for.
+    untold = school.completed & ~school.tallied if school.before is not None or is_looked_at else 0
+    return moved.days & (school.completed | school.tallied) | untold
 
 
 async def tell_months(work: Work, moved: Mapping[School, Moved], today: date | None) -> None:

@@ -42,11 +42,15 @@ class Level(IntEnum):
     severely_chronically_absent = 3
 
 
+STANDARD_VERSION = 0
+"""The standard policy's: districts' own decisions are counted from 1."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What a district may set. The last two are shown locally, and change no flag and no figure of the state's."""
 
-    version: int = 1
+    version: int = STANDARD_VERSION
     min_enrolled_days: int = 10
     early_absences: int = 2
     early_days: int = 20

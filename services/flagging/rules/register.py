@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from contracts.calendar import first_day_of, school_year_of
@@ -94,7 +95,7 @@ class School:
         return (day - self.first_day).days
 
     def _days_until(self, day: date) -> int:
-        return (1 << min(max(self.place_of(day) + 1, 0), absence.YEAR_DAYS)) - 1
+        return _days_until(self.key.school_year, day)
 
     def expect(self, days: int) -> None:
         """Remember those of these days, of which marks came, that are still to come."""
@@ -263,6 +264,12 @@ class School:
             self.before = self.terms
         for page in self.pages.values():
             page.remember()
+
+
+@lru_cache(maxsize=1024)  # asked for each student whose days are looked at
+def _days_until(school_year: int, day: date) -> int:
+    places = (day - first_day_of(school_year)).days + 1
+    return (1 << min(max(places, 0), absence.YEAR_DAYS)) - 1
 
 
 def _earliest_first(days: int) -> str:

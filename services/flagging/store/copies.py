@@ -160,7 +160,7 @@ async def _set_levels(
     by_student = {(row["student_key"], row["school_year"]): row for row in told}
     found = await rosters.members_of(connection, {student for student, _ in by_student})
     members = [m for every in found.values() for m in every if (m.student_key, m.school_year) in by_student]
-    keys = [SchoolYear(member.district, member.school, member.school_year) for member in members]
+    keys = [member.key for member in members]
     registers = Registers(connection)
     await registers.open_schools(keys)
     await registers.open_pages({(key, member.page) for key, member in zip(keys, members, strict=True)})

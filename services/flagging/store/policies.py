@@ -90,4 +90,9 @@ async def keep_statuses(connection: Connection, changed: Iterable[StatusChanged]
     rows = [(each.district, each.status, each.version) for _, each in sorted(newest.items())]
     moved = await connection.fetch(_KEEP_STATUSES, *columns(rows, width=3))
     if live := [row["district"] for row in moved if newest[row["district"]].status == LIVE]:
-        await connection.execute(_TELL_ALL, live)
+        await tell_all(connection, live)
+
+
+async def tell_all(connection: Connection, districts: Collection[str]) -> None:
+    """Let the timer make the registers of these districts anew: what follows from them is told, also once more."""
+    await connection.execute(_TELL_ALL, list(districts))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.flagging.rules.absence import StintDays
 from services.flagging.rules.page import JOINED, NO_GRADE, Page
-from services.flagging.rules.register import School, SchoolYear
+from services.flagging.rules.register import School
 from services.flagging.rules.rolls import Mark
 from services.flagging.store import measured, rolls, rosters, waiting
 from services.flagging.store.registers import Registers
@@ -94,7 +94,7 @@ async def parts_of(connection: Connection, student_key: UUID, school_year: int) 
 
 
 async def _places(registers: Registers, members: list[Member]) -> dict[tuple[UUID, str, str], tuple[School, Page, int]]:
-    keys = [SchoolYear(member.district, member.school, member.school_year) for member in members]
+    keys = [member.key for member in members]
     await registers.open_schools(keys)
     await registers.open_pages({(key, member.page) for key, member in zip(keys, members, strict=True)})
     return {
@@ -126,8 +126,7 @@ async def marks_of(connection: Connection, student_key: UUID, school_year: int) 
         for member in members:
             if member.school_year != school_year:
                 continue
-            key = SchoolYear(member.district, member.school, school_year)
-            for where, page in (await rolls.read_school(connection, key, [member.page])).items():
+            for where, page in (await rolls.read_school(connection, member.key, [member.page])).items():
                 mark = page.marks.get(member.student_key.bytes)
                 known = found[where.school_day].get(member.school)
                 if mark is not None and (known is None or mark.beats(known)):

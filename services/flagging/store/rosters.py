@@ -13,6 +13,7 @@ from contracts.calendar import first_day_of, last_day_of, school_year_of
 from services.flagging.facts import EnrollmentChanged
 from services.flagging.rules.absence import days_between, last_enrolled_day
 from services.flagging.rules.register import SchoolYear
+from services.flagging.store import numbers
 from services.runtime.columns import columns
 from services.runtime.database import Connection
 
@@ -37,18 +38,15 @@ WHERE {_RANK.format("excluded")} > {_RANK.format("e")}
 RETURNING new.student_key, new.district, new.school, new.entry_date, new.number_key,
     old.district AS old_district, old.school AS old_school, old.entry_date AS old_entry, old.number_key AS old_number"""
 
+# A number's stints are the child's whose the number is: `child_key`.
 _STINTS_OF_STUDENTS = f"""
-SELECT {_STINT_COLUMNS} FROM enrollment WHERE student_key = ANY ($1::uuid[]) AND NOT withdrawn"""
-_STINTS_OF_SCHOOLS = f"""
-SELECT {_STINT_COLUMNS} FROM enrollment
-WHERE (district, school) IN (SELECT * FROM unnest($1::text[], $2::text[])) AND NOT withdrawn"""
-# The newest enrolment that names a number decides whose it is; content breaks the tie, never arrival.
-_OWNERS = """
-SELECT DISTINCT ON (number_key) number_key, student_key FROM enrollment
-WHERE number_key IN (SELECT number_key FROM enrollment
-                     WHERE number_key = ANY ($1::uuid[]) OR student_key = ANY ($1::uuid[]))
-  AND number_key <> student_key AND NOT withdrawn
-ORDER BY number_key, source_version DESC, entry_date DESC, stint DESC, student_key DESC"""
+SELECT coalesce(child_key, student_key) AS {_STINT_COLUMNS} FROM enrollment
+WHERE student_key = ANY ($1::uuid[]) AND child_key IS NULL OR child_key = ANY ($1::uuid[])"""
+_STUDENTS_OF_SCHOOLS = """
+SELECT DISTINCT coalesce(child_key, student_key) FROM enrollment
+WHERE (district, school) IN (SELECT * FROM unnest($1::text[], $2::text[]))"""
+_OWNERS = numbers.OWNERS.format("""IN (
+    SELECT number_key FROM enrollment WHERE number_key = ANY ($1::uuid[]) OR student_key = ANY ($1::uuid[]))""")
 _NAMED_BY = "SELECT DISTINCT student_key FROM enrollment WHERE number_key = ANY ($1::uuid[])"
 _YEARS_OF_SCHOOLS = """
 SELECT district, school, school_year::int FROM school_year
@@ -140,6 +138,11 @@ class Member(NamedTuple):
     household_key: UUID | None = None
     person_key: UUID | None = None
 
+    @property
+    def key(self) -> SchoolYear:
+        """The register in which the student stands."""
+        return SchoolYear(self.district, self.school, self.school_year)
+
 
 class StudentAtSchool(NamedTuple):
     """A student in a school year at a school."""
@@ -182,13 +185,20 @@ async def apply_enrollments(connection: Connection, enrollments: Sequence[Enroll
         for row in rows
         if row["old_school"] is not None
     ]
-    numbers = {number for row in rows for number in (row["number_key"], row["old_number"]) if number is not None}
-    return Touched(await _years_of(connection, places), numbers)
+    named = {number for row in rows for number in (row["number_key"], row["old_number"]) if number is not None}
+    students = {row["student_key"] for row in rows}
+    relatives = await numbers.settle_children(connection, students | named)
+    places += await numbers.places_of(connection, relatives)
+    touched = await _years_of(connection, places)
+    for members in (await members_of(connection, relatives)).values() if relatives else ():
+        for member in members:
+            touched[member.key].add(member.student_key)
+    return Touched(touched, named)
 
 
 async def _years_of(
     connection: Connection, places: Sequence[tuple[UUID, str, str, date]]
-) -> dict[SchoolYear, set[UUID]]:
+) -> defaultdict[SchoolYear, set[UUID]]:
     """Name the school years that stints touch: those known of the school since the entry; else that of the entry."""
     schools = sorted({(district, school) for _, district, school, _ in places})
     known: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
@@ -202,7 +212,7 @@ async def _years_of(
     return touched
 
 
-def rank_of(stint: EnrollmentChanged) -> tuple[object, ...]:
+def rank_of(stint: "EnrollmentChanged | Stint") -> tuple[object, ...]:
     """Order the versions of one stint: the largest stands."""
     return (
         stint.source_version,
@@ -221,8 +231,10 @@ def rank_of(stint: EnrollmentChanged) -> tuple[object, ...]:
 
 async def stints_of_schools(connection: Connection, schools: Collection[tuple[str, str]]) -> list[Stint]:
     """Read the stints at these schools that stand, of whichever year."""
-    rows = await connection.fetch(_STINTS_OF_SCHOOLS, *columns(schools, width=2))
-    return [Stint(*row) for row in rows]
+    rows = await connection.fetch(_STUDENTS_OF_SCHOOLS, *columns(schools, width=2))
+    stints = await stints_of(connection, [row[0] for row in rows])
+    wanted = set(schools)
+    return [stint for every in stints.values() for stint in every if stint.place in wanted]
 
 
 async def members_of_school(connection: Connection, key: SchoolYear) -> list[tuple[UUID, int]]:
@@ -231,7 +243,10 @@ async def members_of_school(connection: Connection, key: SchoolYear) -> list[tup
 
 
 async def stints_of(connection: Connection, students: Collection[UUID]) -> dict[UUID, list[Stint]]:
-    """Read the stints of these students that stand, earliest entry first; equal entries by stint id."""
+    """Read the stints of these students that stand, earliest entry first; equal entries by stint id.
+
+    A child's are those with any number of theirs; a number that is another's has none.
+    """
     return _by_student(await connection.fetch(_STINTS_OF_STUDENTS, list(students)))
 
 
@@ -240,9 +255,9 @@ async def owners_of(connection: Connection, students: Collection[UUID]) -> dict[
     return {row[0]: row[1] for row in await connection.fetch(_OWNERS, list(students))}
 
 
-async def who_names(connection: Connection, numbers: Collection[UUID]) -> set[UUID]:
-    """Name everybody whose enrolments name one of these numbers, whosever they are."""
-    return {row[0] for row in await connection.fetch(_NAMED_BY, list(numbers))}
+async def who_names(connection: Connection, named: Collection[UUID]) -> set[UUID]:
+    """Name everybody whose enrolments name one of these numbers, whosever these are."""
+    return {row[0] for row in await connection.fetch(_NAMED_BY, list(named))}
 
 
 async def members_of(connection: Connection, students: Collection[UUID]) -> dict[UUID, list[Member]]:
@@ -269,7 +284,14 @@ async def faces_of(connection: Connection, students: Collection[StudentAtSchool]
     if not students:
         return {}
     rows = await connection.fetch(_FACES, *columns(students, width=3))
-    return {StudentAtSchool(*row[:3]): Face(row[3], row[4] or []) for row in rows}
+    faces = {StudentAtSchool(*row[:3]): Face(row[3], row[4] or []) for row in rows}
+    joined = await numbers.with_stints(connection, {each.student_key for each in faces})
+    stints = await stints_of(connection, joined) if joined else {}
+    for each, face in faces.items():
+        if each.student_key in joined:
+            here = [stint.entry_date for stint in stints[each.student_key] if stint.school == each.school]
+            faces[each] = face._replace(entries=here)
+    return faces
 
 
 async def at_several_schools(connection: Connection, students: Collection[tuple[UUID, int]]) -> list[tuple[UUID, int]]:
@@ -280,7 +302,14 @@ async def at_several_schools(connection: Connection, students: Collection[tuple[
 
 
 def _by_student(rows: Iterable[asyncpg.Record]) -> dict[UUID, list[Stint]]:
+    newest: dict[tuple[UUID, str], Stint] = {}
+    for stint in map(Stint._make, rows):
+        # One stint told with two numbers of a child: its newest version stands, as ever.
+        standing = newest.setdefault((stint.student_key, stint.stint), stint)
+        if standing is not stint and rank_of(stint) > rank_of(standing):
+            newest[stint.student_key, stint.stint] = stint
     found: defaultdict[UUID, list[Stint]] = defaultdict(list)
-    for stint in sorted(map(Stint._make, rows), key=attrgetter("entry_date", "stint")):
-        found[stint.student_key].append(stint)
+    for stint in sorted(newest.values(), key=attrgetter("entry_date", "stint")):
+        if not stint.withdrawn:
+            found[stint.student_key].append(stint)
     return found

@@ -100,7 +100,7 @@ async def test_what_is_read_as_a_tuple_has_its_fields_in_order(service_database:
     )  # fmt: skip
     assert member == Member(ANNA, 2026, "H01", "hartford", 0, days[0], "4", student(7), student(8))
     absent = sum(1 << (day - date(2026, 7, 1)).days for day in days[:5]).to_bytes(46, "little")
-    assert flag == Flag(ANNA, 2026, "hartford", "H01", student(7), 3, flag.version, 5, 20, days[19], 1, absent)
+    assert flag == Flag(ANNA, 2026, "hartford", "H01", student(7), 3, flag.version, 5, 20, days[19], 0, absent)
 
 
 async def test_a_school_of_several_pages_keeps_everybody_in_their_place(service_database: ServiceDatabase) -> None:

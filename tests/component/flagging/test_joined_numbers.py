@@ -1,11 +1,13 @@
 """One child, two numbers: marks by the district's and by the state's are the same child's (cases from outside)."""
 
+import itertools
 from typing import Any
 
 import asyncpg
 import pytest
 
-from contracts.events import FlagFiguresUpdated, Level
+from contracts.events import FlagChanged, FlagCleared, FlagFiguresUpdated, FlagRaised, Level, StudentMonthsTallied
+from tests.component.flagging import told
 from tests.component.flagging.asking import ask
 from tests.component.flagging.builders import (
     Feeder,
@@ -107,3 +109,90 @@ async def test_a_number_stays_the_childs_at_one_school_while_another_childs_is_s
     records = (await conclusions(pool)).records
     assert records[ANNA, 2026, "H01"].absent == {days[0], days[2]}
     assert records[ben, 2026, "H01"].absent == {days[0], days[1]}
+
+
+async def flags_told(pool: "Pool[asyncpg.Record]") -> set[Any]:
+    """Name everybody of whom a crossing was told."""
+    told = await published(pool, "flags")
+    return {each.student_key for each in told if isinstance(each, FlagRaised | FlagChanged | FlagCleared)}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_stints_with_either_number_are_the_same_childs(
+    service_database: ServiceDatabase, order: tuple[int, ...]
+) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(40)
+    first: dict[str, Any] = {"stint": "first", "exit_date": days[20]}
+    facts = (
+        # Twenty days at the one school with both numbers; since then at the other, which knows the state's alone.
+        [stint(ANNA, number_key=STATES, **first)],
+        [stint(STATES, school="H02", stint="second", entry=days[20], grade="5", household_key=student(99))],
+        [*(mark(ANNA, day) for day in days[:2]), *(mark(STATES, day, school="H02") for day in days[20:22])],
+    )
+    for part in order:
+        await feeder.feed(facts[part])
+    await feeder.feed(taught(days, "H01", "H02"))
+
+    concluded = await conclusions(pool)
+    assert {key: (len(of.absent), len(of.counted)) for key, of in concluded.records.items()} == {
+        (ANNA, 2026, "H01"): (2, 20), (ANNA, 2026, "H02"): (2, 20),
+    }  # fmt: skip
+    assert concluded.flags == {(ANNA, 2026): Level.CHRONICALLY_ABSENT}
+    assert await flags_told(pool) == {ANNA}
+    raised = [each for each in await published(pool, "flags") if isinstance(each, FlagRaised)][-1]
+    assert (raised.school, raised.days_absent, raised.days_enrolled) == ("H02", 4, 40)
+    assert raised.household_key == student(99)
+    months = told.months(await published(pool, "school-months"))
+    assert {who for who, *_ in months} == {ANNA}
+    entered = {
+        each.school: each.entered
+        for each in await published(pool, "school-months")
+        if isinstance(each, StudentMonthsTallied)
+    }
+    assert entered == {"H01": (days[0],), "H02": (days[20],)}
+    answer = await ask(pool, f"/v1/students/{ANNA}/absence")
+    assert answer["sentence"] == "Absent on 4 of 40 enrolled days: 10 % or more."
+
+
+async def test_a_stint_of_the_states_number_is_its_own_again_when_the_join_is_taken_back(
+    service_database: ServiceDatabase,
+) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(20)
+    await feeder.feed([*taught(days, "H01", "H02"), *(mark(STATES, day, school="H02") for day in days[:5])])
+    await feeder.feed([stint(STATES, school="H02", stint="states")])
+    assert await days_of(pool, STATES, "H02") == (5, 20)
+    assert await flags_told(pool) == {STATES}
+
+    # The flag of the number goes over to the child: there is no ghost, and nobody flagged twice.
+    await feeder.feed([stint(ANNA, stint="annas", number_key=STATES)])
+    assert (await days_of(pool, STATES, "H02"), await days_of(pool, ANNA, "H02")) == ((0, 0), (5, 20))
+    assert (await conclusions(pool)).flags == {(ANNA, 2026): Level.SEVERELY_CHRONICALLY_ABSENT}
+
+    await feeder.feed([stint(ANNA, stint="annas", version=2)])
+    assert (await days_of(pool, STATES, "H02"), await days_of(pool, ANNA, "H02")) == ((5, 20), (0, 0))
+    assert await days_of(pool) == (0, 20)
+    assert (await conclusions(pool)).flags == {(STATES, 2026): Level.SEVERELY_CHRONICALLY_ABSENT}
+
+
+@pytest.mark.parametrize("both_numbers_last", [True, False])
+async def test_one_stint_told_with_one_number_and_with_both_is_one_and_its_newest_version_stands(
+    service_database: ServiceDatabase, both_numbers_last: bool
+) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    days = school_days(30)
+    alone = stint(STATES, stint="a", school="H02")
+    both = stint(ANNA, stint="a", version=2, entry=days[10], number_key=STATES)
+    for fact in (alone, both) if both_numbers_last else (both, alone):
+        await feeder.feed([fact])
+    await feeder.feed(taught(days, "H01", "H02"))
+    records = (await conclusions(pool)).records
+    assert {key: len(of.counted) for key, of in records.items()} == {(ANNA, 2026, "H01"): 20}
+    # Told again with the state's number alone, and newer: it is at the other school after all.
+    await feeder.feed([stint(STATES, stint="a", school="H02", version=3), stint(ANNA, stint="b", number_key=STATES)])
+    records = (await conclusions(pool)).records
+    assert {key: len(of.counted) for key, of in records.items()} == {(ANNA, 2026, "H01"): 30, (ANNA, 2026, "H02"): 30}

@@ -129,6 +129,7 @@ def school_days(events: Iterable[Event]) -> dict[tuple[School, date], tuple[int,
     for event in events:
         assert isinstance(event, SchoolDayTalliedV2)
         key = ((event.district, event.school), event.school_day)
+        assert event.students_counted or key in newest, "a day that counts for nobody is told where it counted before"
         if key not in newest or newest[key][0] < event.version:
             newest[key] = (event.version, (event.students_counted, event.students_absent))
     return {key: figures for key, (_, figures) in newest.items()}

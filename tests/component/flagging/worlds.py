@@ -231,6 +231,23 @@ class Maker:
         if self.chance(0.2):
             other = UUID(int=who.int ^ 16)
             self.tell(stint(other, **fields | {"stint": f"{fields['stint']}-other"}, version=self.draw.choice((0, 7))))
+        self.alone(fields)
+
+    def alone(self, fields: dict[str, Any]) -> None:
+        """Draw what is told with the state's number alone: another stint, or the same one before or after."""
+        number, name = fields["number_key"], fields["stint"]
+        draw = random.Random(f"{self.world.seed} {number} {name} alone")
+        if draw.random() < 0.6:
+            return
+        days = school_days(30, fields["entry"])
+        told = fields | {"number_key": None, "entry": draw.choice(days), "grade": draw.choice(GRADES)}
+        told |= {"school": draw.choice(("H01", "H02", fields["school"]))}
+        told |= {"stint": draw.choice((name, f"{name}-state")), "version": draw.choice((0, 9))}
+        self.tell(stint(number, **told))
+        if draw.random() < 0.2:
+            self.tell(stint(number, **told | {"version": 12, "exit_date": told["entry"] + timedelta(days=9)}))
+        if draw.random() < 0.15:
+            self.tell(stint(number, **told | {"version": 14, "withdrawn": True}))
 
     def marks(self, place: Place, numbers: tuple[UUID, ...], day: date, share: float) -> None:
         """Draw what a school says of a child's day, with one of its numbers or with several."""

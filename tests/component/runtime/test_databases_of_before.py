@@ -217,7 +217,9 @@ INSERT INTO mark (student_key, school_day, school, district, category, present_p
 SELECT $1, DATE '2026-09-01' + n, 'H01', $2, 9, -1, -1, 1 FROM generate_series(0, 2) AS n
 """
 _KEPT = """
-SELECT student_key, school_year, district, school, level, version, days_absent, days_enrolled, as_of, policy_version
+-- The standard policy, which judged them all, was 1 and is 0.
+SELECT student_key, school_year, district, school, level, version, days_absent, days_enrolled, as_of,
+    greatest(policy_version, 1)
 FROM flag ORDER BY 1
 """
 

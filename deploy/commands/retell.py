@@ -1,0 +1,89 @@
+"""`leap retell DISTRICT`: its whole present state told again, newer than all that was told; for a restored database."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from contracts.topics import PARTITIONS
+from deploy.commands import districts, state
+from deploy.commands.rebuild import live_in_the_time_of
+from deploy.commands.screen import Screen
+from services.flagging.handlers import retelling
+from services.flagging.handlers.retelling import Retold, Told
+from services.runtime.delivery.publisher import partition_of
+
+POLL_MS = 500
+
+
+def run(screen: Screen, *, chosen: str | None, since: datetime | None) -> int:
+    """Tell a district's state again, or every district's. Raises NotRunning and DistrictUnknown."""
+    found = state.load_running()
+    if chosen is not None:
+        districts.token_of(chosen)
+    environment = found.services["flagging"]["environment"]
+    live_in_the_time_of(environment)
+    wanted = [chosen] if chosen else districts.codes()
+    retold = asyncio.run(_retell(found.bootstrap(), environment["LEAP_DATABASE_URL"], wanted, since))
+    for district, each in retold.items():
+        screen.say(f"{district}: {each.flags} flags and {each.schools} schools' years had been told otherwise")
+    screen.give({"retold": {district: each._asdict() for district, each in retold.items()}})
+    screen.say("all that stands is told again now; `leap status` says when nothing waits any more")
+    return 0
+
+
+async def _retell(
+    bootstrap_servers: str, database_url: str, wanted: Collection[str], since: datetime | None
+) -> Mapping[str, Retold]:
+    told = await read_told(bootstrap_servers, wanted, since=since)
+    connection = await asyncpg.connect(database_url)
+    retold = {}
+    try:
+        for district in wanted:
+            async with connection.transaction():
+                retold[district] = await retelling.retell(connection, district, told[district])
+    finally:
+        await connection.close()
+    return retold
+
+
+async def read_told(bootstrap_servers: str, wanted: Collection[str], *, since: datetime | None) -> dict[str, Told]:
+    """Read from flagging's topics what was told of these districts since then, or ever, up to what is there by now."""
+    told = {district: Told() for district in wanted}
+    lanes = {partition_of(district, PARTITIONS) for district in wanted}
+    partitions = [TopicPartition(topic, lane) for topic in retelling.TOPICS for lane in sorted(lanes)]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, enable_auto_commit=False, isolation_level="read_committed"
+    )
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await _seek(consumer, partitions, ends, since)
+        behind = partitions
+        while behind := [each for each in behind if await consumer.position(each) < ends[each]]:
+            for records in (await consumer.getmany(*behind, timeout_ms=POLL_MS)).values():
+                for record in records:
+                    its = told.get((record.key or b"").decode(errors="replace"))
+                    if its is not None and record.value is not None:
+                        its.hear(record.value)
+    finally:
+        await consumer.stop()
+    return told
+
+
+async def _seek(
+    consumer: AIOKafkaConsumer,
+    partitions: Collection[TopicPartition],
+    ends: Mapping[TopicPartition, int],
+    since: datetime | None,
+) -> None:
+    if since is None:
+        await consumer.seek_to_beginning(*partitions)
+        return
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(since.timestamp() * 1000)))
+    for each in partitions:
+        first = found.get(each)
+        consumer.seek(each, ends[each] if first is None else first.offset)
