@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 
 from contracts.calendar import is_business_day, school_year_of
 from deploy.demo import absences, records
@@ -83,6 +84,13 @@ def days(
 class _Outbound:
     roster: list[Sent] = field(default_factory=list)
     attendance: list[Sent] = field(default_factory=list)
+
+
+class _Row(NamedTuple):
+    """One line of a school's day as its software exports it; some are in the export twice."""
+
+    mark: records.Mark
+    repeat: bool = False
 
 
 class _Reporter:
@@ -194,22 +202,40 @@ class _Reporter:
         rows = self._mark_students(school, day, rng)
         if rng.random() < FILE_SHUFFLED:
             rng.shuffle(rows)
-        roll = records.roll(records.CompletedRoll(school.code, day.isoformat(), self._district.feed))
-        if rng.random() < GARBAGE_BETWEEN:
-            rows.insert(rng.randint(0, len(rows)), records.garbage(school=school.code, day=day.isoformat(), rng=rng))
-
-        out.attendance += rows
-        if rng.random() < ROLL_SENT_LATE:
-            self._later[self._days_taught + 1].attendance.append(roll)
+        roll = records.CompletedRoll(school.code, day.isoformat(), self._district.feed)
+        if self._district.sends == "rolls":
+            self._send_roll(roll, rows, out, rng)
         else:
-            out.attendance.append(roll)
-        if rng.random() < FILE_SENT_AGAIN:
-            out.attendance += [row._replace(repeat=True) for row in rows if row.kind == "marks"]
+            self._send_marks(roll, rows, out, rng)
 
-    def _mark_students(self, school: School, day: date, rng: random.Random) -> list[Sent]:
+    def _send_roll(self, roll: records.CompletedRoll, rows: list[_Row], out: _Outbound, rng: random.Random) -> None:
+        sent = records.whole_roll(roll, [row.mark for row in rows if not row.repeat])
+        if rng.random() < GARBAGE_BETWEEN:
+            out.attendance.append(records.garbage(school=roll.school, day=roll.date, rng=rng))
+        # A roll that is late is late as a whole, and so is what is sent again.
+        late = rng.random() < ROLL_SENT_LATE
+        attendance = self._later[self._days_taught + 1].attendance if late else out.attendance
+        attendance += sent
+        if rng.random() < FILE_SENT_AGAIN:
+            attendance += [each._replace(repeat=True) for each in sent]
+        attendance += [records.mark(row.mark)._replace(repeat=True) for row in rows if row.repeat]
+
+    def _send_marks(self, roll: records.CompletedRoll, rows: list[_Row], out: _Outbound, rng: random.Random) -> None:
+        sent = [records.mark(row.mark)._replace(repeat=row.repeat) for row in rows]
+        again = [each._replace(repeat=True) for each in sent]
+        if rng.random() < GARBAGE_BETWEEN:
+            sent.insert(rng.randint(0, len(sent)), records.garbage(school=roll.school, day=roll.date, rng=rng))
+        out.attendance += sent
+        late = rng.random() < ROLL_SENT_LATE
+        (self._later[self._days_taught + 1] if late else out).attendance.append(records.roll(roll))
+        if rng.random() < FILE_SENT_AGAIN:
+            out.attendance += again
+
+    def _mark_students(self, school: School, day: date, rng: random.Random) -> list[_Row]:
+        """Draw everybody's day. What comes late is put by, as single marks whatever the district sends."""
         draw, friday, local_day = rng.random, 2 * (day.weekday() == 4), day.isoformat()
         everybody = self._district.feed == "full"
-        rows: list[Sent] = []
+        rows: list[_Row] = []
         for student in school.students:
             chance = student.chances[student.absent_last_day + friday]
             first_visit = self._visited.get((self._district.code, student.household))
@@ -225,14 +251,13 @@ class _Reporter:
                 if presence is None and not everybody:
                     continue
                 mark = presence or records.Mark(student.number, school.code, local_day, "in_attendance", self._next())
-            row = records.mark(mark)
             luck = draw()
             if luck < SENT_LATE:
-                self._later[self._days_taught + rng.randint(1, 3)].attendance.append(row)
+                self._later[self._days_taught + rng.randint(1, 3)].attendance.append(records.mark(mark))
                 continue
-            rows.append(row)
+            rows.append(_Row(mark))
             if luck > 1 - ROW_SENT_TWICE:
-                rows.append(row._replace(repeat=True))
+                rows.append(_Row(mark, repeat=True))
         return rows
 
     def _absence(self, student: Student, school: str, local_day: str, rng: random.Random) -> records.Mark:

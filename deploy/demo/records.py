@@ -1,6 +1,7 @@
 """What a district's software writes: landing records as JSON bytes, and the kinds by which they are counted."""
 
 import random
+from collections.abc import Sequence
 from datetime import date
 from typing import Literal, NamedTuple
 
@@ -8,16 +9,20 @@ import msgspec
 
 from deploy.demo.population import Household, Student
 
+MARKS_OF_A_ROLL = 1_000
+"""What surely stays under 64 KB, which a landed roll may have."""
+
 Kind = Literal["marks", "retractions", "rolls", "roster", "garbage"]
 _encode = msgspec.json.Encoder().encode
 
 
 class Sent(NamedTuple):
-    """One landing record. `repeat` marks bytes that were sent before, unaltered."""
+    """One landing record. `repeat` marks bytes that were sent before, unaltered; `marks` is how many it holds."""
 
     kind: Kind
     value: bytes
     repeat: bool = False
+    marks: int = 0
 
 
 class Mark(msgspec.Struct, tag_field="type", tag="mark", omit_defaults=True, gc=False):
@@ -35,6 +40,14 @@ class Retraction(msgspec.Struct, tag_field="type", tag="retraction", gc=False):
     school: str
     date: str
     version: int
+
+
+class _Roll(msgspec.Struct, tag_field="type", tag="roll", omit_defaults=True, gc=False):
+    school: str
+    date: str
+    feed: str
+    marks: list[tuple[str | int, ...]]
+    complete: bool = False
 
 
 class CompletedRoll(msgspec.Struct, tag_field="type", tag="roll_completed", gc=False):
@@ -83,7 +96,7 @@ class _Household(msgspec.Struct, tag_field="type", tag="household"):
 
 def mark(record: Mark) -> Sent:
     """Write one mark."""
-    return Sent("marks", _encode(record))
+    return Sent("marks", _encode(record), marks=1)
 
 
 def retraction(record: Retraction) -> Sent:
@@ -94,6 +107,26 @@ def retraction(record: Retraction) -> Sent:
 def roll(record: CompletedRoll) -> Sent:
     """Write that a school has taken attendance for a day."""
     return Sent("rolls", _encode(record))
+
+
+def whole_roll(roll: CompletedRoll, marks: Sequence[Mark]) -> list[Sent]:
+    """Write a school's day as a whole: one roll, or several where it is large, the last of which completes it."""
+    pieces = [marks[n : n + MARKS_OF_A_ROLL] for n in range(0, len(marks), MARKS_OF_A_ROLL)] or [marks]
+    return [
+        Sent(
+            "rolls",
+            _encode(_Roll(roll.school, roll.date, roll.feed, [*map(_in_a_roll, piece)], complete=nth == len(pieces))),
+            marks=len(piece),
+        )
+        for nth, piece in enumerate(pieces, start=1)
+    ]
+
+
+def _in_a_roll(record: Mark) -> tuple[str | int, ...]:
+    told = (record.student, record.category, record.version)
+    if record.present_parts is None or record.day_parts is None:
+        return told
+    return (*told, record.present_parts, record.day_parts)
 
 
 def calendar(*, school: str, school_year: int, feed: str, school_days: tuple[date, ...], version: int) -> Sent:

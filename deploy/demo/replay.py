@@ -21,7 +21,7 @@ _IN_FLIGHT = 64
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
-    """Records of one district by kind; `repeats` says how many of them had been sent before."""
+    """What one district sent, by kind: marks single and in rolls; `repeats` says how much had been sent before."""
 
     marks: int = 0
     retractions: int = 0
@@ -32,13 +32,16 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """Count every record, each delivery once."""
+        """Count every record and every mark in a roll, each delivery once: as `leap status` does."""
         return self.marks + self.retractions + self.rolls + self.roster + self.garbage
 
     def add(self, record: SentRecord) -> None:
-        """Count one record."""
-        setattr(self, record.kind, getattr(self, record.kind) + 1)
-        self.repeats += record.repeat
+        """Count one record, and the marks of a roll."""
+        self.marks += record.marks
+        if record.kind != "marks":
+            setattr(self, record.kind, getattr(self, record.kind) + 1)
+        if record.repeat:
+            self.repeats += record.marks + (record.kind != "marks")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,7 +134,7 @@ async def replay(
                 await lane.send(attendance_in, each.attendance)
                 sent.add(each)
                 records += len(each.roster) + len(each.attendance)
-                marks += sum(record.kind == "marks" for record in each.attendance)
+                marks += sum(record.marks for record in each.attendance)
             around.progress(
                 Progress(
                     day=day,

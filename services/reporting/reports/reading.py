@@ -85,5 +85,6 @@ async def publish_due(context: Context) -> None:
     """Publish the last month's tables once, when they are due and all that happened is known: a timer's work."""
     now, zone = clock.now(), context.settings.zone
     async with context.begin() as tx:
-        if not await published.is_waiting(tx.connection, now=now, zone=zone):
-            await published.publish(tx.connection, now=now, zone=zone)
+        waiting = await published.is_waiting(tx.connection, now=now, zone=zone)
+    if not waiting:
+        await published.publish(context.begin, now=now, zone=zone)

@@ -131,9 +131,8 @@ def _check(decided: DecidePolicy) -> None:
         raise NotPossible("weights_against_order", problem)
     if decided.desk.earliest_hour >= decided.desk.latest_hour:
         raise NotPossible("hours_order", N_("visiting hours end after they begin; correct them"))
-    codes = [field.code for field in decided.log.extra_fields]
-    if len(set(codes)) < len(codes):
-        raise NotPossible("field_twice", N_("two further fields of the log have the same code; name them apart"))
+    for wrong in rules.problems_with_fields(decided.log.extra_fields):
+        raise NotPossible(wrong.code, wrong.msgid)
 
 
 async def _tell(act: Act[str, DecidePolicy], policy: DistrictPolicy) -> None:

@@ -22,6 +22,7 @@ WORDS: Mapping[str, str] = {
     **dict.fromkeys(("contact_again_on", "day", "leap101_valid_from", "leap101_valid_until", "away_first"), DAY),
     "effective_from": DAY,
     "resources": N_("Name resources by small letters and underscores, such as bus_pass; at least one."),
+    "extra_fields": N_("A log has %(longest)s further fields at most; take some off."),
     **dict.fromkeys(("time", "until", "time_parsing"), TIME),
     **dict.fromkeys(("enum", "literal_error", "bool_parsing"), ONE_OF_THESE),
     **dict.fromkeys(("reason", "way", "answer", "because", "wished_by", "place", "district"), ONE_OF_THESE),

@@ -1,14 +1,14 @@
 """The district's policy: everybody at the desk reads it, the coordinator decides."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from services.runtime.web.forms import Form, bounds_of, read_form
+from services.runtime.web.forms import Fault, Form, bounds_of, read_form
 from services.runtime.web.people import Person
 from services.scheduling.commands import carry_out
 from services.scheduling.handlers.policies import (
@@ -18,6 +18,7 @@ from services.scheduling.handlers.policies import (
     decide_policy,
     policies_of,
 )
+from services.scheduling.pages import log_fields
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here
 from services.scheduling.pages.forms import NOTHING_TRIED, Attempt, kept, read, typed
 from services.scheduling.rules import visits
@@ -48,6 +49,8 @@ WEIGHTS: Sequence[tuple[str, str]] = (
     ("sibling", N_("for each further flagged child of the family")),
     ("waiting", N_("for each school day beyond the target")),
 )
+LONGEST = 256 * 1024
+"""Bytes of the form: twenty fields, each with its choices, are longer than any other form here."""
 WEIGHT = "weight_"
 """What the form's name of a weight begins with."""
 ABSENCE: Sequence[tuple[str, str]] = (
@@ -80,8 +83,23 @@ _NAMES = {
     **{f"absence.{name}": name for name in (*(name for name, _ in ABSENCE), "accumulator")},
     **{f"log.{name}": name for name, _ in LOG},
     **dict.fromkeys(("log.resources", "log.resources.*"), "resources"),
+    "log.extra_fields": log_fields.LIST,
     **{f"{part}.{name}": name for part, switches in SWITCHES.items() for name in switches},
 }
+# Where on the form it is corrected what only the command can refuse.
+_FIELD_BY_REFUSAL = {
+    "no_school_that_day": "effective_from",
+    "weights_against_order": WEIGHT + "worsening",
+    "hours_order": "latest_hour",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Typed:
+    """A form that did not decide anything, as it was typed."""
+
+    attempt: Attempt
+    fields: Sequence[log_fields.Row]
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -95,19 +113,24 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.post("/policy")
     async def change_policy(request: Request, person: AtTheDesk) -> Response:
-        """Make the next version of the policy."""
-        form = await read_form(request)
+        """Make the next version of the policy; or show the form with one more field of the log, and decide nothing."""
+        form = await read_form(request, max_bytes=LONGEST)
         district = _district(desk, form.get("district").strip(), person)
         newest, _ = await _policies(desk, person, district)
-        reading = read(DecidePolicy, form, names=_NAMES, given=_given(form, newest))
-        attempt, status = Attempt(form="policy", kept=kept(form), faults=reading.faults), 422
-        if reading.value is not None:
+        rows = log_fields.rows_typed(form, newest.log.extra_fields)
+        if _one_more(request):
+            asked = _Typed(attempt=Attempt(form="policy", kept=kept(form)), fields=rows)
+            return await _page(desk, request, person, district, typed_in=asked)
+        decided, faults = _read(form, rows, newest)
+        attempt, status = Attempt(form="policy", kept=kept(form), faults=faults), 422
+        if decided is not None:
             try:
-                await carry_out(desk.context, person, decide_policy, district, reading.value)
+                await carry_out(desk.context, person, decide_policy, district, decided)
                 return RedirectResponse(f"/policy?district={district}&said=saved", status_code=303)
             except visits.Refusal as refusal:
-                attempt, status = _failed(desk, request, refusal, attempt, reading.value)
-        return await _page(desk, request, person, district, attempt=attempt, status=status)
+                attempt, status = _failed(desk, request, refusal, attempt, decided)
+        refused = _Typed(attempt=attempt, fields=rows)
+        return await _page(desk, request, person, district, typed_in=refused, status=status)
 
     return router
 
@@ -120,6 +143,20 @@ def _district(desk: Desk, asked: str | None, person: Person) -> str:
     return district
 
 
+def _one_more(request: Request) -> bool:
+    return request.query_params.get("more") == "field"
+
+
+def _read(
+    form: Form, rows: Sequence[log_fields.Row], newest: DistrictPolicy
+) -> tuple[DecidePolicy | None, tuple[Fault, ...]]:
+    reading = read(DecidePolicy, form, names=_NAMES, given=_given(form, rows, newest))
+    if reading.value is None:
+        return None, log_fields.in_their_rows(reading.faults, rows)
+    faults = log_fields.contradictions(reading.value.log.extra_fields, rows)
+    return (None if faults else reading.value), faults
+
+
 def _failed(
     desk: Desk, request: Request, refusal: visits.Refusal, attempt: Attempt, decided: DecidePolicy
 ) -> tuple[Attempt, int]:
@@ -127,11 +164,15 @@ def _failed(
     if isinstance(refusal, visits.NotAllowed):
         return Attempt(form="policy", refusal=said), 403
     if isinstance(refusal, StalePolicy):
-        return replace(attempt, refusal=said, stale=True, both=_both(refusal.current, decided)), 409
+        gettext = desk.pages.language(request).gettext
+        return replace(attempt, refusal=said, stale=True, both=_both(refusal.current, decided, gettext)), 409
+    if isinstance(refusal, visits.NotPossible) and refusal.code in _FIELD_BY_REFUSAL:
+        fault = Fault(_FIELD_BY_REFUSAL[refusal.code], refusal.msgid, refusal.values)
+        return replace(attempt, faults=(fault,)), 422
     return replace(attempt, refusal=said), 422
 
 
-def _given(form: Form, newest: DistrictPolicy) -> dict[str, Any]:
+def _given(form: Form, rows: Sequence[log_fields.Row], newest: DistrictPolicy) -> dict[str, Any]:
     """Read the parts: a number that is emptied is wrong, whatever its default; a box says yes or no."""
     ticked = {part: {name: form.get(name) == "yes" for name in switches} for part, switches in SWITCHES.items()}
     numbers = {"absence": ABSENCE, "desk": NUMBERS, "log": LOG}
@@ -142,13 +183,12 @@ def _given(form: Form, newest: DistrictPolicy) -> dict[str, Any]:
         "log": {
             **given["log"],
             "resources": form.get("resources").replace(",", " ").split(),
-            # Too much for this page: programs set them, and a decision made here leaves them as they are.
-            "extra_fields": [each.model_dump() for each in newest.log.extra_fields],
+            "extra_fields": log_fields.fields_in(rows, newest.log.extra_fields),
         },
     }
 
 
-def _both(standing: DistrictPolicy, decided: DecidePolicy) -> list[tuple[str, str, str]]:
+def _both(standing: DistrictPolicy, decided: DecidePolicy, say: Callable[[str], str]) -> list[tuple[str, str, str]]:
     pairs = [
         (text, getattr(getattr(standing, part), name), getattr(getattr(decided, part), name))
         for part, fields in (
@@ -160,6 +200,16 @@ def _both(standing: DistrictPolicy, decided: DecidePolicy) -> list[tuple[str, st
     ]
     pairs += [
         (text, getattr(standing.desk.weights, name), getattr(decided.desk.weights, name)) for name, text in WEIGHTS
+    ]
+    pairs += [
+        (text, shown(standing), shown(decided))
+        for text, shown in (
+            (N_("Days are counted over"), lambda each: say(ACCUMULATORS[each.absence.accumulator])),
+            (N_("Resources that visitors can offer"), lambda each: ", ".join(each.log.resources)),
+            (N_("Further fields of the log"), lambda each: log_fields.in_one_line(each.log.extra_fields, say)),
+            # Without a day of yours it is the next one, which nobody chose.
+            (N_("In force from school day"), lambda each: decided.effective_from and each.effective_from),
+        )
     ]
     return [(text, _said(now), _said(yours)) for text, now, yours in pairs if now != yours]
 
@@ -182,17 +232,21 @@ async def _page(
     person: Person,
     district: str,
     *,
-    attempt: Attempt = NOTHING_TRIED,
+    typed_in: _Typed | None = None,
     status: int = 200,
 ) -> Response:
     policy, in_force = await _policies(desk, person, district)
+    attempt = typed_in.attempt if typed_in else NOTHING_TRIED
     kept = attempt.kept
+    fields = list(typed_in.fields) if typed_in and kept else log_fields.rows_of(policy.log.extra_fields)
     return desk.render(
         request,
         "policy.html",
         {
             "policy": policy,
+            "version": _version_read(policy, attempt),
             "in_force": in_force,
+            "waits": policy.effective_from > desk.today(desk.now()),
             "default": DEFAULT,
             "district": district,
             "districts": desk.districts_of(person) or (),
@@ -205,6 +259,10 @@ async def _page(
             "weights": _shown(WEIGHTS, policy.desk.weights, kept, WEIGHT),
             "log": _shown(LOG, policy.log, kept),
             "resources": kept.get("resources", ", ".join(policy.log.resources)),
+            "extra_fields": [*fields, *([log_fields.BLANK] if _one_more(request) else [])],
+            "most_fields": log_fields.MOST,
+            "kinds": log_fields.KINDS,
+            "adding": _one_more(request),
             "switches": {
                 part: [
                     {"name": name, "text": text, "on": name in kept if kept else getattr(getattr(policy, part), name)}
@@ -216,6 +274,16 @@ async def _page(
         },
         status,
     )
+
+
+def _version_read(policy: DistrictPolicy, attempt: Attempt) -> Any:
+    """Give the version that the form replaces: the one that was read with it, until its reader was shown another.
+
+    The newest would do away unseen with what somebody decided while this form was being corrected.
+    """
+    if attempt.stale or any(fault.field == "version" for fault in attempt.faults):
+        return policy.version
+    return attempt.kept.get("version", policy.version)
 
 
 def _shown(

@@ -1,9 +1,11 @@
 """What a district may decide for itself, as the desk goes by it: the values stand in the contract, read by all."""
 
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from contracts.calendar import SchoolDays
-from contracts.events import DeskPolicy, DistrictPolicy, Weights
+from contracts.events import DeskPolicy, DistrictPolicy, ExtraField, Weights
 from services.scheduling.rules.bounds import VersionIfAny
 from services.scheduling.rules.wording import N_
 
@@ -11,11 +13,13 @@ __all__ = [
     "DEFAULT",
     "STANDARD",
     "DistrictPolicy",
+    "FieldProblem",
     "Policy",
     "Weights",
     "desk_part",
     "first_school_day",
     "problems_with",
+    "problems_with_fields",
 ]
 
 
@@ -56,3 +60,42 @@ def problems_with(weights: Weights) -> list[str]:
     if weights.worsening > weights.spell:
         problems.append(N_("the weight of worsening may not exceed the weight of a day of the spell"))
     return problems
+
+
+class FieldProblem(NamedTuple):
+    """What is wrong with one of the further fields of the log: which one by its place, which part of it, and why."""
+
+    position: int
+    part: str
+    code: str
+    msgid: str
+
+
+def problems_with_fields(fields: Sequence[ExtraField]) -> list[FieldProblem]:
+    """Say what keeps the further fields of the log from being told apart and answered, each at its place."""
+    problems = [
+        FieldProblem(
+            position, "code", "field_twice", N_("two further fields of the log have the same code; name them apart")
+        )
+        for position in _repeated(field.code for field in fields)
+    ]
+    for position, field in enumerate(fields):
+        if field.kind == "choice" and not field.choices:
+            problems.append(
+                FieldProblem(position, "choices", "no_choices", N_("a field with choices needs at least one; write it"))
+            )
+        if _repeated(choice.code for choice in field.choices):
+            problems.append(
+                FieldProblem(
+                    position,
+                    "choices",
+                    "choice_twice",
+                    N_("two choices of one field have the same code; name them apart"),
+                )
+            )
+    return problems
+
+
+def _repeated(codes: Iterable[str]) -> list[int]:
+    standing = list(codes)
+    return [place for place, code in enumerate(standing) if code in standing[:place]]

@@ -10,6 +10,7 @@ from tests.browser.conftest import NewPage, Serve
 from tests.browser.looking import Screenshots, axe
 from tests.browser.site import Site
 from tests.component.reporting.planted_events import told
+from tests.delivering import transactions
 from tests.unit.reporting.simulated_state import simulate
 from tests.zones import HERE
 
@@ -22,8 +23,7 @@ async def planted(serve: Serve) -> Site:
     for topic, happened in told(simulate(5, students=1500).panel).items():
         for start in range(0, len(happened), BATCH):
             await site.deliver(topic, *happened[start : start + BATCH])
-    async with site.pool.acquire() as connection, connection.transaction():
-        assert await publish(connection, now=datetime(2026, 7, 16, tzinfo=UTC), zone=HERE)
+    assert await publish(transactions(site.pool), now=datetime(2026, 7, 16, tzinfo=UTC), zone=HERE)
     return site
 
 

@@ -13,6 +13,7 @@ from tests.browser.looking import Screenshots, axe
 from tests.browser.site import Site
 from tests.component.reporting.tallied import Month, months, whole_day
 from tests.component.visit_events import flag, household, of_visit
+from tests.delivering import transactions
 from tests.hartford_spring import hartford_spring
 from tests.zones import HERE
 
@@ -25,8 +26,7 @@ async def reports(serve: Serve) -> Site:
     site = await serve("reporting")
     for topic in ("visitors", "home-visits", "visit-log"):
         await site.deliver(topic, *(each.event for each in hartford_spring() if each.topic == topic))
-    async with site.pool.acquire() as connection, connection.transaction():
-        assert await publish(connection, now=datetime(2021, 7, 16, tzinfo=UTC), zone=HERE)
+    assert await publish(transactions(site.pool), now=datetime(2021, 7, 16, tzinfo=UTC), zone=HERE)
     now = clock.now()
     year = now.year if now.month >= 7 else now.year - 1
     await site.deliver("flags", *(flag(n, household_number=n, occurred_at=now, school_year=year) for n in range(1, 30)))
@@ -98,9 +98,8 @@ async def test_what_is_missing_stands_in_one_sentence_and_students_carry_their_o
     await site.deliver("school-months", months(*(Month(n, 20, n % 5) for n in range(60)), month=month, missing_rolls=2))
     for school in ("H01", "H02"):
         await site.deliver("day-tallies", whole_day(version=1, school=school, school_day=month.replace(day=28)))
-    async with site.pool.acquire() as connection, connection.transaction():
-        the_20th = datetime.combine((month + timedelta(days=31)).replace(day=20), time(), UTC)
-        assert await publish(connection, now=the_20th, zone=HERE)
+    the_20th = datetime.combine((month + timedelta(days=31)).replace(day=20), time(), UTC)
+    assert await publish(transactions(site.pool), now=the_20th, zone=HERE)
     for name, address in (("state", "/state"), ("dana", "/districts/hartford")):
         page = await new_page()
         await site.sign_in(page, name, address)

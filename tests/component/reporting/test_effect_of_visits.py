@@ -4,15 +4,16 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from services.reporting.reports import effect, published
+from services.reporting.reports import published
 from services.reporting.rules.effect import Panel, effect_by_month, month_number, still_chronically_absent
-from services.reporting.rules.effect_tables import effect_shown, flagged_students, still_shown
+from services.reporting.rules.effect_tables import effect_shown, effect_tables, flagged_students, still_shown
 from services.reporting.rules.spans import span_until_cut_off
 from services.reporting.rules.tables import STATE
 from services.reporting.store import effect_queries
 from tests.component.reporting.conftest import ReportingWorld
 from tests.component.reporting.planted_events import month, told
 from tests.component.visit_events import flag
+from tests.delivering import transactions
 from tests.unit.reporting.simulated_state import simulate
 from tests.zones import HERE
 
@@ -38,9 +39,9 @@ async def test_the_projections_recover_the_planted_effect(world: ReportingWorld,
         rows = await effect_queries.flagged_students(
             connection, until=span.until, end_day=span.end_day, time_zone=HERE.key
         )
-        tables = await effect.effect_tables(connection, span, zone=HERE, as_of=span.until, cut_off=None)
 
     projected = flagged_students(rows)
+    tables = effect_tables(projected, school_year=span.school_year, as_of=span.until, cut_off=None)
     for found, expected in zip(effect_by_month(projected.panel), effect_by_month(panel), strict=True):
         assert (found.students, found.compared) == (expected.students, expected.compared)
         assert (found.effect, found.standard_error, found.naive) == pytest.approx(
@@ -95,8 +96,7 @@ async def test_the_effect_is_published_once_and_read_as_json_csv_page_and_chart(
 ) -> None:
     assert (await world.ask("/v1/effect", "state")).status_code == 404
     await deliver_all(world, panel)
-    async with world.pool.acquire() as connection, connection.transaction():
-        assert await published.publish(connection, now=datetime(2026, 7, 16, tzinfo=UTC), zone=HERE)
+    assert await published.publish(transactions(world.pool), now=datetime(2026, 7, 16, tzinfo=UTC), zone=HERE)
 
     told_to_state = await world.told("/v1/effect", "state")
     assert [*told_to_state] == ["effect", "effect-by-band", "still-chronic", "still-chronic-by-band"]

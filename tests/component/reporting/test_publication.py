@@ -2,16 +2,23 @@
 
 import csv
 import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from contracts import events
+from services.reporting.reports import published
+from services.reporting.rules.figures import tables_of
+from services.runtime.delivery.transaction import Transaction
 from tests.component.reporting.conftest import ReportingWorld
 from tests.component.reporting.tallied import Month, months, whole_day
 from tests.component.reporting.test_published import released
 from tests.component.visit_events import flag, student
+from tests.delivering import transactions
+from tests.zones import HERE
 
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
 OCTOBERS_END = date(2026, 10, 31)
@@ -156,3 +163,27 @@ async def test_what_was_published_before_says_that_nobody_knows_what_it_lacks(wo
     await world.pool.execute("INSERT INTO release VALUES ('2026-06-30', now(), now(), '{\"visits\": []}')")
     assert (await world.told("/v1/published/visits", "state"))["lacks"] is None
     assert "Missing:" not in (await world.page("/state", "state")).text
+
+
+async def test_while_the_tables_are_made_no_transaction_is_open(
+    world: ReportingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_september(world, ("hartford", "H01"))
+    opened: list[str] = []
+    open_when_made: list[list[str]] = []
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[Transaction]:
+        async with transactions(world.pool)() as tx:
+            opened.append("open")
+            yield tx
+        opened.remove("open")
+
+    def made(*arguments: Any, **named: Any) -> Any:
+        open_when_made.append([*opened])
+        return tables_of(*arguments, **named)
+
+    monkeypatch.setattr(published, "tables_of", made)
+    assert await published.publish(begin, now=at(11, 15), zone=HERE) == OCTOBERS_END
+    assert open_when_made == [[]]
+    assert await published.publish(begin, now=at(11, 15), zone=HERE) is None, "a release is made once"

@@ -12,7 +12,7 @@ from services.reporting.reports.published import publish
 from services.runtime import clock
 from tests.component.reporting.conftest import ReportingWorld
 from tests.component.visit_events import flag
-from tests.delivering import record
+from tests.delivering import record, transactions
 from tests.hartford_spring import HARTFORD_TRAINED, HARTFORD_VISITS, STATE_VISITS, Happened, hartford_spring
 from tests.zones import HERE
 
@@ -38,8 +38,7 @@ def numbered(happened: list[Happened]) -> list[tuple[int, Happened]]:
 
 
 async def released(world: ReportingWorld, now: datetime) -> date | None:
-    async with world.pool.acquire() as connection, connection.transaction():
-        return await publish(connection, now=now, zone=HERE)
+    return await publish(transactions(world.pool), now=now, zone=HERE)
 
 
 def line_of(document: dict[str, Any], **keys: str) -> dict[str, Any]:

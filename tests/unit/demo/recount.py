@@ -73,6 +73,16 @@ def _take(district: District, record: dict[str, Any]) -> None:
             _newest(district.marks, record, _is_absent(record))
         case "retraction":
             _newest(district.marks, record, None)
+        case "roll":
+            for student, category, version, *parts in record["marks"]:
+                mark = {"student": student, "category": category, "version": version, "date": record["date"]}
+                _newest(
+                    district.marks,
+                    mark,
+                    _is_absent(mark | dict(zip(("present_parts", "day_parts"), parts, strict=False))),
+                )
+            if record.get("complete"):
+                district.rolls.add((record["school"], date.fromisoformat(record["date"])))
         case "roll_completed":
             district.rolls.add((record["school"], date.fromisoformat(record["date"])))
         case "calendar":

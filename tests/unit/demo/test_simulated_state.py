@@ -12,8 +12,9 @@ from deploy.demo import absences
 from deploy.demo.calendars import first_school_day, latest_day_worth_replaying
 from deploy.demo.districts import DISTRICT_BY_CODE, DISTRICTS
 from deploy.demo.feed import DistrictDay, plan
+from deploy.demo.records import CompletedRoll, Mark, whole_roll
 from services.ingest.formats import own
-from services.ingest.rules.landing import Rejection
+from services.ingest.rules.landing import Rejection, Roll
 from tests.unit.demo import recount
 
 JUNE, NOVEMBER = date(2027, 6, 30), date(2026, 11, 20)
@@ -155,8 +156,9 @@ def test_full_feeds_mark_everybody_and_the_others_only_exceptions(year: list[Dis
     marks, present = Counter[str](), Counter[str]()
     for day in year:
         for sent in day.attendance:
-            marks[day.district] += sent.kind == "marks"
-            present[day.district] += b'"in_attendance"' in sent.value
+            if sent.kind != "garbage":
+                marks[day.district] += sent.value.count(b'"mark"') + sent.value.count(b"],[") + sent.value.count(b"[[")
+                present[day.district] += sent.value.count(b'"in_attendance"')
 
     for district in DISTRICTS:
         share = present[district.code] / marks[district.code]
@@ -164,16 +166,50 @@ def test_full_feeds_mark_everybody_and_the_others_only_exceptions(year: list[Dis
 
 
 def test_trouble_of_every_kind_is_in_it(year: list[DistrictDay]) -> None:
-    kinds, repeats = Counter[str](), 0
+    kinds, repeats, marks = Counter[str](), Counter[str](), 0
     for day in year:
         for sent in (*day.roster, *day.attendance):
             kinds[sent.kind] += 1
-            repeats += sent.repeat
+            repeats[sent.kind] += sent.repeat
+            marks += sent.marks
 
     assert kinds["retractions"] > 500
-    assert repeats > 1_000
+    assert repeats["marks"] > 1_000
+    assert repeats["rolls"] > 100
     assert 30 < kinds["garbage"] < 1_000
-    assert kinds["marks"] > 300_000
+    assert marks > 300_000
+
+
+def test_both_feeds_come_through_both_doors(year: list[DistrictDay]) -> None:
+    assert {(district.feed, district.sends) for district in DISTRICTS} == {
+        (feed, sends) for feed in ("exceptions", "full") for sends in ("rolls", "marks")
+    }
+    single, in_rolls, completed = Counter[str](), Counter[str](), Counter[str]()
+    for day in year:
+        for sent in day.attendance:
+            single[day.district] += sent.kind == "marks"
+            in_rolls[day.district] += sent.kind == "rolls" and sent.marks
+            completed[day.district] += b'"roll_completed"' in sent.value and sent.kind != "garbage"
+    for district in DISTRICTS:
+        if district.sends == "rolls":
+            # Late marks and corrections come one by one there too.
+            assert 0 < single[district.code] < in_rolls[district.code], district.code
+            assert completed[district.code] == 0, district.code
+        else:
+            assert (in_rolls[district.code], completed[district.code] > 0) == (0, True), district.code
+
+
+def test_a_large_schools_roll_comes_in_pieces_that_ingest_takes_the_last_one_complete() -> None:
+    marks = [Mark(f"{1_000_000 + n}", "H01", "2026-11-20", "early_departure", 2**51, 390, 395) for n in range(2_500)]
+    sent = whole_roll(CompletedRoll("H01", "2026-11-20", "full"), marks)
+    assert [each.marks for each in sent] == [1_000, 1_000, 500]
+    assert max(len(each.value) for each in sent) < 64 * 1024
+    read = [own.decode(each.value) for each in sent]
+    assert all(isinstance(each, Roll) for each in read)
+    assert [json.loads(each.value).get("complete", False) for each in sent] == [False, False, True]
+    (nobody,) = whole_roll(CompletedRoll("H01", "2026-11-20", "exceptions"), [])
+    assert json.loads(nobody.value)["marks"] == []
+    assert json.loads(nobody.value)["complete"] is True
 
 
 def test_ingest_takes_every_record_but_the_garbage(year: list[DistrictDay]) -> None:

@@ -100,7 +100,6 @@ def test_the_policys_page_asks_for_every_number_within_the_bounds_that_programs_
         AbsencePolicy: [*ABSENCE, *SWITCHES["absence"].items(), ("accumulator", "")],
         DeskPolicy: [*NUMBERS, *SWITCHES["desk"].items(), ("weights", "")],
         Weights: WEIGHTS,
-        # Its further fields are too much for a page: they stay as they are.
         LogPolicy: [*LOG, *SWITCHES["log"].items(), ("resources", ""), ("extra_fields", "")],
     }
     for model, fields in asked.items():
