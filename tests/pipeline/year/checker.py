@@ -73,6 +73,17 @@ class Judged:
         return self.stints[-1]
 
     @property
+    def as_of(self) -> date | None:
+        """Give the last day that counts; None before the first."""
+        return self.days[-1].day if self.days else None
+
+    @property
+    def school(self) -> str:
+        """Name the school entered last on or before the as-of day."""
+        entered = [stint for stint in self.stints if self.as_of is None or stint.entry <= self.as_of]
+        return (entered or self.stints)[-1].school
+
+    @property
     def grade(self) -> str:
         """Give the grade where the child was entered last."""
         return self.newest.grade
@@ -151,13 +162,14 @@ class Taught(NamedTuple):
 
 @dataclass(kw_only=True)
 class Checker:
-    """The truth on a day. `order_of` orders stints of equal entry: by the id that is told, which is a hash of theirs."""
+    """The truth on a day. `order_of` orders stints of equal entry by the id that is told, a hash of the source's."""
 
     landed: Landed
     today: date
     order_of: Callable[[Stint], str] = lambda stint: stint.code
     _numbers: dict[Child, set[str]] = field(default_factory=dict)
     _taught: dict[tuple[str, str, str | None], list[Taught]] = field(default_factory=dict)
+    _closed: dict[tuple[School, date], bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what there is no rule for here."""
@@ -261,6 +273,11 @@ class Checker:
 
     def is_closed(self, school: School, month: date) -> bool:
         """Tell whether a school's month has closed: with its last roll, else so many school days later."""
+        if (school, month) not in self._closed:
+            self._closed[school, month] = self._closes(school, month)
+        return self._closed[school, month]
+
+    def _closes(self, school: School, month: date) -> bool:
         calendar = self._calendar(*school, None)
         if calendar is None:
             raise Unforeseen(f"a month of {school[1]}, of which no calendar is known")
@@ -284,7 +301,7 @@ class Checker:
                 if all(self.is_closed((district, school), month) for school, at in taught if at == month)]  # fmt: skip
 
     def shares(self, district: str, month: date) -> dict[str, Share]:
-        """Count the students of a district's schools up to a month's end, each at the school entered last; `""`: all."""
+        """Count a district's students up to a month's end by school, each at the one entered last; "" is all."""
         end = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         students: defaultdict[str, list[bool]] = defaultdict(list)
         for (of_district, _), child in self.children.items():

@@ -1,0 +1,60 @@
+"""A whole school year, replayed: every figure shown, at the desk, by flagging and in the reports, is the true one.
+
+The gate replays two districts and looks three times. `make year` replays the state with everybody at work, and looks
+in every month: YEAR is the share of the students.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.districts import DISTRICTS
+from tests.pipeline.year.compared import in_kinds
+from tests.pipeline.year.living import Look, replay_alone, replay_with_people, running
+from tests.pipeline.year.looking import Looking, looking
+
+EXCEPTIONS, FULL = "hartford", "torrington"
+AUTUMN, WINTER, SUMMER = date(2026, 10, 2), date(2027, 1, 29), date(2027, 7, 15)
+SCALE, SEED = 0.02, 1
+YEAR = float(os.environ.get("YEAR", "0"))
+
+Found = dict[date, list[str]]
+
+
+def looks(eyes: Looking, found: Found, *, everybody: Callable[[date], bool]) -> Look:
+    """Look, and note what differs on the day, by its kinds."""
+
+    async def look(day: date) -> None:
+        began = time.monotonic()
+        found[day] = in_kinds(await eyes.look(day, everybody=everybody(day)))
+        children, flagged = eyes.counted()
+        sys.stderr.write(f"\n{day}: {children:,} children, {flagged:,} flagged, {time.monotonic() - began:.0f} s")
+        sys.stderr.write("".join(f"\n   {kind}" for kind in found[day]))
+
+    return look
+
+
+async def test_every_figure_of_a_replayed_year_is_the_true_one(tmp_path: Path) -> None:
+    found: Found = {}
+    districts = (EXCEPTIONS, FULL)
+    async with running(tmp_path, districts) as stack, looking(stack, districts) as eyes:
+        look = looks(eyes, found, everybody=lambda _: True)
+        await replay_alone(stack, scale=SCALE, seed=SEED, days=(AUTUMN, WINTER, SUMMER), look=look)
+        assert eyes.counted()[1] > 100
+    assert found == {AUTUMN: [], WINTER: [], SUMMER: []}
+
+
+@pytest.mark.skipif(not YEAR, reason="make year: the whole state, with everybody at work")
+async def test_every_figure_of_the_states_year_is_the_true_one(tmp_path: Path) -> None:
+    found: Found = {}
+    districts = [district.code for district in DISTRICTS]
+    async with running(tmp_path, districts) as stack, looking(stack, districts) as eyes:
+        look = looks(eyes, found, everybody=lambda day: day.month == SUMMER.month)
+        await replay_with_people(stack, scale=YEAR, seed=SEED, look=look)
+    assert len(found) == 12
+    assert not any(found.values())
