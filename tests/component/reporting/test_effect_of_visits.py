@@ -90,6 +90,15 @@ async def test_a_flag_counts_from_its_first_day_whatever_came_after(world: Repor
     assert (row["visit_month"], row["months"], row["days_absent"]) == (None, [24309], [2])
 
 
+async def test_who_is_told_late_was_flagged_in_the_month_in_which_the_line_was_reached(world: ReportingWorld) -> None:
+    reached = date(2025, 12, 12)
+    by_level = flag(1, as_of=date(2026, 3, 20), first_reached=reached)
+    by_any = flag(1, version=2, as_of=date(2026, 3, 20), first_reached=reached, first_flagged=date(2025, 11, 3))
+    for told_late, expected in ((by_level, reached), (by_any, date(2025, 11, 3))):
+        await world.deliver("flags", told_late)
+        assert await world.pool.fetchval("SELECT first_flagged_on FROM flag") == expected
+
+
 async def test_the_effect_is_published_once_and_read_as_json_csv_page_and_chart(
     world: ReportingWorld, panel: Panel
 ) -> None:
