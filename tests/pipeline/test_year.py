@@ -8,18 +8,20 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 
 from deploy.demo.districts import DISTRICTS
 from tests.pipeline.year.compared import in_kinds
-from tests.pipeline.year.living import Look, replay_alone, replay_with_people, running
+from tests.pipeline.year.living import AFTERNOON, Look, replay_alone, replay_with_people, running
 from tests.pipeline.year.looking import Looking, looking
+from tests.zones import HERE
 
 EXCEPTIONS, FULL = "hartford", "torrington"
-AUTUMN, WINTER, SUMMER = date(2026, 10, 2), date(2027, 1, 29), date(2027, 7, 15)
+AUTUMN, WINTER, SUMMER = date(2026, 10, 15), date(2027, 1, 29), date(2027, 6, 30)
+RELEASED = date(2027, 7, 15)
 SCALE, SEED = 0.02, 1
 YEAR = float(os.environ.get("YEAR", "0"))
 
@@ -46,7 +48,9 @@ async def test_every_figure_of_a_replayed_year_is_the_true_one(tmp_path: Path) -
         look = looks(eyes, found, everybody=lambda _: True)
         await replay_alone(stack, scale=SCALE, seed=SEED, days=(AUTUMN, WINTER, SUMMER), look=look)
         assert eyes.counted()[1] > 100
-    assert found == {AUTUMN: [], WINTER: [], SUMMER: []}
+        stack.it_is(datetime.combine(RELEASED, AFTERNOON, HERE))
+        found[RELEASED] = in_kinds(await eyes.look_at_release(SUMMER.replace(day=1)))
+    assert found == {AUTUMN: [], WINTER: [], SUMMER: [], RELEASED: []}
 
 
 @pytest.mark.skipif(not YEAR, reason="make year: the whole state, with everybody at work")
@@ -54,7 +58,9 @@ async def test_every_figure_of_the_states_year_is_the_true_one(tmp_path: Path) -
     found: Found = {}
     districts = [district.code for district in DISTRICTS]
     async with running(tmp_path, districts) as stack, looking(stack, districts) as eyes:
-        look = looks(eyes, found, everybody=lambda day: day.month == SUMMER.month)
+        look = looks(eyes, found, everybody=lambda day: day == SUMMER)
         await replay_with_people(stack, scale=YEAR, seed=SEED, look=look)
-    assert len(found) == 12
+        stack.it_is(datetime.combine(RELEASED, AFTERNOON, HERE))
+        found[RELEASED] = in_kinds(await eyes.look_at_release(SUMMER.replace(day=1)))
+    assert len(found) == 13
     assert not any(found.values())

@@ -109,6 +109,11 @@ class Judged:
         return any(self.levels)
 
     @property
+    def first_flagged(self) -> date | None:
+        """Give the first school day after which the child was at any level, by the facts of today."""
+        return next((day.day for day, level in zip(self.days, self.levels, strict=True) if level), None)
+
+    @property
     def first_reached(self) -> date | None:
         """Give the school day on which today's level was reached first; None without one."""
         if self.level == NONE:

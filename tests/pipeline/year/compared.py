@@ -9,6 +9,7 @@ from tests.pipeline.year.checker import SEVERE, Checker, Child, Judged, Share, T
 from tests.pipeline.year.shown import Line, Pseudonyms
 
 LEVELS = ("none", "at_risk", "chronically_absent", "severely_chronically_absent")
+HIDDEN = "*"
 _RECENT = ("last_20_absent", "last_20_counted", "before_20_absent", "before_20_counted", "spell")
 
 
@@ -175,6 +176,31 @@ class Compared:
         }
         told = {where: tally for where, tally in shown.items() if tally.counted}
         yield from _differ("student months", "", told, true)
+
+    def flag_months(self, shown: Mapping[str, date]) -> Iterator[Difference]:
+        """Hold the month in which each flagged child was flagged first, in which effects compare: of whom that is true.
+
+        A flag that was told stays told when a correction takes the days behind it back: of those nothing is said.
+        """
+        true = {key: self.checker.children[child].first_flagged for key, child in self.child_of.items()}
+        for key, day in true.items():
+            if day and (key not in shown or shown[key].replace(day=1) != day.replace(day=1)):
+                yield Difference("effects", "month of the flag", _named(self.child_of[key]), shown.get(key), day)
+
+    def published(self, month: date, lines: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:
+        """Hold the published shares of districts and of the state, where they are not hidden."""
+        true = {
+            district: self.checker.shares(district, month)[""]
+            for district in {child[0] for child in self.child_of.values()}
+        }
+        true["state"] = self.checker.persons(month)
+        for line in lines:
+            share = true.pop(line["district"])
+            for what in ("students", "chronic"):
+                if line[what] not in (HIDDEN, getattr(share, what)):
+                    yield Difference("published", what, line["district"], line[what], getattr(share, what))
+        for district in true:
+            yield Difference("published", "line", district, None, "a line")
 
     def school_days(self, shown: Mapping[tuple[str, str, date], Tally]) -> Iterator[Difference]:
         """Hold the tallies of every school's day."""

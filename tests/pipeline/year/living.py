@@ -71,7 +71,7 @@ async def replay_alone(stack: Stack, *, scale: float, seed: int, days: Sequence[
 
 
 async def replay_with_people(stack: Stack, *, scale: float, seed: int, look: Look) -> None:
-    """Live the year, families, desks and visitors included, and look at each month's first day of work and its end."""
+    """Live the year with families, desks and visitors; look on each month's first day of work, and on the last day."""
     found = state.load()
     districts_file = stack.districts_file
     towns = {
@@ -102,6 +102,4 @@ async def replay_with_people(stack: Stack, *, scale: float, seed: int, look: Loo
     )
     await lived.live(bootstrap=stack.broker.address, scale=scale, seed=seed, report=state.folder() / "sent.json")
     await life.settled(found)
-    after = last_possible_day(SCHOOL_YEAR) + timedelta(days=15)
-    clock.set(datetime.combine(after, AFTERNOON, HERE))
-    await look(after)
+    await look(last_possible_day(SCHOOL_YEAR))

@@ -5,14 +5,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.topics import landing_topics
 from deploy.commands import people
-from tests.pipeline.stack import Stack
+from tests.pipeline.stack import Stack, eventually
 from tests.pipeline.year import shown
 from tests.pipeline.year.checker import Checker, Tally
 from tests.pipeline.year.compared import Compared, Difference
@@ -50,6 +50,20 @@ class Looking:
             await asyncio.sleep(1.0)  # a poll with a deadline: timers and kept pages have their seconds
         return []
 
+    async def look_at_release(self, month: date) -> list[Difference]:
+        """Compare what was published last, once it is that of the month's end."""
+        assert self.compared is not None
+        cut_off = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        with closing(self._door("reporting")) as reports:
+
+            async def published() -> bool:
+                found = await asyncio.to_thread(reports.ask, "state", "/v1/published")
+                return cut_off.isoformat() in found["cut_offs"]
+
+            await eventually(published, f"published up to {cut_off}")
+            lines = reports.ask("state", f"/v1/published/chronic?cut_off={cut_off}")["lines"]
+        return list(self.compared.published(month, lines))
+
     def counted(self) -> tuple[int, int]:
         """Count the children there are, and those who were flagged at any time, by today's facts."""
         children = self.compared.checker.children.values() if self.compared else ()
@@ -80,9 +94,11 @@ class Looking:
             days = await connection.fetch(
                 "SELECT district, school, school_day, students_counted, students_absent FROM told_day"
             )
+            flags = await connection.fetch("SELECT student_key::text, first_flagged_on FROM flag WHERE ever_flagged")
         of_months = {(*row[:3], str(row[3])): Tally(row[4], row[5]) for row in map(tuple, months)}
         of_days = {row[:3]: Tally(row[3], row[4]) for row in map(tuple, days)}
-        return [*compared.months(of_months), *compared.school_days(of_days)]
+        flagged_on = {row[0]: row[1] for row in map(tuple, flags)}
+        return [*compared.months(of_months), *compared.school_days(of_days), *compared.flag_months(flagged_on)]
 
     def _district(self, compared: Compared, district: str, everybody: bool) -> list[Difference]:
         with ExitStack() as doors:
