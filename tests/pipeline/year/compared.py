@@ -178,14 +178,20 @@ class Compared:
         yield from _differ("student months", "", told, true)
 
     def flag_months(self, shown: Mapping[str, date]) -> Iterator[Difference]:
-        """Hold the month in which each flagged child was flagged first, in which effects compare: of whom that is true.
+        """Hold the month in which each child who was told as flagged was so first: in it effects compare.
 
-        A flag that was told stays told when a correction takes the days behind it back: of those nothing is said.
+        Who was flagged by a mark that was taken back later was told in an earlier one, and that stays.
         """
-        true = {key: self.checker.children[child].first_flagged for key, child in self.child_of.items()}
-        for key, day in true.items():
-            if day and (key not in shown or shown[key].replace(day=1) != day.replace(day=1)):
-                yield Difference("effects", "month of the flag", _named(self.child_of[key]), shown.get(key), day)
+        for key, told in shown.items():
+            child = self.child_of.get(key)
+            judged = child and self.checker.children[child]
+            day = judged.first_flagged if judged else None
+            if child is None or judged is None or day is None or told.replace(day=1) == day.replace(day=1):
+                continue
+            corrected = any((child[0], stint.school, child[1]) in self.checker.landed.corrected
+                            for stint in judged.stints)  # fmt: skip
+            if told > day or not corrected:
+                yield Difference("effects", "month of the flag", _named(child), told, day)
 
     def published(self, month: date, lines: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:
         """Hold the published shares of districts and of the state, where they are not hidden."""
@@ -201,6 +207,15 @@ class Compared:
                     yield Difference("published", what, line["district"], line[what], getattr(share, what))
         for district in true:
             yield Difference("published", "line", district, None, "a line")
+
+    def flagged(self, shown: Mapping[str, tuple[str, int, int]]) -> Iterator[Difference]:
+        """Hold level and days of everybody whom the desk knows, and look for flagged children whom it does not."""
+        for key, child in self.child_of.items():
+            judged = self.checker.children[child]
+            true = (LEVELS[judged.level], len(judged.absent_days), len(judged.days))
+            told = shown.get(key)
+            if told != true and (judged.level or told is not None):
+                yield Difference("the desk", "flag", _named(child), told, true)
 
     def school_days(self, shown: Mapping[tuple[str, str, date], Tally]) -> Iterator[Difference]:
         """Hold the tallies of every school's day."""

@@ -88,6 +88,8 @@ class Landed:
     rolls: dict[SchoolDay, Roll] = field(default_factory=dict)
     stints: dict[tuple[str, str], Stint] = field(default_factory=dict)
     calendars: dict[tuple[str, str, int, str | None], tuple[int, str, frozenset[date]]] = field(default_factory=dict)
+    corrected: set[tuple[str, str, str]] = field(default_factory=set)
+    """Of whom a mark was taken back or turned round at some time: what was told of them then was told rightly."""
     refused: int = 0
     latest: date = date.min
 
@@ -143,6 +145,8 @@ class Landed:
         known = days.get(where.day)
         if known is not None and known.version == mark.version and known.absent != mark.absent:
             raise Unforeseen(f"two marks of one version on {where.day}: a conflict has no right answer here")
+        if known is not None and known.absent != mark.absent:
+            self.corrected.add((where.district, where.school, number))
         if known is None or known.version < mark.version:
             days[where.day] = mark
         self.latest = max(self.latest, where.day)
