@@ -1,6 +1,6 @@
 """A whole school year, replayed: every figure shown, at the desk, by flagging and in the reports, is the true one.
 
-The gate replays two districts and looks three times. `make year` replays the state with everybody at work, and looks
+The gate replays two districts and looks twice. `make year` replays the state with everybody at work, and looks
 in every month: YEAR is the share of the students.
 """
 
@@ -20,10 +20,42 @@ from tests.pipeline.year.looking import Looking, looking
 from tests.zones import HERE
 
 EXCEPTIONS, FULL = "hartford", "torrington"
-AUTUMN, WINTER, SUMMER = date(2026, 10, 15), date(2027, 1, 29), date(2027, 6, 30)
-RELEASED = date(2027, 7, 15)
-SCALE, SEED = 0.02, 1
+AUTUMN, SUMMER = date(2026, 10, 15), date(2027, 6, 30)
+RELEASED = date(2027, 7, 2)
+SCALE, SEED = 0.01, 1
 YEAR = float(os.environ.get("YEAR", "0"))
+
+# One row each that says something else, as a service would that lost or doubled something.
+FAULTS = (
+    (
+        "scheduling",
+        """UPDATE flagged_student SET days_absent = days_absent + 1
+           WHERE student_key = (SELECT student_key FROM flagged_student WHERE level <> 'none' LIMIT 1)""",
+        ("the desk", "days_absent"),
+    ),
+    (
+        "scheduling",
+        """UPDATE request SET priority = jsonb_set(priority, '{children,0,days_enrolled}', '1')
+           WHERE request_id = (SELECT request_id FROM request WHERE stage <> 'closed' LIMIT 1)""",
+        ("points", "days_enrolled"),
+    ),
+    (
+        "reporting",
+        "UPDATE student_month SET days_absent = days_absent + 1 WHERE ctid = (SELECT min(ctid) FROM student_month)",
+        ("student months", "figures"),
+    ),
+    (
+        "reporting",
+        "DELETE FROM day_tally WHERE ctid = (SELECT min(ctid) FROM day_tally)",
+        ("school days", "figures"),
+    ),
+    (
+        "reporting",
+        """UPDATE flag SET first_flagged_on = DATE '2027-06-15'
+           WHERE student_key = (SELECT student_key FROM flag WHERE first_flagged_on < DATE '2027-01-01' LIMIT 1)""",
+        ("effects", "month of the flag"),
+    ),
+)
 
 Found = dict[date, list[str]]
 
@@ -46,11 +78,17 @@ async def test_every_figure_of_a_replayed_year_is_the_true_one(tmp_path: Path) -
     districts = (EXCEPTIONS, FULL)
     async with running(tmp_path, districts) as stack, looking(stack, districts) as eyes:
         look = looks(eyes, found, everybody=lambda _: True)
-        await replay_alone(stack, scale=SCALE, seed=SEED, days=(AUTUMN, WINTER, SUMMER), look=look)
-        assert eyes.counted()[1] > 100
+        await replay_alone(stack, scale=SCALE, seed=SEED, days=(AUTUMN, SUMMER), look=look)
+        assert eyes.counted()[1] > 50
         stack.it_is(datetime.combine(RELEASED, AFTERNOON, HERE))
         found[RELEASED] = in_kinds(await eyes.look_at_release(SUMMER.replace(day=1)))
-    assert found == {AUTUMN: [], WINTER: [], SUMMER: [], RELEASED: []}
+        assert found == {AUTUMN: [], SUMMER: [], RELEASED: []}
+
+        for service, fault, _ in FAULTS:
+            async with stack.sql(service) as connection:
+                assert await connection.execute(fault) in ("UPDATE 1", "DELETE 1")
+        seen = {(each.where, each.what) for each in await eyes.compare()}
+        assert {difference for *_, difference in FAULTS} <= seen
 
 
 @pytest.mark.skipif(not YEAR, reason="make year: the whole state, with everybody at work")

@@ -50,6 +50,11 @@ class Looking:
             await asyncio.sleep(1.0)  # a poll with a deadline: timers and kept pages have their seconds
         return []
 
+    async def compare(self) -> list[Difference]:
+        """Compare once more with what was true at the last look."""
+        assert self.compared is not None
+        return await self._compare(self.compared, everybody=False)
+
     async def look_at_release(self, month: date) -> list[Difference]:
         """Compare what was published last, once it is that of the month's end."""
         assert self.compared is not None
