@@ -1,7 +1,10 @@
 """A simulated state whose visits have a known effect, told as events: what the projections then say it is."""
 
+import asyncio
 from datetime import UTC, date, datetime
+from typing import Any
 
+import asyncpg
 import pytest
 
 from services.reporting.reports import effect, published
@@ -97,6 +100,25 @@ async def test_who_is_told_late_was_flagged_in_the_month_in_which_the_line_was_r
     for told_late, expected in ((by_level, reached), (by_any, date(2025, 11, 3))):
         await world.deliver("flags", told_late)
         assert await world.pool.fetchval("SELECT first_flagged_on FROM flag") == expected
+
+
+async def test_a_release_may_read_longer_than_a_batch_may(world: ReportingWorld) -> None:
+    span = span_until_cut_off(date(2026, 1, 31), HERE)
+    pool: Any = world.pool
+    hurried = await asyncpg.connect(*pool._connect_args, command_timeout=0.2)
+    async with world.pool.acquire() as other:
+        await other.execute("BEGIN; LOCK TABLE student_month")
+        held = asyncio.create_task(other.execute("SELECT pg_sleep(0.6); COMMIT"))
+        try:
+            assert (
+                await effect_queries.flagged_students(
+                    hurried, until=span.until, end_day=span.end_day, time_zone=HERE.key
+                )
+                == []
+            )
+            await held
+        finally:
+            await hurried.close()
 
 
 async def test_the_effect_is_published_once_and_read_as_json_csv_page_and_chart(
