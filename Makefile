@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts generated bench observe containers worlds
+.PHONY: help setup check test up down contracts generated bench observe containers worlds year
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ test: .venv/checks  ## all tests, on a real Kafka and a real PostgreSQL
 
 worlds: .venv/checks  ## random worlds against the oracle, in a random order of their seeds (WORLDS=2000; FIRST_WORLD=0)
 	WORLDS=$(or $(WORLDS),200) $(BIN)/python -m pytest -q -s tests/component/flagging/test_worlds.py
+
+year: .venv/checks  ## a replayed school year, every figure compared with the facts, and a large district carried over (YEAR=0.03)
+	YEAR=$(or $(YEAR),0.02) CARRIED=$(or $(CARRIED),10000) $(BIN)/python -m pytest -q -s \
+		tests/pipeline/test_year.py tests/pipeline/test_carried_over.py
 
 up: .venv/runs  ## the whole system on this machine, with a simulated state
 	$(BIN)/leap up

@@ -73,6 +73,10 @@ class _Flag(Event):
         default=None,
         description="school day on which the level was reached by today's facts, whenever they came; absent at `none`",
     )
+    first_flagged: date | None = Field(
+        default=None,
+        description="school day of this year on which any level was reached first by today's facts; absent at `none`",
+    )
 
 
 class FlagRaised(_Flag):

@@ -21,6 +21,8 @@ from deploy.observability.running import start_alertmanager, start_prometheus
 from services.runtime.settings import zone_from
 
 POLL_SECONDS = 0.5
+READY_WITHIN_SECONDS = 2 * 3600.0
+"""What an update carries over is a state's year at most; a service that dies meanwhile is noticed at once."""
 
 _DOORS = (
     ("Scheduling desk", "scheduling", "ana"),
@@ -100,7 +102,7 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
             found.services[name] = process.describe()
             found.save()
         for process in processes:
-            process.wait_ready()
+            process.wait_ready(READY_WITHIN_SECONDS)
     screen.step(f"ready after {time.monotonic() - began:.0f} s")
 
 

@@ -61,6 +61,7 @@ class Crossing(NamedTuple):
     policy_version: int
     chronic_last_year: bool | None
     first_reached: date | None
+    first_flagged: date | None
 
 
 class Figures(NamedTuple):
@@ -113,6 +114,7 @@ def crossing(moment: Moment, crossed: Crossing) -> Told:
         recent=absence.recent_days(counted=crossed.counted, absent=crossed.absent),
         chronic_last_year=crossed.chronic_last_year,
         first_reached=crossed.first_reached,
+        first_flagged=crossed.first_flagged,
     )  # fmt: skip
 
 

@@ -142,7 +142,8 @@ def _flag_row(flag: _Flag) -> tuple[Any, ...]:
         flag.level.value,
         flag.version,
         flag.occurred_at,
-        flag.as_of,
+        # Not the day up to which a file happened to come: whoever was flagged in a month is compared with each other.
+        flag.first_flagged or flag.first_reached or flag.as_of,
     )
 
 

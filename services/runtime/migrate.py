@@ -9,6 +9,10 @@ RUNTIME_MIGRATIONS = Path(__file__).parent / "migrations"
 EARLIER_FORMS = "earlier.txt"
 """Beside the files, a digest and a name per line: what was edited after databases had run it."""
 
+MIGRATION_SECONDS = 24 * 3600.0
+"""How long a client waits for one file, or for another process that migrates: a state's marks take the better part of
+an hour. The pool's own patience is that of a batch, and a migration it ended would be begun and ended for ever."""
+
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.migration', 0))"
 _CREATE = """
 CREATE TABLE IF NOT EXISTS migration (
@@ -34,14 +38,14 @@ async def migrate(connection: Connection, folder: Path) -> list[str]:
     async with connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute("SET LOCAL lock_timeout = 0")
-        await connection.execute(_LOCK)
+        await connection.execute(_LOCK, timeout=MIGRATION_SECONDS)
         await connection.execute(_CREATE)
         seen = {row["name"]: row["digest"] for row in await connection.fetch("SELECT name, digest FROM migration")}
 
         for name, text in _files(folder):
             digest = hashlib.sha256(text.encode()).hexdigest()
             if name not in seen:
-                await connection.execute(text)
+                await connection.execute(text, timeout=MIGRATION_SECONDS)
                 await connection.execute("INSERT INTO migration (name, digest) VALUES ($1, $2)", name, digest)
                 applied.append(name)
             elif seen[name] != digest and (name, seen[name]) not in earlier:

@@ -47,6 +47,7 @@ class Stack:
     def __init__(self, folder: Path, broker: Part, database: Part, urls: dict[str, str], districts: tuple[str, ...]):
         self.folder, self.broker, self.database, self.urls, self.districts = folder, broker, database, urls, districts
         self.processes: dict[str, Process] = {}
+        self.ready_within_seconds = DEADLINE_SECONDS
         self._log: AIOKafkaConsumer | None = None
         self.people_file = people.people_file(folder, **_people_of(districts))
         self.clock_file = folder / "clock"
@@ -82,7 +83,7 @@ class Stack:
             env=environment,
         )
         self.processes[name] = process
-        await asyncio.to_thread(process.wait_ready)
+        await asyncio.to_thread(process.wait_ready, self.ready_within_seconds)
         return process
 
     def it_is(self, moment: datetime) -> None:

@@ -276,17 +276,18 @@ def _crossing(flag: Flag, verdict: Verdict, was: Flag | None) -> Crossing:
         as_of=flag.as_of,
         policy_version=flag.policy_version,
         chronic_last_year=verdict.chronic_last_year if verdict.stint else None,
-        first_reached=_first_reached(flag, verdict),
+        first_reached=_first_reached(flag, verdict, verdict.level),
+        first_flagged=_first_reached(flag, verdict, Level.at_risk),
     )
 
 
-def _first_reached(flag: Flag, verdict: Verdict) -> date | None:
+def _first_reached(flag: Flag, verdict: Verdict, level: Level) -> date | None:
     if not flag.level:
         return None
     day = absence.first_reached(
         counted=verdict.counted,
         absent=verdict.absent,
-        reached=verdict.level,
+        reached=level,
         chronic_last_year=bool(verdict.chronic_last_year),
         policy=verdict.policy,
     )

@@ -13,7 +13,8 @@ from services.runtime import clock
 from services.runtime.service import Context
 
 SCHOOLS_AT_A_TIME = 8
-"""Whose months close together: facts of their districts wait for no more than that."""
+"""Whose months close together: facts of their districts wait for no more than that. Where schools were carried over,
+each brings its whole year of rolls."""
 
 STUDENTS_AT_A_TIME = 500
 

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
+from services.reporting.store.queries import lines_of
 from services.runtime.database import Connection
 
 # Months are numbered as in effect.month_number: twelve a year, January is 0.
@@ -40,4 +41,4 @@ async def flagged_students(
 
     `visit_month` is None for a household without a visit before `until`. The three arrays have one entry per month.
     """
-    return [dict(row) for row in await connection.fetch(_FLAGGED_STUDENTS, until, end_day, time_zone)]
+    return await lines_of(connection, _FLAGGED_STUDENTS, until, end_day, time_zone)

@@ -19,7 +19,7 @@ async def upsert(connection: asyncpg.Connection, statement: str, rows: Rows) -> 
 async def keep_flags(connection: asyncpg.Connection, rows: Rows) -> None:
     """Keep each student's newest flag of a school year, and when the first one above 'none' was.
 
-    Rows: student_key, school_year, household_key, district, school, grade, level, version, occurred_at, as_of.
+    Rows: student_key, school_year, household_key, district, school, grade, level, version, occurred_at, flagged_on.
     """
     await upsert(
         connection,
@@ -29,10 +29,11 @@ async def keep_flags(connection: asyncpg.Connection, rows: Rows) -> None:
         SELECT DISTINCT ON (student_key, school_year) student_key, school_year, household_key, district, school, grade,
                level, bool_or(level <> 'none') OVER same, version, max(occurred_at) OVER same,
                min(occurred_at) FILTER (WHERE level <> 'none') OVER same,
-               min(as_of) FILTER (WHERE level <> 'none') OVER same
+               min(flagged_on) FILTER (WHERE level <> 'none') OVER same
         FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
                     $8::bigint[], $9::timestamptz[], $10::date[])
-            AS f (student_key, school_year, household_key, district, school, grade, level, version, occurred_at, as_of)
+            AS f (student_key, school_year, household_key, district, school, grade, level, version, occurred_at,
+                  flagged_on)
         WINDOW same AS (PARTITION BY student_key, school_year)
         ORDER BY student_key, school_year, version DESC
         ON CONFLICT (student_key, school_year) DO UPDATE

@@ -384,3 +384,5 @@ async def test_a_line_was_reached_when_todays_facts_reach_it_and_not_when_they_c
     (raised,) = await flags(pool)
     # 4 of 40 today; 4 of 10 on the tenth day already, when the rule first spoke.
     assert (raised.level, raised.first_reached, raised.as_of) == (Level.CHRONICALLY_ABSENT, days[9], days[39])
+    # Somebody who looked on the fifth day would have seen two absences among the first days.
+    assert raised.first_flagged == days[4]

@@ -1,7 +1,10 @@
 """A simulated state whose visits have a known effect, told as events: what the projections then say it is."""
 
+import asyncio
 from datetime import UTC, date, datetime
+from typing import Any
 
+import asyncpg
 import pytest
 
 from services.reporting.reports import published
@@ -89,6 +92,34 @@ async def test_a_flag_counts_from_its_first_day_whatever_came_after(world: Repor
     assert row["flag_month"] == month_number(year=2025, month=11)
     assert cleared_only == date(2025, 11, 3)
     assert (row["visit_month"], row["months"], row["days_absent"]) == (None, [24309], [2])
+
+
+async def test_who_is_told_late_was_flagged_in_the_month_in_which_the_line_was_reached(world: ReportingWorld) -> None:
+    reached = date(2025, 12, 12)
+    by_level = flag(1, as_of=date(2026, 3, 20), first_reached=reached)
+    by_any = flag(1, version=2, as_of=date(2026, 3, 20), first_reached=reached, first_flagged=date(2025, 11, 3))
+    for told_late, expected in ((by_level, reached), (by_any, date(2025, 11, 3))):
+        await world.deliver("flags", told_late)
+        assert await world.pool.fetchval("SELECT first_flagged_on FROM flag") == expected
+
+
+async def test_a_release_may_read_longer_than_a_batch_may(world: ReportingWorld) -> None:
+    span = span_until_cut_off(date(2026, 1, 31), HERE)
+    pool: Any = world.pool
+    hurried = await asyncpg.connect(*pool._connect_args, command_timeout=0.2)
+    async with world.pool.acquire() as other:
+        await other.execute("BEGIN; LOCK TABLE student_month")
+        held = asyncio.create_task(other.execute("SELECT pg_sleep(0.6); COMMIT"))
+        try:
+            assert (
+                await effect_queries.flagged_students(
+                    hurried, until=span.until, end_day=span.end_day, time_zone=HERE.key
+                )
+                == []
+            )
+            await held
+        finally:
+            await hurried.close()
 
 
 async def test_the_effect_is_published_once_and_read_as_json_csv_page_and_chart(

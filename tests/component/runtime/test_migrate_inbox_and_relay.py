@@ -159,3 +159,14 @@ async def _empty(pool: asyncpg.Pool) -> None:
     async with asyncio.timeout(10):
         while await pool.fetchval("SELECT count(*) FROM outbox"):  # noqa: ASYNC110 - another connection deletes
             await asyncio.sleep(0.02)
+
+
+async def test_a_migration_has_more_time_than_a_batch(fresh_database: str, tmp_path: Path) -> None:
+    (tmp_path / "0001_long.sql").write_text("CREATE TABLE carried AS SELECT 1 AS mark FROM pg_sleep(0.5)")
+    async with (
+        asyncpg.create_pool(fresh_database, min_size=1, max_size=1, command_timeout=0.2) as pool,
+        pool.acquire() as connection,
+    ):
+        with pytest.raises(TimeoutError):
+            await connection.execute("SELECT pg_sleep(0.5)")
+        assert (await migrate(connection, tmp_path))[-1] == f"{tmp_path.parent.name}/0001_long.sql"
