@@ -59,13 +59,15 @@ POSITION = gauge("leap_position_offset", "Next offset to apply", ["group", "topi
 LOG_END = gauge("leap_log_end_offset", "Offset at the end of the log", ["group", "topic", "partition"])
 # Many in a row: members die, or take longer over a batch than the group waits.
 REBALANCES = counter("leap_rebalances_total", "Assignments of partitions taken", ["group"])
-# What liveness looks at: small also when nothing is there to read.
-TURN_AGE = gauge("leap_turn_age_seconds", "Time since the batch loop last made a turn", ["group"])
+# What liveness looks at: small also when nothing is there to read. Group `outbox` is the relay.
+TURN_AGE = gauge("leap_turn_age_seconds", "Time since the batch loop or the relay last made a turn", ["group"])
 
 # -- The way out ------------------------------------------------------------------------------------------------------
 
 OUTBOX_DEPTH = gauge("leap_outbox_depth", "Events waiting to be published, counted up to 100000")
 OUTBOX_AGE = gauge("leap_outbox_age_seconds", "Age of the oldest event waiting to be published")
+# One of a service's processes publishes; none for long, or more than one at once: see OutboxStuck.
+RELAY_HOLDER = gauge("leap_relay_holder", "Whether this process publishes the outbox")
 PUBLISHED = counter("leap_outbox_published_total", "Events published from the outbox", ["topic"])
 
 # -- The process ------------------------------------------------------------------------------------------------------
