@@ -33,6 +33,7 @@ from services.runtime.delivery.subscription import Subscription
 from services.runtime.measure import Measurements, standard_readings
 from services.runtime.migrate import migrate
 from services.runtime.seen import telemetry, tracing
+from services.runtime.seen.away import away
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web import application
 from services.runtime.web.context import Context
@@ -263,7 +264,8 @@ async def _repeat(timer: Timer, context: Context) -> None:
             log.warning("the timer was slow, and another process goes on with it", timer=timer.name)
         except Exception as error:  # noqa: BLE001 - the edge: whatever failed is counted, and tried again next time
             telemetry.TIMER_FAILURES.labels(timer.name).inc()
-            log.error("timer failed", timer=timer.name, **telemetry.where(error))
+            say = log.warning if away(error) else log.error
+            say("timer failed", timer=timer.name, **telemetry.where(error))
         await asyncio.sleep(max(0.0, timer.every_seconds - (time.monotonic() - started)))
 
 

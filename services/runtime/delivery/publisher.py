@@ -153,17 +153,28 @@ class Exclusive:
         await publish(self._producer, topic, messages_by_partition, caused_at_ms=caused_at_ms)
 
     async def abandon(self) -> None:
-        """Disconnect and send nothing more, not even what waits to be sent."""
-        waiting = self._producer._message_accumulator
+        """Disconnect and send nothing more, not even what waits to be sent. Whoever waits for it: ProducerClosed."""
+        producer, sending = self._producer, self._producer._sender.sender_task
+        producer._closed = True
+        if sending is not None:
+            sending.cancel()
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(ABANDON_SECONDS):
+                await producer.client.close()
+                if sending is not None:
+                    await self._ended(sending)
+        waiting = producer._message_accumulator
         waiting.fail_all(ProducerClosed())
         for batch in chain.from_iterable(waiting._batches.values()):
             batch._drain_waiter.exception()  # nobody waits for it any more, and asyncio would say so
-        try:
-            async with asyncio.timeout(ABANDON_SECONDS):
-                await self._producer.stop()
-        except (KafkaError, TimeoutError):
-            # A request that hangs: its connection is cut under it.
-            await self._producer.client.close()
+
+    async def _ended(self, sending: asyncio.Task[None]) -> None:
+        # It waits for what is under way, which ends with its connection, and that waits for news of the brokers, which
+        # nobody asks for any more.
+        while not sending.done():
+            await asyncio.wait({sending}, timeout=0.1)
+            if (news := self._producer.client._md_update_fut) is not None and not news.done():
+                news.set_result(False)
 
 
 async def publish(
@@ -205,4 +216,5 @@ async def _publish(
             batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
     batch.close()
     acknowledgements.append(await producer.send_batch(batch, to.topic, partition=to.partition))
-    await asyncio.gather(*acknowledgements)
+    # Shielded: a sender that meets an acknowledgement which was called off breaks down over it.
+    await asyncio.gather(*map(asyncio.shield, acknowledgements))

@@ -1,9 +1,11 @@
 """What only one process may do at a time goes on when that process freezes or its line dies: real Kafka, PostgreSQL."""
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -25,6 +27,7 @@ from tests.delivering import RecordingPublisher, transactions
 from tests.zones import HERE
 
 OTHERS_PUBLISH_SECONDS = 10.0
+AWAY_SECONDS = 30.0
 
 
 async def emit(pool: asyncpg.Pool, topic: str, *records: str, key: str = "a") -> None:
@@ -214,3 +217,30 @@ async def test_when_the_holder_freezes_another_publishes_within_ten_seconds(
 
 async def holds_not(running: Worker) -> bool:
     return not await holds(running)
+
+
+# -- The broker away --------------------------------------------------------------------------------------------------
+
+
+async def test_a_broker_that_is_away_is_a_line_a_minute_and_no_reason_to_restart(
+    broker_part: Part, broker: str, counting_url: str, pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    topics = await create_topics(broker, numbers=1, counted=1)
+    log = tmp_path / "log"
+    names = {"COUNTED_TOPIC": topics["counted"], "LOG_FILE": str(log)}
+    async with worker(broker, counting_url, topics["numbers"], **names) as running:
+        await until(running.ready, "ready")
+        broker_part.kill()
+        try:
+            await emit(pool, topics["counted"], "meanwhile")
+            await asyncio.sleep(AWAY_SECONDS)  # how much is said in a time is what is asked
+            assert (await asyncio.to_thread(running.get, "/livez"))[0] == 200
+            assert (await asyncio.to_thread(running.get, "/readyz"))[0] == 200
+        finally:
+            broker_part.start()
+        await until(is_empty(pool), "published")
+        assert running.process.returncode is None
+
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    said = [line["event"] for line in lines if line["level"] in ("warning", "error")]
+    assert len(said) in (1, 2), said
