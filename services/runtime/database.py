@@ -106,7 +106,7 @@ async def watch_line(connection: asyncpg.Connection) -> None:
     """Let our kernel notice within seconds that the other end is gone, also while nothing is said."""
     # asyncpg makes its socket itself, and lends it to nobody: its transport is the only way to it.
     line = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
-    if line is None or line.family not in (socket.AF_INET, socket.AF_INET6):
+    if line is None or isinstance(line.getsockname(), str):  # a socket with a path: the other end is this machine
         return
     line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _SOCKET_OPTIONS.items():

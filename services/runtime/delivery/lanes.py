@@ -1,7 +1,7 @@
 """What is on its way from the outbox: each topic a lane of its own, in order; between topics there is no order.
 
 A lane's next rows are read while the ones before are on their way, and handed over once those are acknowledged: so
-nothing overtakes, a month's tallies keep no flag waiting, and neither database nor broker waits for the other.
+nothing overtakes, a month's worth of one keeps no other waiting, and neither database nor broker waits for the other.
 """
 
 import asyncio
@@ -81,8 +81,10 @@ class Lanes:
     async def wait(self) -> None:
         """Wait until there may be something to do: rows, an acknowledgement, or that it is time to look."""
         woken = asyncio.create_task(self.wake.wait())
-        await asyncio.wait({woken, *self._sending()}, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        woken.cancel()
+        try:
+            await asyncio.wait({woken, *self._sending()}, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
 
     async def stop(self) -> None:
         """Wait for nothing more: what is not deleted is sent again by whoever holds the lease next."""
