@@ -10,8 +10,11 @@ import fastapi
 from aiokafka import ConsumerRecord, TopicPartition
 
 from services.runtime.delivery.batch import Applied, Batch, apply_batch
+from services.runtime.delivery.lanes import Lanes
+from services.runtime.delivery.lease import Lease
 from services.runtime.delivery.positions import read_positions
-from services.runtime.delivery.publisher import Message, Publisher
+from services.runtime.delivery.publisher import Exclusive, Message, Publisher
+from services.runtime.delivery.relay import LEASE_SECONDS, RELAY_ROWS
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.delivery.transaction import Begin, begin
 from services.runtime.service import Service
@@ -35,6 +38,9 @@ class RecordingPublisher:
     async def partitions(self, _: str) -> int:
         return 24
 
+    def exclusive(self, _: str) -> "RecordingExclusive":
+        return RecordingExclusive(self)
+
     async def publish_batches(
         self,
         topic: str,
@@ -44,6 +50,18 @@ class RecordingPublisher:
     ) -> None:
         for partition, messages in messages_by_partition.items():
             self.published += [(topic, partition, message) for message in messages]
+
+
+class RecordingExclusive:
+    """Stands in for the relay's producer: what it publishes is kept with the rest."""
+
+    def __init__(self, publisher: RecordingPublisher) -> None:
+        self.source = publisher.source
+        self.start = publisher.start
+        self.partitions = publisher.partitions
+        self.publish_batches = publisher.publish_batches
+
+    async def abandon(self) -> None: ...
 
 
 def served(
@@ -92,6 +110,21 @@ async def deliver(
         await read_positions(connection, subscription.group, starts)
     batch = await Batch.read(subscription, list(records))
     return await apply_batch(transactions(pool, publisher, zone=zone), subscription, batch)
+
+
+async def relay(pool: asyncpg.Pool, publisher: Publisher | RecordingPublisher) -> None:
+    """Publish what waits in the outbox, as a service's relay does, until nothing waits. Raises what goes wrong."""
+    lease = Lease("outbox", seconds=LEASE_SECONDS)
+    async with pool.acquire() as connection:
+        assert await lease.take(connection), "somebody else publishes this outbox"
+        lanes = Lanes(connection, cast(Exclusive, publisher.exclusive("test")), lease)
+        try:
+            while await connection.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
+                await lanes.turn(RELAY_ROWS)
+                await lanes.wait()
+        finally:
+            await lanes.stop()
+            await lease.give_back(connection)
 
 
 def transactions(

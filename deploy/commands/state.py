@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from deploy.local import HTTP_PORTS
 from deploy.local.found import part_from
 from deploy.local.machine import checkout, write_whole
 from deploy.local.parts import Part
@@ -25,6 +26,14 @@ class NotRunning(Exception):
 def folder() -> Path:
     """Give the folder that holds everything `leap` writes."""
     return checkout() / ".leap"
+
+
+class HalfStarted(NotRunning):
+    """Some parts run and others don't: a start or a stop was broken off, or is under way. `leap up` finishes it."""
+
+    def __init__(self, missing: list[str]) -> None:
+        Exception.__init__(self, f"half-started: {', '.join(missing)} missing; `leap up` starts the rest")
+        self.missing = missing
 
 
 @dataclass(slots=True)
@@ -63,6 +72,12 @@ class State:
             and all(part.is_running() for part in parts.values())
         )
 
+    def missing(self) -> list[str]:
+        """Name what serves and was never started, and a broker or a database that doesn't run any more."""
+        parts = self.parts()
+        stopped = [name for name in ("broker", "database") if name not in parts or not parts[name].is_running()]
+        return stopped + [name for name in HTTP_PORTS if name not in self.services]
+
     def bootstrap(self) -> str:
         """Give the broker's address. Raises NotRunning."""
         return _address(self.broker)
@@ -89,11 +104,21 @@ def load() -> State:
 
 
 def load_running() -> State:
-    """Read the state of what runs. Raises NotRunning where the broker or the database doesn't."""
+    """Read the state of what runs. Raises NotRunning where the broker or the database doesn't: HalfStarted for one."""
     state = load()
-    parts = state.parts()
-    if not all(name in parts and parts[name].is_running() for name in ("broker", "database")):
-        raise NotRunning
+    missing = state.missing()
+    if {"broker", "database"}.isdisjoint(missing):
+        return state
+    if any(part.is_running() for part in state.parts().values()):
+        raise HalfStarted(missing)
+    raise NotRunning
+
+
+def load_whole() -> State:
+    """Read the state of a stack that was started as a whole, what died since included. Raises NotRunning."""
+    state = load_running()
+    if missing := state.missing():
+        raise HalfStarted(missing)
     return state
 
 

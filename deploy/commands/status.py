@@ -14,8 +14,11 @@ from deploy.local.parts import answers
 
 
 def status(screen: Screen) -> int:
-    """Print the figures; 0 where everything runs, nothing waits and all adds up, else 1."""
-    found = state.load_running()
+    """Print the figures; 0 where everything runs, nothing waits and all adds up, else 1.
+
+    Raises NotRunning where nothing runs, or a start was broken off halfway.
+    """
+    found = state.load_whole()
     running = {name: part.is_running() for name, part in found.parts().items()}
     ready = {name: running[name] and answers(f"{found.address_of(name)}/readyz") for name in found.services}
     figures = asyncio.run(measure(found))

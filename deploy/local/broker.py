@@ -45,11 +45,13 @@ log.segment.bytes=67108864
 log.index.size.max.bytes=1048576
 """
 
+# The manager of the logs says how far it has read them: after a crash that takes a while, and `leap up` waits as long.
 _LOGGING = """\
 <Configuration status="ERROR">
   <Appenders><Console name="out"><PatternLayout pattern="%d{ISO8601} %p %c{1}: %m%n"/></Console></Appenders>
   <Loggers><Root level="WARN"><AppenderRef ref="out"/></Root>
-    <Logger name="kafka.server.KafkaRaftServer" level="INFO"/></Loggers>
+    <Logger name="kafka.server.KafkaRaftServer" level="INFO"/>
+    <Logger name="kafka.log.LogManager" level="INFO"/></Loggers>
 </Configuration>
 """
 

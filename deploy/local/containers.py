@@ -38,7 +38,12 @@ class Container:
         # The last start said it too: only what comes behind counts.
         said = self._times_ready(container)
         container.start()
-        wait_until(lambda: self._times_ready(container) > said, seconds=_START_SECONDS, what=self.address)
+        wait_until(
+            lambda: self._times_ready(container) > said,
+            seconds=_START_SECONDS,
+            pulse=lambda: len(container.logs()),
+            what=self.address,
+        )
 
     def stop(self) -> None:
         """Stop the container and keep its files for `start`."""

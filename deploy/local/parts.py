@@ -1,12 +1,15 @@
 """What a broker, a database or a service is on one machine: something with an address that starts, stops and dies."""
 
+import atexit
 import os
 import secrets
 import signal
 import socket
 import subprocess
 import time
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +19,8 @@ import psutil
 STOP_SECONDS = 15.0
 START_SECONDS = 60.0
 POLL_SECONDS = 0.05
+# So much of a processor within START_SECONDS is work, and more than a part that hangs takes.
+_WORK_SECONDS = 3.0
 
 # Below the range that Linux hands out for outgoing connections: a port chosen here is still free a second later.
 _FIRST_PORT, _LAST_PORT = 20_000, 32_000
@@ -121,8 +126,13 @@ class Process:
         child.returncode = 0  # psutil watches it from here; Popen would warn that it still runs
 
     def wait_ready(self, seconds: float = START_SECONDS) -> None:
-        """Return when the part says it is ready, or raise PartFailed when it dies or takes too long."""
-        wait_until(self._says_ready, seconds=seconds, alive=self.is_running, what=self.name, log=self.log)
+        """Return when the part says it is ready, or raise PartFailed when it dies or does nothing for so long.
+
+        A broker or a database that reads its logs after a crash may take minutes, and to kill it is to begin again: as
+        long as it writes into its log, or works, it is waited for.
+        """
+        pulse = self._pulse if self.ready_line is not None else None
+        wait_until(self._says_ready, seconds=seconds, alive=self.is_running, pulse=pulse, what=self.name, log=self.log)
 
     def is_running(self) -> bool:
         """Tell whether the very process that was started still lives, not one that took over its number."""
@@ -167,6 +177,15 @@ class Process:
             return None
         return process
 
+    def _pulse(self) -> tuple[int, int]:
+        """Give what changes while the part does something: how long its log is, and how much it has worked."""
+        worked = 0.0
+        with suppress(psutil.Error):
+            if (process := self._process()) is not None:
+                for each in (process, *process.children(recursive=True)):
+                    worked += sum(each.cpu_times()[:2])
+        return self.log.stat().st_size, int(worked / _WORK_SECONDS)
+
     def _says_ready(self) -> bool:
         if self.ready_url is not None:
             return answers(self.ready_url)
@@ -180,15 +199,22 @@ def wait_until(
     seconds: float,
     what: str,
     alive: Callable[[], bool] | None = None,
+    pulse: Callable[[], object] | None = None,
     log: Path | None = None,
 ) -> None:
-    """Poll until the condition holds; raises PartFailed after `seconds`, or as soon as `alive` is false."""
-    deadline = time.monotonic() + seconds
+    """Poll until the condition holds; raises PartFailed after `seconds`, or as soon as `alive` is false.
+
+    With a pulse, `seconds` is for how long it may stand still.
+    """
+    deadline, felt = time.monotonic() + seconds, pulse() if pulse is not None else None
     while not condition():
+        if pulse is not None and felt != (felt := pulse()):
+            deadline = time.monotonic() + seconds
         if alive is not None and not alive():
             raise PartFailed(f"{what} ended while it was starting{last_lines(log)}")
         if time.monotonic() > deadline:
-            raise PartFailed(f"{what} was not ready after {seconds:.0f} s{last_lines(log)}")
+            idle = "" if pulse is None else " in which it did nothing"
+            raise PartFailed(f"{what} was not ready after {seconds:.0f} s{idle}{last_lines(log)}")
         time.sleep(POLL_SECONDS)
 
 
@@ -224,13 +250,46 @@ def is_free(port: int) -> bool:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """Give the preferred port where it is free, else another free one."""
-    if preferred is not None and is_free(preferred):
+    """Give the preferred port where it is free, else another one, and keep it from others until we end.
+
+    Between the choice and the moment in which a part listens there are seconds, and a second `leap up` of this machine
+    chooses too. So who chooses a port binds its twin of UDP, which nobody listens on: one of the two can't.
+    """
+    if preferred is not None and _reserve(preferred):
         return preferred
     while True:
         port = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT)
-        if is_free(port):
+        if _reserve(port):
             return port
+
+
+def _reserve(port: int) -> bool:
+    if port in _reserved:
+        return False  # chosen by ourselves a moment ago
+    twin = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        twin.bind(("127.0.0.1", port))
+    except OSError:
+        twin.close()
+        return False
+    if not is_free(port):
+        twin.close()
+        return False
+    _reserved[port] = twin
+    if len(_reserved) > _MOST_RESERVED:
+        _reserved.popitem(last=False)[1].close()
+    return True
+
+
+_reserved: OrderedDict[int, socket.socket] = OrderedDict()
+# More than a stack has parts; whoever chose that many since has long been started.
+_MOST_RESERVED = 64
+
+
+@atexit.register
+def _let_go() -> None:
+    for twin in _reserved.values():
+        twin.close()
 
 
 def _inherited() -> dict[str, str]:

@@ -51,7 +51,7 @@ class Measurements:
                 await read()
             except _SLOW as error:
                 telemetry.MEASURE_FAILURES.labels(part).inc()
-                log.warning("not measured", part=part, error=type(error).__name__)
+                log.warning("not measured", part=part, **telemetry.where(error))
 
 
 def standard_readings(pool: asyncpg.Pool) -> dict[str, Reading]:

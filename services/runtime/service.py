@@ -22,15 +22,18 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from services.runtime import clock
-from services.runtime.database import open_pool
+from services.runtime.database import POOL_SECONDS, at_once, open_pool
 from services.runtime.delivery import faults
+from services.runtime.delivery.backoff import within
 from services.runtime.delivery.consume import Consumption
+from services.runtime.delivery.lease import Lease, LeaseLost
 from services.runtime.delivery.publisher import Publisher
-from services.runtime.delivery.relay import run_relay
+from services.runtime.delivery.relay import Relay
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.measure import Measurements, standard_readings
 from services.runtime.migrate import migrate
 from services.runtime.seen import telemetry, tracing
+from services.runtime.seen.away import away
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web import application
 from services.runtime.web.context import Context
@@ -41,6 +44,8 @@ __all__ = ["Context", "Running", "Service", "Timer", "run"]
 
 STOP_SECONDS = 14.0
 RETRY_SECONDS = 1.0
+WATCH_SECONDS = 5.0
+TIMER_LEASE_SECONDS = 8.0
 
 # A batch's objects end by their reference counts. With the interpreter's own thresholds it would search them for cycles
 # some fifty times a batch, which took a third of a worker's CPU.
@@ -97,6 +102,7 @@ class Running:
         self._consumptions: list[Consumption] = []
         self._pool: asyncpg.Pool | None = None
         self._publisher = Publisher(settings.kafka_bootstrap_servers, source=service.name)
+        self._relay = Relay(settings.database_url, self._publisher)
         self._tasks: list[asyncio.Task[None]] = []
         self._measurements = Measurements({})
         self._context: Context | None = None
@@ -153,7 +159,8 @@ class Running:
             readings[self.service.name] = partial(self.service.measure, context)
         self._measurements = Measurements(readings)
         self.service.serve(app, context)
-        self._spawn(run_relay(self.settings.database_url, self._publisher), "relay")
+        self._spawn(self._relay.run(), "relay")
+        self._spawn(self._watch(), "watch")
         for subscription in self.service.subscriptions:
             consumption = Consumption(
                 subscription, settings=self.settings, pool=pool, publisher=self._publisher, give_up=self.give_up
@@ -209,7 +216,16 @@ class Running:
 
     def alive(self) -> str:
         """Say why a new process would do better than this one, or nothing. Trouble elsewhere is no reason."""
+        if self._started and (problem := self._relay.stalled()):
+            return problem
         return next((problem for each in self._consumptions if (problem := each.lag.stalled())), "")
+
+    async def _watch(self) -> None:
+        """End the process when its relay hangs: nobody else may see to it on a single machine."""
+        while not self.stop.is_set():
+            await within(WATCH_SECONDS, self.stop)
+            if problem := self._relay.stalled():
+                self.give_up(problem)
 
     async def ready(self) -> str:
         """Say why no request should be sent here, or nothing."""
@@ -217,6 +233,8 @@ class Running:
             return "starting"
         if self.stop.is_set():
             return "stopping"
+        if problem := self._relay.stalled():
+            return problem
         try:
             await self._pool.fetchval("SELECT 1", timeout=2)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
@@ -226,28 +244,29 @@ class Running:
     async def measure(self) -> None:
         """Bring the metrics up to now."""
         pool = self._pool if self._started else None
+        if pool is not None:
+            telemetry.TURN_AGE.labels("outbox").set(self._relay.turn_seconds())
         await self._measurements.update(consumptions=self._consumptions, pool=pool)
 
 
 async def _repeat(timer: Timer, context: Context) -> None:
+    # One process at a time: two replicas must not do the same round twice at once. Nobody gives it back: who has it
+    # has it again the next time, and the others' tries cost nothing until it has run out.
+    lease = Lease(f"timer {timer.name}", seconds=TIMER_LEASE_SECONDS)
     while True:
         started = time.monotonic()
         try:
-            async with context.pool.acquire() as connection:
-                if await connection.fetchval(_TIMER_LOCK, timer.name):
-                    try:
-                        await timer.run(context)
-                    finally:
-                        await connection.execute(_TIMER_UNLOCK, timer.name)
+            async with context.pool.acquire(timeout=POOL_SECONDS) as connection, at_once(connection):
+                taken = await lease.take(connection)
+            if taken:
+                await timer.run(context.under(lease))
+        except LeaseLost:
+            log.warning("the timer was slow, and another process goes on with it", timer=timer.name)
         except Exception as error:  # noqa: BLE001 - the edge: whatever failed is counted, and tried again next time
             telemetry.TIMER_FAILURES.labels(timer.name).inc()
-            log.error("timer failed", timer=timer.name, **telemetry.where(error))
+            say = log.warning if away(error) else log.error
+            say("timer failed", timer=timer.name, **telemetry.where(error))
         await asyncio.sleep(max(0.0, timer.every_seconds - (time.monotonic() - started)))
-
-
-# One process at a time: two replicas must not do the same round twice at once.
-_TIMER_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || '.timer.' || $1, 0))"
-_TIMER_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(current_schema() || '.timer.' || $1, 0))"
 
 
 def run(service: Service) -> int:

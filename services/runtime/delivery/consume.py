@@ -213,7 +213,7 @@ class Consumption:
                     await consumer.commit({partition: next_offsets[partition] for partition in mine})
         except (KafkaError, IllegalStateError, TimeoutError, OSError) as error:
             # After a rebalance, say. The next round does better.
-            log.warning("lag not measured", group=self.subscription.group, error=type(error).__name__)
+            log.warning("lag not measured", group=self.subscription.group, **telemetry.where(error))
 
     async def _take_positions(self, consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -> None:
         """Let the partitions be read from the stored positions. Gives up when that can't be done."""

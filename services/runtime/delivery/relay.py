@@ -1,110 +1,141 @@
-"""Sends what waits in the outbox, in order per key, at least once. One relay per outbox, whoever holds the lock."""
+"""Sends what waits in the outbox, in order per key, at least once. One relay per outbox, whoever holds the lease."""
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import time
 
 import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 
-from services.runtime.database import Connection
-from services.runtime.delivery.faults import crash_point
-from services.runtime.delivery.publisher import Message, Publisher, cloud_event_headers, partition_of
-from services.runtime.seen import telemetry, tracing
+from services.runtime.database import Connection, open_connection
+from services.runtime.delivery.lanes import RENEW_SECONDS, Lanes
+from services.runtime.delivery.lease import Lease, LeaseLost
+from services.runtime.delivery.publisher import Exclusive, Publisher
+from services.runtime.seen import telemetry
 
 RELAY_ROWS = 2000
-RELAY_POLL_SECONDS = 0.2
-RELAY_LOCK_SECONDS = 2.0
-RELAY_BACKOFF_SECONDS = 1.0
+"""Rows of one topic that are sent together."""
+
+# A lease that ran out is taken within a second: others publish ten seconds after the holder's last sign at most.
+LEASE_SECONDS = 5.0
+TAKE_SECONDS = 1.0
+STATEMENT_SECONDS = 3.0
+START_SECONDS = 15.0
+BACKOFF_SECONDS = 1.0
+GIVE_BACK_SECONDS = 1.0
+# Kafka forgets a name that is not numbered again for a week, and with it whom the next number is to shut out.
+NUMBERED_AGAIN_SECONDS = 24 * 3600.0
+# Longer than any limit above: what takes this long has slipped through all of them.
+STALL_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
-_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || '.outbox', 0))"
-_NEXT = """
-SELECT id, topic, partition, key, event_id, event_type, payload, traceparent,
-    (extract(epoch FROM caused_at) * 1000)::bigint AS caused_at_ms
-FROM outbox ORDER BY id LIMIT $1
-"""
-_DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+_NAME = "SELECT current_database() || '.' || current_schema() || '.outbox'"
+_SCHEMA = "SELECT current_schema()"
 _WAITING = """
 SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS waiting) AS depth,
        COALESCE((SELECT extract(epoch FROM clock_timestamp() - recorded_at) FROM outbox ORDER BY id LIMIT 1), 0)::float8
            AS age_seconds
 """
 
-
 # An InternalClientError is a connection that was cut in the middle of an answer: the next one does better.
 _PASSES = (
     asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, KafkaError, OSError, TimeoutError,
+    LeaseLost,
 )  # fmt: skip
 
 
-async def run_relay(database_url: str, publisher: Publisher) -> None:
-    """Publish the outbox until cancelled. Whatever fails is tried again; nothing is deleted unsent."""
-    while True:
-        try:
-            connection = await asyncpg.connect(database_url, server_settings={"application_name": "leap relay"})
+class Relay:
+    """The relay of one process: it publishes while it holds the outbox's lease, and asks for the lease otherwise."""
+
+    def __init__(self, database_url: str, publisher: Publisher) -> None:
+        self._database_url = database_url
+        self._publisher = publisher
+        self._lease = Lease("outbox", seconds=LEASE_SECONDS)
+        self._rows = RELAY_ROWS
+        self._turned_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Publish the outbox until cancelled. Whatever fails is tried again; nothing is deleted unsent."""
+        while True:
             try:
-                await _relay(connection, publisher)
+                await self._hold()
+            except _PASSES as error:
+                if isinstance(error, TimeoutError):
+                    # A line too slow for so many rows in the time may do with half of them.
+                    self._rows = max(1, self._rows // 2)
+                log.warning("outbox not relayed", **telemetry.where(error))
+                self._turned()
+                await asyncio.sleep(BACKOFF_SECONDS)
+
+    def turn_seconds(self) -> float:
+        """Tell how long ago the relay made a turn, or a try of it ended; asking for the lease is a turn."""
+        return time.monotonic() - self._turned_at
+
+    def stalled(self) -> str:
+        """Say why a new process would do better, or nothing. A broker or a database that is away is no reason.
+
+        What is away ends a try, by an error or a time limit: no call takes this long unless it hangs here.
+        """
+        if self.turn_seconds() > STALL_SECONDS:
+            return f"outbox: a call of the relay hangs, no turn for {STALL_SECONDS:.0f} s"
+        return ""
+
+    def _turned(self) -> None:
+        self._turned_at = time.monotonic()
+
+    async def _hold(self) -> None:
+        """Wait for the lease, and publish for as long as it is ours, nothing fails and the number is fresh."""
+        connection = await open_connection(self._database_url, "relay", seconds=STATEMENT_SECONDS)
+        try:
+            while not await self._lease.take(connection):
+                self._turned()
+                await asyncio.sleep(TAKE_SECONDS)
+            telemetry.RELAY_HOLDER.set(1)
+            producer = self._publisher.exclusive(await connection.fetchval(_NAME))
+            try:
+                await self._number(producer, connection)
+                await self._publish(producer, connection)
             finally:
-                # Closing gives the lock back, also when the wish to stop came in the middle of a statement.
-                connection.terminate()
-        except _PASSES as error:
-            log.warning("outbox not relayed", **telemetry.where(error))
-            await asyncio.sleep(RELAY_BACKOFF_SECONDS)
+                telemetry.RELAY_HOLDER.set(0)
+                await producer.abandon()
+        finally:
+            # Another process may do better, or this one stops: nobody is to wait for the lease to run out.
+            with contextlib.suppress(*_PASSES):
+                async with asyncio.timeout(GIVE_BACK_SECONDS):
+                    await self._lease.give_back(connection)
+            connection.terminate()
 
+    async def _number(self, producer: Exclusive, connection: Connection) -> None:
+        """Start the producer, which shuts out whoever held the lease before, and hold the lease meanwhile.
 
-async def _relay(connection: Connection, publisher: Publisher) -> None:
-    while not await connection.fetchval(_LOCK):  # noqa: ASYNC110 - the lock has no event to wait for
-        await asyncio.sleep(RELAY_LOCK_SECONDS)
+        The order is what fences: lease, number, the lease once more, rows. A holder that slept anywhere between either
+        finds that the lease is lost before it reads a row, or has a number that the next holder's number is beyond.
+        """
+        starting = asyncio.create_task(producer.start())
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not starting.done():
+                    await asyncio.wait({starting}, timeout=RENEW_SECONDS)
+                    await self._lease.renew(connection)
+            starting.result()
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
 
-    wake = asyncio.Event()
-    schema = await connection.fetchval("SELECT current_schema()")
-    await connection.add_listener(f"outbox_{schema}", lambda *_: wake.set())
-    while True:
-        wake.clear()
-        if await relay_once(connection, publisher) < RELAY_ROWS:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RELAY_POLL_SECONDS):
-                    await wake.wait()
-
-
-async def relay_once(connection: Connection, publisher: Publisher) -> int:
-    """Publish the oldest rows and delete them once every one is acknowledged. Returns how many."""
-    rows = await connection.fetch(_NEXT, RELAY_ROWS)
-    if not rows:
-        return 0
-
-    batches = await _batches(rows, publisher)
-    # The oldest cause stands for all that go out together: ages come out too large rather than too small.
-    caused_at_ms = min(row["caused_at_ms"] for row in rows)
-    # Topics one after the other would be as right and slower: no order holds between topics.
-    await asyncio.gather(
-        *(publisher.publish_batches(topic, batch, caused_at_ms=caused_at_ms) for topic, batch in batches.items())
-    )
-    crash_point("relay_sent")
-
-    await connection.execute(_DELETE, [row["id"] for row in rows])
-    for topic, batch in batches.items():
-        telemetry.PUBLISHED.labels(topic).inc(sum(map(len, batch.values())))
-    return len(rows)
-
-
-async def _batches(rows: Iterable[asyncpg.Record], publisher: Publisher) -> dict[str, dict[int, list[Message]]]:
-    batches: dict[str, dict[int, list[Message]]] = {}
-    partitions: dict[str, int] = {}
-    for _, topic, partition, key, event_id, event_type, payload, traceparent, _ in rows:
-        if topic not in batches:
-            batches[topic] = {}
-            partitions[topic] = await publisher.partitions(topic)
-        if partition is None:
-            partition = partition_of(key, partitions[topic])
-        headers = cloud_event_headers(event_id=str(event_id), event_type=event_type, source=publisher.source)
-        if traceparent is not None:
-            headers.append((tracing.HEADER, traceparent.encode()))
-        batches[topic].setdefault(partition, []).append((key.encode(), payload.encode(), headers))
-    return batches
+    async def _publish(self, producer: Exclusive, connection: asyncpg.Connection) -> None:
+        lanes = Lanes(connection, producer, self._lease)
+        await connection.add_listener(f"outbox_{await connection.fetchval(_SCHEMA)}", lambda *_: lanes.wake.set())
+        until = time.monotonic() + NUMBERED_AGAIN_SECONDS
+        try:
+            while time.monotonic() < until:
+                if await lanes.turn(self._rows):
+                    self._rows = min(RELAY_ROWS, self._rows * 2)
+                self._turned()
+                await lanes.wait()
+        finally:
+            await lanes.stop()
 
 
 async def measure_outbox(pool: asyncpg.Pool) -> None:

@@ -1,7 +1,7 @@
 """One transaction: what a handler changes and what it says to others become true together or not at all."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from services.runtime.columns import columns
-from services.runtime.database import Connection
+from services.runtime.database import POOL_SECONDS, Connection, at_once
+from services.runtime.delivery.lease import Lease
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.seen import tracing
 
@@ -78,18 +79,30 @@ def _nothing() -> None: ...
 
 @asynccontextmanager
 async def begin(
-    pool: asyncpg.Pool, publisher: Publisher, *, zone: ZoneInfo, then: Callable[[], None] = _nothing
+    pool: asyncpg.Pool,
+    publisher: Publisher,
+    *,
+    zone: ZoneInfo,
+    then: Callable[[], None] = _nothing,
+    lease: Lease | None = None,
 ) -> AsyncIterator[Transaction]:
-    """Open a transaction, write its outbox and commit; an exception rolls all of it back. See Begin for `then`."""
-    async with pool.acquire() as connection:
+    """Open a transaction, write its outbox and commit; an exception rolls all of it back. See Begin for `then`.
+
+    With a lease it takes effect as the lease's holder or not at all: LeaseLost is raised before anything is done.
+    """
+    async with pool.acquire(timeout=POOL_SECONDS) as connection:
         async with _transaction(connection, publisher, zone) as transaction:
+            if lease is not None:
+                await lease.renew(connection)
             yield transaction
         then()
 
 
 @asynccontextmanager
 async def _transaction(connection: Connection, publisher: Publisher, zone: ZoneInfo) -> AsyncIterator[Transaction]:
-    async with connection.transaction():
+    async with AsyncExitStack() as stack:
+        async with at_once(connection):
+            await stack.enter_async_context(connection.transaction())
         transaction = Transaction(cast(asyncpg.Connection, connection), publisher, zone=zone)
         if (trace := tracing.traceparent()) is not None:
             await transaction.connection.execute(_TELL_TRACE, trace)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from services.runtime.seen.away import OnceAMinute, away
 from services.runtime.seen.metric import counter, gauge, histogram, snapshot, weighted_histogram
 
 AGE_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 1800, 3600, 14_400, 86_400)
@@ -59,13 +60,15 @@ POSITION = gauge("leap_position_offset", "Next offset to apply", ["group", "topi
 LOG_END = gauge("leap_log_end_offset", "Offset at the end of the log", ["group", "topic", "partition"])
 # Many in a row: members die, or take longer over a batch than the group waits.
 REBALANCES = counter("leap_rebalances_total", "Assignments of partitions taken", ["group"])
-# What liveness looks at: small also when nothing is there to read.
-TURN_AGE = gauge("leap_turn_age_seconds", "Time since the batch loop last made a turn", ["group"])
+# What liveness looks at: small also when nothing is there to read. Group `outbox` is the relay.
+TURN_AGE = gauge("leap_turn_age_seconds", "Time since the batch loop or the relay last made a turn", ["group"])
 
 # -- The way out ------------------------------------------------------------------------------------------------------
 
 OUTBOX_DEPTH = gauge("leap_outbox_depth", "Events waiting to be published, counted up to 100000")
 OUTBOX_AGE = gauge("leap_outbox_age_seconds", "Age of the oldest event waiting to be published")
+# One of a service's processes publishes; none for long, or more than one at once: see OutboxStuck.
+RELAY_HOLDER = gauge("leap_relay_holder", "Whether this process publishes the outbox")
 PUBLISHED = counter("leap_outbox_published_total", "Events published from the outbox", ["topic"])
 
 # -- The process ------------------------------------------------------------------------------------------------------
@@ -88,7 +91,10 @@ HTTP_SECONDS = histogram(
 
 
 def where(error: BaseException) -> dict[str, Any]:
-    """Say what failed and where, without the message, which may quote a payload."""
+    """Say what failed and where, without the message, which may quote a payload, and who does not answer.
+
+    A warning with the latter is said once a minute.
+    """
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     seen: dict[str, Any] = {
         "error": type(error).__qualname__,
@@ -99,6 +105,8 @@ def where(error: BaseException) -> dict[str, Any]:
         seen["sqlstate"] = sqlstate
     if error.__cause__ is not None:
         seen["cause"] = type(error.__cause__).__qualname__
+    if who := away(error):
+        seen["away"] = who
     return seen
 
 
@@ -109,6 +117,12 @@ def _without_payload(_logger: Any, _method: str, event: MutableMapping[str, Any]
     error = raised[1] if isinstance(raised, tuple) else raised
     if isinstance(error, BaseException):
         event.update(where(error))
+    return event
+
+
+def _say_what_was_left_out(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if left_out := getattr(event.get("_record"), "left_out", 0):
+        event["left_out"] = left_out
     return event
 
 
@@ -146,14 +160,15 @@ def configure_logging(level: str, service: str) -> None:
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
+                _say_what_was_left_out,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(serializer=_as_text),
             ],
         )
     )
+    handler.addFilter(OnceAMinute())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # aiokafka reports every retry of a broker that is away; a line per second says no more than the metrics do.
     logging.getLogger("aiokafka").setLevel("WARNING")
     logging.getLogger("uvicorn").setLevel("WARNING")

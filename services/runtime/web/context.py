@@ -1,10 +1,13 @@
 """What routes and timers work with."""
 
+import copy
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
+from typing import Self
 
 import asyncpg
 
+from services.runtime.delivery.lease import Lease
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.transaction import Transaction, begin
 from services.runtime.settings import Settings, SettingsRejected
@@ -31,10 +34,17 @@ class Context:
         self.changes = Broadcast(pool)
         self._service = service
         self._people = people
+        self._lease: Lease | None = None
+
+    def under(self, lease: Lease) -> Self:
+        """Give the same, whose transactions take effect as long as the lease is held and raise LeaseLost afterwards."""
+        leased = copy.copy(self)
+        leased._lease = lease
+        return leased
 
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction with an outbox; leaving the block commits."""
-        return begin(self.pool, self.publisher, zone=self.settings.zone)
+        return begin(self.pool, self.publisher, zone=self.settings.zone, lease=self._lease)
 
     @property
     def people(self) -> People:

@@ -18,7 +18,7 @@ import structlog
 from fastapi import Request
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
-from services.runtime.database import Connection
+from services.runtime.database import POOL_SECONDS, Connection, at_once
 from services.runtime.seen import telemetry
 
 HEARTBEAT_SECONDS = 15.0
@@ -26,6 +26,8 @@ HEARTBEAT_SECONDS = 15.0
 STREAM_SECONDS = 15 * 60.0
 RETRY_MS = 1000
 LISTEN_AGAIN_SECONDS = 1.0
+# A line that died says nothing, and neither does one on which nothing happens: ask.
+ASK_SECONDS = 5.0
 # More than this in one go, or waiting for one slow reader: "look again" says it all.
 MOST_CHANGES = 200
 
@@ -114,7 +116,7 @@ class Broadcast:
     async def _listen(self) -> None:
         while True:
             try:
-                async with self._pool.acquire() as connection:
+                async with self._pool.acquire(timeout=POOL_SECONDS) as connection:
                     await self._listen_on(connection)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 log.warning("changes not heard for a moment", **telemetry.where(error))
@@ -133,7 +135,12 @@ class Broadcast:
                 for listener in self._listeners:
                     listener.miss()
             self._heard.set()
-            await ended.wait()
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ASK_SECONDS):
+                        await ended.wait()
+                async with at_once(connection):
+                    await connection.fetchval("SELECT")
         finally:
             with contextlib.suppress(asyncpg.InterfaceError):
                 await connection.remove_listener(f"{schema}_changes", self._on_notification)

@@ -1,5 +1,6 @@
 """The parts of one machine: fenced off from each other, findable again, and restartable."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -108,3 +109,32 @@ def test_a_busy_port_moves() -> None:
         busy = taken.getsockname()[1]
         assert not is_free(busy)
         assert free_port(busy) != busy
+
+
+def test_two_who_choose_a_port_at_once_never_choose_the_same() -> None:
+    """Neither listens yet: between the choice and that there are seconds."""
+    preferred = free_port()
+    choose = f"from deploy.local import free_port; print(free_port({preferred}), flush=True); input()"
+    others = [
+        subprocess.Popen([sys.executable, "-c", choose], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    chosen = [int(other.stdout.readline()) for other in others if other.stdout is not None]
+    for other in others:
+        other.communicate("")
+    assert len({preferred, *chosen}) == 4
+
+
+def test_a_part_is_waited_for_as_long_as_it_does_something(tmp_path: Path) -> None:
+    """As Kafka and PostgreSQL do while they read their logs after a crash: to kill them is to begin again."""
+    recovering = "import time; [(print(each, flush=True), time.sleep(0.3)) for each in range(8)]; print('ready')"
+    process = _python(tmp_path, f"{recovering}; time.sleep(600)")
+    process.launch()
+    process.wait_ready(seconds=1.5)
+    process.kill()
+
+    stuck = _python(tmp_path, "import time; time.sleep(600); print('ready')")
+    stuck.launch()
+    with pytest.raises(PartFailed, match="after 1 s in which it did nothing"):
+        stuck.wait_ready(seconds=1)
+    stuck.kill()

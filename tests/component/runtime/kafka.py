@@ -138,14 +138,16 @@ class Worker:
 
 @asynccontextmanager
 async def worker(bootstrap: str, database_url: str, *arguments: str, **settings: str) -> AsyncIterator[Worker]:
-    """Run a counting service; it is killed at the end if it still runs."""
+    """Run a counting service; it is killed at the end if it still runs. The setting LOG_FILE is where its log goes."""
     port = free_port(9000)
+    log = os.open(settings.pop("LOG_FILE"), os.O_WRONLY | os.O_CREAT) if "LOG_FILE" in settings else None
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.component.runtime.counting",
         *arguments,
         cwd=CHECKOUT,
+        stdout=log,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith("LEAP_")},
             "LEAP_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
@@ -157,6 +159,8 @@ async def worker(bootstrap: str, database_url: str, *arguments: str, **settings:
             **settings,
         },
     )
+    if log is not None:
+        os.close(log)
     try:
         yield Worker(process, port)
     finally:

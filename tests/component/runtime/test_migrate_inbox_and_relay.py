@@ -11,11 +11,11 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from deploy.local import provision
-from services.runtime.delivery import relay
 from services.runtime.delivery.inbox import first_time
+from services.runtime.delivery.relay import Relay
 from services.runtime.migrate import RUNTIME_MIGRATIONS, MigrationChanged, migrate
 from tests.component.runtime.counting import COUNTED, Counted
-from tests.delivering import RecordingPublisher, transactions
+from tests.delivering import RecordingPublisher, relay, transactions
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 
@@ -122,21 +122,18 @@ async def test_the_relay_sends_in_order_and_keeps_what_was_not_acknowledged(pool
         async def publish_batches(self, *_: Any, **__: Any) -> None:
             raise KafkaConnectionError
 
-    async with pool.acquire() as connection:
-        away: Any = Away()
-        with pytest.raises(KafkaConnectionError):
-            await relay.relay_once(connection, away)
-        assert await relay.relay_once(connection, publisher) == 3
-        assert await relay.relay_once(connection, publisher) == 0
+    with pytest.raises(KafkaConnectionError):
+        await relay(pool, Away())
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 3
+    await relay(pool, publisher)
 
     assert [key for _, _, (key, _, _) in publisher.published] == [b"a", b"b", b"a"]
     assert await pool.fetchval("SELECT count(*) FROM outbox") == 0
 
 
-async def test_of_two_relays_one_sends(pool: asyncpg.Pool, counting_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "RELAY_LOCK_SECONDS", 0.05)
+async def test_of_two_relays_one_sends(pool: asyncpg.Pool, counting_url: str) -> None:
     publishers: list[Any] = [RecordingPublisher(), RecordingPublisher()]
-    relays = [asyncio.create_task(relay.run_relay(counting_url, each)) for each in publishers]
+    relays = [asyncio.create_task(Relay(counting_url, each).run()) for each in publishers]
     await emit(pool, *"abc")
     await _empty(pool)
     await emit(pool, *"def")
@@ -145,7 +142,7 @@ async def test_of_two_relays_one_sends(pool: asyncpg.Pool, counting_url: str, mo
     sizes = sorted(len(each.published) for each in publishers)
     assert sizes == [0, 6]
 
-    # Whoever sends dies; the other takes over.
+    # Whoever sends stops; the other takes over.
     sending = 0 if publishers[0].published else 1
     relays[sending].cancel()
     await emit(pool, *"gh")

@@ -11,10 +11,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from services.runtime.delivery.relay import relay_once
 from services.runtime.seen import tracing
 from tests.component.runtime.counting import COUNTED, Counted, subscription
-from tests.delivering import RecordingPublisher, deliver, record, transactions
+from tests.delivering import RecordingPublisher, deliver, record, relay, transactions
 
 UPSTREAM = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OTHER = "00-1af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-01"
@@ -48,8 +47,7 @@ def counted(offset: int, *, timestamp_ms: int = 1_788_220_800_000, traceparent: 
 
 async def relayed(pool: asyncpg.Pool) -> Caused:
     publisher: Any = Caused()
-    async with pool.acquire() as connection:
-        await relay_once(connection, publisher)
+    await relay(pool, publisher)
     return publisher  # type: ignore[no-any-return]
 
 

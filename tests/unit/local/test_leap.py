@@ -162,3 +162,36 @@ def test_made_up_families_name_times_of_the_states_own_clock() -> None:
     here, there = (Families(7, zone=zone).times("a household", 1, today=today) for zone in (HERE, ELSEWHERE))
     assert [begins.replace(tzinfo=None) for begins, _ in here] == [begins.replace(tzinfo=None) for begins, _ in there]
     assert {begins.tzinfo for begins, _ in there} == {ELSEWHERE}
+
+
+@pytest.mark.usefixtures("empty_checkout")
+@pytest.mark.parametrize(
+    ("started", "missing"),
+    [
+        (["broker"], ["database", "ingest"]),
+        (["broker", "database"], ["ingest", "visitlog"]),
+        (["broker", "database", "ingest"], ["flagging"]),
+    ],
+)
+def test_a_half_started_stack_is_said_to_be_one(
+    started: list[str], missing: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def part(name: str) -> dict[str, str]:
+        return {"kind": "given", "address": name}
+
+    state.State(
+        broker=part("broker") if "broker" in started else None,
+        database=part("database") if "database" in started else None,
+        services={name: part(name) for name in started if name not in ("broker", "database")},
+    ).save()
+
+    assert cli.run(["status"]) == cli.NOT_RUNNING
+    said = capsys.readouterr().err
+    assert "half-started: " in said
+    assert all(name in said for name in [*missing, "leap up"])
+
+
+@pytest.mark.usefixtures("empty_checkout")
+def test_where_nothing_runs_nothing_is_half_started(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["status"]) == cli.NOT_RUNNING
+    assert "nothing runs" in capsys.readouterr().err
