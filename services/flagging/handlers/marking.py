@@ -4,18 +4,28 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from contracts.calendar import first_day_of, school_year_of
 from services.flagging import facts
 from services.flagging.handlers import joining
 from services.flagging.rules.page import JOINED, STUDENTS_ON_A_PAGE, Page
+from services.flagging.rules.places import Run
 from services.flagging.rules.register import SchoolYear
 from services.flagging.rules.rolls import CODE_OF, NO_PART, Mark, RollPage, is_missed
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers
 from services.flagging.store.rolls import RollKey
 from services.flagging.store.rosters import Member
+
+
+class Landed(NamedTuple):
+    """Where the marks of one roll landed; `first` is the place of the first of them in the day's columns."""
+
+    first: int
+    log: str
+    runs: list[Run]
 
 
 @dataclass(slots=True)
@@ -26,6 +36,9 @@ class DayMarks:
     marks: list[Mark] = field(default_factory=list)
     receipts: dict[int, UUID] = field(default_factory=dict)
     """The upload that a mark came with, by its place here."""
+    landed: list[Landed] = field(default_factory=list)
+    repeats: set[int] = field(default_factory=set)
+    """Marks that were counted before, by their place here: they are applied like any other."""
 
     def add_roll(self, roll: facts.Roll) -> None:
         """Add the marks of a roll."""
@@ -40,6 +53,12 @@ class DayMarks:
             ]
         for receipt, places in (roll.receipts or {}).items():
             self.receipts.update((first + place, receipt) for place in places)
+        if roll.landed is None:
+            return  # published before anybody noted where marks land
+        if not roll.landed.runs:
+            self.repeats.update(range(first, len(self.students)))
+        else:
+            self.landed.append(Landed(first, roll.landed.log, list(map(Run._make, roll.landed.runs))))
 
     def add_mark(self, mark: facts.Mark) -> None:
         """Add a single mark."""
@@ -61,7 +80,10 @@ class DayMarks:
 
 @dataclass(slots=True)
 class Effects:
-    """How many marks changed what stands and how many were known or older, by district; and rows of uploads."""
+    """How many marks changed what stands and how many were known or older, by district; and rows of uploads.
+
+    Each landing place counts once.
+    """
 
     applied: Counter[str] = field(default_factory=Counter)
     landed: Counter[str] = field(default_factory=Counter)
@@ -172,8 +194,11 @@ def _set_days(page: Page, day: date, marks: DayMarks, winners: Sequence[int]) ->
 
 
 def _count(effects: Effects, district: str, marks: DayMarks, won: Sequence[int]) -> None:
-    effects.landed[district] += len(marks.students)
+    if marks.repeats:
+        won = [place for place in won if place not in marks.repeats]
+    effects.landed[district] += len(marks.students) - len(marks.repeats)
     effects.applied[district] += len(won)
     if marks.receipts:
-        effects.landed_rows.update((district, receipt) for receipt in marks.receipts.values())
-        effects.accepted_rows.update((district, marks.receipts[place]) for place in won if place in marks.receipts)
+        rows = {place: receipt for place, receipt in marks.receipts.items() if place not in marks.repeats}
+        effects.landed_rows.update((district, receipt) for receipt in rows.values())
+        effects.accepted_rows.update((district, rows[place]) for place in won if place in rows)
