@@ -185,6 +185,18 @@ CONSERVATION_CASES = (
          series={**_flags("120x10 119 120x39"), **NOT_BEHIND}),
 )
 
+AUDIT_CASES = (
+    Case(alert="AuditDisagrees", story="a day of Hartford is not what was sent",
+         series={'leap_audit_wrong_days{district="hartford",job="auditor"}': f"1{LONG}"},
+         fires=({"severity": "page", "district": "hartford"},)),
+    Case(alert="AuditDisagrees", story="every day that was recounted agrees",
+         series={'leap_audit_wrong_days{district="hartford",job="auditor"}': f"0{LONG}"}),
+    Case(alert="AuditSilent", story="the auditor was never heard of", series={"up": f"1{LONG}"},
+         fires=({"severity": "ticket"},)),
+    Case(alert="AuditSilent", story="a district was recounted a minute ago",
+         series={"leap_audit_last_timestamp_seconds": f"0+60{LONG}"}),
+)
+
 _HOLES = 'leap_log_holes_total{group="leap-flagging"}'
 
 LAG_CASES = (
@@ -308,4 +320,4 @@ PROCESS_CASES = (
     Case(alert="Watchdog", story="always", series={"up": f"1{LONG}"}, fires=({"severity": "none"},)),
 )
 
-CASES = (*PROMISE_CASES, *CONSERVATION_CASES, *LAG_CASES, *DISTRICT_CASES, *PROCESS_CASES)
+CASES = (*PROMISE_CASES, *CONSERVATION_CASES, *AUDIT_CASES, *LAG_CASES, *DISTRICT_CASES, *PROCESS_CASES)
