@@ -8,7 +8,13 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewPartitions
 
+from deploy.commands.figures import measure_backlog
+from deploy.commands.state import State
+from deploy.local import Given
+from deploy.local.topics import admin
 from services.ingest.store.measured import list_gaps
 from tests.pipeline.schools import NOW, marks, roster
 from tests.pipeline.stack import Stack, eventually, start_stack
@@ -186,6 +192,34 @@ async def test_a_file_uploaded_twice_and_read_again_has_two_receipts_that_add_up
     await eventually(add_up, "both receipts account for each of their rows, once")
     assert (await receipt(stack, first))["duplicate"] == 0
     assert await gaps(stack) == (0, 0)
+
+
+async def test_status_reads_every_partition_of_a_landing_topic_and_no_position_cancels_what_waits(stack: Stack) -> None:
+    found = State(broker=Given(stack.broker.address).describe(), database=Given(stack.database.address).describe())
+    await killed(stack, "ingest")
+    async with stack.sql("ingest") as connection:
+        await connection.execute("UPDATE position SET next_offset = next_offset + 1000 WHERE topic LIKE 'roster-in-%'")
+    await widen(stack, LANDING)
+    producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address)
+    await producer.start()
+    await producer.send_and_wait(LANDING, json.dumps(day_of(7)[0]).encode(), partition=1)
+    await producer.stop()
+
+    backlog = await measure_backlog(found)
+    assert backlog.landing[DISTRICT].unread == 1
+    assert backlog.lag_by_group["leap-ingest"] == 1
+
+
+async def widen(stack: Stack, topic: str) -> None:
+    """Give a topic a second partition, and return once the broker tells of it."""
+    async with admin(stack.broker.address) as client:
+        await client.create_partitions({topic: NewPartitions(total_count=2)})
+
+        async def is_told() -> bool:
+            (described,) = await client.describe_topics([topic])
+            return len(described["partitions"]) == 2
+
+        await eventually(is_told, "the broker tells of the second partition")
 
 
 async def upload(stack: Stack, rows: str) -> str:
