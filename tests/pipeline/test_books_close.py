@@ -196,6 +196,7 @@ async def test_a_file_uploaded_twice_and_read_again_has_two_receipts_that_add_up
 
 async def test_status_reads_every_partition_of_a_landing_topic_and_no_position_cancels_what_waits(stack: Stack) -> None:
     found = State(broker=Given(stack.broker.address).describe(), database=Given(stack.database.address).describe())
+    await asyncio.gather(*(stack.start(name) for name in ("scheduling", "visitlog", "reporting")))
     await killed(stack, "ingest")
     async with stack.sql("ingest") as connection:
         await connection.execute("UPDATE position SET next_offset = next_offset + 1000 WHERE topic LIKE 'roster-in-%'")

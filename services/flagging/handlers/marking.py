@@ -58,7 +58,7 @@ class DayMarks:
         if not roll.landed.runs:
             self.repeats.update(range(first, len(self.students)))
         else:
-            self.landed.append(Landed(first, roll.landed.log, list(map(Run._make, roll.landed.runs))))
+            self.landed.append(Landed(first, roll.landed.log, roll.landed.runs))
 
     def add_mark(self, mark: facts.Mark) -> None:
         """Add a single mark."""

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from services.flagging.handlers.marking import Day, DayMarks
-from services.flagging.rules.places import Span, merged, seen_before
+from services.flagging.rules.places import Span, merged, seen_before, spans_of
 from services.flagging.store import places
 from services.flagging.store.places import Log
 from services.runtime.database import Connection
@@ -15,7 +15,7 @@ async def note(connection: Connection, days: Mapping[Day, DayMarks]) -> None:
     spans: defaultdict[Log, list[Span]] = defaultdict(list)
     for day, marks in days.items():
         for told in marks.landed:
-            spans[day[0], told.log] += [run.span() for run in told.runs]
+            spans[day[0], told.log] += spans_of(told.runs)
     if not spans:
         return
     entries: dict[Log, list[Span]] = {}

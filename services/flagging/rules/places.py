@@ -5,7 +5,6 @@ all of its offset, so that neighbours make one range.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 PLACES_OF_AN_OFFSET = 2048
 OFFSETS_OF_A_PART = 1024
@@ -17,24 +16,18 @@ Span = tuple[int, int]
 """Places from the first to, not with, the second."""
 
 
-class Run(NamedTuple):
-    """Marks that landed one behind the other, as the event tells it: place 0 for records of their own."""
+Run = tuple[int, int, int]
+"""Offset, place and number of marks that landed one behind the other, as the event tells it: place 0 for records."""
 
-    offset: int
-    place: int
-    marks: int
 
-    def span(self) -> Span:
-        """Give their places."""
-        first = self.offset * PLACES_OF_AN_OFFSET
-        if self.place:
-            return first + self.place - 1, first + self.place - 1 + self.marks
-        return first, first + self.marks * PLACES_OF_AN_OFFSET
-
-    def each(self) -> Iterator[int]:
-        """Give the place of each mark."""
-        start, end = self.span()
-        return iter(range(start, end, 1 if self.place else PLACES_OF_AN_OFFSET))
+def spans_of(runs: Iterable[Run]) -> list[Span]:
+    """Give the places of each run. By position: in the worst order there is a run for each mark."""
+    return [
+        (offset * PLACES_OF_AN_OFFSET + place - 1, offset * PLACES_OF_AN_OFFSET + place - 1 + marks)
+        if place
+        else (offset * PLACES_OF_AN_OFFSET, (offset + marks) * PLACES_OF_AN_OFFSET)
+        for offset, place, marks in runs
+    ]
 
 
 def merged(spans: Iterable[Span]) -> tuple[list[Span], bool]:
@@ -63,10 +56,10 @@ def by_part(spans: Iterable[Span]) -> dict[int, list[Span]]:
     return parts
 
 
-def seen_before(runs: Iterable[Run], *, known: Sequence[Span], seen: set[int]) -> Iterator[bool]:
+def seen_before(runs: Sequence[Run], *, known: Sequence[Span], seen: set[int]) -> Iterator[bool]:
     """Say of each mark whether its landing place is known, or was in this batch before; `seen` grows by the others."""
-    for run in runs:
-        for place in run.each():
-            is_repeat = place in seen or any(start <= place < end for start, end in known)
+    for (start, end), (_, in_roll, _) in zip(spans_of(runs), runs, strict=True):
+        for place in range(start, end, 1 if in_roll else PLACES_OF_AN_OFFSET):
+            is_repeat = place in seen or any(first <= place < last for first, last in known)
             seen.add(place)
             yield is_repeat
