@@ -30,6 +30,7 @@ def run(words: list[str]) -> int:
     from deploy.commands.push import FileRefused
     from deploy.commands.state import NotRunning
     from deploy.commands.story import StoryStuck
+    from deploy.commands.trace import NothingToTrace
     from deploy.commands.why import NobodyFound
     from deploy.demo.staff import DoorClosed
     from deploy.local.parts import PartFailed, PartMissing
@@ -55,6 +56,7 @@ def run(words: list[str]) -> int:
         LogMissing,
         NotAPolicy,
         StoryStuck,
+        NothingToTrace,
         DoorClosed,
         SettingsRejected,
     ) as error:
@@ -109,6 +111,11 @@ def parser() -> argparse.ArgumentParser:
 
     why = command("why", "why is this student here?", _why)
     why.add_argument("key", help="a student key or how it begins")
+
+    trace = command("trace", "where what a district sent has ended", _trace)
+    trace.add_argument("district")
+    trace.add_argument("what", metavar="OFFSET|DATE", help="an offset of its landing topic, or a school day")
+    trace.add_argument("school", nargs="?", help="(of a day: all)")
 
     policy = command("policy", "a district's one policy: what flags, the desk and the visit log go by", _policy)
     policy.add_argument(
@@ -202,6 +209,12 @@ def _why(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands.why import why
 
     return why(screen, key=arguments.key)
+
+
+def _trace(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.trace import trace
+
+    return trace(screen, district=arguments.district, what=arguments.what, school=arguments.school)
 
 
 def _story(arguments: argparse.Namespace, screen: Screen) -> int:

@@ -40,12 +40,29 @@ class Completion(Contract):
     landed: LandingPlace | None = None
 
 
+Run = tuple[Annotated[int, Field(ge=0, lt=2**51)], Annotated[int, Field(ge=0, le=2_000)], Annotated[int, Field(ge=1)]]
+"""Offset, place and number of marks. Place 0: so many records, one behind the other, each a mark. Else marks of the one
+landed roll at that offset, from this place on, the first being 1."""
+
+
+class LandingPlaces(Contract):
+    """Where marks landed, in their order: who reads them counts each landing place once, however often it is told.
+
+    `log` names the landing topic, its partition, and which of the logs that bore that name. No `runs`: these marks were
+    counted before anybody noted where marks land, and count no more.
+    """
+
+    log: str = Field(min_length=1, max_length=200)
+    runs: tuple[Run, ...]
+
+
 class RollRecorded(Event):
     """Marks of one school on one school day, of each student and version any number: the largest version stands.
 
     As columns: one place in each, one mark. `versions` is one number where all marks agree; `parts` are (present, of
     the day) in the source's own units, absent where no mark has any; `receipts` name the uploads that marks came with,
-    by place. With `completed` the day's roll is complete, behind every mark that landed before.
+    by place; `landed` says where they landed. With `completed` the day's roll is complete, behind every mark that
+    landed before.
     """
 
     EVENT_TYPE: ClassVar[str] = "roll.recorded.v1"
@@ -58,6 +75,7 @@ class RollRecorded(Event):
     parts: tuple[Parts | None, ...] | None = None
     receipts: dict[UUID, tuple[int, ...]] | None = None
     completed: Completion | None = None
+    landed: LandingPlaces | None = None
 
     @model_validator(mode="after")
     def _one_place_one_mark(self) -> Self:
@@ -67,6 +85,8 @@ class RollRecorded(Event):
             raise ValueError("every column has as many places as students")
         if any(not 0 <= place < marks for places in (self.receipts or {}).values() for place in places):
             raise ValueError("a receipt names places of this roll")
+        if self.landed and self.landed.runs and sum(of_run for _, _, of_run in self.landed.runs) != marks:
+            raise ValueError("every mark landed somewhere")
         return self
 
 

@@ -46,6 +46,7 @@ class State:
     demo: dict[str, Any] | None = None
     observers: dict[str, dict[str, Any]] = field(default_factory=dict)
     life: dict[str, Any] | None = None
+    auditor: dict[str, Any] | None = None
 
     def save(self) -> None:
         """Write the state where the next command finds it; nobody else on the machine may read it."""
@@ -57,6 +58,7 @@ class State:
         described = {
             "life": self.life,
             **self.services,
+            "auditor": self.auditor,
             **self.observers,
             "broker": self.broker,
             "database": self.database,
@@ -65,7 +67,7 @@ class State:
 
     def is_complete(self) -> bool:
         """Tell whether everything that serves was started and still runs, watched and lived in or not."""
-        parts = {name: part for name, part in self.parts().items() if name not in self.observers and name != "life"}
+        parts = {name: part for name, part in self.parts().items() if name not in (*self.observers, "life", "auditor")}
         return (
             len(self.services) > 0
             and {"broker", "database"} <= parts.keys()

@@ -56,11 +56,11 @@ def _verdict(figures: Figures, *, well: bool, serves: bool) -> str:
 
 def _print(figures: Figures, well: dict[str, bool]) -> None:
     print("  ".join(f"{name} {'ok' if is_well else 'DOWN'}" for name, is_well in well.items()))
-    table = Table("district", "sent", "accepted", "rejected", "duplicate", "gap", box=None)
+    table = Table("district", "sent", "accepted", "waiting", "rejected", "duplicate", "gap", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
     for each in figures.districts:
-        numbers = (each.sent, each.accepted, each.rejected, each.duplicate, each.gap)
+        numbers = (each.sent, each.accepted, each.waiting, each.rejected, each.duplicate, each.gap)
         table.add_row(each.district, *(f"{number:,}" for number in numbers))
     Console(highlight=False).print(table)
     for line in (line for each in figures.districts for line in left_open(each)):

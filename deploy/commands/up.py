@@ -14,7 +14,18 @@ import asyncpg
 from deploy.commands import districts, life, people, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
-from deploy.local import HTTP_PORTS, create_topics, free_port, provision, start_broker, start_database, start_service
+from deploy.local import (
+    AUDIT_PORT,
+    HTTP_PORTS,
+    create_topics,
+    free_port,
+    provision,
+    provision_auditor,
+    start_auditor,
+    start_broker,
+    start_database,
+    start_service,
+)
 from deploy.local.found import part_from
 from deploy.local.parts import Part, PartFailed
 from deploy.observability.running import start_alertmanager, start_prometheus
@@ -60,9 +71,9 @@ def up(screen: Screen, *, demonstration: Demonstration | None, observed: bool = 
 def _start(screen: Screen, found: State, *, simulated: bool) -> None:
     began = time.monotonic()
     for name, part in found.parts().items():
-        if name in found.services or name in found.observers:
+        if name in found.services or name in found.observers or name == "auditor":
             part.stop()  # the survivors of a broken run know addresses that change now
-    found.services, found.observers = {}, {}
+    found.services, found.observers, found.auditor = {}, {}, None
     with screen.wait("PostgreSQL 18 and Kafka 4"), ThreadPoolExecutor(2) as both:
         parts = found.parts()
         database = both.submit(_running_or, parts.get("database"), lambda: start_database(state.folder() / "database"))
@@ -103,6 +114,15 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
             found.save()
         for process in processes:
             process.wait_ready(READY_WITHIN_SECONDS)
+        auditor = start_auditor(
+            bootstrap=broker_part.address,
+            database_url=asyncio.run(provision_auditor(database_part.address)),
+            districts_file=districts.districts_file(),
+            port=free_port(AUDIT_PORT),
+            folder=state.folder() / "logs",
+        )
+        found.auditor = auditor.describe()
+        found.save()
     screen.step(f"ready after {time.monotonic() - began:.0f} s")
 
 
@@ -115,6 +135,8 @@ def _observe(screen: Screen, found: State) -> None:
         found.observers["alertmanager"] = alertmanager.describe()
         found.save()
         services = {name: found.address_of(name) for name in found.services}
+        if found.auditor is not None:
+            services["auditor"] = found.auditor["address"]
         prometheus = start_prometheus(folder, services=services, alertmanager_address=alertmanager.address)
         found.observers["prometheus"] = prometheus.describe()
         found.save()

@@ -17,7 +17,7 @@ from deploy.local.parts import PartFailed, free_port
 PROJECT = "leap-proof"
 PARTS = ("kafka", "postgres")
 WATCHERS = ("prometheus", "alertmanager")
-LASTING = (*PARTS, *SERVICES, *WATCHERS)
+LASTING = (*PARTS, *SERVICES, "auditor", *WATCHERS)
 """What keeps running. Grafana is the one that is left out: it can be built of nothing that is to be had here."""
 
 

@@ -8,6 +8,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from aiokafka.errors import KafkaError
 from contracts.services import SERVICES
 from deploy.commands import districts, people, state
 from deploy.commands.state import State
-from deploy.local import create_topics, provision
+from deploy.local import create_topics, provision, provision_auditor
 from deploy.local.machine import write_whole
 from deploy.local.parts import Given
 
@@ -37,7 +38,8 @@ def main() -> None:
     _one_of(KNOWN / "people" / "people.json", people.people_file)
     _patiently(lambda: create_topics(bootstrap, districts.codes()))
     for service in SERVICES:
-        _give_login(admin_url, service)
+        _give_login(service, partial(_provision, admin_url, service))
+    _give_login("auditor", partial(provision_auditor, admin_url))
     # For `leap status` and its like, run in the same network.
     State(
         broker=Given(bootstrap).describe(),
@@ -47,13 +49,16 @@ def main() -> None:
     print(f"prepared: {len(districts.codes())} districts, {len(SERVICES)} services")
 
 
-def _give_login(admin_url: str, service: str) -> None:
-    """Lay out the service's role and schema; a login that still opens stays."""
+def _give_login(service: str, lay_out: Callable[[], Coroutine[Any, Any, str]]) -> None:
+    """Lay out the role and what it may see; a login that still opens stays."""
     login = KNOWN / service / "database-url"
     # A new password would shut out the service that runs with the old one.
     if not (login.exists() and _patiently(lambda: _opens(login.read_text()))):
-        given = _patiently(lambda: provision(admin_url, [service]))
-        write_whole(login, given[service])
+        write_whole(login, _patiently(lay_out))
+
+
+async def _provision(admin_url: str, service: str) -> str:
+    return (await provision(admin_url, [service]))[service]
 
 
 async def _opens(login: str) -> bool:

@@ -1,13 +1,14 @@
 """The parts of the system on one machine, for `leap up` and the tests alike."""
 
 from deploy.local.broker import start_broker
-from deploy.local.database import provision, start_database
+from deploy.local.database import provision, provision_auditor, start_database
 from deploy.local.found import part_from
 from deploy.local.parts import Given, Part, PartFailed, PartMissing, Process, free_port
-from deploy.local.services import HTTP_PORTS, start_service
+from deploy.local.services import AUDIT_PORT, HTTP_PORTS, start_auditor, start_service
 from deploy.local.topics import create_topics, districts_of
 
 __all__ = [
+    "AUDIT_PORT",
     "HTTP_PORTS",
     "Given",
     "Part",
@@ -19,6 +20,8 @@ __all__ = [
     "free_port",
     "part_from",
     "provision",
+    "provision_auditor",
+    "start_auditor",
     "start_broker",
     "start_database",
     "start_service",

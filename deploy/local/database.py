@@ -63,6 +63,26 @@ async def _provision_one(
         await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension} SCHEMA {service}")
 
 
+async def provision_auditor(admin_url: str) -> str:
+    """Give the auditor a login that reads flagging's tables, those made later too, and nothing else; return its URL."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        database = await connection.fetchval("SELECT current_database()")
+        suffix = f"_{database}" if database != "postgres" else ""
+        role, owner, password = f"auditor{suffix}", f"flagging{suffix}", secrets.token_hex(16)
+        known = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
+        await connection.execute(f"{'ALTER' if known else 'CREATE'} ROLE {role} LOGIN PASSWORD '{password}'")
+        await connection.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on")
+        await connection.execute(f"GRANT USAGE ON SCHEMA flagging TO {role}")
+        await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA flagging TO {role}")
+        # What a migration makes, and the schema that `leap rebuild` puts in the place of this one.
+        await connection.execute(f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT ON TABLES TO {role}")
+        await connection.execute(f"ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO {role}")
+    finally:
+        await connection.close()
+    return _with_login(admin_url, role, password)
+
+
 def _with_login(url: str, role: str, password: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"{role}:{password}@{parts.netloc.rpartition('@')[2]}"))

@@ -12,6 +12,31 @@ FIRST_HTTP_PORT = 8001
 HTTP_PORTS = {name: port for port, name in enumerate(SERVICES, start=FIRST_HTTP_PORT)}
 """The ports tried first, by service in the order of the list; a busy one moves."""
 
+AUDIT_PORT = FIRST_HTTP_PORT + 90
+"""Tried first for the auditor, far enough behind for services to come."""
+
+
+def start_auditor(*, bootstrap: str, database_url: str, districts_file: Path, port: int, folder: Path) -> Process:
+    """Start the auditor and return at once; its log is in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = Process(
+        name="auditor",
+        address=f"http://127.0.0.1:{port}",
+        command=[sys.executable, "-m", "deploy.audit"],
+        environment={
+            "LEAP_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "LEAP_DATABASE_URL": database_url,
+            "LEAP_DISTRICTS_FILE": str(districts_file),
+            "LEAP_HTTP_HOST": "127.0.0.1",
+            "LEAP_HTTP_PORT": str(port),
+        },
+        log=folder.absolute() / "auditor.log",
+        folder=checkout(),
+        ready_url=f"http://127.0.0.1:{port}/metrics",
+    )
+    process.launch()
+    return process
+
 
 def start_service(
     name: str, *, bootstrap: str, database_url: str, port: int, folder: Path, env: Mapping[str, str] | None = None

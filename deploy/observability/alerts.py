@@ -75,6 +75,23 @@ _ALERTS: tuple[Alert, ...] = (
         meaning="what went in is not what came out: a child's absences may have been lost",
     ),
     Alert(
+        name="AuditDisagrees",
+        severity="page",
+        expr="max by (district) (leap_audit_wrong_days) > 0",
+        wait="5m",
+        summary="school days of {{ $labels.district }} are not what the district sent",
+        meaning="recounted from the landing log by code that shares nothing with the services: a child's mark is lost, "
+        "altered, doubled, or of another child",
+    ),
+    Alert(
+        name="AuditSilent",
+        severity="ticket",
+        expr="absent(leap_audit_last_timestamp_seconds) or time() - max(leap_audit_last_timestamp_seconds) > 3600",
+        wait="15m",
+        summary="nothing was recounted for an hour",
+        meaning="the auditor is away or can't read the log or the tables: what it would find is found by nobody",
+    ),
+    Alert(
         name="LogHole",
         severity="page",
         expr="sum by (group) (increase(leap_log_holes_total[1h])) > 0",

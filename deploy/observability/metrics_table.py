@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Sequence
 
 from contracts.services import SERVICES
+from deploy.audit import metrics as audit
 from services.runtime.seen import telemetry
 from services.runtime.seen.metric import ENTRIES, Entry
 
@@ -30,6 +31,7 @@ LABELS = {
 def listed() -> list[Entry]:
     """Give every metric of every service, by name: whoever was imported first changes nothing."""
     assert telemetry.RECORDS_IN is not None  # importing it has listed the runtime's
+    assert audit.WRONG is not None
     for service in SERVICES:
         name = f"services.{service}.metrics"
         if importlib.util.find_spec(name) is not None:
@@ -43,7 +45,7 @@ def table(entries: Sequence[Entry]) -> str:
         "# Metrics",
         "",
         "Written by `python -m deploy.observability.generate` from `services/runtime/seen/telemetry.py` and each",
-        "service's `metrics.py`: change it there.",
+        "service's `metrics.py`, and of the auditor's: change it there.",
         "",
         "| Metric | Kind | Labels | Meaning | Buckets |",
         "|---|---|---|---|---|",

@@ -44,6 +44,6 @@ def in_containers() -> dict[str, object]:
                 {"names": [service], "type": "A", "port": PORT_IN_A_CONTAINER, "refresh_interval": "15s"}
             ],
         }
-        for service in SERVICES
+        for service in (*SERVICES, "auditor")
     ]
     return made

@@ -30,11 +30,20 @@ max by (group) (last_over_time(leap_lag_seconds[30m]))
 _EXPECTED = "max by (district) (leap_schools_expected)"
 _REPORTED = "max by (district) (leap_schools_reported)"
 
+
 # Every process of a service says the same about its counts: the max, not the sum.
-_PUBLISHED_MARKS = (
-    'sum by (district) (max by (district, kind) (leap_landed_total{kind=~"mark|retraction|roll_mark"} offset 2m))'
-)
-_DEALT_WITH_MARKS = "sum by (district) (max by (district, effect) (leap_marks_total))"
+def _published_marks(ago: str = "") -> str:
+    kinds = 'kind=~"mark|retraction|roll_mark"'
+    return f"sum by (district) (max by (district, kind) (leap_landed_total{{{kinds}}}{ago}))"
+
+
+def _dealt_with_marks(ago: str = "") -> str:
+    # 0 where flagging never heard of the district: what it lost whole would else be no gap.
+    counted = f"sum by (district) (max by (district, effect) (leap_marks_total{ago}))"
+    return f"({counted} or 0 * {_published_marks()})"
+
+
+_AGO = " offset 2m"
 
 
 def _gap_between(hop: str, ours: str, group: str) -> str:
@@ -48,8 +57,10 @@ def _gap_between(hop: str, ours: str, group: str) -> str:
 CONSERVATION = "\nor\n".join(
     (
         'label_replace(max by (district) (leap_landed_gap_records), "hop", "landed", "", "")',
-        # A crash of ingest publishes twice, and the second time counts as unchanged: only what is missing is a gap.
-        f'label_replace(clamp_min({_PUBLISHED_MARKS} - {_DEALT_WITH_MARKS}, 0), "hop", "decided", "", "")'
+        # Each landing place counts once on both sides. What was published two minutes ago and not dealt with is
+        # missing; what was dealt with two minutes ago and not published came from nowhere.
+        f"label_replace(clamp_min({_published_marks(_AGO)} - {_dealt_with_marks()}, 0)"
+        f' + clamp_max({_published_marks()} - {_dealt_with_marks(_AGO)}, 0), "hop", "decided", "", "")'
         ' and on () (leap:lag:seconds{group="leap-flagging"} < 60)',
         _gap_between("queued", "leap_desk_flags", "leap-scheduling"),
         _gap_between("reported", "leap_report_flags", "leap-reporting"),

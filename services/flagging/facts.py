@@ -76,6 +76,15 @@ class Completion(Struct, gc=False):
     landed: Version | None = None
 
 
+class LandingPlaces(Struct, gc=False):
+    """Where marks landed: offset, place and number of each run of them. None: they were counted long ago."""
+
+    log: Annotated[str, Meta(min_length=1, max_length=200)]
+    runs: list[
+        tuple[Annotated[int, Meta(ge=0, lt=2**51)], Annotated[int, Meta(ge=0, le=2000)], Annotated[int, Meta(ge=1)]]
+    ]
+
+
 class RollRecorded(Struct, tag_field="event_type", tag="roll.recorded.v1", omit_defaults=True, gc=False):
     """A school's marks of one day, as columns."""
 
@@ -88,6 +97,7 @@ class RollRecorded(Struct, tag_field="event_type", tag="roll.recorded.v1", omit_
     parts: list[tuple[Parts, DayParts] | None] | None = None
     receipts: dict[UUID, list[int]] | None = None
     completed: Completion | None = None
+    landed: LandingPlaces | None = None
 
 
 class Roll(NamedTuple):
@@ -102,6 +112,7 @@ class Roll(NamedTuple):
     parts: list[tuple[int, int] | None] | None
     receipts: dict[UUID, list[int]] | None
     completed: Completion | None
+    landed: LandingPlaces | None
 
 
 class RollReopened(Struct, tag_field="event_type", tag="roll.reopened.v1", gc=False):
@@ -267,10 +278,12 @@ def _roll(roll: RollRecorded) -> Roll:
         raise FactRefused("a column with more or fewer places than students")
     if any(not 0 <= place < marks for places in (roll.receipts or {}).values() for place in places):
         raise FactRefused("a receipt of a place that is not there")
+    if roll.landed and roll.landed.runs and sum([of_run for _, _, of_run in roll.landed.runs]) != marks:
+        raise FactRefused("more or fewer landing places than students")
     students = [digits[at : at + 16] for at in range(0, len(digits), 16)]
     return Roll(
         roll.district, roll.school, roll.school_day, students, codes, versions, roll.parts, roll.receipts,
-        roll.completed,
+        roll.completed, roll.landed,
     )  # fmt: skip
 
 

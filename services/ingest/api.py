@@ -17,7 +17,7 @@ from services.ingest.formats import csv_rows
 from services.ingest.formats.own import MAX_ROW_BYTES
 from services.ingest.handlers.uploads import COLUMNS_HEADER, RECEIPT_HEADER, ROW_HEADER
 from services.ingest.rules.pseudonyms import Districts
-from services.ingest.store import counts
+from services.ingest.store import counts, measured
 from services.runtime.delivery.publisher import Message
 from services.runtime.service import Context
 from services.runtime.web.people import Person
@@ -68,7 +68,8 @@ class Receipt(BaseModel):
 class LandedCounts(BaseModel):
     """What became of everything that landed for a district: landed = published + rejected, counted as records.
 
-    A landed roll is one of `rolls`; its marks are counted beside that.
+    A landed roll is one of `rolls`; its marks are counted beside that. Each landing place counts once, however often it
+    is read.
     """
 
     district: str
@@ -81,6 +82,7 @@ class LandedCounts(BaseModel):
     rejected: int
     roll_marks: int = Field(description="marks inside landed rolls that went on")
     roll_marks_rejected: int = Field(description="marks inside landed rolls that went back, each by itself")
+    missing: int = Field(description="records of the landing logs that were passed over; anything but 0 is a fault")
 
 
 class Counts(BaseModel):
@@ -169,15 +171,22 @@ def routes(context: Context, districts: Districts) -> APIRouter:
         require_role(person, "operations")
         async with context.pool.acquire() as connection:
             counted = await counts.list_landed_counts(connection)
+            gaps = await measured.list_gaps(connection)
+        missing = {row["district"]: row["missing"] + row["uncounted"] for row in gaps}
         records_by_district: dict[str, dict[str, int]] = {}
         for row in counted:
             records_by_district.setdefault(row["district"], {})[row["kind"]] = row["records"]
-        return Counts(districts=[_landed_counts(*entry) for entry in records_by_district.items()])
+        return Counts(
+            districts=[
+                _landed_counts(district, records, missing.get(district, 0))
+                for district, records in records_by_district.items()
+            ]
+        )
 
     return router
 
 
-def _landed_counts(district: str, records_by_kind: dict[str, int]) -> LandedCounts:
+def _landed_counts(district: str, records_by_kind: dict[str, int], missing: int) -> LandedCounts:
     rejected = records_by_kind.get("rejected", 0)
     in_rolls = [records_by_kind.pop(kind, 0) for kind in ("roll_mark", "roll_mark_rejected")]
     landed = sum(records_by_kind.values())
@@ -192,6 +201,7 @@ def _landed_counts(district: str, records_by_kind: dict[str, int]) -> LandedCoun
         rejected=rejected,
         roll_marks=in_rolls[0],
         roll_marks_rejected=in_rolls[1],
+        missing=missing,
     )
 
 

@@ -77,6 +77,16 @@ async def test_a_replayed_autumn_adds_up(leap: Leap) -> None:
     assert min(district["sent"], district["accepted"], district["rejected"], district["duplicate"]) > 0
 
 
+async def test_a_landed_record_and_a_day_say_where_they_ended(leap: Leap) -> None:
+    code, told = await leap("trace", HARTFORD, "0")
+    assert (code, told["ends"][0]["ending"]) == (0, "applied")
+    code, told = await leap("trace", HARTFORD, "2026-11-10")
+    assert code == 0
+    assert {each["ending"] for each in told["ends"]} >= {"applied"}
+    code, said = await leap("trace", HARTFORD, "yesterday")
+    assert (code, "YYYY-MM-DD" in said) == (cli.NOT_WELL, True)
+
+
 async def test_who_is_one_absence_from_the_line_is_flagged_by_it_and_why_says_so(leap: Leap) -> None:
     code, told = await leap("absent", HARTFORD, "3")
     assert code == 0

@@ -14,7 +14,7 @@ from aiokafka import ConsumerRecord
 
 from contracts.calendar import first_day_of, local_day, school_year_of
 from services.flagging import facts, telling
-from services.flagging.handlers import enrolling, joining, marking
+from services.flagging.handlers import enrolling, joining, marking, places
 from services.flagging.handlers.concluding import conclude
 from services.flagging.handlers.marking import Day, DayMarks, Effects
 from services.flagging.handlers.work import Work
@@ -131,6 +131,7 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
             touched.students.setdefault(school.key, set()).update(uuid_of(student) for student in students)
     if touched.students:
         await enrolling.enrol(registers, touched)
+    await places.note(connection, batch.days)
     effects = await marking.apply_marks(registers, batch.days) if batch.days else Effects()
     if registers.arrived:
         await joining.settle_newcomers(registers)

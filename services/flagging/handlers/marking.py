@@ -4,11 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from services.flagging import facts
 from services.flagging.handlers import joining
 from services.flagging.rules.page import JOINED, STUDENTS_ON_A_PAGE, Page
+from services.flagging.rules.places import Run
 from services.flagging.rules.register import SchoolYear
 from services.flagging.rules.rolls import (
     ABSENT,
@@ -29,6 +31,14 @@ from services.flagging.store.rosters import Member
 from services.runtime.database import uuid_of
 
 
+class Landed(NamedTuple):
+    """Where the marks of one roll landed; `first` is the place of the first of them in the day's columns."""
+
+    first: int
+    log: str
+    runs: list[Run]
+
+
 @dataclass(slots=True)
 class DayMarks:
     """The marks of a school's day that are in a batch, a place for each in every column."""
@@ -40,6 +50,9 @@ class DayMarks:
     """The parts of the day, present and all, by the place of a mark that has any."""
     receipts: dict[int, UUID] = field(default_factory=dict)
     """The upload that a mark came with, by its place here."""
+    landed: list[Landed] = field(default_factory=list)
+    repeats: set[int] = field(default_factory=set)
+    """Marks that were counted before, by their place here: they are applied like any other."""
 
     def add_roll(self, roll: facts.Roll) -> None:
         """Add the marks of a roll."""
@@ -52,6 +65,12 @@ class DayMarks:
                 self.parts[first + place] = parts
         for receipt, places in (roll.receipts or {}).items():
             self.receipts.update((first + place, receipt) for place in places)
+        if roll.landed is None:
+            return  # published before anybody noted where marks land
+        if not roll.landed.runs:
+            self.repeats.update(range(first, len(self.students)))
+        else:
+            self.landed.append(Landed(first, roll.landed.log, roll.landed.runs))
 
     def add_mark(self, mark: facts.Mark) -> None:
         """Add a single mark."""
@@ -86,7 +105,10 @@ class DayMarks:
 
 @dataclass(slots=True)
 class Effects:
-    """How many marks changed what stands and how many were known or older, by district; and rows of uploads."""
+    """How many marks changed what stands and how many were known or older, by district; and rows of uploads.
+
+    Each landing place counts once.
+    """
 
     applied: Counter[str] = field(default_factory=Counter)
     landed: Counter[str] = field(default_factory=Counter)
@@ -202,8 +224,11 @@ def _set_days(page: Page, bit: int, marks: DayMarks, won: Sequence[int]) -> Iter
 
 
 def _count(effects: Effects, district: str, marks: DayMarks, won: Sequence[int]) -> None:
-    effects.landed[district] += len(marks.students)
+    if marks.repeats:
+        won = [place for place in won if place not in marks.repeats]
+    effects.landed[district] += len(marks.students) - len(marks.repeats)
     effects.applied[district] += len(won)
     if marks.receipts:
-        effects.landed_rows.update((district, receipt) for receipt in marks.receipts.values())
-        effects.accepted_rows.update((district, marks.receipts[place]) for place in won if place in marks.receipts)
+        rows = {place: receipt for place, receipt in marks.receipts.items() if place not in marks.repeats}
+        effects.landed_rows.update((district, receipt) for receipt in rows.values())
+        effects.accepted_rows.update((district, rows[place]) for place in won if place in rows)

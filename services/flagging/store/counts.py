@@ -1,4 +1,4 @@
-"""How many marks changed what stands, and how many were known or older: together, as many as landed."""
+"""How many marks changed what stands, and how many were known or older: together, as many as landed, each once."""
 
 from collections.abc import Mapping
 

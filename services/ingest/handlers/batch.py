@@ -15,6 +15,7 @@ from services.ingest.handlers.returns import Returns
 from services.ingest.handlers.uploads import readable_upload
 from services.ingest.rules import attendance, rolls
 from services.ingest.rules.attendance import Identity
+from services.ingest.rules.books import NEW, Page
 from services.ingest.rules.door import ABSENCES, Door
 from services.ingest.rules.landing import (
     Calendar,
@@ -47,10 +48,14 @@ _Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | H
 class _Source:
     """A landing partition: what it `told`, in the order in which each began to land, and what is `open` for more marks.
 
-    `roll` is the one that the last mark joined.
+    `roll` is the one that the last mark joined. `weight` is 1, or 0 while a record is read that was counted before.
     """
 
     sender: Sender
+    page: Page
+    is_read_again: bool = False
+    weight: int = 1
+    is_before_books: bool = False
     told: list[OpenRoll | Message] = field(default_factory=list)
     open: dict[tuple[str, date], OpenRoll] = field(default_factory=dict)
     roll: OpenRoll | None = None
@@ -61,6 +66,7 @@ class _Source:
         roll = self.open.get((school, day))
         if roll is None:
             roll = self.open[school, day] = OpenRoll(school, day, offset)
+            roll.is_counted = offset >= self.page.began
             self.told.append(roll)
         self.roll = roll
         return roll
@@ -75,14 +81,29 @@ class _Source:
         self.open = {}
         self.roll = None
 
+    def weigh(self, offset: int) -> None:
+        """Find out whether a record is counted; marks from before the book share no roll with later ones."""
+        self.weight = int(self.page.counts(offset))
+        if self.is_before_books and offset >= self.page.began:
+            self.is_before_books = False
+            self.close_all()
+
 
 class Batch:
     """Takes landed records in, one after the other; `close` gives what is to be published of them.
 
+    `pages` say what of each landing partition was counted before: it is published again, and counts nothing.
     A mark may move behind marks of other schools and days, and never behind the completion of its own.
     """
 
-    def __init__(self, districts: Districts, *, zone: tzinfo, moved: timedelta = timedelta()) -> None:
+    def __init__(
+        self,
+        districts: Districts,
+        *,
+        zone: tzinfo,
+        moved: timedelta = timedelta(),
+        pages: Mapping[tuple[str, int], Page] | None = None,
+    ) -> None:
         self.accepted: Counter[tuple[str, str]] = Counter()
         self.told_feeds: dict[TellsOf, Feed] = {}
         self.returns = Returns()
@@ -90,6 +111,7 @@ class Batch:
         self.marks_at_hand = 0
         self._counts: Counter[tuple[str, str]] = Counter()
         self._districts = districts
+        self._pages = pages or {}
         self._zone, self._moved = zone, moved
         self._door = Door.at(0, zone=zone, moved=moved)
         self._sources: dict[tuple[str, int], _Source] = {}
@@ -105,6 +127,8 @@ class Batch:
         source = self._sources.get((record.topic, record.partition)) or self._source(record)
         if not self._door.opens_ms <= record.timestamp < self._door.closes_ms:
             self._turn_to(record.timestamp)
+        if source.is_read_again:
+            source.weigh(record.offset)
         if isinstance(landed, (Mark, Retraction)):
             return self._gather(record, source, landed)
         if isinstance(landed, (Roll, PartOfRoll)):
@@ -149,8 +173,12 @@ class Batch:
         if self.landed_at_ms is None or record.timestamp < self.landed_at_ms:
             self.landed_at_ms = record.timestamp
         pseudonyms = self._districts.pseudonyms[district]
-        sender = Sender.of(record.topic, record.partition, district=district, pseudonyms=pseudonyms)
-        source = self._sources[record.topic, record.partition] = _Source(sender)
+        page = self._pages.get((record.topic, record.partition), NEW)
+        sender = Sender.of(record.topic, record.partition, district=district, pseudonyms=pseudonyms, log=page.log)
+        before = record.offset < page.began
+        again = before or bool(page.known)
+        source = _Source(sender, page, is_read_again=again, is_before_books=before)
+        self._sources[record.topic, record.partition] = source
         return source
 
     def _turn_to(self, timestamp_ms: int) -> None:
@@ -175,11 +203,12 @@ class Batch:
         if record.headers and (receipt := readable_upload(record).receipt) is not None:
             roll.receipts.setdefault(receipt, []).append(len(roll.marks))
         roll.marks.append(mark)
+        roll.landed_at(record.offset)
         roll.last, roll.newest_ms = record.offset, record.timestamp
         if mark.category is None:
-            self._counts[source.sender.origin.district, "retraction"] += 1
+            self._counts[source.sender.origin.district, "retraction"] += source.weight
         else:
-            source.marks += 1
+            source.marks += source.weight
         self.marks_at_hand += 1
         return None
 
@@ -192,34 +221,36 @@ class Batch:
         if mistake := self._door.mistake_in_roll(roll.date, complete=roll.complete, feed=feed):
             self._send_back(record, source, Rejection(*mistake))
             return None
-        marks, refused = self._sift(record, landed, feed)
+        marks, places, refused = self._sift(record, landed, feed)
         for each in refused:
             self.returns.send_back_mark(record, source.sender, each)
         if marks or roll.complete:
             joined = source.roll_of(roll.school, roll.date, offset=record.offset)
             joined.unusual = self._door.is_unusual(roll.date)
             joined.marks.extend(marks)
+            joined.landed_in(record.offset, places)
             joined.last, joined.newest_ms = record.offset, record.timestamp
         if roll.complete and roll.feed is not None:
             self._complete(record, source, roll, roll.feed)
-        self._counts[district, "roll"] += 1
-        self._counts[district, "roll_mark"] += len(marks)
-        self._counts[district, "roll_mark_rejected"] += len(refused)
+        self._counts[district, "roll"] += source.weight
+        self._counts[district, "roll_mark"] += source.weight * len(marks)
+        self._counts[district, "roll_mark_rejected"] += source.weight * len(refused)
         self.marks_at_hand += len(marks)
         if not refused:
-            self._accept(record, district)
+            self._accept(record, source)
         return None
 
     def _sift(
         self, record: ConsumerRecord, landed: Roll | PartOfRoll, feed: Feed | None
-    ) -> tuple[Sequence[RollMark], Sequence[RefusedMark]]:
-        """Part the marks that go on from those that go back, each by itself."""
+    ) -> tuple[Sequence[RollMark], Sequence[int], Sequence[RefusedMark]]:
+        """Part the marks that go on, with their places, from those that go back, each by itself."""
         roll, places, refused = _read(landed)
         marks = roll.marks
         of_one_day = [mark.day_parts for mark in marks] + [mark.present_parts for mark in marks]
         if roll.date <= self._door.today and of_one_day.count(None) == len(of_one_day):
-            return marks, refused
+            return marks, places, refused
         kept: list[RollMark] = []
+        kept_places: list[int] = []
         sifted = list(refused)
         for mark, place in zip(marks, places, strict=True):
             mistake = mistake_in_parts(mark.present_parts, mark.day_parts) or self._door.mistake_in_mark(
@@ -227,10 +258,11 @@ class Batch:
             )
             if mistake is None:
                 kept.append(mark)
+                kept_places.append(place)
             else:
                 original = own.marks_as_sent(record.value or b"")[place - 1]
                 sifted.append(RefusedMark(place, Rejection(*mistake), original))
-        return kept, sifted
+        return kept, kept_places, sifted
 
     def _land_other(self, record: ConsumerRecord, source: _Source, landed: _Other) -> None:
         if mistake := self._mistake_on_this_day(landed):
@@ -244,8 +276,8 @@ class Batch:
         else:
             self._tell_roster(record, source, landed)
         kind = "roll" if isinstance(landed, (CompletedRoll, ReopenedRoll)) else "roster"
-        self._counts[district, kind] += 1
-        self._accept(record, district)
+        self._counts[district, kind] += source.weight
+        self._accept(record, source)
 
     def _mistake_on_this_day(self, landed: _Other) -> Mistake | None:
         match landed:
@@ -303,13 +335,13 @@ class Batch:
         of_this = self.told_feeds.get(of_school) or known.get(of_school)
         return of_this or self.told_feeds.get(of_all) or known.get(of_all)
 
-    def _accept(self, record: ConsumerRecord, district: str) -> None:
+    def _accept(self, record: ConsumerRecord, source: _Source) -> None:
         if record.headers and (receipt := readable_upload(record).receipt) is not None:
-            self.accepted[district, receipt] += 1
+            self.accepted[source.sender.origin.district, receipt] += source.weight
 
     def _send_back(self, record: ConsumerRecord, source: _Source, rejection: Rejection) -> None:
         self.returns.send_back(record, source.sender, rejection)
-        self._counts[source.sender.origin.district, "rejected"] += 1
+        self._counts[source.sender.origin.district, "rejected"] += source.weight
 
 
 def _nothing() -> Outgoing:

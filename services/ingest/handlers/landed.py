@@ -1,7 +1,7 @@
 """A landed batch becomes facts and rejections, published before the position commits.
 
 A crash between the two publishes the batch again: with the same event ids where it is cut alike, and else as other
-rolls of the same marks, which change nothing downstream.
+rolls of the same marks, which change nothing downstream. Each landing place counts once, here and there.
 """
 
 from enum import Enum
@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord
 from contracts.events import RejectionReason
 from services.ingest import metrics
 from services.ingest.formats import csv_rows, own
+from services.ingest.handlers import bookkeeping
 from services.ingest.handlers.batch import Batch
 from services.ingest.handlers.uploads import refuse_unless_utf8, upload_of
 from services.ingest.rules import landing
@@ -67,7 +68,8 @@ def read_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | Rej
 
 async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, districts: Districts) -> None:
     """Publish the batch's facts and rejections, then count them with the position."""
-    batch = Batch(districts, zone=transaction.zone, moved=clock.moved())
+    pages = await bookkeeping.enter(transaction, deliveries)
+    batch = Batch(districts, zone=transaction.zone, moved=clock.moved(), pages=pages)
     for record, decoded in deliveries:
         landed = read_landed(record, districts=districts) if decoded is Unread.UNREAD else decoded
         if (district := batch.land(record, landed)) is not None:

@@ -31,12 +31,12 @@ class Sender:
     event_id_head: str
 
     @classmethod
-    def of(cls, topic: str, partition: int, *, district: str, pseudonyms: Pseudonyms) -> Self:
-        """Name the sender of what lands in a partition."""
+    def of(cls, topic: str, partition: int, *, district: str, pseudonyms: Pseudonyms, log: int = 0) -> Self:
+        """Name the sender of what lands in a partition. `log` tells logs that bore the same name from each other."""
         landing = f"{topic}/{partition}"
         head = blake2b(landing.encode()).hexdigest()
         return cls(
-            origin=Origin(district=district, landing=landing, pseudonyms=pseudonyms),
+            origin=Origin(district=district, landing=landing, log=f"{landing}@{log}", pseudonyms=pseudonyms),
             # A district in one lane: one worker behind reads all it said, in the order in which it landed.
             lane=partition_of(district, PARTITIONS),
             key=district.encode(),

@@ -25,6 +25,11 @@ class Completion(msgspec.Struct, omit_defaults=True, gc=False):
     landed: int | None = None
 
 
+class LandingPlaces(msgspec.Struct, gc=False):
+    log: str
+    runs: Sequence[tuple[int, int, int]]
+
+
 class RollRecorded(msgspec.Struct, tag_field="event_type", tag="roll.recorded.v1", omit_defaults=True, gc=False):
     event_id: str
     occurred_at: str
@@ -37,6 +42,7 @@ class RollRecorded(msgspec.Struct, tag_field="event_type", tag="roll.recorded.v1
     parts: Sequence[tuple[int, int] | None] | None = None
     receipts: dict[str, list[int]] | None = None
     completed: Completion | None = None
+    landed: LandingPlaces | None = None
 
 
 class RollReopened(msgspec.Struct, tag_field="event_type", tag="roll.reopened.v1"):

@@ -4,25 +4,38 @@ import asyncpg
 
 from services.runtime.database import Connection
 
-# A landing topic begins at offset 0 and a position moves with the counts: what moved and was not counted is missing.
-# The marks inside a landed roll are no records: the roll is.
+# What is missing, by its offset: left behind by the position and not dealt with, though the log had a record there. In
+# a log that was made anew nothing is missing of the one before but holes; nobody can say what its end would have been.
+# And, beside that, what was dealt with and not counted: both move in one transaction, the position's.
 _GAPS = """
-SELECT district, moved - coalesce(counted, 0) - coalesce(dead, 0) AS gap
-FROM (
-    SELECT regexp_replace(topic, '^(attendance|roster)-in-', '') AS district, sum(next_offset)::bigint AS moved
-    FROM position WHERE consumer_group = 'leap-ingest' GROUP BY 1
-) AS positions
-LEFT JOIN (
-    SELECT district, sum(records)::bigint AS counted
+WITH books AS (
+    SELECT b.topic, b.dealt,
+        int8multirange(int8range(b.began, greatest(b.began,
+            CASE WHEN b.log = max(b.log) OVER (PARTITION BY b.topic, b.partition) THEN p.next_offset
+                 ELSE coalesce(upper(b.dealt), b.began) END))) - b.dealt - b.void - coalesce(d.dead, '{}') AS missing
+    FROM landing_book b
+    JOIN position p ON p.consumer_group = 'leap-ingest' AND p.topic = b.topic AND p.partition = b.partition
+    LEFT JOIN (
+        SELECT topic, partition, range_agg(int8range(record_offset, record_offset + 1)) AS dead
+        FROM dead_letter GROUP BY topic, partition
+    ) d ON d.topic = b.topic AND d.partition = b.partition
+), by_district AS (
+    SELECT regexp_replace(topic, '^(attendance|roster)-in-', '') AS district,
+        sum((SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(missing) AS r)) AS missing,
+        sum((SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(dealt) AS r)) AS dealt
+    FROM books GROUP BY 1
+)
+-- The marks inside a landed roll are no records: the roll is.
+SELECT district, missing::bigint, (dealt - coalesce(counted, 0))::bigint AS uncounted
+FROM by_district LEFT JOIN (
+    SELECT district, sum(records - before_books) AS counted
     FROM landed_count WHERE kind NOT IN ('roll_mark', 'roll_mark_rejected') GROUP BY district
-) AS counts USING (district)
-LEFT JOIN (
-    SELECT regexp_replace(topic, '^(attendance|roster)-in-', '') AS district, count(*) AS dead
-    FROM dead_letter GROUP BY 1
-) AS letters USING (district)
-"""
+) AS counts USING (district)"""
 
 
 async def list_gaps(connection: Connection) -> list[asyncpg.Record]:
-    """List district, gap: records that left the landing topics minus records counted; 0 is well."""
+    """List district, missing (records that the position left behind and nobody dealt with) and uncounted; 0 is well.
+
+    `uncounted` is below 0 where more was counted than dealt with.
+    """
     return await connection.fetch(_GAPS)

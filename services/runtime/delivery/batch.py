@@ -197,6 +197,7 @@ class _Parts:
         self._refuse_holes(by_partition, positions)
         await transaction.caused_at(min(run[0].timestamp for run in by_partition.values()))
         fresh, next_offsets = _fresh(by_partition, positions)
+        transaction.moving = {tuple(each): (positions[each], end) for each, end in next_offsets.items()}
         if handler_failure:
             read = Decoded([], [DeadLetter(each, HANDLER, handler_failure) for each in fresh])
         elif whole is not None and len(fresh) == len(whole.records):

@@ -1,6 +1,6 @@
 """One transaction: what a handler changes and what it says to others become true together or not at all."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol, cast
 from uuid import UUID
@@ -42,15 +42,17 @@ class EventLike(Protocol):
 class Transaction:
     """An open database transaction, and the events that will be published if, and only if, it commits.
 
-    `zone` is the one in which the service counts days.
+    `zone` is the one in which the service counts days. `moving` tells, by topic and partition, from where to where
+    positions move when it commits: what was not delivered of that, the log had no record for, or it was set aside.
     """
 
-    __slots__ = ("_emitted", "connection", "publisher", "zone")
+    __slots__ = ("_emitted", "connection", "moving", "publisher", "zone")
 
     def __init__(self, connection: asyncpg.Connection, publisher: Publisher, *, zone: ZoneInfo) -> None:
         self.connection = connection
         self.publisher = publisher
         self.zone = zone
+        self.moving: Mapping[tuple[str, int], tuple[int, int]] = {}
         self._emitted: list[tuple[str, int | None, str, UUID, str, str]] = []
 
     def emit(self, *, topic: str, key: str, event: EventLike, partition: int | None = None) -> None:

@@ -74,7 +74,7 @@ class Landing:
         """Read how many records nobody accounts for."""
         async with self.pool.acquire() as connection:
             [row] = await list_gaps(connection)
-        return int(row["gap"])
+        return int(row["missing"] + row["uncounted"])
 
     def _published(self, topic: str) -> list[bytes]:
         return [value for name, _, (_, value, _) in self.publisher.published if name == topic]

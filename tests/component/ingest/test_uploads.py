@@ -159,6 +159,7 @@ async def test_counts_add_up_per_district(ingest: Ingest) -> None:
         "rejected": 1,
         "roll_marks": 0,
         "roll_marks_rejected": 0,
+        "missing": 0,
     }
 
 

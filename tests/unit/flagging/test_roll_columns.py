@@ -23,7 +23,7 @@ def a_roll(told: list[tuple[bytes, Mark]]) -> facts.Roll:
     parts = [None if mark.day_parts < 0 else (mark.present_parts, mark.day_parts) for _, mark in told]
     return facts.Roll(
         "hartford", "H01", DAY, [student for student, _ in told], bytes(mark.code for _, mark in told),
-        [mark.version for _, mark in told], parts if any(parts) else None, None, None,
+        [mark.version for _, mark in told], parts if any(parts) else None, None, None, None,
     )  # fmt: skip
 
 

@@ -170,6 +170,11 @@ CONSERVATION_CASES = (
          fires=_gone("landed")),
     Case(alert="ConservationGap", story="a mark was published and flagging never dealt with it",
          series={**_marks(f"500{LONG}", f"499{LONG}"), **NOT_BEHIND}, fires=_gone("decided")),
+    Case(alert="ConservationGap", story="flagging never heard of a district whose marks were published",
+         series={key: value for key, value in _marks(f"500{LONG}", "").items() if "landed" in key} | NOT_BEHIND,
+         fires=_gone("decided")),
+    Case(alert="ConservationGap", story="flagging dealt with marks that ingest never published",
+         series={**_marks(f"500{LONG}", f"501{LONG}"), **NOT_BEHIND}, fires=_gone("decided")),
     Case(alert="ConservationGap", story="a flag stands and the desk does not know it",
          series={**_flags(f"119{LONG}"), **NOT_BEHIND}, fires=_gone("queued")),
     Case(alert="ConservationGap", story="everything adds up, also while marks flow and two processes tell of them",
@@ -178,6 +183,18 @@ CONSERVATION_CASES = (
          series={**_flags(f"90{LONG}"), **_lag(f"0+60{LONG}", "leap-scheduling")}),
     Case(alert="ConservationGap", story="a flag is on its way when the figures are read",
          series={**_flags("120x10 119 120x39"), **NOT_BEHIND}),
+)
+
+AUDIT_CASES = (
+    Case(alert="AuditDisagrees", story="a day of Hartford is not what was sent",
+         series={'leap_audit_wrong_days{district="hartford",job="auditor"}': f"1{LONG}"},
+         fires=({"severity": "page", "district": "hartford"},)),
+    Case(alert="AuditDisagrees", story="every day that was recounted agrees",
+         series={'leap_audit_wrong_days{district="hartford",job="auditor"}': f"0{LONG}"}),
+    Case(alert="AuditSilent", story="the auditor was never heard of", series={"up": f"1{LONG}"},
+         fires=({"severity": "ticket"},)),
+    Case(alert="AuditSilent", story="a district was recounted a minute ago",
+         series={"leap_audit_last_timestamp_seconds": f"0+60{LONG}"}),
 )
 
 _HOLES = 'leap_log_holes_total{group="leap-flagging"}'
@@ -303,4 +320,4 @@ PROCESS_CASES = (
     Case(alert="Watchdog", story="always", series={"up": f"1{LONG}"}, fires=({"severity": "none"},)),
 )
 
-CASES = (*PROMISE_CASES, *CONSERVATION_CASES, *LAG_CASES, *DISTRICT_CASES, *PROCESS_CASES)
+CASES = (*PROMISE_CASES, *CONSERVATION_CASES, *AUDIT_CASES, *LAG_CASES, *DISTRICT_CASES, *PROCESS_CASES)

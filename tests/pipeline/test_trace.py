@@ -1,0 +1,117 @@
+"""`leap trace` on real parts: where a landing place ended, in the five words of the trade."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from deploy.commands import trace
+from deploy.commands.state import State
+from deploy.commands.trace import End
+from deploy.local import Given
+from tests.pipeline.schools import NOW, SCHOOL, roster, school_days
+from tests.pipeline.stack import Stack, start_stack
+
+DISTRICT = "hartford"
+DAYS = school_days(2)
+
+
+def said(student: str, **fields: Any) -> dict[str, Any]:
+    """Give a mark of the first day."""
+    day = DAYS[0].isoformat()
+    return {
+        "type": "mark", "student": student, "school": SCHOOL, "date": day, "category": "excused_absence", "version": 1,
+    } | fields  # fmt: skip
+
+
+LANDED: list[dict[str, Any] | bytes] = [
+    said("100"),  # 0: stands
+    said("101"),  # 1: superseded by 4
+    said("999"),  # 2: no roster knows the number
+    said("102", category="asleep"),  # 3: goes back
+    said("101", category="tardy", version=2),  # 4: stands
+    {"type": "roll", "school": SCHOOL, "date": DAYS[0].isoformat(), "complete": True, "feed": "exceptions",
+     "marks": [["103", "tardy", 1], ["104", "asleep", 1], ["105", "tardy", 1]]},  # 5
+    said("100", date=DAYS[1].isoformat()),  # 6: its roll is not complete
+    b"{" + b" " * 600_000 + b"}",  # 7: too large to go back: set aside
+    {"type": "roll_completed", "school": "S9", "date": DAYS[0].isoformat(), "feed": "exceptions"},  # 8
+]  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """A district whose records ended in every way there is."""
+    running = await start_stack(tmp_path_factory.mktemp("trace"), (DISTRICT,), ())
+    running.it_is(NOW)
+    try:
+        await asyncio.gather(*(running.start(name) for name in ("ingest", "flagging")))
+        await running.land(DISTRICT, roster(DISTRICT, students=range(100, 110)), roster=True)
+        await running.settled()
+        await running.land(DISTRICT, LANDED)
+        await running.settled()
+        yield running
+    finally:
+        await running.stop()
+
+
+def as_left_by_up(stack: Stack) -> State:
+    """Give what `leap up` would have written down of these parts."""
+    return State(broker=Given(stack.broker.address).describe(), database=Given(stack.database.address).describe())
+
+
+async def ends(stack: Stack, offset: int) -> list[End]:
+    """Ask where the record at an offset ended."""
+    return await trace._of_offset(as_left_by_up(stack), DISTRICT, offset)
+
+
+@pytest.mark.parametrize(
+    ("offset", "ending", "why"),
+    [
+        (0, "applied", "it stands: excused_absence"),
+        (1, "superseded", "by version 2: tardy, landed at 4"),
+        (2, "waiting", "no enrolment knows this number here"),
+        (3, "rejected", "unknown_category: category: not a category we know"),
+        (4, "applied", "it stands: tardy"),
+        (6, "waiting", "the roll of its day is not complete"),
+        (7, "dead", "ingest set it aside: too_large"),
+        (8, "applied", "roll_completed: published, and no mark of it is told in `rolls` as it is kept"),
+        (9, "never", "the log ends at 9"),
+    ],
+)
+async def test_each_landing_place_says_where_it_ended(stack: Stack, offset: int, ending: str, why: str) -> None:
+    (found,) = await ends(stack, offset)
+    assert (found.ending, found.why) == (ending, why)
+
+
+async def test_each_mark_of_a_landed_roll_has_an_end_of_its_own(stack: Stack) -> None:
+    found = await ends(stack, 5)
+    assert sorted((each.place, each.ending) for each in found) == [
+        ("5", "rejected"), ("5, mark 1", "applied"), ("5, mark 3", "applied"),
+    ]  # fmt: skip
+
+
+async def test_a_day_is_told_by_how_its_places_ended(stack: Stack) -> None:
+    found = await trace._of_day(as_left_by_up(stack), DISTRICT, DAYS[0], None)
+    assert Counter(each.ending for each in found) == {
+        "applied": 4, "superseded": 1, "waiting": 1, "rejected": 2,
+    }  # fmt: skip
+    assert await trace._of_day(as_left_by_up(stack), DISTRICT, DAYS[0], "S8") == []
+
+
+async def test_what_is_still_to_be_read_waits_and_what_was_passed_over_is_missing(stack: Stack) -> None:
+    stack.processes["ingest"].kill()
+    await stack.land(DISTRICT, [said("106"), said("107")])
+    (waits,) = await ends(stack, 9)
+    assert (waits.ending, waits.why) == ("waiting", "ingest has not read it yet: it stands at 9")
+
+    async with stack.sql("ingest") as connection:
+        await connection.execute("UPDATE position SET next_offset = 10 WHERE topic = $1", f"attendance-in-{DISTRICT}")
+    await stack.start("ingest")
+    await stack.settled()
+    (missing,) = await ends(stack, 9)
+    assert missing.ending == "missing"
+    (stands,) = await ends(stack, 10)
+    assert stands.ending == "applied"
