@@ -25,7 +25,7 @@ async def test_what_was_told_of_a_district_is_read_from_a_time_on_and_nothing_of
         for district, days_later, version in ((DISTRICT, 0, 7), (DISTRICT, 10, 9), ("elsewhere", 10, 99)):
             day = FIRST_DAY + timedelta(days=days_later)
             told = telling.school_day(Moment(district, version, "2026-09-01T12:00:00Z"), "H01", day, (20, 2))
-            headers = cloud_event_headers(told.event_id, told.event_type, "test")
+            headers = cloud_event_headers(event_id=str(told.event_id), event_type=told.event_type, source="test")
             message = (district.encode(), told.json.encode(), headers)
             # Into the same lane, whosever it is.
             await publisher.publish_batches(
