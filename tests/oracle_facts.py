@@ -131,12 +131,9 @@ def children(facts: Iterable[Event]) -> dict[tuple[str, UUID], UUID]:
             key = (fact.district, fact.student_key, fact.stint)
             if key not in newest or _stint_rank(fact) > _stint_rank(newest[key]):
                 newest[key] = fact
-    naming = [fact for fact in newest.values() if fact.number_key is not None and not fact.withdrawn]
-    return {
-        (fact.district, fact.number_key): fact.student_key
-        for fact in sorted(naming, key=lambda fact: fact.source_version)
-        if fact.number_key is not None
-    }
+    in_order = sorted(newest.values(), key=lambda fact: fact.source_version)
+    naming = [(fact, fact.number_key) for fact in in_order if not fact.withdrawn]
+    return {(fact.district, number): fact.student_key for fact, number in naming if number is not None}
 
 
 def standing_stints(facts: Iterable[Event]) -> list[Stint]:
