@@ -15,12 +15,15 @@ import pytest
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from deploy.local import Part
+from services.runtime import service
 from services.runtime.database import open_connection
 from services.runtime.delivery import lease as leases
 from services.runtime.delivery.lanes import Lanes
 from services.runtime.delivery.lease import Lease, LeaseLost
 from services.runtime.delivery.publisher import Message, Publisher
 from services.runtime.delivery.transaction import begin
+from services.runtime.settings import Settings
+from services.runtime.web.context import Context
 from tests.component.runtime.counting import COUNTED, Counted
 from tests.component.runtime.kafka import Worker, create_topics, read_all, until, worker
 from tests.delivering import RecordingPublisher, transactions
@@ -92,6 +95,44 @@ async def test_who_lost_the_lease_rolls_back_what_it_wrote(pool: asyncpg.Pool) -
         async with begin(pool, publisher, zone=HERE, lease=ours) as transaction:
             await transaction.connection.execute("INSERT INTO tally VALUES ('a', 1)")
     assert await pool.fetchval("SELECT count(*) FROM tally") == 0
+
+
+async def test_a_timer_that_slept_writes_nothing_and_another_process_goes_on(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "TIMER_LEASE_SECONDS", 0.3)
+    publisher: Any = RecordingPublisher()
+    asleep, woken, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def sleeps(context: Context) -> None:
+        asleep.set()
+        await woken.wait()
+        try:
+            await add(context, "sleeper")
+        finally:
+            ended.set()
+
+    async def add(context: Context, name: str = "other") -> None:
+        async with context.begin() as transaction:
+            await transaction.connection.execute("INSERT INTO tally VALUES ($1, 1) ON CONFLICT DO NOTHING", name)
+
+    def process(run: Callable[[Context], Awaitable[None]]) -> asyncio.Task[None]:
+        context = Context(Settings.model_construct(time_zone=HERE.key), pool, publisher)
+        return asyncio.create_task(service._repeat(service.Timer(name="x", every_seconds=0.1, run=run), context))
+
+    async def other_ran() -> bool:
+        return bool(await pool.fetchval("SELECT EXISTS (SELECT FROM tally WHERE name = 'other')"))
+
+    processes = [process(sleeps)]
+    await asleep.wait()
+    processes.append(process(add))
+    await until(other_ran, "the other's round")
+    woken.set()
+    await ended.wait()
+    for each in processes:
+        each.cancel()
+    await asyncio.gather(*processes, return_exceptions=True)
+    assert await pool.fetchval("SELECT array_agg(name) FROM tally") == ["other"]
 
 
 # -- Who sends --------------------------------------------------------------------------------------------------------
