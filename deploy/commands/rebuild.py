@@ -55,7 +55,7 @@ def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
     found = state.load_running()
     service, kept, own_ways = services()[name]
     environment = found.services[name]["environment"]
-    _live_in_the_time_of(environment)
+    live_in_the_time_of(environment)
     wanted = Rebuild(
         service=service,
         bootstrap_servers=found.bootstrap(),
@@ -74,7 +74,7 @@ def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
     return NOT_WELL if outcome.differences and compare_only else WELL
 
 
-def _live_in_the_time_of(environment: dict[str, str]) -> None:
+def live_in_the_time_of(environment: dict[str, str]) -> None:
     """Take the clock of the running copy: what it does of a day, the other must do of the same."""
     if "LEAP_CLOCK_FILE" in environment:
         # The warning that this is a simulated state is for services' logs; here it would stand in the answer.
