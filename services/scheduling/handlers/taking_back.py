@@ -109,17 +109,17 @@ async def take_back(tx: Transaction, topics: Topics) -> dict[str, int]:
     await taking_back.keep_visitors(tx.connection, heard.visitors.values())
     taken = await _take_requests(tx, heard)
 
-    newest, raised_at = await _flags_since(tx, topics)
+    since = await _flags_since(tx, topics)
     settled = await _settle_promises(tx, topics, taken, heard.last_told)
-    flags = await _keep_flags(tx, newest.values())
+    flags = await _keep_flags(tx, since.newest.values())
     households = {each.request.household_key for each in taken} | flags
-    await _follow_the_flags(tx, sorted(households), raised_at, as_of)
+    await _follow_the_flags(tx, sorted(households), since, as_of)
     return {
         "requests": len(taken),
         "visits": sum(len(each.visits) for each in taken),
         "visitors": len(heard.visitors),
         "decisions of districts": len(heard.decisions),
-        "flags that came meanwhile": len(newest),
+        "flags that came meanwhile": len(since.newest),
         "promises dealt with already": settled,
     }
 
@@ -192,23 +192,38 @@ async def _dates_that_follow(taken: Taken, policy_on: _Policies) -> None:
         taken.change(respected_until=policy_on.day(taken.declined_at) + timedelta(days=days))
 
 
-async def _flags_since(tx: Transaction, topics: Topics) -> tuple[dict[UUID, school_years.Flag], dict[UUID, datetime]]:
-    """Read each student's newest crossing since the tables' own positions, and when each household's last raise was."""
-    since = await positions.stored(tx.connection, GROUP)
-    newest: dict[UUID, school_years.Flag] = {}
-    raised_at: dict[UUID, datetime] = {}
-    async for records in topics.read(FLAGS, since=since):
+@dataclass(slots=True)
+class _Since:
+    """The crossings since the tables' own positions: each student's newest, and all of them in their order."""
+
+    newest: dict[UUID, school_years.Flag] = field(default_factory=dict)
+    crossed: defaultdict[UUID, list[school_years.Flag]] = field(default_factory=lambda: defaultdict(list))
+
+    def take(self, flag: school_years.Flag) -> None:
+        """Keep one crossing."""
+        known = self.newest.get(flag.student_key)
+        if known is None or (flag.school_year, flag.version) > (known.school_year, known.version):
+            self.newest[flag.student_key] = flag
+        self.crossed[flag.student_key].append(flag)
+
+    def raised_since(self, student: UUID, moment: datetime) -> bool:
+        """Tell whether a student who is flagged was not yet at that moment.
+
+        One that was cleared and raised again since is none: so the desk sees it too where both come in one batch.
+        """
+        crossed = sorted(self.crossed.get(student, ()), key=lambda flag: (flag.school_year, flag.version))
+        before = [flag.level for flag in crossed if flag.occurred_at <= moment]
+        after = [flag.previous_level for flag in crossed if flag.occurred_at > moment]
+        return bool(after) and [*before[-1:], *after[:1]][0] is events.Level.NONE
+
+
+async def _flags_since(tx: Transaction, topics: Topics) -> _Since:
+    since = _Since()
+    async for records in topics.read(FLAGS, since=await positions.stored(tx.connection, GROUP)):
         for record in records:
-            if not any(name == "ce_type" and (value or b"").startswith(_CROSSINGS) for name, value in record.headers):
-                continue
-            flag = arrivals.decode(record)
-            known = newest.get(flag.student_key)
-            if known is None or (flag.school_year, flag.version) > (known.school_year, known.version):
-                newest[flag.student_key] = flag
-            if isinstance(flag, events.FlagRaised):
-                household = arrivals.household(flag)
-                raised_at[household] = max(flag.occurred_at, raised_at.get(household, flag.occurred_at))
-    return newest, raised_at
+            if _type_of(record).startswith(_CROSSINGS):
+                since.take(arrivals.decode(record))
+    return since
 
 
 async def _settle_promises(tx: Transaction, topics: Topics, taken: Iterable[Taken], last_told: datetime | None) -> int:
@@ -264,12 +279,10 @@ async def _keep_flags(tx: Transaction, flags: Iterable[school_years.Flag]) -> se
     return households | set(learned.ended)
 
 
-async def _follow_the_flags(
-    tx: Transaction, households: Sequence[UUID], raised_at: dict[UUID, datetime], as_of: datetime
-) -> None:
+async def _follow_the_flags(tx: Transaction, households: Sequence[UUID], since: _Since, as_of: datetime) -> None:
     """Open requests for flagged families that have none and are owed one; withdraw those behind which no flag stands.
 
-    None is owed where people closed the last one after the family's last flag was raised: it was for that flag too.
+    None is owed where people closed the last one with the same children flagged.
     """
     for start in range(0, len(households), AT_ONCE):
         some = households[start : start + AT_ONCE]
@@ -279,7 +292,7 @@ async def _follow_the_flags(
             row
             for row in rows
             if row["closed_because"] in (None, "no_longer_flagged", "year_over")
-            or raised_at.get(row["household_key"], row["closed_at"]) > row["closed_at"]
+            or since.raised_since(row["student_key"], row["closed_at"])
         ]
         if owed:
             await arrivals.open_or_join(tx, owed, as_of)
