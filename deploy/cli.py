@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
+from contracts.services import SERVICES
 from deploy.commands.screen import Screen
 
 WELL, NOT_WELL, NOT_RUNNING, MISSING, INTERRUPTED = 0, 1, 3, 4, 130
@@ -23,6 +24,7 @@ def main() -> None:
 
 def run(words: list[str]) -> int:
     """Run one command and return its exit code; what went wrong is one line on standard error."""
+    from deploy.commands.backup import BackupRefused
     from deploy.commands.districts import DistrictUnknown
     from deploy.commands.http_client import Refused
     from deploy.commands.logs import LogMissing
@@ -49,6 +51,7 @@ def run(words: list[str]) -> int:
         return _complain(error, MISSING)
     except (
         PartFailed,
+        BackupRefused,
         Refused,
         DistrictUnknown,
         FileRefused,
@@ -149,6 +152,18 @@ def parser() -> argparse.ArgumentParser:
     way = rebuild.add_mutually_exclusive_group()
     way.add_argument("--compare", action="store_true", help="compare only; exit code 1 where a row differs")
     way.add_argument("--back", action="store_true", help="put the former tables back, brought up to now")
+
+    backup = command("backup", "every service's tables into a folder, while everything runs", _backup)
+    backup.add_argument("folder", type=Path)
+
+    restore = command("restore", "put tables back as a backup has them, and take back what was told since", _restore)
+    what = restore.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", nargs="?", type=Path, help="of `leap backup`")
+    what.add_argument("--take-back", action="store_true", help="put nothing back: only know again what was told")
+    what.add_argument("--back", action="store_true", help="let stand again what the last restore put aside")
+    what.add_argument("--kafka-lost", action="store_true", help="begin anew on new topics, with the tables as they are")
+    restore.add_argument("--only", nargs="+", choices=list(SERVICES), default=[], metavar="SERVICE")
+    restore.add_argument("--old", action="store_true", help="also where a part of what districts sent since is gone")
     return whole
 
 
@@ -253,6 +268,24 @@ def _rebuild(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands import rebuild
 
     return rebuild.run(screen, name=arguments.service, compare_only=arguments.compare, back=arguments.back)
+
+
+def _backup(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import backup
+
+    return backup.backup(screen, folder=arguments.folder)
+
+
+def _restore(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import restore
+
+    if arguments.kafka_lost:
+        return restore.kafka_lost(screen)
+    if arguments.back:
+        return restore.put_back(screen, services=arguments.only)
+    if arguments.take_back:
+        return restore.take_back_only(screen, services=arguments.only)
+    return restore.restore(screen, folder=arguments.folder, services=arguments.only, however_old=arguments.old)
 
 
 def _scale(text: str) -> float:

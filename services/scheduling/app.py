@@ -9,6 +9,7 @@ from services.scheduling.api import routes
 from services.scheduling.handlers.arrivals import decode, on_events
 from services.scheduling.handlers.follow_ups import open_follow_ups
 from services.scheduling.handlers.pricing import price_waiting
+from services.scheduling.handlers.taking_back import OWN
 from services.scheduling.pages import desk_pages
 
 EVENTS = Subscription(
@@ -25,6 +26,7 @@ service = Service(
     name="scheduling",
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
+    own_words=OWN,
     subscriptions=(EVENTS,),
     timers=(
         Timer(name="price waiting", every_seconds=300, run=price_waiting),

@@ -8,6 +8,7 @@ from services.runtime.web.context import Context
 from services.runtime.web.pages import Pages
 from services.visitlog import api
 from services.visitlog.handlers.arrivals import decode, on_events
+from services.visitlog.handlers.taking_back import OWN
 from services.visitlog.pages import form, log, office, phone, visits
 
 FOLDER = Path(__file__).parent
@@ -39,6 +40,7 @@ service = Service(
     name="visitlog",
     migrations=FOLDER / "migrations",
     subscriptions=(EVENTS,),
+    own_words=OWN,
     routes=api.routes,
     pages=log_pages,
 )

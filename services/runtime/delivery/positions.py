@@ -55,6 +55,17 @@ async def read_positions(
     return await _fetch(connection, _READ, group, log_starts)
 
 
+async def lock_all(connection: Connection) -> None:
+    """Keep every batch of the service out until the transaction ends: whoever applies one locks its positions first."""
+    await connection.execute("LOCK TABLE position IN ACCESS EXCLUSIVE MODE")
+
+
+async def stored(connection: Connection, group: str) -> dict[TopicPartition, int]:
+    """Read how far the group has come, wherever it has a position."""
+    rows = await connection.fetch("SELECT topic, partition, next_offset FROM position WHERE consumer_group = $1", group)
+    return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+
 async def move_positions(connection: Connection, group: str, next_offsets: Mapping[TopicPartition, int]) -> None:
     """Store each partition's next offset."""
     if next_offsets:

@@ -1,6 +1,7 @@
 """Whose household it is, and what stands of how to reach it, however its records are cut into batches."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from uuid import UUID
 
@@ -28,39 +29,49 @@ def test_a_tombstone_is_read_by_its_key_and_by_nothing_else() -> None:
             ContactForgotten.of_key(key)
 
 
-def said(household: int, version: int | None) -> Said:
+LANDED = [datetime(2026, 10, 5, 12, minute, tzinfo=UTC) for minute in range(6)]
+Record = tuple[int, int | None, int]
+
+
+def said(household: int, version: int | None, minute: int) -> Said:
     """What a record says of a household: its contact data in a version, or, without one, that they are forgotten."""
-    key = UUID(int=household)
-    return (
-        ContactForgotten(household_key=key) if version is None else contact(household_key=key, source_version=version)
-    )
+    key, at = UUID(int=household), LANDED[minute]
+    if version is None:
+        return ContactForgotten(household_key=key, forgotten_at=at)
+    return contact(household_key=key, source_version=version, occurred_at=at)
 
 
 def kept(batches: Sequence[Sequence[Said]]) -> dict[UUID, int]:
-    """The versions that a service keeps after these batches: it deletes, then keeps what is newer than what it has."""
+    """The versions that a service keeps after these batches: it deletes, then keeps what is newer than all it knew."""
     versions: dict[UUID, int] = {}
+    gone: dict[UUID, tuple[int, datetime]] = {}
     for batch in batches:
         standing, forgotten = contacts_after(batch)
-        for key in forgotten:
-            versions.pop(key, None)
+        for key, version, at in forgotten:
+            known, since = gone.get(key, (-1, at))
+            gone[key] = max(known, version, versions.pop(key, -1)), max(since, at)
         for each in standing:
-            versions[each.household_key] = max(each.source_version, versions.get(each.household_key, -1))
+            known, since = gone.get(each.household_key, (-1, datetime.min.replace(tzinfo=UTC)))
+            if each.source_version > known and each.occurred_at > since:
+                versions[each.household_key] = max(each.source_version, versions.get(each.household_key, -1))
     return versions
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 3), st.none() | st.integers(0, 5)), max_size=12),
+    st.lists(st.tuples(st.integers(1, 3), st.none() | st.integers(0, 5), st.integers(0, 5)), max_size=12),
     st.lists(st.integers(0, 12), max_size=3).map(sorted),
 )
-def test_the_newest_version_stands_and_nothing_from_before_a_tombstone(
-    records: list[tuple[int, int | None]], cuts: list[int]
+def test_the_newest_version_stands_and_nothing_from_before_a_tombstone_comes_back(
+    records: list[Record], cuts: list[int]
 ) -> None:
     expected: dict[UUID, int] = {}
-    for household, version in records:
+    gone: dict[UUID, list[tuple[int, int]]] = {}
+    for household, version, minute in records:
+        key = UUID(int=household)
         if version is None:
-            expected.pop(UUID(int=household), None)
-        else:
-            expected[UUID(int=household)] = max(version, expected.get(UUID(int=household), -1))
+            gone.setdefault(key, []).append((expected.pop(key, -1), minute))
+        elif all(version > known and minute > since for known, since in gone.get(key, [])):
+            expected[key] = max(version, expected.get(key, -1))
 
     everything = [said(*record) for record in records]
     edges = [0, *(min(cut, len(everything)) for cut in cuts), len(everything)]
