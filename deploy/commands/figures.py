@@ -42,6 +42,18 @@ class DistrictFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A partition that a service does not read on, and what a person can do."""
+
+    service: str
+    topic: str
+    partition: int
+    position: int | None
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """The whole system at one moment."""
 
@@ -50,6 +62,7 @@ class Figures:
     waiting_in_outbox: dict[str, int]
     dead_letters: dict[str, int]
     totals: dict[str, int] = field(default_factory=dict)
+    stopped: list[Stopped] = field(default_factory=list)
 
     @property
     def lag(self) -> int:
@@ -58,8 +71,9 @@ class Figures:
 
     @property
     def adds_up(self) -> bool:
-        """Tell whether every district's sum holds and nothing was put aside as unreadable."""
-        return all(district.gap == 0 for district in self.districts) and not any(self.dead_letters.values())
+        """Tell whether every district's sum holds, every partition is read, and nothing was put aside as unreadable."""
+        put_aside = any(self.dead_letters.values()) or self.stopped
+        return all(district.gap == 0 for district in self.districts) and not put_aside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +84,9 @@ class Backlog:
     lag_by_group: dict[str, int]
     waiting_in_outbox: dict[str, int]
     dead_letters: dict[str, int]
+    stopped: list[Stopped] = field(default_factory=list)
+    empty_by_topic: dict[str, int] = field(default_factory=dict)
+    """Of landing topics: offsets at which no record stands, the ends of transactions and what was rolled back."""
 
     @property
     def records(self) -> int:
@@ -81,14 +98,22 @@ async def measure_backlog(state: State) -> Backlog:
     """Compare the positions in PostgreSQL with the ends of the log, positions first: never too favourable."""
     positions: dict[str, dict[TopicPartition, int]] = {}
     outbox, dead_letters = {}, {}
+    stopped: list[Stopped] = []
+    empty: dict[str, int] = {}
     connection = await asyncpg.connect(state.admin_url())
     try:
         for service in SERVICES:
             rows = await connection.fetch(
-                f"SELECT consumer_group, topic, partition, next_offset FROM {service}.position"
+                f"SELECT consumer_group, topic, partition, next_offset, empty_offsets FROM {service}.position"
             )
-            for group, topic, partition, next_offset in rows:
+            for group, topic, partition, next_offset, empty_offsets in rows:
                 positions.setdefault(group, {})[TopicPartition(topic, partition)] = next_offset
+                if is_landing(topic):
+                    empty[topic] = empty.get(topic, 0) + empty_offsets
+            stops = await connection.fetch(
+                f"SELECT topic, partition, position, reason, detail FROM {service}.stopped_partition ORDER BY 1, 2"
+            )
+            stopped += [Stopped(service=service, **row) for row in stops]
             outbox[service] = await connection.fetchval(f"SELECT count(*) FROM {service}.outbox")
             dead_letters[service] = await connection.fetchval(f"SELECT count(*) FROM {service}.dead_letter")
     finally:
@@ -101,7 +126,14 @@ async def measure_backlog(state: State) -> Backlog:
         # A group that subscribes by pattern owes us the landing topics it has not even seen.
         reads = [each for each in ends if each.topic in topics or (_reads_landing(topics) and is_landing(each.topic))]
         lag_by_group[group] = sum(ends[each] - at.get(each, 0) for each in reads)
-    return Backlog(log_ends=ends, lag_by_group=lag_by_group, waiting_in_outbox=outbox, dead_letters=dead_letters)
+    return Backlog(
+        log_ends=ends,
+        lag_by_group=lag_by_group,
+        waiting_in_outbox=outbox,
+        dead_letters=dead_letters,
+        stopped=stopped,
+        empty_by_topic=empty,
+    )
 
 
 async def measure(state: State) -> Figures:
@@ -119,7 +151,7 @@ async def measure(state: State) -> Figures:
     for partition, end in backlog.log_ends.items():
         if is_landing(partition.topic):
             district = partition.topic.split("-in-", 1)[1]
-            sent[district] = sent.get(district, 0) + end
+            sent[district] = sent.get(district, 0) + end - backlog.empty_by_topic.get(partition.topic, 0)
     districts = [
         _district(name, count, landed.get(name, {}), applied.get(name, {})) for name, count in sorted(sent.items())
     ]
@@ -128,6 +160,7 @@ async def measure(state: State) -> Figures:
         lag_by_group=backlog.lag_by_group,
         waiting_in_outbox=backlog.waiting_in_outbox,
         dead_letters=backlog.dead_letters,
+        stopped=backlog.stopped,
         totals={name: count for name, count in reporting.items() if isinstance(count, int)},
     )
 
@@ -157,7 +190,8 @@ async def _log_ends(bootstrap: str) -> dict[TopicPartition, int]:
         landing = [name for name in await client.list_topics() if is_landing(name)]
     partitions = [TopicPartition(name, 0) for name in landing]
     partitions += [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    # What is committed: nobody waits for what may yet be rolled back.
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed")
     await consumer.start()
     # Assigned, so that all topics are asked for at once and not each by a failed try; paused, so that nothing is read.
     consumer.assign(partitions)

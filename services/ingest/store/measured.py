@@ -5,11 +5,13 @@ import asyncpg
 from services.runtime.database import Connection
 
 # A landing topic begins at offset 0 and a position moves with the counts: what moved and was not counted is missing.
+# Where transactions end, and what was rolled back, is no record.
 # The marks inside a landed roll are no records: the roll is.
 _GAPS = """
 SELECT district, moved - coalesce(counted, 0) - coalesce(dead, 0) AS gap
 FROM (
-    SELECT regexp_replace(topic, '^(attendance|roster)-in-', '') AS district, sum(next_offset)::bigint AS moved
+    SELECT regexp_replace(topic, '^(attendance|roster)-in-', '') AS district,
+           sum(next_offset - empty_offsets)::bigint AS moved
     FROM position WHERE consumer_group = 'leap-ingest' GROUP BY 1
 ) AS positions
 LEFT JOIN (

@@ -4,16 +4,18 @@ FastStream declares the subscriber, makes the client, keeps the membership and e
 it, so it starts no loop of its own: what a loop needs of the client is public there, and a batch is ours to apply.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
+from services.runtime.delivery.batch import Reach
 from services.runtime.delivery.subscription import Subscription
+from services.runtime.delivery.unreadable import name_what_is_unreadable
 from services.runtime.settings import Settings
 
 POLL_MS = 100
@@ -21,7 +23,10 @@ POLL_MS = 100
 # seconds. A test asserts every line.
 SUBSCRIBER_OPTIONS: dict[str, Any] = {
     "ack_policy": AckPolicy.MANUAL,
-    "auto_offset_reset": "earliest",
+    # A position that the log does not have is told, never moved in silence. Where a new group begins is ours to say.
+    "auto_offset_reset": "none",
+    # What was rolled back never happened.
+    "isolation_level": "read_committed",
     # Range: partition n of topics with equal counts goes to one member, so what shares a key stays together.
     "partition_assignment_strategy": (RangePartitionAssignor,),
     "heartbeat_interval_ms": 3_000,
@@ -31,6 +36,13 @@ SUBSCRIBER_OPTIONS: dict[str, Any] = {
 # What may wait in memory: this much per partition. A pattern may match hundreds of topics, hence less for each.
 PARTITION_BYTES = 2 << 20
 PARTITION_BYTES_OF_PATTERN = 1 << 20
+
+
+class Fetched(NamedTuple):
+    """Records, each partition's together and in order, and which offsets of each partition they are all there is of."""
+
+    records: list[ConsumerRecord]
+    reach: dict[TopicPartition, Reach]
 
 
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -43,7 +55,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         on_assigned: Callable[[AIOKafkaConsumer, set[TopicPartition]], Awaitable[None]],
     ) -> None:
         self._on_assigned = on_assigned
-        self._max_records = subscription.max_records
+        self.max_records = subscription.max_records
+        # Up to where the records of each partition were handed out.
+        self._reached: dict[TopicPartition, int] = {}
         self._broker = KafkaBroker(
             settings.kafka_bootstrap_servers,
             metadata_max_age_ms=settings.kafka_metadata_max_age_ms,
@@ -68,6 +82,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def join(self) -> None:
         """Join the group. Raises KafkaError when no broker answers."""
+        name_what_is_unreadable()
         try:
             await self._broker.start()
         except BaseException:
@@ -78,23 +93,61 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         """Leave the group: others take the partitions over."""
         await self._broker.stop()
 
-    async def fetch(self) -> list[ConsumerRecord]:
-        """Read what is there of the partitions, each one's together and in order; nothing after a moment without.
+    async def fetch(self) -> Fetched:
+        """Read what is there of the partitions; nothing after a moment without.
 
-        Raises KafkaError, and UnicodeDecodeError where a header's name is not UTF-8.
+        Raises KafkaError, and UnicodeDecodeError where a header's name is not UTF-8. Whatever was read together with
+        it is read again by the next call.
         """
         consumer = self._subscriber.consumer
         assert consumer is not None, "fetching begins after joining and ends before leaving"
-        fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
-        return list(chain.from_iterable(fetched.values()))
+        try:
+            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self.max_records)
+        except BaseException:
+            self.seek(self._reached)  # what the client took from memory before it raised is in nobody's hands
+            raise
+        reach = {}
+        for partition, records in fetched.items():
+            # Nothing is awaited here: no other can seek between the records and their reach.
+            end = await consumer.position(partition)
+            reach[partition] = Reach(self._reached.get(partition, records[0].offset), end)
+            self._reached[partition] = end
+        return Fetched(list(chain.from_iterable(fetched.values())), reach)
 
     def seek(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Read on from these offsets, of the partitions that are still this member's."""
         consumer = self.consumer
         mine = consumer.assignment() if consumer is not None else ()
-        for partition, offset in offsets.items():
+        for partition, offset in list(offsets.items()):
             if consumer is not None and partition in mine:
                 consumer.seek(partition, offset)
+                self._reached[partition] = offset
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read nothing of these partitions until they are resumed."""
+        if self.consumer is not None:
+            self.consumer.pause(*(set(partitions) & self.consumer.assignment()))
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read these partitions, of those that are still this member's."""
+        if self.consumer is not None:
+            self.consumer.resume(*(set(partitions) & self.consumer.assignment()))
+
+    async def passed(self, applied: Mapping[TopicPartition, int]) -> dict[TopicPartition, Reach]:
+        """Tell which offsets behind the applied ones were read and held no record: the ends of transactions, say.
+
+        Only of partitions of which everything handed out was applied. Whoever is told has to move their positions.
+        """
+        consumer, passed = self.consumer, {}
+        for partition in consumer.assignment() if consumer is not None else ():
+            reached = self._reached.get(partition)
+            if consumer is None or reached is None or applied.get(partition) != reached:
+                continue
+            position = await consumer.position(partition)
+            if position > reached == self._reached.get(partition):
+                passed[partition] = Reach(reached, position)
+                self._reached[partition] = position
+        return passed
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Do nothing: a lost member may never get this call, so nothing may depend on it."""
@@ -105,4 +158,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         if consumer is not None:
             # Before the first await: records from elsewhere must not come.
             consumer.pause(*assigned)
+            self._reached = {}
+            for each in assigned:
+                # While one has no place at all the client looks for it, and fetches nothing of any other meanwhile.
+                consumer.seek(each, 0)
             await self._on_assigned(consumer, assigned)

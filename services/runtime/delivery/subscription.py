@@ -54,6 +54,8 @@ class Subscription:
 
     `handle` may be called again with the same records after it raised, and with any part of them: it must leave
     nothing behind but what `Transaction.connection` did. Records of one partition come in their order.
+    Of a topic in `compacted`, records that a newer one on their key replaced may be gone. A topic of the pattern that
+    is not `expected` yet waits until it is, and is asked about again and again.
     """
 
     group: str
@@ -62,6 +64,8 @@ class Subscription:
     topics: tuple[str, ...] = ()
     pattern: str | None = None
     max_records: int = 5000
+    compacted: frozenset[str] = frozenset()
+    expected: Callable[[str], bool] | None = None
 
     def __post_init__(self) -> None:
         if bool(self.topics) == bool(self.pattern):
