@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from contracts.topics import COMPACTED
 from services.flagging import api, metrics
 from services.flagging.handlers.arrivals import decode, on_facts
 from services.flagging.handlers.settling import judge_due, settle
@@ -25,6 +26,7 @@ FACTS = Subscription(
     ),
     decode=decode,
     handle=on_facts,
+    compacted=COMPACTED,
     # A record may be a whole school's roll: so many of them are 300,000 marks, and 100 MB while they are at work.
     max_records=600,
 )

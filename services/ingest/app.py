@@ -7,10 +7,9 @@ from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
 from services.ingest import api, metrics
-from services.ingest.districts_file import load_districts
+from services.ingest.districts_file import DistrictsFile
 from services.ingest.handlers import landed, progress
 from services.ingest.rules.landing import Landed, Rejection
-from services.ingest.rules.pseudonyms import Districts
 from services.runtime.delivery.subscription import Delivery, Subscription
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context, Service
@@ -24,21 +23,25 @@ class IngestSettings(Settings):
 
 
 @cache
-def _districts() -> Districts:
-    # Read once, when the service starts and not when the module is imported.
-    return load_districts(IngestSettings.from_environment().districts_file)
+def _file() -> DistrictsFile:
+    # Read when the service starts and not when the module is imported.
+    return DistrictsFile(IngestSettings.from_environment().districts_file)
 
 
 def _decode_landed(record: ConsumerRecord) -> Landed | Rejection | landed.Unread:
-    return landed.decode_landed(record, districts=_districts())
+    return landed.decode_landed(record, districts=_file().districts)
 
 
 async def _on_landed(transaction: Transaction, deliveries: list[Delivery]) -> None:
-    await landed.on_landed(transaction, deliveries, districts=_districts())
+    await landed.on_landed(transaction, deliveries, districts=_file().districts)
+
+
+def _is_declared(topic: str) -> bool:
+    return _file().names(topic)
 
 
 def _routes(context: Context) -> APIRouter:
-    return api.routes(context, _districts())
+    return api.routes(context, _file().current)
 
 
 service = Service(
@@ -51,6 +54,8 @@ service = Service(
             pattern="^(attendance|roster)-in-.*",
             decode=_decode_landed,
             handle=_on_landed,
+            # A topic may be there before the file names its district: set aside, its records would have no effect.
+            expected=_is_declared,
             # Twice the usual: what a batch waits for, acknowledgements and its commit, is the same for any size.
             max_records=10_000,
         ),

@@ -10,7 +10,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from services.runtime.delivery.backoff import Backoff
+from services.runtime.delivery.backoff import Backoff, BatchSize
 from services.runtime.delivery.batch import (
     Applied,
     Batch,
@@ -55,6 +55,7 @@ class Consumption:
     ) -> None:
         self.subscription = subscription
         self.lag = Lag(subscription.group, topics=subscription.topics, by_pattern=bool(subscription.pattern))
+        self.size = BatchSize(subscription.max_records)
         self.membership = Membership(subscription, settings, self._take_positions)
         self.partitions = Partitions(subscription, self.membership, self.lag, pool)
         self._begin = partial(begin, pool, publisher, zone=settings.zone)
@@ -96,7 +97,7 @@ class Consumption:
         failed: KafkaError | None = None
         while not self._stopping.is_set():
             try:
-                records, reach = await self.membership.fetch()
+                records, reach = await self.membership.fetch(self.size.records)
             except UnicodeDecodeError:
                 log.warning("a header name is not UTF-8: reading leniently", group=self.subscription.group)
                 read_leniently()
@@ -152,13 +153,16 @@ class Consumption:
             if not is_transient(error):
                 raise
             rewound = self._rewound(batch)
+            self.size.failed(len(batch.records))
             telemetry.RETRIES.labels(group).inc()
             await backoff.wait(error)
             return rewound
         finally:
             self.lag.attempted()
         backoff.over()
-        self._note(applied, len(batch.records), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.size.applied(seconds)
+        self._note(applied, len(batch.records), seconds)
         return {}
 
     def _rewound(self, batch: Batch, holes: Iterable[Hole] = ()) -> dict[TopicPartition, int]:

@@ -13,6 +13,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
+from services.runtime.delivery.assignor import EvenAssignor
 from services.runtime.delivery.batch import Reach
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.delivery.unreadable import name_what_is_unreadable
@@ -27,12 +28,13 @@ SUBSCRIBER_OPTIONS: dict[str, Any] = {
     "auto_offset_reset": "none",
     # What was rolled back never happened.
     "isolation_level": "read_committed",
-    # Range: partition n of topics with equal counts goes to one member, so what shares a key stays together.
-    "partition_assignment_strategy": (RangePartitionAssignor,),
     "heartbeat_interval_ms": 3_000,
     "rebalance_timeout_ms": 60_000,
     "fetch_max_bytes": 32 << 20,
 }
+# Range: partition n of topics with equal counts goes to one member, so what shares a key stays together. The topics of
+# a pattern have one partition each, and share nothing.
+ASSIGNOR, ASSIGNOR_OF_PATTERN = RangePartitionAssignor, EvenAssignor
 # What may wait in memory: this much per partition. A pattern may match hundreds of topics, hence less for each.
 PARTITION_BYTES = 2 << 20
 PARTITION_BYTES_OF_PATTERN = 1 << 20
@@ -55,7 +57,6 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         on_assigned: Callable[[AIOKafkaConsumer, set[TopicPartition]], Awaitable[None]],
     ) -> None:
         self._on_assigned = on_assigned
-        self.max_records = subscription.max_records
         # Up to where the records of each partition were handed out.
         self._reached: dict[TopicPartition, int] = {}
         self._broker = KafkaBroker(
@@ -70,6 +71,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             pattern=subscription.pattern,
             group_id=subscription.group,
             max_partition_fetch_bytes=PARTITION_BYTES_OF_PATTERN if subscription.pattern else PARTITION_BYTES,
+            partition_assignment_strategy=(ASSIGNOR_OF_PATTERN if subscription.pattern else ASSIGNOR,),
+            group_instance_id=settings.kafka_member_id,
             session_timeout_ms=settings.kafka_session_timeout_ms,
             listener=self,
             **SUBSCRIBER_OPTIONS,
@@ -93,8 +96,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         """Leave the group: others take the partitions over."""
         await self._broker.stop()
 
-    async def fetch(self) -> Fetched:
-        """Read what is there of the partitions; nothing after a moment without.
+    async def fetch(self, max_records: int) -> Fetched:
+        """Read what is there of the partitions, so many records at most; nothing after a moment without.
 
         Raises KafkaError, and UnicodeDecodeError where a header's name is not UTF-8. Whatever was read together with
         it is read again by the next call.
@@ -102,7 +105,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer = self._subscriber.consumer
         assert consumer is not None, "fetching begins after joining and ends before leaving"
         try:
-            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self.max_records)
+            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=max_records)
         except BaseException:
             self.seek(self._reached)  # what the client took from memory before it raised is in nobody's hands
             raise

@@ -311,7 +311,7 @@ class Partitions:
             group=self._subscription.group,
             topic=partition.topic,
             partition=partition.partition,
-            reason=stop.reason.value,
+            reason=str(stop.reason),
             position=stop.position,
             log_start=stop.bounds.start if stop.bounds else None,
             log_end=stop.bounds.end if stop.bounds else None,

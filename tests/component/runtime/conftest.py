@@ -56,7 +56,9 @@ def consuming_from(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> Calla
         async def run(*topics: str, metadata_ms: int = 500, **changes: Any) -> AsyncIterator[Any]:
             reasons: list[str] = []
             consumption = Consumption(
-                subscription(*topics, **{"group": f"group of {topics[0]}", **changes}),
+                subscription(
+                    *topics, **{"group": f"group of {topics[0] if topics else changes['pattern']}", **changes}
+                ),
                 settings=Settings(
                     kafka_bootstrap_servers=broker, database_url="in the pool", kafka_metadata_max_age_ms=metadata_ms
                 ),

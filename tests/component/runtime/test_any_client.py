@@ -184,7 +184,7 @@ async def test_bytes_that_went_bad_on_the_disk_stop_their_partition(
 
 async def fetch_for_long(consumption: Consumption) -> None:
     for _ in range(200):
-        await consumption.membership.fetch()
+        await consumption.membership.fetch(100)
 
 
 async def test_without_naming_it_one_unreadable_batch_would_stop_everybody(

@@ -9,6 +9,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
+from services.runtime.delivery.assignor import EvenAssignor
 from services.runtime.delivery.membership import PARTITION_BYTES, SUBSCRIBER_OPTIONS, Membership
 from services.runtime.delivery.publisher import PRODUCER_OPTIONS, Publisher
 from services.runtime.delivery.subscription import Subscription
@@ -48,6 +49,14 @@ def test_partitions_with_the_same_number_go_to_one_member(membership: Any) -> No
     assert membership._subscriber._connection_args["partition_assignment_strategy"] == (RangePartitionAssignor,)
 
 
+def test_topics_of_a_pattern_are_shared_out_evenly_and_old_members_understand_it() -> None:
+    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url="postgresql://")
+    subscription = Subscription(group="g", pattern="^t", decode=lambda record: record, handle=nothing)
+    made: Any = Membership(subscription, settings, nothing)
+    assert made._subscriber._connection_args["partition_assignment_strategy"] == (EvenAssignor,)
+    assert EvenAssignor.name == RangePartitionAssignor.name
+
+
 def test_a_busy_member_is_not_taken_for_dead(membership: Any) -> None:
     options = membership._subscriber._connection_args
     assert options["session_timeout_ms"] == 30_000
@@ -57,7 +66,7 @@ def test_a_busy_member_is_not_taken_for_dead(membership: Any) -> None:
 
 def test_batches_and_memory_are_bounded(membership: Any) -> None:
     options = membership._subscriber._connection_args
-    assert membership.max_records == SUBSCRIPTION.max_records == 5000
+    assert SUBSCRIPTION.max_records == 5000
     assert options["max_partition_fetch_bytes"] == PARTITION_BYTES == 2 << 20
     assert options["fetch_max_bytes"] == 32 << 20
 
