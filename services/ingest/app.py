@@ -6,10 +6,13 @@ from pathlib import Path
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
+from contracts.topics import PARTITIONS
 from services.ingest import api, metrics
 from services.ingest.districts_file import DistrictsFile
 from services.ingest.handlers import landed, progress
 from services.ingest.rules.landing import Landed, Rejection
+from services.runtime.delivery.pace import Pace
+from services.runtime.delivery.publisher import partition_of
 from services.runtime.delivery.subscription import Delivery, Subscription
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context, Service
@@ -40,6 +43,10 @@ def _is_declared(topic: str) -> bool:
     return _file().names(topic)
 
 
+def _lane_of(topic: str) -> int:
+    return partition_of(topic.partition("-in-")[2], PARTITIONS)
+
+
 def _routes(context: Context) -> APIRouter:
     return api.routes(context, _file().current)
 
@@ -56,6 +63,8 @@ service = Service(
             handle=_on_landed,
             # A topic may be there before the file names its district: set aside, its records would have no effect.
             expected=_is_declared,
+            # A district's flood would keep those of its lane waiting at flagging: it waits where it landed.
+            pace=Pace(group="leap-flagging", topic="rolls", lane_of=_lane_of),
             # Twice the usual: what a batch waits for, acknowledgements and its commit, is the same for any size.
             max_records=10_000,
         ),

@@ -10,7 +10,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from services.runtime.delivery.backoff import Backoff, BatchSize
+from services.runtime.delivery import pace
+from services.runtime.delivery.backoff import Backoff, BatchSize, within
 from services.runtime.delivery.batch import (
     Applied,
     Batch,
@@ -24,6 +25,7 @@ from services.runtime.delivery.faults import crash_point
 from services.runtime.delivery.lag import Lag
 from services.runtime.delivery.lenient import read_leniently
 from services.runtime.delivery.membership import Membership
+from services.runtime.delivery.pace import Pacing
 from services.runtime.delivery.partitions import Partitions
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Subscription
@@ -86,6 +88,7 @@ class Consumption:
                 together.create_task(self._fetch(batches))
                 together.create_task(self._apply(batches))
                 together.create_task(self._watch())
+                together.create_task(self._keep_pace())
         except* Exception as errors:  # noqa: BLE001 - the edge: what is unforeseen ends this process
             error = errors.exceptions[0]
             log.error("consuming ended in an unforeseen way", group=self.subscription.group, **telemetry.where(error))
@@ -195,9 +198,21 @@ class Consumption:
                     raise
                 # The broker or the database is away, or the partitions were shared out anew. The next look does better.
                 log.warning("lag not measured", group=self.subscription.group, error=type(error).__name__)
-            await self._tell()
             if problem := self.lag.stalled():
                 self._give_up(problem)
+
+    async def _keep_pace(self) -> None:
+        """Tell Kafka every second how far the group is, for whoever keeps its pace by that; and keep another's."""
+        pacing = Pacing(self.subscription.pace) if self.subscription.pace is not None else None
+        told: dict[TopicPartition, int] = {}
+        while not self._stopping.is_set():
+            await within(pace.PACE_SECONDS, self._stopping)
+            if self.lag.next_offsets != told:
+                told = dict(self.lag.next_offsets)
+                await self._tell()
+            if pacing is not None and self.membership.consumer is not None:
+                await pacing.look(self.membership.consumer, self.lag.next_offsets)
+                self.partitions.hold(pacing.held)
 
     async def _tell(self) -> None:
         """Tell Kafka how far the group is: for lag tools only, so no batch waits for it."""

@@ -44,6 +44,7 @@ class Partitions:
 
     def __init__(self, subscription: Subscription, membership: Membership, lag: Lag, pool: asyncpg.Pool) -> None:
         self.stops: dict[TopicPartition, Stop] = {}
+        self._paced: set[TopicPartition] = set()
         self._subscription = subscription
         self._membership = membership
         self._lag = lag
@@ -63,6 +64,7 @@ class Partitions:
         """Let the partitions just assigned, all paused, be read from their positions, or say of each why not."""
         async with self._alone:
             self.stops.clear()
+            self._paced = set()
             self._doubted.clear()
             self._seen.clear()
             self._newest.clear()
@@ -91,6 +93,18 @@ class Partitions:
         else:
             return False
         return True
+
+    def hold(self, partitions: Iterable[TopicPartition]) -> None:
+        """Read none of these for the moment, and again what was held before and is not among them."""
+        paced, before = set(partitions), self._paced
+        if paced == before:
+            return
+        self._paced = paced
+        self._lag.held = self.stops.keys() | paced
+        self._membership.pause(paced)
+        self._membership.resume(before - paced - self.stops.keys() - self._doubted)
+        telemetry.HELD_BACK.labels(self._subscription.group).set(len(paced))
+        log.info("what is read was paced", group=self._subscription.group, held_back=len(paced))
 
     def of_another_log(self) -> set[TopicPartition]:
         """Name the partitions of which nothing that is in hand may be applied any more."""
@@ -234,9 +248,9 @@ class Partitions:
             if self.stops.pop(each, None) is not None:
                 log.info("a partition is read again", group=group, topic=each.topic, partition=each.partition)
         self._lag.placed(going)
-        self._lag.held = set(self.stops)
+        self._lag.held = self.stops.keys() | self._paced
         self._membership.seek(going)
-        self._membership.resume(going)
+        self._membership.resume(going.keys() - self._paced)
 
     def _tell_lost(self, partition: TopicPartition, begin: int, end: int) -> None:
         telemetry.HOLES.labels(self._subscription.group).inc()
@@ -300,7 +314,7 @@ class Partitions:
         partition, known = stop.partition, self.stops.get(stop.partition)
         self.stops[partition] = stop
         self._stopped_at[partition] = time.monotonic()
-        self._lag.held = set(self.stops)
+        self._lag.held = self.stops.keys() | self._paced
         self._membership.pause([partition])
         if known is not None and known.reason is stop.reason and known.position == stop.position:
             return

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 from aiokafka import ConsumerRecord
 from pydantic import TypeAdapter, ValidationError
 
+from services.runtime.delivery.pace import Pace
 from services.runtime.delivery.transaction import Transaction
 
 T = TypeVar("T")
@@ -66,7 +67,11 @@ class Subscription:
     max_records: int = 5000
     compacted: frozenset[str] = frozenset()
     expected: Callable[[str], bool] | None = None
+    pace: Pace | None = None
 
     def __post_init__(self) -> None:
         if bool(self.topics) == bool(self.pattern):
             raise ValueError(f"subscription {self.group}: name either topics or a pattern")
+        if self.pace is not None and not self.pattern:
+            # Its lanes are looked up among what the client knows: by pattern, all topics.
+            raise ValueError(f"subscription {self.group}: only topics of a pattern are paced")

@@ -70,6 +70,9 @@ STOPPED = snapshot(
     ["group", "topic", "partition", "reason"],
 )
 
+# Their topics wrote most of what another group is seconds behind with; whoever shares its partitions is read.
+HELD_BACK = gauge("leap_held_back_partitions", "Partitions not read for the moment, so that others are", ["group"])
+
 # -- The way out ------------------------------------------------------------------------------------------------------
 
 OUTBOX_DEPTH = gauge("leap_outbox_depth", "Events waiting to be published, counted up to 100000")
