@@ -29,6 +29,7 @@ def run(words: list[str]) -> int:
     from deploy.commands.http_client import Refused
     from deploy.commands.logs import LogMissing
     from deploy.commands.policy import NotAPolicy
+    from deploy.commands.position import PositionRefused
     from deploy.commands.push import FileRefused
     from deploy.commands.state import NotRunning
     from deploy.commands.story import StoryStuck
@@ -58,6 +59,7 @@ def run(words: list[str]) -> int:
         NobodyFound,
         LogMissing,
         NotAPolicy,
+        PositionRefused,
         StoryStuck,
         NothingToTrace,
         DoorClosed,
@@ -141,6 +143,15 @@ def parser() -> argparse.ArgumentParser:
     retell.add_argument(
         "--since", type=datetime.fromisoformat, help="when the restored copy was made, or before: less is read (ever)"
     )
+
+    position = command(
+        "position", "where services stand in a topic, and the way back when its log is another", _position
+    )
+    position.add_argument("action", choices=["show", "set"])
+    position.add_argument("topic", nargs="?", help="(show, without one: every partition that is not read on)")
+    position.add_argument("partition", nargs="?", type=int)
+    position.add_argument("--to", metavar="PLACE", help="start, end, or an offset: the next one to read")
+    position.add_argument("--service", choices=list(SERVICES), help="of this service alone; else of all that read it")
 
     told = command("story", "two guided minutes: from three absences to a line in the report", _story)
     told.add_argument("--pace", type=float, default=8.0, help="seconds to read each step (8)")
@@ -262,6 +273,18 @@ def _retell(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands import retell
 
     return retell.run(screen, chosen=arguments.district, since=arguments.since)
+
+
+def _position(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import position
+
+    if arguments.action == "show":
+        return position.show(screen, topic=arguments.topic)
+    if arguments.topic is None or arguments.partition is None or arguments.to is None:
+        raise position.PositionRefused("leap position set TOPIC PARTITION --to start|end|OFFSET: name all three")
+    return position.move(
+        screen, topic=arguments.topic, partition=arguments.partition, to=arguments.to, service=arguments.service
+    )
 
 
 def _rebuild(arguments: argparse.Namespace, screen: Screen) -> int:

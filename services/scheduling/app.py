@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from contracts.topics import COMPACTED
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
 from services.scheduling import metrics
@@ -17,6 +18,7 @@ EVENTS = Subscription(
     topics=("flags", "absence-flags", "household-contacts", "calendars", "school-calendar", "visit-log"),
     decode=decode,
     handle=on_events,
+    compacted=COMPACTED,
     # Requests stay locked while their batch runs, and people wait for them: short batches.
     max_records=1000,
 )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from contracts.topics import COMPACTED
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service
 from services.runtime.web.context import Context
@@ -18,6 +19,7 @@ EVENTS = Subscription(
     topics=("home-visits", "household-contacts", "calendars", "school-calendar", "visitors", "district-policies"),
     decode=decode,
     handle=on_events,
+    compacted=COMPACTED,
 )
 
 
