@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts generated bench observe containers worlds
+.PHONY: help setup check test up down contracts generated bench observe containers worlds drill
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ test: .venv/checks  ## all tests, on a real Kafka and a real PostgreSQL
 
 worlds: .venv/checks  ## random worlds against the oracle, in a random order of their seeds (WORLDS=2000; FIRST_WORLD=0)
 	WORLDS=$(or $(WORLDS),200) $(BIN)/python -m pytest -q -s tests/component/flagging/test_worlds.py
+
+drill: .venv/checks  ## backups put back while Kafka is ahead, each behind further days and work (ROUNDS=10)
+	RESTORE_ROUNDS=$(or $(ROUNDS),10) $(BIN)/python -m pytest -q -s tests/pipeline/test_restore_drill.py
 
 up: .venv/runs  ## the whole system on this machine, with a simulated state
 	$(BIN)/leap up

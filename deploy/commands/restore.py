@@ -18,7 +18,7 @@ from deploy.commands.state import State
 from deploy.local.dumps import FORMER, go_back, restore_schema, role_of
 from deploy.local.found import part_from
 from deploy.local.parts import PartFailed, Process
-from services.runtime.take_back import StillRunning, take_back
+from services.runtime.rebuild.take_back import StillRunning, take_back
 
 
 def restore(screen: Screen, *, folder: Path, services: list[str], however_old: bool = False) -> int:

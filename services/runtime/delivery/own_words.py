@@ -102,5 +102,5 @@ async def refuse_behind(name: str, own: OwnWords, topics: Topics, connection: as
         raise BehindOwnWords(
             f"{name} told more than its tables know ({len(unknown)} partitions: {where}): they are from an older"
             f" backup, or empty. Nothing was changed. Let it take back what it told, then start it: `leap restore"
-            f" --take-back --only {name}`, or `python -m services.runtime.take_back {name}` where it runs"
+            f" --take-back --only {name}`, or `python -m services.runtime.rebuild.take_back {name}` where it runs"
         )

@@ -1,4 +1,4 @@
-"""A service's restored tables learn again what it told since: `python -m services.runtime.take_back NAME`.
+"""A service's restored tables learn again what it told since: `python -m services.runtime.rebuild.take_back NAME`.
 
 For after a backup was put back, while the service is stopped; its environment is the service's own. It may be repeated:
 what is known is not taken back twice.
@@ -82,7 +82,7 @@ def _event_id(headers: Any) -> str:
 def main(words: list[str]) -> int:
     """Take back what the named service told, by its own environment, and say as JSON what was found."""
     if len(words) != 1:
-        sys.stderr.write("usage: python -m services.runtime.take_back NAME\n")
+        sys.stderr.write("usage: python -m services.runtime.rebuild.take_back NAME\n")
         return 2
     service: Service = importlib.import_module(f"services.{words[0]}.app").service
     try:
