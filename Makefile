@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts generated bench observe containers worlds year
+.PHONY: help setup check test up down contracts generated bench observe containers worlds year drill
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ worlds: .venv/checks  ## random worlds against the oracle, in a random order of 
 year: .venv/checks  ## a replayed school year, every figure compared with the facts, and a large district carried over (YEAR=0.03)
 	YEAR=$(or $(YEAR),0.02) CARRIED=$(or $(CARRIED),10000) $(BIN)/python -m pytest -q -s \
 		tests/pipeline/test_year.py tests/pipeline/test_carried_over.py
+
+drill: .venv/checks  ## backups put back while Kafka is ahead, each behind further days and work (ROUNDS=10)
+	RESTORE_ROUNDS=$(or $(ROUNDS),10) $(BIN)/python -m pytest -q -s tests/pipeline/test_restore_drill.py
 
 up: .venv/runs  ## the whole system on this machine, with a simulated state
 	$(BIN)/leap up
