@@ -83,8 +83,8 @@ async def _forget_positions(admin_url: str) -> int:
             for service in SERVICES:
                 forgotten += await admin.fetchval(f"SELECT count(*) FROM {service}.position")
                 await admin.execute(f"DELETE FROM {service}.position")
-            # What left the landing topics is counted by their offsets, which begin anew.
-            await admin.execute("DELETE FROM ingest.landed_count")
+                await admin.execute(f"DELETE FROM {service}.stopped_partition")
+            # The books of landed records go on: a log that was made anew begins one of its own.
             return forgotten
     finally:
         await admin.close()

@@ -6,6 +6,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -23,7 +24,7 @@ from tests.component.flagging.builders import conclusions
 from tests.pipeline import schools
 from tests.pipeline.conclusions import facts_of
 from tests.pipeline.drill import DISTRICTS, STUDENTS, State, assert_families_and_levels, assert_it_adds_up, refused
-from tests.pipeline.stack import eventually, start_stack
+from tests.pipeline.stack import Stack, eventually, start_stack
 
 ROUNDS = int(os.environ.get("RESTORE_ROUNDS", "0"))
 # Short: the two that matter most. Long: every service alone, and all of them.
@@ -144,7 +145,8 @@ async def test_when_kafka_lost_its_logs_all_say_so_and_go_on_from_their_tables(l
     await create_topics(stack.broker.address, stack.districts)
     for process in stack.processes.values():
         process.launch()
-        await refused(process, "positions not taken")
+    for name in stack.processes:
+        await eventually(partial(_reads_nothing_on, stack, name), f"{name} says that its topics are others")
     await lived.leap("restore", "--kafka-lost")
     assert (await lived.standing()).differs_from(before) == {}
 
@@ -159,3 +161,13 @@ async def test_when_kafka_lost_its_logs_all_say_so_and_go_on_from_their_tables(l
     assert before.requests.keys() <= after.requests.keys()
     assert before.logs.keys() <= after.logs.keys()
     await assert_families_and_levels(stack)
+
+
+async def _reads_nothing_on(stack: Stack, service: str) -> bool:
+    """Say whether each partition that the service had read is stopped, because its log is another or ends before."""
+    async with stack.sql(service) as connection:
+        rows = await connection.fetch(
+            """SELECT s.reason FROM position p LEFT JOIN stopped_partition s USING (consumer_group, topic, partition)
+               WHERE p.next_offset > 0"""
+        )
+    return bool(rows) and {row["reason"] for row in rows} <= {"log_replaced", "log_shortened"}
