@@ -12,7 +12,7 @@ help:  ## what there is
 
 setup: .venv/checks  ## everything the checks and tests need, into .venv
 
-check: .venv/checks  ## format, lint, spelling, types, who imports whom, contracts against what was released
+check: .venv/checks  ## format, lint, spelling, types, who imports whom, contracts and migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell
@@ -20,6 +20,7 @@ check: .venv/checks  ## format, lint, spelling, types, who imports whom, contrac
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m contracts.compatibility
+	$(BIN)/python -m tests.architecture.migrations
 
 test: .venv/checks  ## all tests, on a real Kafka and a real PostgreSQL
 	$(BIN)/python -m pytest

@@ -103,8 +103,8 @@ def stage_of(name: str) -> Stage:
 
 
 def number_of(name: str) -> int:
-    """Read a file's number: its place among its owner's."""
-    return int(name.rpartition("/")[2].partition("_")[0])
+    """Read a file's number, its place among its owner's; 0 where it has none."""
+    return int("0" + re.split(r"\D", name.rpartition("/")[2])[0])
 
 
 def known_in(folder: Path) -> Known:
