@@ -229,13 +229,12 @@ async def run_as_job(database_url: str, folder: Path, stage: Stage, *, service: 
         await connection.close()
 
 
-def main(arguments: list[str]) -> int:
-    """Run a service's files of one stage, and say what was applied; 1 where it could not be done, with the reason."""
-    name, stage = arguments[0], Stage(arguments[1] if len(arguments) > 1 else Stage.PRE)
-    telemetry.configure_logging("INFO", name)
-    folder = importlib.import_module(f"services.{name}.app").service.migrations
+def job(service: str, stage: Stage, database_url: str) -> int:
+    """Run a service's files of one stage, and log what was applied; 1 where it could not be done, with the reason."""
+    telemetry.configure_logging("INFO", service)
+    folder = importlib.import_module(f"services.{service}.app").service.migrations
     try:
-        applied = asyncio.run(run_as_job(os.environ["LEAP_DATABASE_URL"], folder, stage, service=name))
+        applied = asyncio.run(run_as_job(database_url, folder, stage, service=service))
     except SchemaUnfit as reason:
         log.error("not migrated", problem=str(reason))
         return 1
@@ -244,4 +243,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python -m services.runtime.migrate NAME [pre|post]")
+    sys.exit(job(sys.argv[1], Stage((*sys.argv, Stage.PRE)[2]), os.environ["LEAP_DATABASE_URL"]))
