@@ -62,7 +62,7 @@ EDITED = [state for state in STATES if "." in state[2]]
 FLAGGING = [state for state in STATES if state[0] == "flagging"]
 
 # As migrate() has made it since its first commit.
-_LEDGER = """
+LEDGER = """
 CREATE TABLE migration (
     name text PRIMARY KEY,
     digest text NOT NULL,
@@ -92,7 +92,7 @@ async def past(fresh_database: str) -> Past:
     async def make(service: str, runtime: str, own: str) -> str:
         url = (await provision(fresh_database, [service]))[service]
         async with connected(url) as connection:
-            await connection.execute(_LEDGER)
+            await connection.execute(LEDGER)
             for name, text in files_of(service, runtime, own):
                 await connection.execute(text.decode())
                 digest = hashlib.sha256(text).hexdigest()
@@ -216,6 +216,17 @@ _MARKS_OF = """
 INSERT INTO mark (student_key, school_day, school, district, category, present_parts, day_parts, source_version)
 SELECT $1, DATE '2026-09-01' + n, 'H01', $2, 9, -1, -1, 1 FROM generate_series(0, 2) AS n
 """
+
+
+async def kept_in_flagging(connection: Any, district: str, *, household: UUID) -> None:
+    """Write one flagged child, with everything behind the flag, as flagging's first tables kept it."""
+    anna = student(1)
+    await connection.execute(_FLAG_OF, anna, district)
+    await connection.execute(_SCHOOL_OF, anna, district)
+    await connection.execute(_RECORD_OF, anna, district, household)
+    await connection.execute(_MARKS_OF, anna, district)
+
+
 _KEPT = """
 -- The standard policy, which judged them all, was 1 and is 0.
 SELECT student_key, school_year, district, school, level, version, days_absent, days_enrolled, as_of,
@@ -230,10 +241,7 @@ async def test_flags_of_before_are_kept_and_go_on(past: Past, service: str, runt
     anna, household, another = student(1), UUID(int=0xB), UUID(int=0xC)
     async with connected(url) as connection:
         await connection.execute(_FLAGS, DISTRICT)
-        await connection.execute(_FLAG_OF, anna, DISTRICT)
-        await connection.execute(_SCHOOL_OF, anna, DISTRICT)
-        await connection.execute(_RECORD_OF, anna, DISTRICT, household)
-        await connection.execute(_MARKS_OF, anna, DISTRICT)
+        await kept_in_flagging(connection, DISTRICT, household=household)
         kept = await connection.fetch(_KEPT)
 
     await start(url, service)
