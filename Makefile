@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts generated bench observe containers worlds year
+.PHONY: help setup check test up down contracts release generated bench observe containers worlds year
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,11 @@ down: .venv/runs  ## the end of it, leaving nothing behind
 contracts: .venv/checks  ## schemas and AsyncAPI documents from the event models; RELEASE=1 lists what is new as released
 	$(BIN)/python -m contracts.generate
 	$(if $(filter 1,$(RELEASE)),$(BIN)/python -m contracts.compatibility --release)
+
+release: .venv/checks  ## a version: checked, listed as released, in the CHANGELOG, tagged (VERSION=x.y.z; RELEASING.md)
+	@$(BIN)/python -m contracts.release --ready "$(VERSION)"
+	$(MAKE) check
+	@$(BIN)/python -m contracts.release "$(VERSION)"
 
 generated: contracts  ## everything that is generated: contracts, rules and boards, compose files
 	$(BIN)/python -m deploy.observability.generate

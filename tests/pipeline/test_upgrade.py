@@ -13,7 +13,13 @@ from tests.component.flagging.builders import student
 from tests.component.runtime.test_databases_of_before import SERVICES as FOLDERS
 from tests.component.runtime.test_databases_of_before import kept_in_flagging
 from tests.pipeline.conclusions import assert_all_equals_the_oracle, assert_every_event_was_effective_once
-from tests.pipeline.releases import NoHistory, code_of_the_release_before, lay_out_oldest, start_before
+from tests.pipeline.releases import (
+    NoHistory,
+    code_of_the_release_before,
+    lay_out_oldest,
+    start_before,
+    without_a_way_back,
+)
 from tests.pipeline.schools import NOW, marks, roster
 from tests.pipeline.stack import Stack, start_stack
 
@@ -122,14 +128,14 @@ async def test_the_release_before_goes_on_beside_the_newest_and_after_it(tmp_pat
         await asyncio.gather(*(stack.start(name) for name in SERVICES))
         await _a_few_weeks(stack, range(20))
 
-        # The newest's events on the newest's schema: readers of before, and those of now write.
+        # Readers of before on the newest schema, with the events of today's writers.
         await _before(stack, code, "scheduling", "visitlog", "reporting")
         await _a_few_weeks(stack, range(20, 30))
         await assert_all_equals_the_oracle(stack)
         await assert_every_event_was_effective_once(stack)
 
-        # All of it back.
-        await _before(stack, code, "ingest", "flagging")
+        # And back, as far as there is a way.
+        await _before(stack, code, *(name for name in ("ingest", "flagging") if name not in without_a_way_back(code)))
         await _a_few_weeks(stack, range(30, 40))
         await assert_all_equals_the_oracle(stack)
         await assert_every_event_was_effective_once(stack)
