@@ -324,7 +324,9 @@ def run(service: Service) -> int:
 def _log_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     error = context.get("exception")
     fields = telemetry.where(error) if isinstance(error, BaseException) else {}
-    log.error("unhandled in a task", **fields)
+    # What the Kafka client asked for and then forgot, while no broker answers: one more of the lines about that.
+    say = log.warning if fields.get("away") else log.error
+    say("unhandled in a task", **fields)
 
 
 if __name__ == "__main__":
