@@ -35,6 +35,7 @@ from services.runtime.measure import Measurements, standard_readings
 from services.runtime.revision import SchemaTooNew, SchemaUnfit
 from services.runtime.schema import Schema
 from services.runtime.seen import telemetry, tracing
+from services.runtime.seen.away import is_of_kafka_client
 from services.runtime.seen.away import away
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web import application
@@ -324,9 +325,11 @@ def run(service: Service) -> int:
 def _log_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     error = context.get("exception")
     fields = telemetry.where(error) if isinstance(error, BaseException) else {}
-    # What the Kafka client asked for and then forgot, while no broker answers: one more of the lines about that.
-    say = log.warning if fields.get("away") else log.error
-    say("unhandled in a task", **fields)
+    if isinstance(error, BaseException) and is_of_kafka_client(error):
+        # What the client asked for and forgot while no broker answers: one more of the lines about that.
+        log.warning("unhandled in a task", **fields | {"away": "broker"})
+    else:
+        log.error("unhandled in a task", **fields)
 
 
 if __name__ == "__main__":
