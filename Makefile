@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts generated bench observe containers worlds year
+.PHONY: help setup check test up down contracts generated bench observe containers worlds year faults
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,10 @@ worlds: .venv/checks  ## random worlds against the oracle, in a random order of 
 year: .venv/checks  ## a replayed school year, every figure compared with the facts, and a large district carried over (YEAR=0.03)
 	YEAR=$(or $(YEAR),0.02) CARRIED=$(or $(CARRIED),10000) $(BIN)/python -m pytest -q -s \
 		tests/pipeline/test_year.py tests/pipeline/test_carried_over.py
+
+faults: .venv/checks  ## random faults on the whole system, every figure recomputed (KILLS=1000, SEED, BROKERS=3, ANEW=1; SHORT=1)
+	$(BIN)/python -m tests.faults $(if $(SHORT),--short,--kills $(or $(KILLS),1000)) --seed $(or $(SEED),1) \
+		--brokers $(or $(BROKERS),1) $(if $(ANEW),--anew)
 
 up: .venv/runs  ## the whole system on this machine, with a simulated state
 	$(BIN)/leap up
