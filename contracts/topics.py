@@ -237,6 +237,8 @@ Nobody writes them any more; they are read for as long as they hold anything.
 """
 
 TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
+COMPACTED = frozenset(topic.name for topic in TOPICS if topic.compacted)
+"""Topics of which Kafka keeps the newest word on each key: older records may be gone, and none is missed."""
 
 
 def landing_topics(district: str) -> tuple[str, str]:

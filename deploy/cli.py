@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
+from contracts.services import SERVICES
 from deploy.commands.screen import Screen
 
 WELL, NOT_WELL, NOT_RUNNING, MISSING, INTERRUPTED = 0, 1, 3, 4, 130
@@ -23,10 +24,12 @@ def main() -> None:
 
 def run(words: list[str]) -> int:
     """Run one command and return its exit code; what went wrong is one line on standard error."""
+    from deploy.commands.backup import BackupRefused
     from deploy.commands.districts import DistrictUnknown
     from deploy.commands.http_client import Refused
     from deploy.commands.logs import LogMissing
     from deploy.commands.policy import NotAPolicy
+    from deploy.commands.position import PositionRefused
     from deploy.commands.push import FileRefused
     from deploy.commands.state import NotRunning
     from deploy.commands.story import StoryStuck
@@ -49,12 +52,14 @@ def run(words: list[str]) -> int:
         return _complain(error, MISSING)
     except (
         PartFailed,
+        BackupRefused,
         Refused,
         DistrictUnknown,
         FileRefused,
         NobodyFound,
         LogMissing,
         NotAPolicy,
+        PositionRefused,
         StoryStuck,
         NothingToTrace,
         DoorClosed,
@@ -139,6 +144,15 @@ def parser() -> argparse.ArgumentParser:
         "--since", type=datetime.fromisoformat, help="when the restored copy was made, or before: less is read (ever)"
     )
 
+    position = command(
+        "position", "where services stand in a topic, and the way back when its log is another", _position
+    )
+    position.add_argument("action", choices=["show", "set"])
+    position.add_argument("topic", nargs="?", help="(show, without one: every partition that is not read on)")
+    position.add_argument("partition", nargs="?", type=int)
+    position.add_argument("--to", metavar="PLACE", help="start, end, or an offset: the next one to read")
+    position.add_argument("--service", choices=list(SERVICES), help="of this service alone; else of all that read it")
+
     told = command("story", "two guided minutes: from three absences to a line in the report", _story)
     told.add_argument("--pace", type=float, default=8.0, help="seconds to read each step (8)")
 
@@ -149,6 +163,18 @@ def parser() -> argparse.ArgumentParser:
     way = rebuild.add_mutually_exclusive_group()
     way.add_argument("--compare", action="store_true", help="compare only; exit code 1 where a row differs")
     way.add_argument("--back", action="store_true", help="put the former tables back, brought up to now")
+
+    backup = command("backup", "every service's tables into a folder, while everything runs", _backup)
+    backup.add_argument("folder", type=Path)
+
+    restore = command("restore", "put tables back as a backup has them, and take back what was told since", _restore)
+    what = restore.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", nargs="?", type=Path, help="of `leap backup`")
+    what.add_argument("--take-back", action="store_true", help="put nothing back: only know again what was told")
+    what.add_argument("--back", action="store_true", help="let stand again what the last restore put aside")
+    what.add_argument("--kafka-lost", action="store_true", help="begin anew on new topics, with the tables as they are")
+    restore.add_argument("--only", nargs="+", choices=list(SERVICES), default=[], metavar="SERVICE")
+    restore.add_argument("--old", action="store_true", help="also where a part of what districts sent since is gone")
     return whole
 
 
@@ -249,10 +275,40 @@ def _retell(arguments: argparse.Namespace, screen: Screen) -> int:
     return retell.run(screen, chosen=arguments.district, since=arguments.since)
 
 
+def _position(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import position
+
+    if arguments.action == "show":
+        return position.show(screen, topic=arguments.topic)
+    if arguments.topic is None or arguments.partition is None or arguments.to is None:
+        raise position.PositionRefused("leap position set TOPIC PARTITION --to start|end|OFFSET: name all three")
+    return position.move(
+        screen, topic=arguments.topic, partition=arguments.partition, to=arguments.to, service=arguments.service
+    )
+
+
 def _rebuild(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands import rebuild
 
     return rebuild.run(screen, name=arguments.service, compare_only=arguments.compare, back=arguments.back)
+
+
+def _backup(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import backup
+
+    return backup.backup(screen, folder=arguments.folder)
+
+
+def _restore(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import restore
+
+    if arguments.kafka_lost:
+        return restore.kafka_lost(screen)
+    if arguments.back:
+        return restore.put_back(screen, services=arguments.only)
+    if arguments.take_back:
+        return restore.take_back_only(screen, services=arguments.only)
+    return restore.restore(screen, folder=arguments.folder, services=arguments.only, however_old=arguments.old)
 
 
 def _scale(text: str) -> float:

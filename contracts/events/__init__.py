@@ -43,7 +43,7 @@ from contracts.events.districts import (
     Weights,
 )
 from contracts.events.envelope import DISTRICT_PATTERN, Contract, Event
-from contracts.events.household import ContactForgotten, Contacts, contacts_after, household_of
+from contracts.events.household import ContactForgotten, Contacts, Forgotten, contacts_after, household_of
 from contracts.events.rolls import (
     CATEGORY_LETTERS,
     MAX_STUDENTS_OF_A_ROLL,
@@ -119,6 +119,7 @@ __all__ = [
     "FlagRaised",
     "FlaggedStudent",
     "FollowUpPromised",
+    "Forgotten",
     "Grade",
     "HouseholdContactChanged",
     "Labelled",

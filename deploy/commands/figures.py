@@ -48,6 +48,18 @@ class DistrictFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A partition that a service does not read on, and what a person can do."""
+
+    service: str
+    topic: str
+    partition: int
+    position: int | None
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """The whole system at one moment."""
 
@@ -56,6 +68,7 @@ class Figures:
     waiting_in_outbox: dict[str, int]
     dead_letters: dict[str, int]
     totals: dict[str, int] = field(default_factory=dict)
+    stopped: list[Stopped] = field(default_factory=list)
 
     @property
     def lag(self) -> int:
@@ -64,8 +77,9 @@ class Figures:
 
     @property
     def adds_up(self) -> bool:
-        """Tell whether every district's sum holds and nothing was put aside as unreadable."""
-        return all(district.gap == 0 for district in self.districts) and not any(self.dead_letters.values())
+        """Tell whether every district's sum holds, every partition is read, and nothing was put aside as unreadable."""
+        put_aside = any(self.dead_letters.values()) or self.stopped
+        return all(district.gap == 0 for district in self.districts) and not put_aside
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,6 +103,7 @@ class Backlog:
     waiting_in_outbox: dict[str, int]
     dead_letters: dict[str, int]
     landing: dict[str, Landing] = field(default_factory=dict)
+    stopped: list[Stopped] = field(default_factory=list)
 
     @property
     def records(self) -> int:
@@ -100,6 +115,7 @@ async def measure_backlog(state: State) -> Backlog:
     """Compare the positions in PostgreSQL with the ends of the log, positions first: never too favourable."""
     positions: dict[str, dict[TopicPartition, int]] = {}
     outbox, dead_letters = {}, {}
+    stopped: list[Stopped] = []
     connection = await asyncpg.connect(state.admin_url())
     try:
         for service in SERVICES:
@@ -108,6 +124,10 @@ async def measure_backlog(state: State) -> Backlog:
             )
             for group, topic, partition, next_offset in rows:
                 positions.setdefault(group, {})[TopicPartition(topic, partition)] = next_offset
+            stops = await connection.fetch(
+                f"SELECT topic, partition, position, reason, detail FROM {service}.stopped_partition ORDER BY 1, 2"
+            )
+            stopped += [Stopped(service=service, **row) for row in stops]
             outbox[service] = await connection.fetchval(f"SELECT count(*) FROM {service}.outbox")
             dead_letters[service] = await connection.fetchval(f"SELECT count(*) FROM {service}.dead_letter")
         aside = await connection.fetch("SELECT topic, count(*) AS records FROM ingest.dead_letter GROUP BY topic")
@@ -121,7 +141,13 @@ async def measure_backlog(state: State) -> Backlog:
         # A group that subscribes by pattern owes us the landing topics it has not even seen.
         reads = [each for each in ends if each.topic in topics or (_reads_landing(topics) and is_landing(each.topic))]
         lag_by_group[group] = sum(_behind(each, at, ends) for each in reads)
-    backlog = Backlog(log_ends=ends, lag_by_group=lag_by_group, waiting_in_outbox=outbox, dead_letters=dead_letters)
+    backlog = Backlog(
+        log_ends=ends,
+        lag_by_group=lag_by_group,
+        waiting_in_outbox=outbox,
+        dead_letters=dead_letters,
+        stopped=stopped,
+    )
     landed = _districts_of_groups(positions)
     for partition in filter(lambda each: is_landing(each.topic), ends):
         district = _district_of(partition.topic)
@@ -170,6 +196,7 @@ async def measure(state: State) -> Figures:
         lag_by_group=backlog.lag_by_group,
         waiting_in_outbox=backlog.waiting_in_outbox,
         dead_letters=backlog.dead_letters,
+        stopped=backlog.stopped,
         totals={name: count for name, count in reporting.items() if isinstance(count, int)},
     )
 
@@ -208,7 +235,8 @@ async def _log_ends(bootstrap: str) -> dict[TopicPartition, int]:
         TopicPartition(topic["topic"], each["partition"]) for topic in described for each in topic["partitions"]
     ]
     partitions += [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    # What is committed: nobody waits for what may yet be rolled back.
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed")
     await consumer.start()
     # Assigned, so that all topics are asked for at once and not each by a failed try; paused, so that nothing is read.
     consumer.assign(partitions)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import structlog
 
-from contracts.topics import TOPICS
+from contracts.topics import COMPACTED
 from deploy.commands import state
 from deploy.commands.screen import Screen
 from deploy.local.parts import PartFailed
@@ -21,9 +21,6 @@ from services.runtime.rebuild.shadow import CopyRefused
 from services.runtime.service import Service
 
 WELL, NOT_WELL = 0, 1
-
-
-COMPACTED = frozenset(topic.name for topic in TOPICS if topic.compacted)
 
 
 class Rebuildable(NamedTuple):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands import state
-from deploy.commands.figures import DistrictFigures, Figures, measure
+from deploy.commands.figures import DistrictFigures, Figures, Stopped, measure
 from deploy.commands.screen import Screen
 from deploy.local.parts import answers
 
@@ -33,6 +33,7 @@ def status(screen: Screen) -> int:
             "lag": figures.lag_by_group,
             "outbox": figures.waiting_in_outbox,
             "dead_letters": figures.dead_letters,
+            "stopped": [asdict(each) for each in figures.stopped],
             "districts": [{**asdict(district), "gap": district.gap} for district in figures.districts],
             "totals": figures.totals,
             "adds_up": figures.adds_up,
@@ -49,6 +50,8 @@ def _verdict(figures: Figures, *, well: bool, serves: bool) -> str:
     if well:
         return "lag 0, and every record is accounted for"
     lost_or_doubled = any(figures.dead_letters.values()) or any(district.gap < 0 for district in figures.districts)
+    if figures.stopped:
+        return "not well: NOT READ, see the lines above"
     if serves and figures.lag and not lost_or_doubled:
         return f"{figures.lag:,} records are on their way; ask again"
     return "not well: see the lines above"
@@ -65,11 +68,21 @@ def _print(figures: Figures, well: dict[str, bool]) -> None:
     Console(highlight=False).print(table)
     for line in (line for each in figures.districts for line in left_open(each)):
         print("\n" + line)
+    for stop in figures.stopped:
+        print("\n" + not_read(stop))
     print("\nlag      " + "  ".join(f"{group} {records:,}" for group, records in figures.lag_by_group.items()))
     print("outbox   " + "  ".join(f"{name} {events:,}" for name, events in figures.waiting_in_outbox.items()))
     if any(figures.dead_letters.values()):
         print("UNREADABLE  " + "  ".join(f"{name} {count:,}" for name, count in figures.dead_letters.items() if count))
     print("totals   " + "  ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in figures.totals.items()))
+
+
+def not_read(stop: Stopped) -> str:
+    """Say which partition is not read on, where it stands, why, and what to do."""
+    return (
+        f"NOT READ  {stop.topic}/{stop.partition} by {stop.service}, at {stop.position} ({stop.reason}):"
+        f" {stop.detail}. The others go on."
+    )
 
 
 def left_open(each: DistrictFigures) -> Iterator[str]:

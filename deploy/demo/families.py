@@ -53,9 +53,9 @@ class Families:
     def _chance(self, *question: object) -> random.Random:
         return random.Random(":".join(map(str, (self._seed, *question))))
 
-    def attempt(self, household: str, version: int, *, today: date) -> Attempt:
-        """Say what a contact comes to; a request's version tells its contacts apart."""
-        chance = self._chance("contact", household, version)
+    def attempt(self, household: str, nth: int, *, today: date) -> Attempt:
+        """Say what the n-th contact with a household comes to."""
+        chance = self._chance("contact", household, nth)
         way = chance.choice(_WAYS)
         if chance.random() >= REACHED:
             return Attempt(way, "not_reached")
@@ -63,9 +63,9 @@ class Families:
         again = today + timedelta(days=chance.randint(*_LATER_DAYS)) if answer == "later" else None
         return Attempt(way, answer, again)
 
-    def times(self, household: str, version: int, *, today: date) -> list[tuple[datetime, datetime]]:
+    def times(self, household: str, nth: int, *, today: date) -> list[tuple[datetime, datetime]]:
         """Give three windows in which the family could, soonest first; nobody is visited on a Sunday."""
-        chance = self._chance("times", household, version)
+        chance = self._chance("times", household, nth)
         possible = [day for n in range(2, 9) if (day := today + timedelta(days=n)).weekday() < 6]
         found = []
         for day in sorted(chance.sample(possible, 3)):
@@ -73,9 +73,9 @@ class Families:
             found.append((begins, begins + timedelta(hours=2)))
         return found
 
-    def is_goal_met(self, household: str, version: int) -> bool:
+    def is_goal_met(self, household: str, nth: int) -> bool:
         """Say whether the family and the visitors find that they are done."""
-        return self._chance("goal", household, version).random() < GOAL_MET
+        return self._chance("goal", household, nth).random() < GOAL_MET
 
     def days_until_logged(self, visit: str) -> int | None:
         """Say how many days after the visit its log is written; None: never."""

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -88,6 +89,7 @@ class Staff:
     phone: Door
     families: Families
     visited: list[tuple[str, date]] = field(default_factory=list)
+    _questions: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def register_visitors(self, *, trained_on: date) -> None:
         """Enter the visitors with their training, languages and weekly hours; once is enough."""
@@ -114,7 +116,9 @@ class Staff:
             again_on = request["contact_again_on"]
             if stage == "agreed":
                 done.appointments += self._appoint(request, today)
-            elif stage == "logged" and self.families.is_goal_met(request["household_key"], request["version"]):
+            elif stage == "logged" and self.families.is_goal_met(
+                request["household_key"], self._questions["contact", request["household_key"]]
+            ):
                 self._change(request, "closing", {"because": "goal_met"})
             elif (
                 stage in ("new", "claimed", "contacting") and contacts > 0 and (not again_on or again_on <= str(today))
@@ -123,6 +127,11 @@ class Staff:
                 done.contacts += 1
                 done.appointments += self._contact(request, today)
         return done
+
+    def _asked(self, question: str, request: dict[str, Any]) -> int:
+        """Count how often a family was asked the same: each time it may answer otherwise, and alike for a seed."""
+        self._questions[question, request["household_key"]] += 1
+        return self._questions[question, request["household_key"]]
 
     def _change(self, request: dict[str, Any], what: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
         """One command on a request; None where the rules or somebody faster were against it."""
@@ -135,7 +144,7 @@ class Staff:
         claimed = self._change(request, "claim", {})
         if claimed is None:
             return False
-        attempt = self.families.attempt(claimed["household_key"], claimed["version"], today=today)
+        attempt = self.families.attempt(claimed["household_key"], self._asked("contact", claimed), today=today)
         body: dict[str, Any] = {"way": attempt.way, "answer": attempt.answer}
         if attempt.contact_again_on is not None:
             body["contact_again_on"] = attempt.contact_again_on.isoformat()
@@ -147,7 +156,7 @@ class Staff:
         return answered["stage"] == "agreed" and self._appoint(answered, today)
 
     def _appoint(self, request: dict[str, Any], today: date) -> bool:
-        for begins, ends in self.families.times(request["household_key"], request["version"], today=today):
+        for begins, ends in self.families.times(request["household_key"], self._asked("times", request), today=today):
             window = urlencode({"begins_at": begins.isoformat(), "ends_at": ends.isoformat(), "limit": 1})
             path = f"/v1/requests/{request['request_id']}/pairs?{window}"
             status, found = self.desk.ask(self.scheduler, "GET", path)

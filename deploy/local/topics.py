@@ -62,15 +62,14 @@ def is_landing(topic: str) -> bool:
 
 
 def _shared_topic(topic: Topic, copies: int) -> NewTopic:
-    return NewTopic(
-        name=topic.name,
-        num_partitions=topic.partitions,
-        replication_factor=copies,
-        topic_configs={
-            "retention.ms": str(topic.retention_ms),
-            "cleanup.policy": "compact" if topic.compacted else "delete",
-        },
-    )
+    configs = {
+        "retention.ms": str(topic.retention_ms),
+        "cleanup.policy": "compact" if topic.compacted else "delete",
+    }
+    if topic.compacted:
+        # A service put back from the oldest backup that may be used must still read what was taken back since.
+        configs["delete.retention.ms"] = str(LANDING_RETENTION_MS)
+    return NewTopic(name=topic.name, num_partitions=topic.partitions, replication_factor=copies, topic_configs=configs)
 
 
 def _landing_topic(name: str, copies: int) -> NewTopic:

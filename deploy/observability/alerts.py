@@ -95,8 +95,17 @@ _ALERTS: tuple[Alert, ...] = (
         name="LogHole",
         severity="page",
         expr="sum by (group) (increase(leap_log_holes_total[1h])) > 0",
-        summary="{{ $labels.group }} met a hole in the log",
-        meaning="offsets were never delivered: records are gone, by retention or on the broker",
+        summary="retention removed records before {{ $labels.group }} read them",
+        meaning="these records are gone: what districts said with them has to be sent again",
+    ),
+    Alert(
+        name="PartitionStopped",
+        severity="page",
+        # An answer that fails to come while a broker restarts is over by then.
+        expr="max by (group, topic, partition, reason) (leap_stopped_partition) > 0",
+        wait="1m",
+        summary="{{ $labels.group }} does not read {{ $labels.topic }}/{{ $labels.partition }}: {{ $labels.reason }}",
+        meaning="its log is another one than before, or can't be read: what it holds waits for a person's decision",
     ),
     Alert(
         name="ConsumerBehind",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from contracts.topics import COMPACTED
 from services.flagging import api, metrics
 from services.flagging.handlers.arrivals import decode, on_facts
 from services.flagging.handlers.settling import judge_due, settle
@@ -25,6 +26,7 @@ FACTS = Subscription(
     ),
     decode=decode,
     handle=on_facts,
+    compacted=COMPACTED,
 )
 
 service = Service(

@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Annotated, Literal
 from uuid import UUID, uuid4
@@ -100,13 +100,13 @@ class BodyRefused(Exception):
         self.message = message
 
 
-def routes(context: Context, districts: Districts) -> APIRouter:
-    """Serve uploads, receipts and counts."""
+def routes(context: Context, districts: Callable[[], Districts]) -> APIRouter:
+    """Serve uploads, receipts and counts. `districts` gives those that may send now."""
     router = APIRouter(prefix="/v1", tags=["ingest"])
     limit = UploadLimit()
 
     async def receive(district: str, kind: Literal["attendance", "roster"], request: Request) -> IssuedReceipt:
-        authorize(districts, district, request.headers.get("authorization"))
+        authorize(districts(), district, request.headers.get("authorization"))
         if wait_seconds := limit.wait_seconds(district, now=time.monotonic()):
             raise HTTPException(
                 429, "too many uploads: send fewer, larger ones", {"Retry-After": str(int(wait_seconds) + 1)}
@@ -143,7 +143,7 @@ def routes(context: Context, districts: Districts) -> APIRouter:
     @router.get("/receipts/{receipt}")
     async def read_receipt(receipt: UUID, response: Response, authorization: Authorization = None) -> Receipt:
         """Tell what became of an upload, to the district that sent it."""
-        district = _district_of(districts, authorization)
+        district = _district_of(districts(), authorization)
         async with context.pool.acquire() as connection:
             found = await counts.find_receipt(connection, district=district, receipt=receipt)
             refused = await counts.list_rejected_rows(

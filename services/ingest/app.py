@@ -6,11 +6,14 @@ from pathlib import Path
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
+from contracts.topics import PARTITIONS
 from services.ingest import api, metrics
-from services.ingest.districts_file import load_districts
+from services.ingest.districts_file import DistrictsFile
 from services.ingest.handlers import landed, progress
 from services.ingest.rules.landing import Landed, Rejection
-from services.ingest.rules.pseudonyms import Districts
+from services.ingest.store import books
+from services.runtime.delivery.pace import Pace
+from services.runtime.delivery.publisher import partition_of
 from services.runtime.delivery.subscription import Delivery, Subscription
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context, Service
@@ -24,21 +27,29 @@ class IngestSettings(Settings):
 
 
 @cache
-def _districts() -> Districts:
-    # Read once, when the service starts and not when the module is imported.
-    return load_districts(IngestSettings.from_environment().districts_file)
+def _file() -> DistrictsFile:
+    # Read when the service starts and not when the module is imported.
+    return DistrictsFile(IngestSettings.from_environment().districts_file)
 
 
 def _decode_landed(record: ConsumerRecord) -> Landed | Rejection | landed.Unread:
-    return landed.decode_landed(record, districts=_districts())
+    return landed.decode_landed(record, districts=_file().districts)
 
 
 async def _on_landed(transaction: Transaction, deliveries: list[Delivery]) -> None:
-    await landed.on_landed(transaction, deliveries, districts=_districts())
+    await landed.on_landed(transaction, deliveries, districts=_file().districts)
+
+
+def _is_declared(topic: str) -> bool:
+    return _file().names(topic)
+
+
+def _lane_of(topic: str) -> int:
+    return partition_of(topic.partition("-in-")[2], PARTITIONS)
 
 
 def _routes(context: Context) -> APIRouter:
-    return api.routes(context, _districts())
+    return api.routes(context, _file().current)
 
 
 service = Service(
@@ -51,6 +62,11 @@ service = Service(
             pattern="^(attendance|roster)-in-.*",
             decode=_decode_landed,
             handle=_on_landed,
+            passed=books.pass_over,
+            # A topic may be there before the file names its district: set aside, its records would have no effect.
+            expected=_is_declared,
+            # A district's flood would keep those of its lane waiting at flagging: it waits where it landed.
+            pace=Pace(group="leap-flagging", topic="rolls", lane_of=_lane_of),
             # Twice the usual: what a batch waits for, acknowledgements and its commit, is the same for any size.
             max_records=10_000,
         ),

@@ -5,14 +5,49 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
+import structlog
+
 from contracts.events import DISTRICT_PATTERN
 from services.ingest.rules.pseudonyms import Districts, Pseudonyms
+
+log = structlog.get_logger(__name__)
 
 _DISTRICT_CODE = re.compile(DISTRICT_PATTERN)
 
 
 class DistrictsFileUnreadable(Exception):
     """The districts file is missing or wrong: start the service with LEAP_DISTRICTS_FILE naming a valid one."""
+
+
+class DistrictsFile:
+    """The districts as the file names them, read again when it has changed: a new one needs no restart."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_at = self._stamp()
+        self.districts = load_districts(path)
+
+    def current(self) -> Districts:
+        """Give the districts as the file names them now; as before where it can't be read any more."""
+        stamp = self._stamp()
+        if stamp != self._read_at:
+            self._read_at = stamp
+            try:
+                self.districts = load_districts(self._path)
+            except DistrictsFileUnreadable as error:
+                log.error("the districts file can't be read: the districts of before stay", problem=str(error))
+        return self.districts
+
+    def names(self, topic: str) -> bool:
+        """Tell whether the topic is one of a district's landing topics, by what the file says now."""
+        return topic in self.districts.by_landing_topic or topic in self.current().by_landing_topic
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size
 
 
 def load_districts(path: Path) -> Districts:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import fastapi
 
+from contracts.topics import COMPACTED
 from services.reporting import metrics
 from services.reporting.api import effect, tables
 from services.reporting.handlers import decode, on_events
@@ -30,6 +31,7 @@ EVENTS = Subscription(
     ),
     decode=decode,
     handle=on_events,
+    compacted=COMPACTED,
 )
 
 # What was published stays word for word: no event could bring it back, and a rebuild takes it over as it is.

@@ -21,6 +21,7 @@ SELECT reason, count(*) AS records, extract(epoch FROM clock_timestamp() - min(r
 FROM (SELECT reason, recorded_at FROM dead_letter LIMIT 100000) AS kept
 GROUP BY reason
 """
+_STOPPED = "SELECT consumer_group, topic, partition, reason FROM stopped_partition"
 _SLOW = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 Reading = Callable[[], Awaitable[None]]
@@ -65,7 +66,11 @@ def standard_readings(pool: asyncpg.Pool) -> dict[str, Reading]:
         telemetry.DEAD_LETTERS.replace({(row["reason"],): row["records"] for row in rows})
         telemetry.DEAD_LETTER_AGE.replace({(row["reason"],): row["age_seconds"] for row in rows})
 
-    return {"outbox": outbox, "dead letters": dead_letters}
+    async def stopped() -> None:
+        rows = await pool.fetch(_STOPPED, timeout=PATIENCE_SECONDS)
+        telemetry.STOPPED.replace({tuple(map(str, row)): 1 for row in rows})
+
+    return {"outbox": outbox, "dead letters": dead_letters, "stopped partitions": stopped}
 
 
 def _measure_pool(pool: asyncpg.Pool) -> None:

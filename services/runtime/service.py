@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import asyncpg
 import fastapi
@@ -27,6 +27,7 @@ from services.runtime.delivery import faults
 from services.runtime.delivery.backoff import within
 from services.runtime.delivery.consume import Consumption
 from services.runtime.delivery.lease import Lease, LeaseLost
+from services.runtime.delivery.own_words import BehindOwnWords, OwnWords, Topics, refuse_behind
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.relay import Relay
 from services.runtime.delivery.subscription import Subscription
@@ -80,6 +81,8 @@ class Service:
     """Gives what people see: the `Pages` with every page's route on its router."""
     settings: type[Settings] = Settings
     max_body_bytes: int | None = MAX_BODY_BYTES
+    own_words: OwnWords | None = None
+    """What it tells that follows from no other topic: it never starts behind that."""
     measure: Callable[[Context], Awaitable[None]] | None = None
     """Sets the service's own metrics from what it keeps, when they are asked for."""
 
@@ -152,6 +155,8 @@ class Running:
         async with pool.acquire() as connection:
             applied = await migrate(connection, self.service.migrations)
         await self._until_there(self._publisher.start)
+        if self.service.own_words is not None:
+            await self._until_there(partial(self._refuse_behind, self.service.own_words, pool))
         context = Context(self.settings, pool, self._publisher, service=self.service.name, people=self.people)
         self._context = context
         readings = standard_readings(pool)
@@ -171,6 +176,11 @@ class Running:
             self._spawn(_repeat(timer, context), f"timer {timer.name}")
         self._started = True
         log.info("started", migrations=applied, port=self.settings.http_port)
+
+    async def _refuse_behind(self, own: OwnWords, pool: asyncpg.Pool) -> None:
+        async with pool.acquire() as connection:
+            topics = Topics(self.settings.kafka_bootstrap_servers)
+            await refuse_behind(self.service.name, own, topics, cast(asyncpg.Connection, connection))
 
     async def _stop(self) -> None:
         await asyncio.gather(*(each.stop() for each in self._consumptions), return_exceptions=True)
@@ -200,6 +210,9 @@ class Running:
             log.error("the settings do not do", problem=str(error))
             self.give_up("settings")
             self.exit_code = 2
+        elif isinstance(error, BehindOwnWords):
+            log.error("the tables are behind what was told", problem=str(error))
+            self.give_up("the tables are behind what was told")
         elif error is not None:
             log.error("a task ended", task=task.get_name(), **telemetry.where(error))
             self.give_up(f"{task.get_name()}: {type(error).__name__}")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from contracts.topics import COMPACTED
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
 from services.scheduling import metrics
@@ -9,6 +10,7 @@ from services.scheduling.api import routes
 from services.scheduling.handlers.arrivals import decode, on_events
 from services.scheduling.handlers.follow_ups import open_follow_ups
 from services.scheduling.handlers.pricing import price_waiting
+from services.scheduling.handlers.taking_back import OWN
 from services.scheduling.pages import desk_pages
 
 EVENTS = Subscription(
@@ -16,6 +18,7 @@ EVENTS = Subscription(
     topics=("flags", "absence-flags", "household-contacts", "calendars", "school-calendar", "visit-log"),
     decode=decode,
     handle=on_events,
+    compacted=COMPACTED,
     # Requests stay locked while their batch runs, and people wait for them: short batches.
     max_records=1000,
 )
@@ -25,6 +28,7 @@ service = Service(
     name="scheduling",
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
+    own_words=OWN,
     subscriptions=(EVENTS,),
     timers=(
         Timer(name="price waiting", every_seconds=300, run=price_waiting),

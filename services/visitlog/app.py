@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from contracts.topics import COMPACTED
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service
 from services.runtime.web.context import Context
 from services.runtime.web.pages import Pages
 from services.visitlog import api
 from services.visitlog.handlers.arrivals import decode, on_events
+from services.visitlog.handlers.taking_back import OWN
 from services.visitlog.pages import form, log, office, phone, visits
 
 FOLDER = Path(__file__).parent
@@ -17,6 +19,7 @@ EVENTS = Subscription(
     topics=("home-visits", "household-contacts", "calendars", "school-calendar", "visitors", "district-policies"),
     decode=decode,
     handle=on_events,
+    compacted=COMPACTED,
 )
 
 
@@ -39,6 +42,7 @@ service = Service(
     name="visitlog",
     migrations=FOLDER / "migrations",
     subscriptions=(EVENTS,),
+    own_words=OWN,
     routes=api.routes,
     pages=log_pages,
 )

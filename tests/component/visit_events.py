@@ -152,9 +152,12 @@ class World:
         transport = httpx.ASGITransport(app=self._app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers(name))
 
-    def record(self, topic: str, value: events.Event | bytes | None, key: str | None = None) -> ConsumerRecord:
+    def record(
+        self, topic: str, value: events.Event | bytes | None, key: str | None = None, **about: Any
+    ) -> ConsumerRecord:
+        """The topic's next record; `about` is what else the broker knows of it."""
         payload = value.model_dump_json() if isinstance(value, events.Event) else value
-        return record(topic, 0, next(self._offsets[topic]), payload, key=key)
+        return record(topic, 0, next(self._offsets[topic]), payload, key=key, **about)
 
     async def deliver(self, topic: str, *happened: events.Event | bytes) -> None:
         """All of them as one batch."""

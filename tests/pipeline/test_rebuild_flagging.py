@@ -15,10 +15,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from pydantic import TypeAdapter
 
 from contracts.events import Event, FlagChanged, FlagCleared, FlagFiguresUpdated, FlagRaised, Level
-from contracts.topics import PARTITIONS
+from contracts.topics import COMPACTED, PARTITIONS
 from deploy import cli
 from deploy.commands import state
-from deploy.commands.rebuild import COMPACTED, services
+from deploy.commands.rebuild import services
 from deploy.local.topics import admin
 from services.flagging.app import FACTS
 from services.runtime import clock

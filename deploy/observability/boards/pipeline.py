@@ -83,7 +83,7 @@ PIPELINE = Board(
         asks(
             "Did the log ever leave a hole?",
             ("{{group}}", "sum by (group) (leap_log_holes_total)"),
-            reading="Holes accepted after a second read. Each one is a record that was never delivered, and pages.",
+            reading="Times that retention removed records before they were read. Each one is a loss, and pages.",
             well_below=1,
         ),
     ),

@@ -188,10 +188,12 @@ def _stand(page: RollPage | None, marks: DayMarks, places: Sequence[int]) -> tup
     """Let the newest marks stand on a roll page: the places of those that now do, and the page for the table."""
     newest = {marks.students[place]: place for place in places}
     if len(newest) < len(places):
+        newest.clear()
         for place in places:
-            student = marks.students[place]
-            if place != newest[student] and marks.mark(place).beats(marks.mark(newest[student])):
-                newest[student] = place
+            # Of equal marks the first: its landing place is counted, the other's is a repeat.
+            standing = newest.setdefault(marks.students[place], place)
+            if place != standing and marks.mark(place).beats(marks.mark(standing)):
+                newest[marks.students[place]] = place
     won = list(newest.values())
     if page is None:
         return won, marks.columns(won)  # a day's first roll, nearly every one: no mark of it is looked at singly

@@ -9,9 +9,10 @@ from enum import Enum
 from aiokafka import ConsumerRecord
 
 from contracts.events import RejectionReason
+from contracts.topics import HOUSEHOLD_CONTACTS
 from services.ingest import metrics
 from services.ingest.formats import csv_rows, own
-from services.ingest.handlers import bookkeeping
+from services.ingest.handlers import bookkeeping, contacts
 from services.ingest.handlers.batch import Batch
 from services.ingest.handlers.uploads import refuse_unless_utf8, upload_of
 from services.ingest.rules import landing
@@ -88,7 +89,10 @@ async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, dis
 
 async def _publish(transaction: Transaction, batch: Batch) -> None:
     for topic, messages_by_partition in batch.close().items():
-        await transaction.publisher.publish_batches(topic, {**messages_by_partition}, caused_at_ms=batch.landed_at_ms)
+        messages = {**messages_by_partition}
+        if topic == HOUSEHOLD_CONTACTS and messages:
+            messages = await contacts.in_order(transaction.connection, messages)
+        await transaction.publisher.publish_batches(topic, messages, caused_at_ms=batch.landed_at_ms)
 
 
 async def _keep(transaction: Transaction, batch: Batch) -> None:

@@ -27,6 +27,13 @@ SET newest_ms = greatest(b.newest_ms, excluded.newest_ms), dealt = b.dealt + exc
     void = b.void + excluded.void"""
 
 
+_PASS = """
+UPDATE landing_book AS b SET void = b.void + passed.way::int8multirange
+FROM unnest($1::text[], $2::int[], $3::text[]) AS passed (topic, partition, way)
+WHERE b.topic = passed.topic AND b.partition = passed.partition
+  AND b.log = (SELECT max(log) FROM landing_book n WHERE n.topic = b.topic AND n.partition = b.partition)"""
+
+
 class Entry(NamedTuple):
     """What a batch adds to a book. `void` are offsets for which the log had no record."""
 
@@ -55,6 +62,12 @@ async def enter(connection: Connection, entries: Collection[Entry]) -> None:
         for topic, partition, book, newest_ms, dealt, void in entries
     ]
     await connection.execute(_ENTER, *columns(rows, width=7))
+
+
+async def pass_over(connection: Connection, ways: Mapping[Partition, Span]) -> None:
+    """Enter offsets at which the log has no record, where nothing was dealt with beside them."""
+    rows = [(*partition, _text([way])) for partition, way in sorted(ways.items())]
+    await connection.execute(_PASS, *columns(rows, width=3))
 
 
 def _text(spans: Collection[Span]) -> str:

@@ -75,9 +75,9 @@ async def keep_requests(connection: asyncpg.Connection, rows: Rows) -> None:
                (array_agg(occurred_at ORDER BY stage_version DESC, occurred_at DESC)
                 FILTER (WHERE stage_version IS NOT NULL))[1],
                max(occurred_at)
-        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
                     $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],
-                    $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::integer[], $17::text[],
+                    $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::bigint[], $17::text[],
                     $18::text[], $19::timestamptz[])
             AS r (request_id, household_key, district, requested, agreed, declined, withdrawn, requested_at,
                   contacted_at, agreed_at, scheduled_at, visited_at, logged_at, declined_at, withdrawn_at,

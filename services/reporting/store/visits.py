@@ -27,8 +27,8 @@ async def keep_appointments(connection: asyncpg.Connection, rows: Rows) -> None:
                CASE WHEN pair IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(pair::jsonb)) END,
                max(cancelled) OVER same,
                min(occurred_at) FILTER (WHERE version IS NOT NULL) OVER same, max(occurred_at) OVER same
-        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::timestamptz[], $7::integer[],
-                    $8::text[], $9::text[], $10::boolean[], $11::boolean[], $12::text[], $13::integer[],
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::timestamptz[], $7::integer[],
+                    $8::text[], $9::text[], $10::boolean[], $11::boolean[], $12::text[], $13::bigint[],
                     $14::timestamptz[])
             AS a (visit_id, request_id, household_key, district, version, starts_at, minutes, place, language,
                   interpreter, follow_up, pair, cancelled, occurred_at)
@@ -87,7 +87,7 @@ async def keep_contacts(connection: asyncpg.Connection, rows: Rows) -> None:
         connection,
         """
         INSERT INTO contact (request_id, version, household_key, district, way, reached, occurred_at)
-        SELECT * FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[], $5::text[], $6::boolean[],
+        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::boolean[],
                              $7::timestamptz[])
         ON CONFLICT (request_id, version) DO NOTHING
         """,
@@ -154,7 +154,7 @@ async def keep_visitors(connection: asyncpg.Connection, rows: Rows) -> None:
                ARRAY(SELECT jsonb_array_elements_text(languages::jsonb)), valid_from, valid_until,
                active, version
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[], $6::date[], $7::boolean[],
-                    $8::integer[])
+                    $8::bigint[])
             AS v (visitor_id, district, affiliation, languages, valid_from, valid_until, active, version)
         ORDER BY visitor_id, version DESC
         ON CONFLICT (visitor_id) DO UPDATE

@@ -1,4 +1,4 @@
-"""Waiting before the next try: longer each time, never long, and not once the process is to stop."""
+"""Before the next try: wait, longer each time and never long, and try fewer records at once."""
 
 import asyncio
 import random
@@ -11,6 +11,29 @@ FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
+
+
+SOON_SECONDS = 2.0
+
+
+class BatchSize:
+    """How many records are read at once: half as many after each failure, whatever it was.
+
+    A line, a broker or a database that takes less than a batch in the time that a transaction may wait would be given
+    the same batch for ever. Twice as many after one that was soon done.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.records = self._most = most
+
+    def failed(self, records: int) -> None:
+        """Try half of what failed next."""
+        self.records = max(1, min(self.records, records) // 2)
+
+    def applied(self, seconds: float) -> None:
+        """Take more at once where that took next to no time."""
+        if seconds < SOON_SECONDS:
+            self.records = min(self._most, self.records * 2)
 
 
 class Backoff:

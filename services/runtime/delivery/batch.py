@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import repeat
 from typing import NamedTuple, Self
 
@@ -14,7 +14,8 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLarge
 
 from services.runtime.delivery.dead_letter import HANDLER, DeadLetter, bury, recent_handler_failures
 from services.runtime.delivery.faults import crash_point
-from services.runtime.delivery.positions import lock_positions, move_positions
+from services.runtime.delivery.identity import Fingerprint
+from services.runtime.delivery.positions import Move, lock_positions, move_positions
 from services.runtime.delivery.subscription import Delivery, Subscription, Undecodable
 from services.runtime.delivery.transaction import Begin, Transaction
 from services.runtime.seen import tracing
@@ -32,8 +33,15 @@ POISON_WINDOW_SECONDS = 600
 _DATA_CLASSES = frozenset({"21", "22", "23", "44", "54", "P0"})
 
 
+class Reach(NamedTuple):
+    """Offsets of a partition, `end` excluded, that were read: what was not found among them is no record."""
+
+    begin: int
+    end: int
+
+
 class Hole(NamedTuple):
-    """Offsets that the log did not deliver: `expected` is the stored position, `found` the first record's offset."""
+    """Offsets that were not read: `expected` is the stored position, `found` the offset from which a batch was read."""
 
     partition: TopicPartition
     expected: int
@@ -51,30 +59,44 @@ class Batch(NamedTuple):
     """Records read together and decoded. `at_work` is set when the handler has them and only waits for others."""
 
     records: Sequence[ConsumerRecord]
+    reach: Mapping[TopicPartition, Reach]
     decoded: Decoded
     at_work: asyncio.Event
 
     @classmethod
-    async def read(cls, subscription: Subscription, records: Sequence[ConsumerRecord]) -> Self:
-        """Decode the records, and let others have their turn meanwhile."""
+    async def read(
+        cls,
+        subscription: Subscription,
+        records: Sequence[ConsumerRecord],
+        reach: Mapping[TopicPartition, Reach] | None = None,
+    ) -> Self:
+        """Decode the records, and let others have their turn meanwhile. Without `reach` they are all that was read."""
         decoded = Decoded([], [])
         for start in range(0, len(records), RECORDS_AT_A_TIME):
             part = decode_all(subscription, records[start : start + RECORDS_AT_A_TIME])
             decoded.deliveries.extend(part.deliveries)
             decoded.dead.extend(part.dead)
             await asyncio.sleep(0)
-        return cls(records, decoded, asyncio.Event())
+        if reach is None:
+            reach = {each: Reach(run[0].offset, run[-1].offset + 1) for each, run in _by_partition(records).items()}
+        return cls(records, reach, decoded, asyncio.Event())
 
     def starts(self) -> dict[TopicPartition, int]:
-        """Name each partition's first offset here: where to read again."""
-        return {partition: run[0].offset for partition, run in _by_partition(self.records).items()}
+        """Name where each partition was read from: where to read again."""
+        return {partition: reach.begin for partition, reach in self.reach.items()}
+
+    async def without(self, partitions: Container[TopicPartition], subscription: Subscription) -> "Batch":
+        """Leave out what was read of these partitions."""
+        kept = [each for each in self.records if TopicPartition(each.topic, each.partition) not in partitions]
+        reach = {each: reach for each, reach in self.reach.items() if each not in partitions}
+        return self if len(kept) == len(self.records) else await Batch.read(subscription, kept, reach)
 
 
 class HoleFound(Exception):
-    """A batch starts beyond its position. Read again from the position: if the hole is still there, it is the log's."""
+    """A batch was read from beyond its position, which was set back meanwhile: read again from the position."""
 
     def __init__(self, holes: list[Hole]) -> None:
-        super().__init__(f"{len(holes)} partitions start beyond their positions")
+        super().__init__(f"{len(holes)} partitions were read from beyond their positions")
         self.holes = holes
 
 
@@ -84,9 +106,10 @@ class PoisonBurst(Exception):
 
 @dataclass(slots=True)
 class Applied:
-    """What became of a batch's records. `next_offsets` holds only partitions that moved."""
+    """What became of a batch's records. `next_offsets` and `lasts` hold only partitions that moved."""
 
     next_offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    lasts: dict[TopicPartition, Fingerprint] = field(default_factory=dict)
     applied: int = 0
     skipped: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
@@ -104,12 +127,7 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, KafkaError | OSError | TimeoutError | MemoryError | asyncpg.InternalClientError)
 
 
-async def apply_batch(
-    begin: Begin,
-    subscription: Subscription,
-    batch: Batch,
-    accepted_holes: Collection[Hole] = (),
-) -> Applied:
+async def apply_batch(begin: Begin, subscription: Subscription, batch: Batch) -> Applied:
     """Apply the records (each partition's together, in order), each exactly once over any number of calls.
 
     `begin` opens one of the service's transactions.
@@ -117,14 +135,14 @@ async def apply_batch(
     Poison is searched by halves, each committed for itself, and set aside alone. Raises HoleFound, PoisonBurst, or
     a transient error; what halves before it did stays done, and the same records may be given again.
     """
-    parts = _Parts(begin, subscription, accepted_holes)
+    parts = _Parts(begin, subscription, batch)
     pending = [batch.records]
     poison = 0
     while pending:
         part = pending.pop()
         try:
             with tracing.consuming(subscription.group, part):
-                await parts.apply(part, batch if part is batch.records else None)
+                await parts.apply(part)
             continue
         except HoleFound:
             raise
@@ -159,28 +177,30 @@ async def _refuse_burst(begin: Begin, poison_in_batch: int) -> None:
         raise PoisonBurst(f"{MAX_POISON_PER_WINDOW} records in {POISON_WINDOW_SECONDS} seconds can't be applied")
 
 
-@dataclass(slots=True)
+@dataclass
 class _Parts:
     """A batch, whole or in parts: what applies each of them, and what has become of those that are done."""
 
     begin: Begin
     subscription: Subscription
-    accepted_holes: Collection[Hole]
-    # A hole behind a record of the same batch is the log's own (compaction).
+    batch: Batch
+    # What follows a record of the same batch was read with it.
     begun: set[TopicPartition] = field(default_factory=set)
     applied: Applied = field(default_factory=Applied)
 
-    async def apply(
-        self, records: Sequence[ConsumerRecord], whole: Batch | None = None, *, handler_failure: str = ""
-    ) -> None:
-        """Apply the records in one transaction. `whole` is the batch where they are all of it."""
+    async def apply(self, records: Sequence[ConsumerRecord], *, handler_failure: str = "") -> None:
+        """Apply the records, all of the batch's or some of them, in one transaction."""
         by_partition = _by_partition(records)
+        whole = self.batch if records is self.batch.records else None
         # Crashed before the connection is given back: that takes a moment, and the relay would be on its way by then.
         async with self.begin(then=partial(crash_point, "after_commit")) as transaction:
-            read, next_offsets = await self._take_effect(transaction, by_partition, whole, handler_failure)
+            read, moves = await self._take_effect(transaction, by_partition, whole, handler_failure)
 
         self.begun.update(by_partition)
-        self.applied.next_offsets |= next_offsets
+        for partition, move in moves.items():
+            self.applied.next_offsets[partition] = move.next_offset
+            if move.last is not None:
+                self.applied.lasts[partition] = move.last
         self.applied.applied += len(read.deliveries)
         self.applied.skipped += len(records) - len(read.deliveries) - len(read.dead)
         self.applied.dead_letters.update(letter.reason for letter in read.dead)
@@ -191,13 +211,13 @@ class _Parts:
         by_partition: Mapping[TopicPartition, list[ConsumerRecord]],
         whole: Batch | None,
         handler_failure: str,
-    ) -> tuple[Decoded, dict[TopicPartition, int]]:
+    ) -> tuple[Decoded, dict[TopicPartition, Move]]:
         group = self.subscription.group
         positions = await lock_positions(transaction.connection, group, by_partition)
         self._refuse_holes(by_partition, positions)
         await transaction.caused_at(min(run[0].timestamp for run in by_partition.values()))
-        fresh, next_offsets = _fresh(by_partition, positions)
-        transaction.moving = {tuple(each): (positions[each], end) for each, end in next_offsets.items()}
+        fresh, moves = self._fresh(by_partition, positions)
+        transaction.moving = {tuple(each): (positions[each], move.next_offset) for each, move in moves.items()}
         if handler_failure:
             read = Decoded([], [DeadLetter(each, HANDLER, handler_failure) for each in fresh])
         elif whole is not None and len(fresh) == len(whole.records):
@@ -210,20 +230,37 @@ class _Parts:
             await self.subscription.handle(transaction, read.deliveries)
         await bury(transaction.connection, read.dead)
         await transaction.flush()
-        await move_positions(transaction.connection, group, next_offsets)
+        await move_positions(transaction.connection, group, moves)
         crash_point("before_commit")
-        return read, next_offsets
+        return read, moves
 
     def _refuse_holes(
         self, by_partition: Mapping[TopicPartition, list[ConsumerRecord]], positions: Mapping[TopicPartition, int]
     ) -> None:
-        holes = [
-            Hole(partition, positions[partition], run[0].offset)
-            for partition, run in by_partition.items()
-            if run[0].offset > positions[partition] and partition not in self.begun
-        ]
-        if any(hole not in self.accepted_holes for hole in holes):
+        starts = {each: self.batch.reach[each].begin for each in by_partition if each not in self.begun}
+        holes = [Hole(each, positions[each], begin) for each, begin in starts.items() if begin > positions[each]]
+        if holes:
             raise HoleFound(holes)
+
+    def _fresh(
+        self, by_partition: Mapping[TopicPartition, list[ConsumerRecord]], positions: Mapping[TopicPartition, int]
+    ) -> tuple[list[ConsumerRecord], dict[TopicPartition, Move]]:
+        fresh: list[ConsumerRecord] = []
+        moves: dict[TopicPartition, Move] = {}
+        for partition, run in by_partition.items():
+            if run[0].offset < positions[partition]:  # read again after a crash or a rebalance: applied already
+                run = [each for each in run if each.offset >= positions[partition]]
+            if run:
+                fresh += run
+                # With the partition's last record here, what follows it and was read holds none.
+                last = run[-1]
+                end = self.batch.reach[partition].end if last is self._lasts[partition] else last.offset + 1
+                moves[partition] = Move(end, len(run), Fingerprint.of(last))
+        return fresh, moves
+
+    @cached_property
+    def _lasts(self) -> dict[TopicPartition, ConsumerRecord]:
+        return {partition: run[-1] for partition, run in _by_partition(self.batch.records).items()}
 
 
 def decode_all(subscription: Subscription, records: Sequence[ConsumerRecord]) -> Decoded:
@@ -257,17 +294,3 @@ def _by_partition(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, lis
             append = by_partition.setdefault(TopicPartition(topic, partition), []).append
         append(record)
     return by_partition
-
-
-def _fresh(
-    by_partition: Mapping[TopicPartition, list[ConsumerRecord]], positions: Mapping[TopicPartition, int]
-) -> tuple[list[ConsumerRecord], dict[TopicPartition, int]]:
-    fresh: list[ConsumerRecord] = []
-    next_offsets: dict[TopicPartition, int] = {}
-    for partition, run in by_partition.items():
-        if run[0].offset < positions[partition]:  # read again after a crash or a rebalance: applied already
-            run = [each for each in run if each.offset >= positions[partition]]
-        if run:
-            fresh += run
-            next_offsets[partition] = run[-1].offset + 1
-    return fresh, next_offsets

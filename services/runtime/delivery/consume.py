@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import asyncpg
@@ -10,7 +10,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from services.runtime.delivery.backoff import Backoff, within
+from services.runtime.delivery import pace
+from services.runtime.delivery.backoff import Backoff, BatchSize, within
 from services.runtime.delivery.batch import (
     Applied,
     Batch,
@@ -24,7 +25,8 @@ from services.runtime.delivery.faults import crash_point
 from services.runtime.delivery.lag import Lag
 from services.runtime.delivery.lenient import read_leniently
 from services.runtime.delivery.membership import Membership
-from services.runtime.delivery.positions import read_positions, refuse_beyond_log
+from services.runtime.delivery.pace import Pacing
+from services.runtime.delivery.partitions import Partitions
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.delivery.transaction import begin
@@ -35,7 +37,6 @@ log = structlog.get_logger(__name__)
 
 GRACEFUL_SECONDS = 8.0
 ASSIGNMENT_SECONDS = 25.0
-WATCH_SECONDS = 5.0
 PATIENCE_SECONDS = 2.0
 
 Batches = asyncio.Queue[Batch | None]
@@ -56,11 +57,11 @@ class Consumption:
     ) -> None:
         self.subscription = subscription
         self.lag = Lag(subscription.group, topics=subscription.topics, by_pattern=bool(subscription.pattern))
+        self.size = BatchSize(subscription.max_records)
         self.membership = Membership(subscription, settings, self._take_positions)
-        self._pool = pool
+        self.partitions = Partitions(subscription, self.membership, self.lag, pool)
         self._begin = partial(begin, pool, publisher, zone=settings.zone)
         self._give_up = give_up
-        self._holes: set[Hole] = set()
         self._stopping = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
 
@@ -87,6 +88,7 @@ class Consumption:
                 together.create_task(self._fetch(batches))
                 together.create_task(self._apply(batches))
                 together.create_task(self._watch())
+                together.create_task(self._keep_pace())
         except* Exception as errors:  # noqa: BLE001 - the edge: what is unforeseen ends this process
             error = errors.exceptions[0]
             log.error("consuming ended in an unforeseen way", group=self.subscription.group, **telemetry.where(error))
@@ -98,14 +100,14 @@ class Consumption:
         failed: KafkaError | None = None
         while not self._stopping.is_set():
             try:
-                records = await self.membership.fetch()
+                records, reach = await self.membership.fetch(self.size.records)
             except UnicodeDecodeError:
-                # Raised for one record, but the records drained with it are gone from memory: read all of them again.
                 log.warning("a header name is not UTF-8: reading leniently", group=self.subscription.group)
                 read_leniently()
-                self.membership.seek(self.lag.next_offsets)
                 continue
             except KafkaError as error:
+                if self.partitions.concerns(error):
+                    continue
                 if error is failed:
                     raise  # the very same again: the task that keeps the membership ended with it, and never comes back
                 failed = error
@@ -116,7 +118,7 @@ class Consumption:
             if records:
                 crash_point("after_poll")
                 telemetry.RECORDS_IN.labels(self.subscription.group).inc(len(records))
-                batch = await Batch.read(self.subscription, records)
+                batch = await Batch.read(self.subscription, records, reach)
                 await batches.put(batch)
                 # Fetching the next is one long stretch: PostgreSQL must have this one first, or it would idle.
                 await batch.at_work.wait()
@@ -132,7 +134,8 @@ class Consumption:
                 self.membership.seek(batch.starts() | again)
                 again = {}
             elif not self._stopping.is_set():
-                again = await self._applied(batch, backoff)
+                left = await batch.without(self.partitions.of_another_log(), self.subscription)
+                again = await self._applied(left, backoff) if left.records else {}
             batch.at_work.set()
 
     async def _applied(self, batch: Batch, backoff: Backoff) -> dict[TopicPartition, int]:
@@ -141,10 +144,8 @@ class Consumption:
         started = time.perf_counter()
         self.lag.take(batch.records)
         try:
-            applied = await apply_batch(self._begin, self.subscription, batch, self._holes)
+            applied = await apply_batch(self._begin, self.subscription, batch)
         except HoleFound as found:
-            # Accepted when the second read starts at the same record.
-            self._holes.update(found.holes)
             return self._rewound(batch, found.holes)
         except PoisonBurst as burst:
             log.error("too many records can't be applied", group=group, reason=str(burst))
@@ -155,13 +156,16 @@ class Consumption:
             if not is_transient(error):
                 raise
             rewound = self._rewound(batch)
+            self.size.failed(len(batch.records))
             telemetry.RETRIES.labels(group).inc()
             await backoff.wait(error)
             return rewound
         finally:
             self.lag.attempted()
         backoff.over()
-        self._note(applied, len(batch.records), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.size.applied(seconds)
+        self._note(applied, len(batch.records), seconds)
         return {}
 
     def _rewound(self, batch: Batch, holes: Iterable[Hole] = ()) -> dict[TopicPartition, int]:
@@ -171,17 +175,6 @@ class Consumption:
 
     def _note(self, applied: Applied, records: int, seconds: float) -> None:
         group = self.subscription.group
-        for hole in [each for each in self._holes if each.partition in applied.next_offsets]:
-            self._holes.remove(hole)
-            telemetry.HOLES.labels(group).inc()
-            log.warning(
-                "the log has a hole",
-                group=group,
-                topic=hole.partition.topic,
-                partition=hole.partition.partition,
-                expected=hole.expected,
-                found=hole.found,
-            )
         telemetry.RECORDS_APPLIED.labels(group).inc(applied.applied)
         telemetry.RECORDS_SKIPPED.labels(group).inc(applied.skipped)
         for reason, count in applied.dead_letters.items():
@@ -189,61 +182,63 @@ class Consumption:
         telemetry.BATCH_SECONDS.labels(group).observe(seconds)
         telemetry.BATCH_RECORDS.labels(group).observe(records)
         self.lag.applied(applied.next_offsets)
+        self.partitions.applied(applied)
         if applied.dead_letters:
             log.warning("records set aside", group=group, reasons=dict(applied.dead_letters))
         log.debug("batch applied", group=group, records=records, seconds=round(seconds, 4))
 
     async def _watch(self) -> None:
-        """See from time to time how long the log is, and that what should move does."""
+        """See from time to time how long the logs are, whether they are the same, and that what should move does."""
         while not self._stopping.is_set():
-            await within(WATCH_SECONDS, self._stopping)
-            await self._tell()
+            await self.partitions.wait(self._stopping)
+            try:
+                await self.partitions.look()
+            except Exception as error:
+                if not is_transient(error) and not isinstance(error, IllegalStateError):
+                    raise
+                # The broker or the database is away, or the partitions were shared out anew. The next look does better.
+                log.warning("lag not measured", group=self.subscription.group, error=type(error).__name__)
             if problem := self.lag.stalled():
                 self._give_up(problem)
 
+    async def _keep_pace(self) -> None:
+        """Tell Kafka every second how far the group is, for whoever keeps its pace by that; and keep another's."""
+        pacing = Pacing(self.subscription.pace) if self.subscription.pace is not None else None
+        told: dict[TopicPartition, int] = {}
+        while not self._stopping.is_set():
+            await within(pace.PACE_SECONDS, self._stopping)
+            if self.lag.next_offsets != told:
+                told = dict(self.lag.next_offsets)
+                await self._tell()
+            if pacing is not None and self.membership.consumer is not None:
+                await pacing.look(self.membership.consumer, self.lag.next_offsets)
+                self.partitions.hold(pacing.held)
+
     async def _tell(self) -> None:
-        """Measure the lag, and tell Kafka how far the group is: for lag tools only, so no batch waits for it."""
+        """Tell Kafka how far the group is: for lag tools only, so no batch waits for it."""
         consumer, next_offsets = self.membership.consumer, self.lag.next_offsets
-        if consumer is None or not next_offsets:
+        mine = consumer.assignment() & next_offsets.keys() if consumer is not None else ()
+        if consumer is None or not mine:
             return
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                self.lag.measured(await consumer.end_offsets(list(next_offsets)))
-                if mine := consumer.assignment() & next_offsets.keys():
-                    await consumer.commit({partition: next_offsets[partition] for partition in mine})
+                await consumer.commit({partition: next_offsets[partition] for partition in mine})
         except (KafkaError, IllegalStateError, TimeoutError, OSError) as error:
-            # After a rebalance, say. The next round does better.
-            log.warning("lag not measured", group=self.subscription.group, **telemetry.where(error))
+            log.warning("lag not told", group=self.subscription.group, **telemetry.where(error))
 
     async def _take_positions(self, consumer: AIOKafkaConsumer, partitions: set[TopicPartition]) -> None:
-        """Let the partitions be read from the stored positions. Gives up when that can't be done."""
-        if not partitions:
-            self.lag.assigned({}, {})  # what grows now grows for others, who are not to be waited for
-            return
+        """Let the partitions be read from the stored positions. Gives up when the database can't be asked."""
+        backoff = Backoff(self.subscription.group, self._stopping)
         try:
             async with asyncio.timeout(ASSIGNMENT_SECONDS):
-                positions, ends = await self._positions_and_ends(consumer, partitions)
-            refuse_beyond_log(positions, ends)
-            self.membership.seek(positions)
-            mine = consumer.assignment()
-            consumer.resume(*(each for each in partitions if each in mine))
-            self._holes.clear()
-            self.lag.assigned(positions, ends)
+                while True:
+                    try:
+                        await self.partitions.take(consumer, partitions)
+                        return
+                    except Exception as error:
+                        if self._stopping.is_set() or not is_transient(error):
+                            raise
+                        await backoff.wait(error)
         except Exception as error:  # noqa: BLE001 - aiokafka would log it and leave the partitions paused for good
             log.error("positions not taken", group=self.subscription.group, **telemetry.where(error))
             self._give_up(f"{self.subscription.group}: positions not taken: {type(error).__name__}")
-
-    async def _positions_and_ends(
-        self, consumer: AIOKafkaConsumer, partitions: set[TopicPartition]
-    ) -> tuple[Mapping[TopicPartition, int], Mapping[TopicPartition, int]]:
-        backoff = Backoff(self.subscription.group, self._stopping)
-        while True:
-            try:
-                starts = await consumer.beginning_offsets(list(partitions))
-                ends = await consumer.end_offsets(list(partitions))
-                async with self._pool.acquire() as connection:
-                    return await read_positions(connection, self.subscription.group, starts), ends
-            except Exception as error:
-                if self._stopping.is_set() or not is_transient(error):
-                    raise
-                await backoff.wait(error)

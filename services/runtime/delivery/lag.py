@@ -31,6 +31,8 @@ class Lag:
 
     def __init__(self, group: str, *, topics: Iterable[str] = (), by_pattern: bool = False) -> None:
         self.next_offsets: dict[TopicPartition, int] = {}
+        self.held: set[TopicPartition] = set()
+        """Partitions that are not read on just now, and are told otherwise: what waits there is no standstill."""
         self._polled_at = self._attempted_at = time.monotonic()
         self._group = group
         self._by_pattern = by_pattern
@@ -53,10 +55,20 @@ class Lag:
         for partition in self.next_offsets:
             for metric in _OF_A_PARTITION:
                 metric.remove(self._group, partition.topic, str(partition.partition))
-        self.next_offsets = dict(positions)
-        self._waiting_since = dict.fromkeys(positions, time.time())
+        self.next_offsets = {}
+        self._waiting_since = {}
         self._in_hand = {}
+        self._ends = {}
+        self.held = set()
+        self.placed(positions)
         self.measured(ends)
+
+    def placed(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Note where partitions stand, without anything having been applied."""
+        now = time.time()
+        for partition, next_offset in positions.items():
+            self.next_offsets[partition] = next_offset
+            self._waiting_since.setdefault(partition, now)
 
     def take(self, records: Iterable[ConsumerRecord]) -> None:
         """Note when the oldest record in hand was written."""
@@ -86,19 +98,21 @@ class Lag:
     def measured(self, ends: Mapping[TopicPartition, int]) -> None:
         """Note where the log of each partition ends now."""
         self._measured_at = time.monotonic()
-        self._ends = dict(ends)
+        self._ends.update(ends)
         now = time.time()
         for partition, end in ends.items():
             if self.next_offsets.get(partition, end) >= end:
                 self._waiting_since[partition] = now
 
-    def records(self) -> int:
-        """Count the records waiting, as far as the last measurement knows."""
-        return sum(
-            max(0, end - self.next_offsets[partition])
-            for partition, end in self._ends.items()
-            if partition in self.next_offsets
+    def waiting_seconds(self) -> float:
+        """Tell how long the longest has waited of what this member reads, as far as the last measurement knows."""
+        waiting = (
+            self._waiting_since[partition]
+            for partition, next_offset in self.next_offsets.items()
+            if self._ends.get(partition, 0) > next_offset and partition not in self.held
         )
+        now = time.time()
+        return max(0.0, now - min(waiting, default=now))
 
     def polled(self) -> None:
         """Note that records were asked for."""
@@ -118,7 +132,8 @@ class Lag:
             return f"{self._group}: not polled for {STALL_SECONDS:.0f} s"
         now = time.monotonic()
         fresh = now - self._measured_at < MEASURED_SECONDS
-        if fresh and self.records() and now - self._attempted_at > STALL_SECONDS:
+        # Both: after a quiet hour the first record has only just come.
+        if fresh and self.waiting_seconds() > STALL_SECONDS < now - self._attempted_at:
             return f"{self._group}: records wait, and none was tried for {STALL_SECONDS:.0f} s"
         return ""
 

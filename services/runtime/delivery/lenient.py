@@ -26,6 +26,11 @@ def read_leniently() -> None:
     fetcher.MemoryRecords = _records
 
 
+def lenient_records(fetched: bytes) -> Any:
+    """Read these fetched bytes leniently, whatever is read how elsewhere."""
+    return _LenientRecords(fetched)
+
+
 def _records(fetched: bytes) -> Any:
     if time.monotonic() > _lenient_until:
         fetcher.MemoryRecords = _strict

@@ -1,7 +1,5 @@
 """How much is read at once: so many records, and of large ones fewer, so that a batch has its place in memory."""
 
-from itertools import chain
-
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 BATCH_BYTES = 4 << 20
@@ -11,8 +9,8 @@ RECORDS_AT_A_TIME = 64
 
 async def read_batch(
     consumer: AIOKafkaConsumer, *partitions: TopicPartition, timeout_ms: int, max_records: int
-) -> list[ConsumerRecord]:
-    """Read what is there of the partitions (none named: of all), each one's together and in order.
+) -> dict[TopicPartition, list[ConsumerRecord]]:
+    """Read what is there of the partitions (none named: of all), each one's in order.
 
     Waits for the first record only. Raises KafkaError, and UnicodeDecodeError where a header's name is not UTF-8; what
     was read before it is read again.
@@ -39,4 +37,4 @@ async def read_batch(
             if partition in consumer.assignment():
                 consumer.seek(partition, run[0].offset)
         raise
-    return list(chain.from_iterable(read.values()))
+    return read

@@ -1,12 +1,14 @@
 """What a service says about the records it reads."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import ConsumerRecord
 from pydantic import TypeAdapter, ValidationError
 
+from services.runtime.database import Connection
+from services.runtime.delivery.pace import Pace
 from services.runtime.delivery.transaction import Transaction
 
 T = TypeVar("T")
@@ -54,6 +56,9 @@ class Subscription:
 
     `handle` may be called again with the same records after it raised, and with any part of them: it must leave
     nothing behind but what `Transaction.connection` did. Records of one partition come in their order.
+    Of a topic in `compacted`, records that a newer one on their key replaced may be gone. A topic of the pattern that
+    is not `expected` yet waits until it is, and is asked about again and again. `passed` hears, in the transaction that
+    moves the position, of offsets behind the last record that hold none: from the first to, not with, the second.
     """
 
     group: str
@@ -62,7 +67,14 @@ class Subscription:
     topics: tuple[str, ...] = ()
     pattern: str | None = None
     max_records: int = 5000
+    compacted: frozenset[str] = frozenset()
+    expected: Callable[[str], bool] | None = None
+    pace: Pace | None = None
+    passed: Callable[[Connection, Mapping[tuple[str, int], tuple[int, int]]], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         if bool(self.topics) == bool(self.pattern):
             raise ValueError(f"subscription {self.group}: name either topics or a pattern")
+        if self.pace is not None and not self.pattern:
+            # Its lanes are looked up among what the client knows: by pattern, all topics.
+            raise ValueError(f"subscription {self.group}: only topics of a pattern are paced")

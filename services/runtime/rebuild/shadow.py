@@ -15,9 +15,9 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from services.runtime.database import Connection, open_pool
-from services.runtime.delivery.batch import Batch, Hole, HoleFound, apply_batch
+from services.runtime.delivery.batch import Batch, Reach, apply_batch
 from services.runtime.delivery.lenient import read_leniently
-from services.runtime.delivery.positions import move_positions, read_positions
+from services.runtime.delivery.positions import Move, move_positions, read_positions
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.reading import read_batch
 from services.runtime.delivery.subscription import Subscription
@@ -68,6 +68,7 @@ class Shadow:
             group_id=None,  # a member of the running group would take partitions away from it
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
         )
 
     async def __aenter__(self) -> Self:
@@ -119,20 +120,14 @@ class Shadow:
         self._consumer.assign(list(targets))
         self._seek(positions)
 
-        holes: set[Hole] = set()
         opened = partial(begin, self.pool, _NOBODY, zone=self.zone)
         while behind := {each for each, target in targets.items() if positions[each] < target}:
             # A partition that has arrived would only bring what is beyond the target.
             self._consumer.pause(*(each for each in targets if each not in behind))
             records = await self._read(behind, targets, subscription.max_records, positions)
             if records:
-                try:
-                    batch = await Batch.read(subscription, records)
-                    done = await apply_batch(opened, subscription, batch, holes)
-                except HoleFound as found:
-                    holes.update(found.holes)  # accepted when the second reading starts at the same record
-                    self._seek({hole.partition: hole.expected for hole in found.holes})
-                    continue
+                batch = await Batch.read(subscription, records, _reach(records, positions))
+                done = await apply_batch(opened, subscription, batch)
                 positions.update(done.next_offsets)
             await self._pass_over_what_is_gone(subscription, behind, targets, positions)
             if self._own_ways is not None:
@@ -156,7 +151,7 @@ class Shadow:
             read_leniently()
             self._seek(positions)
             return []
-        return [each for each in read if each.offset < targets[TopicPartition(each.topic, each.partition)]]
+        return [each for partition, run in read.items() for each in run if each.offset < targets[partition]]
 
     async def _pass_over_what_is_gone(
         self,
@@ -173,12 +168,19 @@ class Shadow:
         }
         if gone:
             async with self.pool.acquire() as connection:
-                await move_positions(connection, subscription.group, gone)
+                moves = {each: Move(target, 0) for each, target in gone.items()}
+                await move_positions(connection, subscription.group, moves)
             positions.update(gone)
 
     def _seek(self, positions: Mapping[TopicPartition, int]) -> None:
         for partition, next_offset in positions.items():
             self._consumer.seek(partition, next_offset)
+
+
+def _reach(records: Iterable[ConsumerRecord], positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, Reach]:
+    lasts = {TopicPartition(each.topic, each.partition): each.offset for each in records}
+    # Read on from where the copy stands: what is missing in between was compacted away.
+    return {partition: Reach(positions[partition], last + 1) for partition, last in lasts.items()}
 
 
 class _Nobody:

@@ -25,8 +25,8 @@ RECORDS_APPLIED = counter("leap_records_applied_total", "Records applied", ["gro
 RECORDS_SKIPPED = counter("leap_records_skipped_total", "Records below the stored position, applied before", ["group"])
 # Any increase wants a person.
 RECORDS_DEAD = counter("leap_records_dead_lettered_total", "Records set aside as dead letters", ["group", "reason"])
-# Offsets the log did not deliver even when read again: compaction, or lost to retention.
-HOLES = counter("leap_log_holes_total", "Holes in the log that were accepted after a second read", ["group"])
+# Records that retention removed before they were read: gone. Compaction and the ends of transactions are no holes.
+HOLES = counter("leap_log_holes_total", "Times that retention removed records before they were read", ["group"])
 # Trouble of the surroundings; lag in seconds says what it costs.
 RETRIES = counter("leap_batch_retries_total", "Batches given back for another try", ["group"])
 BATCH_SECONDS = histogram(
@@ -62,6 +62,17 @@ LOG_END = gauge("leap_log_end_offset", "Offset at the end of the log", ["group",
 REBALANCES = counter("leap_rebalances_total", "Assignments of partitions taken", ["group"])
 # What liveness looks at: small also when nothing is there to read. Group `outbox` is the relay.
 TURN_AGE = gauge("leap_turn_age_seconds", "Time since the batch loop or the relay last made a turn", ["group"])
+
+# From the table that workers keep: it also shows while nobody runs. 1 each; several processes say the same.
+STOPPED = snapshot(
+    "gauge",
+    "leap_stopped_partition",
+    "Partitions that are not read on, and why",
+    ["group", "topic", "partition", "reason"],
+)
+
+# Their topics wrote most of what another group is seconds behind with; whoever shares its partitions is read.
+HELD_BACK = gauge("leap_held_back_partitions", "Partitions not read for the moment, so that others are", ["group"])
 
 # -- The way out ------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from contracts import events
+from contracts.identities import version_after
 from services.runtime.delivery.transaction import Transaction
 from services.scheduling.handlers import changes
 from services.scheduling.handlers.acts import Act
@@ -224,7 +225,8 @@ async def _agree(act: Act[UUID, Versioned], request: Request, terms: Terms, stan
     interpreter = await _check_pair(act.tx, request, terms, policy=policy, moving=moving, as_of=act.as_of)
     terms = replace(terms, interpreter=interpreter)
 
-    visit_id = moving or await appointments.open_visit(connection, request.request_id)
+    version = version_after(request.version, as_of=act.as_of)
+    visit_id = moving or await appointments.open_visit(connection, request_id=request.request_id, version=version)
     follow_up = await appointments.visited_before(connection, request.household_key)
     revision = await appointments.append_appointment(
         connection,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import Annotated, Any
 from uuid import UUID
@@ -50,7 +51,8 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
 def decode(record: ConsumerRecord) -> Any:
     """Read one event. Raises Undecodable with the fields at fault, never their values."""
     if not record.value and record.topic == HOUSEHOLD_CONTACTS:
-        return read_tombstone(events.ContactForgotten.of_key, record.key)
+        of_key = partial(events.ContactForgotten.of_key, timestamp_ms=record.timestamp)
+        return read_tombstone(of_key, record.key)
     if are_figures(record) and (figures := decode_figures(record.value)) is not None:
         return figures
     event = read_event(_EVENTS, record.value)
@@ -76,7 +78,7 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     if flags or logged:
         await batches.lock_open_requests(
             tx.connection,
-            households={_household(flag) for flag in flags} | {log.household_key for log in logged},
+            households={household(flag) for flag in flags} | {log.household_key for log in logged},
             students={flag.student_key for flag in flags},
         )
     if flags:
@@ -84,9 +86,7 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     await school_years.close_what_is_over(tx, learned.ended, as_of=as_of)
     if figures:
         await on_figures(tx, figures, as_of=as_of)
-    await logs.keep_promises(
-        tx.connection, [(each.log_id, each.kind, each.due, each.visit_id, each.household_key) for each in promises]
-    )
+    await keep_promises(tx, promises)
     if logged:
         await _on_logs(tx, logged, as_of)
     if contacts:
@@ -108,12 +108,13 @@ def _dates(days: Iterable[date]) -> str:
     return "{" + ",".join(day.isoformat() for day in days) + "}"
 
 
-def _household(flag: Flag) -> UUID:
+def household(flag: Flag) -> UUID:
+    """Name the household that the flag is told of."""
     return events.household_of(student_key=flag.student_key, household_key=flag.household_key)
 
 
 async def _on_flags(tx: Transaction, flags: Sequence[Flag], learned: school_years.Learned, as_of: datetime) -> None:
-    changed = await batches.keep_newest_flags(tx.connection, [_flag_row(flag, learned) for flag in flags])
+    changed = await batches.keep_newest_flags(tx.connection, [flag_row(flag, learned) for flag in flags])
 
     moved = [row for row in changed if row["was_flagged"] and row["household_key"] != row["former_household_key"]]
     raised = [row for row in changed if row["flagged"] and (not row["was_flagged"] or row in moved)]
@@ -121,20 +122,21 @@ async def _on_flags(tx: Transaction, flags: Sequence[Flag], learned: school_year
     fallen = {row["household_key"] for row in changed if not row["flagged"] and row["was_flagged"]}
     left = {row["former_household_key"] for row in moved}
     if risen:
-        await _open_or_join(tx, raised, as_of)
+        await open_or_join(tx, raised, as_of)
     if unflagged := (fallen | left) - risen:
-        await _withdraw_or_annotate(tx, sorted(unflagged), as_of)
+        await withdraw_or_annotate(tx, sorted(unflagged), as_of)
 
     touched = {row["household_key"] for row in changed} | left
     await price(tx, await batches.open_request_ids(tx.connection, sorted(touched)), as_of=as_of)
 
 
-def _flag_row(flag: Flag, learned: school_years.Learned) -> tuple[Any, ...]:
+def flag_row(flag: Flag, learned: school_years.Learned) -> tuple[Any, ...]:
+    """Write a flag as `batches.keep_newest_flags` keeps it."""
     recent, level = flag.recent, flag.level.value
     is_over = learned.is_over(flag)
     return (
         flag.student_key,
-        _household(flag),
+        household(flag),
         flag.district,
         flag.school,
         flag.grade and flag.grade.value,
@@ -157,7 +159,11 @@ def _flag_row(flag: Flag, learned: school_years.Learned) -> tuple[Any, ...]:
     )
 
 
-async def _open_or_join(tx: Transaction, raised: Sequence[asyncpg.Record], as_of: datetime) -> None:
+async def open_or_join(tx: Transaction, raised: Sequence[asyncpg.Record], as_of: datetime) -> None:
+    """Open a request for each household of these flags, or let them join the one there is.
+
+    Rows: household_key, student_key, district, school_year.
+    """
     today = local_day(as_of, zone=tx.zone)
     joining: dict[UUID, list[str]] = {}
     for row in raised:
@@ -206,7 +212,8 @@ def _visit_requested(rows: Sequence[asyncpg.Record], as_of: datetime) -> events.
     )
 
 
-async def _withdraw_or_annotate(tx: Transaction, households: Sequence[UUID], as_of: datetime) -> None:
+async def withdraw_or_annotate(tx: Transaction, households: Sequence[UUID], as_of: datetime) -> None:
+    """Withdraw the untouched requests of these households behind which no flag stands, and note it on the others."""
     rows = await batches.withdraw_or_annotate(tx.connection, households=households, as_of=as_of)
 
     for row in rows:
@@ -231,6 +238,12 @@ async def _withdraw_or_annotate(tx: Transaction, households: Sequence[UUID], as_
     await changes.append_history(tx.connection, history)
 
 
+async def keep_promises(tx: Transaction, promises: Iterable[events.FollowUpPromised]) -> None:
+    """Keep what logs promise; a repeat changes nothing."""
+    rows = [(each.log_id, each.kind, each.due, each.visit_id, each.household_key) for each in promises]
+    await logs.keep_promises(tx.connection, rows)
+
+
 async def _on_logs(tx: Transaction, logged: Sequence[Log], as_of: datetime) -> None:
     today = local_day(as_of, zone=tx.zone)
     policy_by_district = await policies.of_districts(tx.connection, sorted({log.district for log in logged}), day=today)
@@ -240,6 +253,7 @@ async def _on_logs(tx: Transaction, logged: Sequence[Log], as_of: datetime) -> N
         follow_up_on_by_district={
             district: today + timedelta(days=policy.follow_up_days) for district, policy in policy_by_district.items()
         },
+        as_of=as_of,
     )
 
     history = []
@@ -284,6 +298,7 @@ async def _on_contacts(
                 contact.interpreter_needed,
                 json.dumps([student.model_dump(mode="json") for student in contact.students]),
                 contact.source_version,
+                contact.occurred_at,
             )
             for contact in standing
         ],

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 
 from contracts import events
+from contracts.identities import identity
 from services.runtime.delivery.transaction import Transaction
 from services.scheduling.handlers.acts import Act
 from services.scheduling.rules import visits
@@ -27,7 +28,7 @@ def emit(tx: Transaction, event: events.Event) -> None:
 def facts_of(request: Request, event_type: str, as_of: datetime) -> dict[str, Any]:
     """Give what every event about a request says."""
     return {
-        "event_id": uuid4(),
+        "event_id": identity(event_type, request.request_id, request.version),
         "event_type": event_type,
         "occurred_at": as_of,
         "district": request.district,
@@ -112,14 +113,15 @@ def tell_stage(tx: Transaction, saved: Request, *, previous: str, as_of: datetim
 
 def row_facts(row: asyncpg.Record, event_type: str, as_of: datetime, version: int | None = None) -> dict[str, Any]:
     """Give what every event about a request says, of one that a statement changed with many others."""
+    at_version = row["version"] if version is None else version
     return {
-        "event_id": uuid4(),
+        "event_id": identity(event_type, row["request_id"], at_version),
         "event_type": event_type,
         "occurred_at": as_of,
         "district": row["district"],
         "household_key": row["household_key"],
         "request_id": row["request_id"],
-        "version": row["version"] if version is None else version,
+        "version": at_version,
     }
 
 

@@ -1,15 +1,14 @@
 """How a district goes live, back into rehearsal, or rests: flagging tells of it only what its status lets it."""
 
-from uuid import uuid4
-
 from contracts import events
 from contracts.events import DistrictStatus
+from contracts.identities import identity
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
 from services.scheduling.handlers.acts import Act
 from services.scheduling.handlers.policies import DistrictUnknown
 from services.scheduling.rules import visits
-from services.scheduling.rules.bounds import Part, VersionIfAny
+from services.scheduling.rules.bounds import DecisionIfAny, Part
 from services.scheduling.rules.visits import NotPossible
 from services.scheduling.rules.wording import N_
 from services.scheduling.store import districts
@@ -21,7 +20,7 @@ STATUSES = "district-statuses"
 class DeclareStatus(Part):
     """How a district is to stand. `version` is the declaration that it follows."""
 
-    version: VersionIfAny
+    version: DecisionIfAny
     status: DistrictStatus
 
 
@@ -49,7 +48,7 @@ async def declare_status(act: Act[str, DeclareStatus]) -> Declared:
         topic=STATUSES,
         key=act.subject,
         event=events.DistrictStatusChanged(
-            event_id=uuid4(),
+            event_id=identity(STATUSES, act.subject, declared.version, act.as_of.isoformat()),
             event_type="district-status.changed.v1",
             occurred_at=act.as_of,
             district=act.subject,

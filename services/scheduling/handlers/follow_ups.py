@@ -2,7 +2,6 @@
 
 from datetime import date, datetime
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 
@@ -103,7 +102,7 @@ async def _tell_opened(tx: Transaction, opened: Request, as_of: datetime) -> Non
     emit(
         tx,
         events.VisitRequested(
-            **facts_of(opened, "visit.requested.v1", as_of) | {"event_id": uuid4()},
+            **facts_of(opened, "visit.requested.v1", as_of),
             school=opened.school,
             students=tuple(events.FlaggedStudent.model_validate(student) for student in students),
         ),

@@ -2,19 +2,19 @@
 
 from datetime import date
 from typing import Annotated
-from uuid import uuid4
 
 from pydantic import Field
 
 from contracts import events
 from contracts.events import DistrictPolicy
+from contracts.identities import identity
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
 from services.scheduling.handlers.acts import Act
 from services.scheduling.rules import policy as rules
 from services.scheduling.rules import visits
-from services.scheduling.rules.bounds import Day, Part, VersionIfAny
+from services.scheduling.rules.bounds import Day, DecisionIfAny, Part
 from services.scheduling.rules.visits import NotPossible, Refusal
 from services.scheduling.rules.wording import N_
 from services.scheduling.store import calendars, policies
@@ -52,7 +52,7 @@ class DecidePolicy(Part):
     In force from `effective_from`, a school day; without it from the first one that is not over.
     """
 
-    version: VersionIfAny
+    version: DecisionIfAny
     effective_from: Day | None = None
     absence: _Absence = _Absence()
     desk: _Desk = _Desk()
@@ -144,7 +144,7 @@ async def _tell(act: Act[str, DecidePolicy], policy: DistrictPolicy) -> None:
         key=f"{act.subject}/{policy.version}",
         partition=partition_of(act.subject, partitions),
         event=events.DistrictPolicyDecided(
-            event_id=uuid4(),
+            event_id=identity(POLICIES, act.subject, policy.version, act.as_of.isoformat()),
             event_type="district-policy.decided.v1",
             occurred_at=act.as_of,
             district=act.subject,

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Annotated, Any, Literal, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from pydantic import Field
 
 from contracts import events
 from contracts.calendar import local_day
 from contracts.events.envelope import District
+from contracts.identities import identity, version_after
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.people import Person
 from services.scheduling.handlers.acts import Act
@@ -107,7 +108,7 @@ async def save_visitor(act: Act[None, SaveVisitor]) -> Saved:
     if said.version == 0:
         policy = await policies.current(connection, said.district, day=act.today)
         usual_cap = policy.weekly_cap
-        visitor = Visitor(**{"weekly_cap": usual_cap, **_facts(said), "version": 1})
+        visitor = Visitor(**{"weekly_cap": usual_cap, **_facts(said), "version": version_after(0, as_of=act.as_of)})
         _check(visitor)
         if not await visitors.insert_visitor(connection, visitor):
             standing = await visitors.find_visitor(connection, said.visitor_id)
@@ -193,7 +194,7 @@ def _check(visitor: Visitor) -> None:
 
 async def _save(act: Act[Any, Any], visitor: Visitor) -> Saved:
     _check(visitor)
-    version = await visitors.update_visitor(act.tx.connection, visitor)
+    version = await visitors.update_visitor(act.tx.connection, visitor, as_of=act.as_of)
     saved = replace(visitor, version=version)
     _tell(act.tx, saved, act.as_of)
     return Saved(visitor=saved, affected=await _affected(act.tx, saved, act.as_of))
@@ -237,7 +238,7 @@ def _meeting_of(booking: Booking, district: str, zone: tzinfo) -> Meeting:
 def _tell(tx: Transaction, visitor: Visitor, as_of: datetime) -> None:
     # Codes only: whose name a code stands for is known to those who sign people in.
     event = events.VisitorChanged(
-        event_id=uuid4(),
+        event_id=identity(VISITORS, visitor.visitor_id, visitor.version),
         event_type="visitor.changed.v1",
         occurred_at=as_of,
         district=visitor.district,

@@ -156,7 +156,7 @@ async def lines_of(desk: Desk, connection: Any, rows: list[queue.Queued]) -> lis
 
 
 def _cursor_of(row: queue.Queued) -> queue.Cursor:
-    return queue.Cursor(pinned=row.pinned, points=row.points, request_id=row.request_id)
+    return queue.Cursor(pinned=row.pinned, points=row.points, opened_at=row.opened_at, request_id=row.request_id)
 
 
 async def _facets(desk: Desk, connection: asyncpg.Connection, person: Person, view: queue.View) -> dict[str, Any]:

@@ -1,17 +1,20 @@
 """Which requests a person looks at, as it stands in the address: a view can be kept, sent and printed."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import HTTPException, Request
 
+from contracts.identities import microseconds
 from services.scheduling.pages import words
 from services.scheduling.rules.visits import Stage
 from services.scheduling.rules.wording import N_
 from services.scheduling.store.queue import NOBODY, Cursor, View
 
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,40}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 FILTERS = ("school", "grades", "language", "owner", "age", "interpreter", "promise")
 
@@ -71,18 +74,24 @@ def read_cursor(text: str) -> Cursor | None:
     if not text:
         return None
     pinned, _, rest = text.partition(".")
-    points, _, request_id = rest.partition(".")
+    points, _, rest = rest.partition(".")
+    opened_at, _, request_id = rest.partition(".")
     try:
         if pinned not in ("0", "1") or not -(2**31) <= int(points) < 2**31:
             raise ValueError
-        return Cursor(pinned=pinned == "1", points=int(points), request_id=UUID(request_id))
-    except ValueError:
+        return Cursor(
+            pinned=pinned == "1",
+            points=int(points),
+            opened_at=_EPOCH + timedelta(microseconds=int(opened_at)),
+            request_id=UUID(request_id),
+        )
+    except (ValueError, OverflowError):
         raise HTTPException(422, N_("This page of the queue can't be found; begin at the first.")) from None
 
 
 def write_cursor(cursor: Cursor) -> str:
     """Write where the next page begins."""
-    return f"{int(cursor.pinned)}.{cursor.points}.{cursor.request_id}"
+    return f"{int(cursor.pinned)}.{cursor.points}.{microseconds(cursor.opened_at)}.{cursor.request_id}"
 
 
 __all__ = ["NOBODY", "address", "parameters", "read_cursor", "read_view", "write_cursor"]

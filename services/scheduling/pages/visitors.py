@@ -88,7 +88,7 @@ def routes(desk: Desk) -> APIRouter:
                 return await _page(desk, request, person, changed.visitor, attempt=attempt, status=409)
             except visits.NotPossible as refusal:
                 attempt = replace(attempt, refusal=desk.say(request, refusal))
-        registered = re.fullmatch("[1-9][0-9]{0,9}", form.get("version").strip())
+        registered = re.fullmatch("[1-9][0-9]{0,18}", form.get("version").strip())
         standing = await _find(desk, form.get("visitor_id"), person) if registered else None
         return await _page(desk, request, person, standing, attempt=attempt, status=status)
 

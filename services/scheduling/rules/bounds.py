@@ -16,8 +16,10 @@ def _on_the_wall(said: object) -> object:
     return at.replace(tzinfo=None) if isinstance(at, time) else at
 
 
-Version = Annotated[int, Field(ge=1, lt=2**31, description="the version you read; another one is answered with 409")]
-VersionIfAny = Annotated[int, Field(ge=0, lt=2**31, description="the version you read; 0 where there is none yet")]
+Version = Annotated[int, Field(ge=1, lt=2**63, description="the version you read; another one is answered with 409")]
+VersionIfAny = Annotated[int, Field(ge=0, lt=2**63, description="the version you read; 0 where there is none yet")]
+# Decisions of a district are counted: "version 3" is what people call one.
+DecisionIfAny = Annotated[int, Field(ge=0, lt=2**31 - 1, description="the version you read; 0 where there is none yet")]
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2199, 12, 31))]
 LocalTime = Annotated[
     time, BeforeValidator(_on_the_wall), Field(description="on the clock of the place, without a zone")

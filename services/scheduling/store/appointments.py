@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from contracts.events import Place
+from contracts.identities import visit_identity
 from services.scheduling.rules.visits import VisitState
 
 
@@ -56,7 +57,7 @@ async def appointments_of(connection: asyncpg.Connection, request_id: UUID) -> l
     rows = await connection.fetch(
         f"""
         SELECT {_COLUMNS} FROM visit JOIN appointment USING (visit_id)
-        WHERE request_id = $1 ORDER BY visit_id, revision
+        WHERE request_id = $1 ORDER BY min(made_at) OVER (PARTITION BY visit_id), visit_id, revision
         """,
         request_id,
     )
@@ -95,11 +96,10 @@ async def revision_before(connection: asyncpg.Connection, visit_id: UUID) -> App
     return _appointment(row) if row else None
 
 
-async def open_visit(connection: asyncpg.Connection, request_id: UUID) -> UUID:
-    """Add a scheduled visit to a request."""
-    visit_id: UUID = await connection.fetchval(
-        "INSERT INTO visit (request_id) VALUES ($1) RETURNING visit_id", request_id
-    )
+async def open_visit(connection: asyncpg.Connection, *, request_id: UUID, version: int) -> UUID:
+    """Add a scheduled visit to a request, which comes to this version by it."""
+    visit_id = visit_identity(request_id=request_id, version=version)
+    await connection.execute("INSERT INTO visit (visit_id, request_id) VALUES ($1, $2)", visit_id, request_id)
     return visit_id
 
 

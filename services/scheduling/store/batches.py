@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.identities import microseconds, request_identity
 from services.runtime.columns import columns
 
 # Nobody claimed it, or the lease lapsed without any contact by $2; a promise or a wish to reopen is a touch.
@@ -116,18 +117,23 @@ async def open_requests(
     Not where a decline is respected: the family said no, whichever child is flagged next. A note that no flag was
     left is taken off. Returns one row per flagged student of each request that changed; `is_new` for the opened.
     """
+    named = await _next_requests(connection, households)
     rows: list[asyncpg.Record] = await connection.fetch(
         """
         WITH opened AS (
-            INSERT INTO request AS standing (household_key, district, school, opened_at, tries_from, aged_from)
-            SELECT DISTINCT ON (household_key) household_key, district, school, $2::timestamptz, $2, $3::date
+            INSERT INTO request AS standing (request_id, household_key, district, school, opened_at, tries_from,
+                                             aged_from, version)
+            SELECT DISTINCT ON (household_key) request_id, household_key, district, school, $2::timestamptz, $2,
+                   $3::date, $5
             FROM flagged_student AS s
-            WHERE household_key = ANY ($1::uuid[]) AND level <> 'none'
+                 JOIN unnest($1::uuid[], $4::uuid[]) AS next (household_key, request_id) USING (household_key)
+            WHERE level <> 'none'
+              AND s.household_key = ANY ($1::uuid[])  -- said again for the index
               AND NOT EXISTS (SELECT FROM request AS d
                               WHERE d.household_key = s.household_key AND d.respected_until > $3)
             ORDER BY household_key, student_key
             ON CONFLICT (household_key) WHERE stage <> 'closed' DO UPDATE
-            SET flags_cleared_at = NULL, version = standing.version + 1
+            SET flags_cleared_at = NULL, version = greatest(standing.version + 1, EXCLUDED.version)
             RETURNING new.request_id, new.household_key, new.district, new.school, new.version, new.stage,
                       old.request_id IS NULL AS is_new, old.flags_cleared_at IS NOT NULL AS was_cleared
         )
@@ -138,11 +144,27 @@ async def open_requests(
           AND s.household_key = ANY ($1::uuid[])  -- said again for the index: the join alone scans every student
         ORDER BY o.household_key, s.student_key
         """,
-        list(households),
+        list(named),
         as_of,
         today,
+        list(named.values()),
+        microseconds(as_of),
     )
     return rows
+
+
+async def _next_requests(connection: asyncpg.Connection, households: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Name the request that each of these households would have next, if it had none open."""
+    rows = await connection.fetch(
+        """
+        SELECT household_key, max(school_year) AS school_year,
+               (SELECT count(*) FROM request AS r WHERE r.household_key = s.household_key) AS before
+        FROM flagged_student AS s WHERE household_key = ANY ($1::uuid[]) AND level <> 'none'
+        GROUP BY household_key ORDER BY household_key
+        """,
+        list(households),
+    )
+    return {row["household_key"]: request_identity(**dict(row)) for row in rows}
 
 
 async def withdraw_or_annotate(
@@ -162,7 +184,7 @@ async def withdraw_or_annotate(
                 claimed_by = CASE WHEN NOT untouched THEN claimed_by END,
                 claimed_until = CASE WHEN NOT untouched THEN claimed_until END,
                 flags_cleared_at = $2,
-                version = version + 1
+                version = greatest(version + 1, $3)
             FROM (
                 SELECT request_id AS touched_id, {UNTOUCHED} AS untouched
                 FROM request WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed'
@@ -186,6 +208,7 @@ async def withdraw_or_annotate(
         """,
         list(households),
         as_of,
+        microseconds(as_of),
     )
     return rows
 
@@ -211,10 +234,10 @@ async def open_request_ids(connection: asyncpg.Connection, households: Sequence[
 
 
 async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Keep each household's newest contact data.
+    """Keep each household's newest contact data; nothing from before it was taken back.
 
     Rows: household_key, district, contact_name, phones (JSON list), address, language, interpreter_needed,
-    students (JSON list), source_version.
+    students (JSON list), source_version, occurred_at.
     """
     if not rows:
         return
@@ -226,9 +249,12 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
                ARRAY (SELECT json_array_elements_text(phones)), address, language, interpreter_needed, students,
                source_version
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[], $5::text[], $6::text[], $7::boolean[],
-                    $8::jsonb[], $9::bigint[])
+                    $8::jsonb[], $9::bigint[], $10::timestamptz[])
             AS c (household_key, district, contact_name, phones, address, language, interpreter_needed, students,
-                  source_version)
+                  source_version, occurred_at)
+        WHERE NOT EXISTS (SELECT FROM household_forgotten AS f
+                          WHERE f.household_key = c.household_key
+                            AND (c.source_version <= f.source_version OR c.occurred_at <= f.forgotten_at))
         ORDER BY household_key, source_version DESC
         ON CONFLICT (household_key) DO UPDATE
         SET district = EXCLUDED.district, contact_name = EXCLUDED.contact_name, phones = EXCLUDED.phones,
@@ -237,10 +263,30 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
             source_version = EXCLUDED.source_version
         WHERE EXCLUDED.source_version > kept.source_version
         """,
-        *columns(rows, width=9),
+        *columns(rows, width=10),
     )
 
 
-async def forget_contacts(connection: asyncpg.Connection, households: Sequence[UUID]) -> None:
-    """Delete the contact data of these households."""
-    await connection.execute("DELETE FROM household_contact WHERE household_key = ANY ($1::uuid[])", list(households))
+async def forget_contacts(connection: asyncpg.Connection, rows: Sequence[tuple[UUID, int, datetime]]) -> None:
+    """Delete the contact data of these households, and keep which version of it was the newest, and since when.
+
+    Rows: household_key, the newest version that was told before (-1: none), forgotten_at.
+    """
+    await connection.execute(
+        """
+        WITH given AS (
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[])
+                AS f (household_key, source_version, forgotten_at)
+        ), gone AS (
+            DELETE FROM household_contact AS c USING given WHERE c.household_key = given.household_key
+            RETURNING c.household_key, c.source_version
+        )
+        INSERT INTO household_forgotten AS kept (household_key, source_version, forgotten_at)
+        SELECT household_key, greatest(given.source_version, gone.source_version), forgotten_at
+        FROM given LEFT JOIN gone USING (household_key) ORDER BY household_key
+        ON CONFLICT (household_key) DO UPDATE
+        SET source_version = greatest(kept.source_version, EXCLUDED.source_version),
+            forgotten_at = greatest(kept.forgotten_at, EXCLUDED.forgotten_at)
+        """,
+        *columns(rows, width=3),
+    )

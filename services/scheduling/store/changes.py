@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.identities import microseconds
 from services.runtime.columns import columns
 from services.scheduling.rules.visits import Request, Stage, What
 
@@ -74,7 +75,7 @@ async def save_change(
     detail: Mapping[str, Any],
     columns: Mapping[str, Any],
 ) -> Request:
-    """Set the columns of a locked request, count its version up and write the row of its history.
+    """Set the columns of a locked request, bring its version on and write the row of its history.
 
     `before` of that row is how the request stood, for an undo.
     """
@@ -82,11 +83,11 @@ async def save_change(
     names = [name for name in _CHANGEABLE if name in columns]
     if len(names) != len(columns):
         raise ValueError(f"not a column of a change: {sorted(set(columns) - set(names))}")
-    sets = "".join(f"{name} = ${place}::{_CHANGEABLE[name]}, " for place, name in enumerate(names, start=6))
+    sets = "".join(f"{name} = ${place}::{_CHANGEABLE[name]}, " for place, name in enumerate(names, start=7))
     row = await connection.fetchrow(
         f"""
         WITH changed AS (
-            UPDATE request SET {sets}version = version + 1 WHERE request_id = $1
+            UPDATE request SET {sets}version = greatest(version + 1, $6) WHERE request_id = $1
             RETURNING new.*, old.stage AS from_stage, to_jsonb(old) - 'priority' AS before
         ), told AS (
             INSERT INTO request_history (request_id, version, what, from_stage, to_stage, actor, at, detail, before)
@@ -99,6 +100,7 @@ async def save_change(
         actor,
         as_of,
         json.dumps(detail),
+        microseconds(as_of),
         *(_stored(name, columns[name]) for name in names),
     )
     assert row is not None, "the request is locked, so it is there"
@@ -130,7 +132,7 @@ async def append_history(connection: asyncpg.Connection, rows: Sequence[HistoryR
     await connection.execute(
         """
         INSERT INTO request_history (request_id, version, what, from_stage, to_stage, at, detail)
-        SELECT * FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
+        SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
                              $7::jsonb[])
         """,
         *columns([(*row[:-1], json.dumps(row.detail)) for row in rows], width=7),

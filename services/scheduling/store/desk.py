@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.identities import microseconds
 from services.scheduling.rules.visits import Answer, Request, Way
 from services.scheduling.store.changes import REQUEST_COLUMNS, find_request, lock_request, request_of
 
@@ -32,7 +33,7 @@ async def claim(
         f"""
         WITH claimed AS (
             UPDATE request
-            SET claimed_by = $3, claimed_until = $4, version = version + 1,
+            SET claimed_by = $3, claimed_until = $4, version = greatest(version + 1, $7),
                 stage = CASE stage WHEN 'new' THEN 'claimed' ELSE stage END
             WHERE request_id = $1 AND version = $2 AND stage <> 'closed'
               AND ($6::text[] IS NULL OR district = ANY ($6))
@@ -47,6 +48,7 @@ async def claim(
         claimed_until,
         as_of,
         None if districts is None else list(districts),
+        microseconds(as_of),
     )
     return (request_of(row), row["from_stage"]) if row else None
 
@@ -76,14 +78,14 @@ async def claim_next(
         f"""
         WITH claimed AS (
             UPDATE request
-            SET claimed_by = $3, claimed_until = $4, version = version + 1,
+            SET claimed_by = $3, claimed_until = $4, version = greatest(version + 1, $6),
                 stage = CASE stage WHEN 'new' THEN 'claimed' ELSE stage END
             WHERE request_id = (
                 SELECT request_id FROM request
                 WHERE stage IN ('new', 'claimed', 'contacting') AND district = $1
                   AND (claimed_until IS NULL OR claimed_until <= $5)
                   AND (contact_again_on IS NULL OR contact_again_on <= $2)
-                ORDER BY pinned DESC, points DESC, request_id LIMIT 1 FOR UPDATE SKIP LOCKED
+                ORDER BY pinned DESC, points DESC, opened_at, request_id LIMIT 1 FOR UPDATE SKIP LOCKED
             )
             RETURNING new.*, old.stage AS from_stage, to_jsonb(old) - 'priority' AS before
         ), {_TOLD}
@@ -94,6 +96,7 @@ async def claim_next(
         actor,
         claimed_until,
         as_of,
+        microseconds(as_of),
     )
     return (request_of(row), row["from_stage"]) if row else None
 
@@ -220,8 +223,9 @@ async def list_requests(
         SELECT {REQUEST_COLUMNS} FROM request
         WHERE ($1::text[] IS NULL OR district = ANY ($1))
           AND (stage = $2 OR ($2::text IS NULL AND stage <> 'closed'))
-          AND ($3::uuid IS NULL OR (NOT pinned, -points, request_id) > (NOT $4::boolean, -$5::integer, $3))
-        ORDER BY pinned DESC, points DESC, request_id LIMIT $6
+          AND ($3::uuid IS NULL
+               OR (NOT pinned, -points, opened_at, request_id) > (NOT $4::boolean, -$5::integer, $7::timestamptz, $3))
+        ORDER BY pinned DESC, points DESC, opened_at, request_id LIMIT $6
         """,
         None if districts is None else list(districts),
         stage,
@@ -229,6 +233,7 @@ async def list_requests(
         after and after.pinned,
         after and after.points,
         limit,
+        after and after.opened_at,
     )
     return [request_of(row) for row in rows]
 

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.calendar import school_year_of
+from contracts.identities import microseconds, request_identity
 from services.runtime.columns import columns
 from services.scheduling.rules.visits import Request
 from services.scheduling.store.changes import REQUEST_COLUMNS, request_of
@@ -17,6 +19,7 @@ async def apply_logged_visits(
     rows: Sequence[tuple[UUID, str, str]],
     *,
     follow_up_on_by_district: Mapping[str, date],
+    as_of: datetime,
 ) -> list[asyncpg.Record]:
     """Mark visits attempted or completed and move their requests on. Rows: visit_id, state, stage.
 
@@ -43,7 +46,7 @@ async def apply_logged_visits(
         )
         UPDATE request AS r
         SET stage = next.stage,
-            version = r.version + CASE next.state WHEN 'completed' THEN 2 ELSE 1 END,
+            version = greatest(r.version + 1, $6) + CASE next.state WHEN 'completed' THEN 1 ELSE 0 END,
             follow_up_on = CASE next.state WHEN 'completed' THEN f.follow_up_on ELSE r.follow_up_on END,
             claimed_by = CASE WHEN next.state <> 'completed' THEN r.claimed_by END,
             claimed_until = CASE WHEN next.state <> 'completed' THEN r.claimed_until END
@@ -61,6 +64,7 @@ async def apply_logged_visits(
         *columns(rows, width=3),
         list(follow_up_on_by_district),
         list(follow_up_on_by_district.values()),
+        microseconds(as_of),
     )
     return sorted(moved, key=lambda row: row["household_key"])
 
@@ -105,7 +109,7 @@ async def newest_request(connection: asyncpg.Connection, household_key: UUID) ->
     row = await connection.fetchrow(
         f"""
         SELECT {REQUEST_COLUMNS} FROM request WHERE household_key = $1
-        ORDER BY stage = 'closed', request_id DESC LIMIT 1 FOR UPDATE
+        ORDER BY stage = 'closed', opened_at DESC, request_id LIMIT 1 FOR UPDATE
         """,
         household_key,
     )
@@ -116,12 +120,13 @@ async def open_promised_request(
     connection: asyncpg.Connection, *, like: Request, due: date, kind: str, today: date, as_of: datetime
 ) -> Request:
     """Open a pinned request for a household whose former one is closed: a promise is kept all the same."""
+    before = await connection.fetchval("SELECT count(*) FROM request WHERE household_key = $1", like.household_key)
     row = await connection.fetchrow(
         f"""
         WITH opened AS (
-            INSERT INTO request (household_key, district, school, opened_at, tries_from, aged_from, pinned,
-                                 promise_due, promise_kind)
-            VALUES ($1, $2, $3, $4, $4, $5, true, $6, $7)
+            INSERT INTO request (request_id, household_key, district, school, opened_at, tries_from, aged_from,
+                                 pinned, promise_due, promise_kind, version)
+            VALUES ($8, $1, $2, $3, $4, $4, $5, true, $6, $7, $9)
             RETURNING *
         ), told AS (
             INSERT INTO request_history (request_id, version, what, to_stage, at, detail)
@@ -136,6 +141,8 @@ async def open_promised_request(
         today,
         due,
         kind,
+        request_identity(household_key=like.household_key, school_year=school_year_of(due), before=before),
+        microseconds(as_of),
     )
     assert row is not None
     return request_of(row)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.identities import microseconds
 from services.runtime.database import Connection
 
 PAGE_ROWS = 50
@@ -36,6 +37,7 @@ class Cursor:
 
     pinned: bool
     points: int
+    opened_at: datetime
     request_id: UUID
 
 
@@ -93,7 +95,8 @@ class Queued:
     @property
     def order(self) -> str:
         """Give a text that sorts as the queue does: what was promised, the most points, the longest wait."""
-        return f"{int(not self.pinned)}.{2**31 - self.points:010d}.{self.request_id.hex}"
+        since = f"{microseconds(self.opened_at):020d}"
+        return f"{int(not self.pinned)}.{2**31 - self.points:010d}.{since}.{self.request_id.hex}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,9 +239,11 @@ async def read_queue(
     if after is not None:
         # The order is two ways down and one way up, so the row comparison is spelled out.
         conditions.add(
-            "r.pinned <= {0} AND (r.pinned < {0} OR r.points < {1} OR (r.points = {1} AND r.request_id > {2}))",
+            "r.pinned <= {0} AND (r.pinned < {0} OR r.points < {1}"
+            " OR (r.points = {1} AND (r.opened_at, r.request_id) > ({2}, {3})))",
             after.pinned,
             after.points,
+            after.opened_at,
             after.request_id,
         )
     rows = await connection.fetch(
@@ -246,7 +251,7 @@ async def read_queue(
         SELECT {_ROW}
         FROM request AS r LEFT JOIN household_contact AS c USING (household_key)
         WHERE {conditions}
-        ORDER BY r.pinned DESC, r.points DESC, r.request_id
+        ORDER BY r.pinned DESC, r.points DESC, r.opened_at, r.request_id
         LIMIT {limit:d}
         """,
         *conditions.values,

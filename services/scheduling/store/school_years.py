@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.identities import microseconds
 from services.scheduling.store.batches import UNTOUCHED
 
 
@@ -67,7 +68,7 @@ async def close_untouched(
         f"""
         UPDATE request AS r
         SET stage = 'closed', closed_because = 'year_over', closed_at = $2::timestamptz, claimed_by = NULL,
-            claimed_until = NULL, version = version + 1
+            claimed_until = NULL, version = greatest(version + 1, $3)
         WHERE household_key = ANY ($1::uuid[]) AND stage <> 'closed' AND {UNTOUCHED}
           AND NOT EXISTS (SELECT FROM flagged_student AS s
                           WHERE s.household_key = r.household_key AND s.level <> 'none')
@@ -75,5 +76,6 @@ async def close_untouched(
         """,
         list(households),
         as_of,
+        microseconds(as_of),
     )
     return sorted(rows, key=lambda row: row["household_key"])

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.identities import microseconds
 from services.scheduling.rules.pairing import Away, Booking, Visitor, Window
 
 # One row per visitor with what hangs on it, so that a list of sixty costs one statement.
@@ -74,31 +75,33 @@ async def lock_visitors(connection: asyncpg.Connection, visitor_ids: Sequence[st
 
 
 async def insert_visitor(connection: asyncpg.Connection, visitor: Visitor) -> bool:
-    """Register a visitor at version 1; False when the id is taken."""
+    """Register a visitor at their version; False when the id is taken."""
     inserted = await connection.fetchval(
         """
         INSERT INTO visitor (visitor_id, district, affiliation, school, languages, leap101_valid_from,
-                             leap101_valid_until, weekly_cap, active)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                             leap101_valid_until, weekly_cap, active, version)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (visitor_id) DO NOTHING RETURNING true
         """,
         *_columns(visitor),
+        visitor.version,
     )
     if inserted:
         await _replace_details(connection, visitor)
     return bool(inserted)
 
 
-async def update_visitor(connection: asyncpg.Connection, visitor: Visitor) -> int:
+async def update_visitor(connection: asyncpg.Connection, visitor: Visitor, *, as_of: datetime) -> int:
     """Write a locked visitor's newest facts over the former ones and return the new version."""
     version: int = await connection.fetchval(
         """
         UPDATE visitor
         SET district = $2, affiliation = $3, school = $4, languages = $5, leap101_valid_from = $6,
-            leap101_valid_until = $7, weekly_cap = $8, active = $9, version = version + 1
+            leap101_valid_until = $7, weekly_cap = $8, active = $9, version = greatest(version + 1, $10)
         WHERE visitor_id = $1 RETURNING version
         """,
         *_columns(visitor),
+        microseconds(as_of),
     )
     await _replace_details(connection, visitor)
     return version

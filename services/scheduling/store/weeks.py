@@ -18,7 +18,7 @@ async def wanted_visits(
         WITH waiting AS (
             SELECT request_id, household_key, school, points, pinned FROM request
             WHERE district = $1 AND stage = 'agreed'
-            ORDER BY pinned DESC, points DESC, request_id LIMIT $4
+            ORDER BY pinned DESC, points DESC, opened_at, request_id LIMIT $4
         )
         SELECT request_id, household_key, points, pinned, coalesce(c.language, 'en') AS language,
                ARRAY (SELECT school FROM flagged_student AS s WHERE s.household_key = w.household_key)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 from typing import Annotated, Any
 
 from aiokafka import ConsumerRecord
@@ -39,7 +40,8 @@ _Agreed = events.VisitScheduled | events.VisitRescheduled | events.VisitCancelle
 def decode(record: ConsumerRecord) -> Any:
     """Read one event. Raises Undecodable with the fields at fault, never their values."""
     if not record.value and record.topic == HOUSEHOLD_CONTACTS:
-        return read_tombstone(events.ContactForgotten.of_key, record.key)
+        of_key = partial(events.ContactForgotten.of_key, timestamp_ms=record.timestamp)
+        return read_tombstone(of_key, record.key)
     return read_event(_EVENTS, record.value)
 
 
@@ -128,6 +130,7 @@ async def _on_contacts(
                 contact.interpreter_needed,
                 json.dumps([student.model_dump(mode="json") for student in contact.students]),
                 contact.source_version,
+                contact.occurred_at,
             )
             for contact in standing
         ],

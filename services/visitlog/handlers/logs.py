@@ -2,13 +2,14 @@
 
 import json
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 
 from contracts import events
 from contracts.calendar import local_day
 from contracts.events import Effort
+from contracts.identities import identity
 from services.runtime.web.people import Person
 from services.visitlog.handlers import access
 from services.visitlog.handlers.acts import Act, Done
@@ -16,6 +17,7 @@ from services.visitlog.rules import form, outcomes
 from services.visitlog.rules.form import OUTCOME_TOLD, PLACE_TOLD, AmendmentCommand, Log, Outcome, ReferralCommand
 from services.visitlog.rules.policy import check_extra
 from services.visitlog.store import logs, office
+from services.visitlog.store.taking_back import NOBODY
 
 VISIT_LOG = "visit-log"
 
@@ -34,7 +36,8 @@ async def put_log(act: Act, log: Log, log_id: UUID) -> Done:
     # Before the rules: a repeat of an accepted log is accepted, whatever the clock says by now.
     standing = await logs.find_log(act.connection, log_id)
     if standing is not None:
-        _check_same(standing, body, act.person)
+        if not await _completes(act, standing, log, log_id):
+            _check_same(standing, body, act.person)
         return Done(told, is_new=False)
     visit = await access.visit_of(act, log.visit_id, lock=True)
     await _check(act, log=log, visit=visit)
@@ -70,6 +73,16 @@ async def _check(act: Act, *, log: Log, visit: asyncpg.Record) -> None:
         check_extra(extra=log.extra, versions=policies)
 
 
+async def _completes(act: Act, standing: asyncpg.Record, log: Log, log_id: UUID) -> bool:
+    """Complete a log of which only codes and numbers were taken back from its event, where all of them hold."""
+    if standing["logged_by"] != NOBODY or not access.may_see_log(act.person, standing):
+        return False
+    kept = Log.model_validate_json(standing["body"])
+    if any(getattr(kept, name) != getattr(log, name) for name in ("visit_id", "outcome", "started_at", "pair")):
+        return False
+    return await logs.complete_log(act.connection, log_id=log_id, log=log, actor=act.person.name)
+
+
 def _check_same(standing: asyncpg.Record | None, body: str, person: Person) -> None:
     if standing is None or not access.may_see_log(person, standing):
         raise outcomes.LogUnknown
@@ -86,9 +99,10 @@ def readable_body(log: asyncpg.Record, person: Person) -> dict[str, Any]:
     return body
 
 
-def _tell(act: Act, fact: type[_Told], *, log_id: UUID, of: Any, **more: Any) -> None:
+def _tell(act: Act, fact: type[_Told], *, log_id: UUID, of: Any, which: tuple[object, ...] = (), **more: Any) -> None:
+    """Tell what a log says; `which` tells it from others of its kind by the same log."""
     facts: dict[str, Any] = {
-        "event_id": uuid4(),
+        "event_id": identity(fact.EVENT_TYPE, log_id, *which),
         "event_type": fact.EVENT_TYPE,
         "occurred_at": act.as_of,
         "log_id": log_id,
@@ -113,11 +127,12 @@ def _tell_all(act: Act, *, log: Log, log_id: UUID, visit: asyncpg.Record, effort
         _tell(act, events.VisitAttempted, log_id=log_id, of=visit, **at_the_door)
     if log.follow_up is not None:
         promised = {"due": log.follow_up.due, "kind": log.follow_up.kind}
-        _tell(act, events.FollowUpPromised, log_id=log_id, of=visit, **promised)
+        _tell(act, events.FollowUpPromised, log_id=log_id, of=visit, which=tuple(promised.values()), **promised)
     for position, referral in enumerate(log.referrals):
         made = {"resource": referral.resource, "status": referral.status.value}
         referral_id = form.referral_id_of(log_id, position)
-        _tell(act, events.ReferralMade, log_id=log_id, of=visit, referral_id=referral_id, **made)
+        which = (referral_id, referral.status.value)
+        _tell(act, events.ReferralMade, log_id=log_id, of=visit, which=which, referral_id=referral_id, **made)
 
 
 async def amend(act: Act, command: AmendmentCommand, log_id: UUID) -> Done:
@@ -136,7 +151,7 @@ async def amend(act: Act, command: AmendmentCommand, log_id: UUID) -> Done:
         as_of=act.as_of,
     )
     if is_new:
-        _tell(act, events.LogAmended, log_id=log_id, of=log, amendment=number)
+        _tell(act, events.LogAmended, log_id=log_id, of=log, which=(number, act.as_of), amendment=number)
     return Done({"log_id": log_id, "amendment": number}, is_new)
 
 
@@ -163,5 +178,6 @@ async def move_referral(act: Act, command: ReferralCommand, of: tuple[UUID, UUID
             as_of=act.as_of,
         )
         moved = {"resource": referral["resource"], "status": status}
-        _tell(act, events.ReferralMade, log_id=log_id, of=log, referral_id=referral_id, **moved)
+        which = (referral_id, status)
+        _tell(act, events.ReferralMade, log_id=log_id, of=log, which=which, referral_id=referral_id, **moved)
     return Done({"referral_id": referral_id, "status": status, "changed": moves}, moves)

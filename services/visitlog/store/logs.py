@@ -10,6 +10,7 @@ from contracts.events import Effort
 from services.runtime.columns import columns
 from services.visitlog.rules.form import Log, Referral, referral_id_of
 from services.visitlog.rules.outcomes import Training
+from services.visitlog.store.taking_back import NOBODY
 
 
 async def find_visit(connection: asyncpg.Connection, visit_id: UUID, *, lock: bool = False) -> asyncpg.Record | None:
@@ -94,6 +95,18 @@ async def insert_log(
         *columns(efforts, "visitor_id", "minutes", "travel_minutes", "mileage_tenths"),
     )
     return True
+
+
+async def complete_log(connection: asyncpg.Connection, *, log_id: UUID, log: Log, actor: str) -> bool:
+    """Write the whole of a log over what was taken back of it; False where somebody was faster."""
+    completed = await connection.fetchval(
+        "UPDATE visit_log SET body = $2, logged_by = $3 WHERE log_id = $1 AND logged_by = $4 RETURNING true",
+        log_id,
+        log.in_one_spelling(),
+        actor,
+        NOBODY,
+    )
+    return bool(completed)
 
 
 async def insert_referrals(

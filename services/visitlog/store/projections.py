@@ -1,6 +1,7 @@
 """What other services said, a batch at a time: appointments, requests, contacts, calendars, visitors."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +31,7 @@ async def keep_newest_visits(connection: asyncpg.Connection, rows: Sequence[tupl
                    OVER agreed,
                request_version
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::boolean[], $6::timestamptz[], $7::text[],
-                    $8::text[], $9::integer[], $10::boolean[], $11::boolean[], $12::text[], $13::text[], $14::integer[])
+                    $8::text[], $9::integer[], $10::boolean[], $11::boolean[], $12::text[], $13::text[], $14::bigint[])
             AS v (visit_id, request_id, household_key, district, cancelled, starts_at, place, language, minutes,
                   interpreter, follow_up, first_visitor, second_visitor, request_version)
         WINDOW agreed AS (PARTITION BY visit_id ORDER BY cancelled, request_version DESC)
@@ -53,10 +54,10 @@ async def keep_newest_visits(connection: asyncpg.Connection, rows: Sequence[tupl
 
 
 async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Keep each household's newest contact data.
+    """Keep each household's newest contact data; nothing from before it was taken back.
 
     Rows: household_key, district, contact_name, phones (JSON list), address, language, interpreter_needed,
-    students (JSON list), source_version; one row per household.
+    students (JSON list), source_version, occurred_at; one row per household.
     """
     if not rows:
         return
@@ -67,9 +68,12 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
         SELECT household_key, district, contact_name, ARRAY (SELECT json_array_elements_text(phones)), address,
                language, interpreter_needed, students, source_version
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[], $5::text[], $6::text[], $7::boolean[],
-                    $8::jsonb[], $9::bigint[])
+                    $8::jsonb[], $9::bigint[], $10::timestamptz[])
             AS c (household_key, district, contact_name, phones, address, language, interpreter_needed, students,
-                  source_version)
+                  source_version, occurred_at)
+        WHERE NOT EXISTS (SELECT FROM household_forgotten AS f
+                          WHERE f.household_key = c.household_key
+                            AND (c.source_version <= f.source_version OR c.occurred_at <= f.forgotten_at))
         ORDER BY household_key
         ON CONFLICT (household_key) DO UPDATE
         SET district = EXCLUDED.district, contact_name = EXCLUDED.contact_name, phones = EXCLUDED.phones,
@@ -78,13 +82,33 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
             source_version = EXCLUDED.source_version
         WHERE EXCLUDED.source_version > kept.source_version
         """,
-        *columns(rows, width=9),
+        *columns(rows, width=10),
     )
 
 
-async def forget_contacts(connection: asyncpg.Connection, households: Sequence[UUID]) -> None:
-    """Delete the contact data of these households."""
-    await connection.execute("DELETE FROM household_contact WHERE household_key = ANY ($1::uuid[])", list(households))
+async def forget_contacts(connection: asyncpg.Connection, rows: Sequence[tuple[UUID, int, datetime]]) -> None:
+    """Delete the contact data of these households, and keep which version of it was the newest, and since when.
+
+    Rows: household_key, the newest version that was told before (-1: none), forgotten_at.
+    """
+    await connection.execute(
+        """
+        WITH given AS (
+            SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[])
+                AS f (household_key, source_version, forgotten_at)
+        ), gone AS (
+            DELETE FROM household_contact AS c USING given WHERE c.household_key = given.household_key
+            RETURNING c.household_key, c.source_version
+        )
+        INSERT INTO household_forgotten AS kept (household_key, source_version, forgotten_at)
+        SELECT household_key, greatest(given.source_version, gone.source_version), forgotten_at
+        FROM given LEFT JOIN gone USING (household_key) ORDER BY household_key
+        ON CONFLICT (household_key) DO UPDATE
+        SET source_version = greatest(kept.source_version, EXCLUDED.source_version),
+            forgotten_at = greatest(kept.forgotten_at, EXCLUDED.forgotten_at)
+        """,
+        *columns(rows, width=3),
+    )
 
 
 async def keep_newest_requests(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -95,7 +119,7 @@ async def keep_newest_requests(connection: asyncpg.Connection, rows: Sequence[tu
         """
         INSERT INTO request AS kept (request_id, district, schools, version)
         SELECT DISTINCT ON (request_id) request_id, district, ARRAY (SELECT json_array_elements_text(schools)), version
-        FROM unnest($1::uuid[], $2::text[], $3::json[], $4::integer[]) AS r (request_id, district, schools, version)
+        FROM unnest($1::uuid[], $2::text[], $3::json[], $4::bigint[]) AS r (request_id, district, schools, version)
         ORDER BY request_id, version DESC
         ON CONFLICT (request_id) DO UPDATE
         SET district = EXCLUDED.district, schools = EXCLUDED.schools, version = EXCLUDED.version
@@ -141,7 +165,7 @@ async def keep_newest_visitors(connection: asyncpg.Connection, rows: Sequence[tu
         SELECT DISTINCT ON (visitor_id) visitor_id, district, affiliation,
                ARRAY (SELECT json_array_elements_text(languages)), valid_from, valid_until, active, version
         FROM unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::date[], $6::date[], $7::boolean[],
-                    $8::integer[])
+                    $8::bigint[])
             AS v (visitor_id, district, affiliation, languages, valid_from, valid_until, active, version)
         ORDER BY visitor_id, version DESC
         ON CONFLICT (visitor_id) DO UPDATE

@@ -47,7 +47,7 @@ class Ingest:
         service = Service(
             name="ingest",
             migrations=Path(__file__).parent,
-            routes=lambda context: api.routes(context, districts()),
+            routes=lambda context: api.routes(context, districts),
             max_body_bytes=None,
         )
         app = served(service, pool, people.everybody(), self.publisher)

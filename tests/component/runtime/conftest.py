@@ -1,16 +1,25 @@
 """A service with no domain: it counts what it is told. Counting twice would show."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from deploy.local import provision
 from services.runtime.database import open_pool
+from services.runtime.delivery import partitions
+from services.runtime.delivery.consume import Consumption
+from services.runtime.delivery.publisher import Publisher
 from services.runtime.migrate import migrate
-from tests.component.runtime.counting import MIGRATIONS
+from services.runtime.settings import Settings
+from tests.component.runtime.counting import MIGRATIONS, subscription
+from tests.delivering import RecordingPublisher
 from tests.zones import HERE
+
+Consuming = Callable[..., AbstractAsyncContextManager[tuple[Consumption, list[str]]]]
 
 
 @pytest_asyncio.fixture
@@ -29,3 +38,40 @@ async def pool(counting_url: str) -> AsyncIterator[asyncpg.Pool]:
     opened = await open_pool(counting_url, "counting", zone=HERE)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def consuming(consuming_from: Callable[[str], Consuming], broker: str) -> Consuming:
+    """Consume topics until the block ends; gives the consumption and why it gave up. It looks after its logs often."""
+    return consuming_from(broker)
+
+
+@pytest.fixture
+def consuming_from(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Consuming]:
+    """Give what consumes from a broker."""
+    monkeypatch.setattr(partitions, "LOOK_SECONDS", 0.3)
+
+    def of(broker: str) -> Consuming:
+        @asynccontextmanager
+        async def run(*topics: str, metadata_ms: int = 500, **changes: Any) -> AsyncIterator[Any]:
+            reasons: list[str] = []
+            consumption = Consumption(
+                subscription(
+                    *topics, **{"group": f"group of {topics[0] if topics else changes['pattern']}", **changes}
+                ),
+                settings=Settings(
+                    kafka_bootstrap_servers=broker, database_url="in the pool", kafka_metadata_max_age_ms=metadata_ms
+                ),
+                pool=pool,
+                publisher=cast(Publisher, RecordingPublisher()),
+                give_up=reasons.append,
+            )
+            await consumption.start()
+            try:
+                yield consumption, reasons
+            finally:
+                await consumption.stop()
+
+        return run
+
+    return of

@@ -1,9 +1,8 @@
 """Fetch, decode, a queue of one, apply: one subscription consumed in this process, from a real Kafka."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -14,42 +13,13 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
 from services.runtime.delivery import batch, consume
-from services.runtime.delivery.consume import Consumption
 from services.runtime.delivery.membership import Membership
-from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Delivery
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.settings import Settings
+from tests.component.runtime.conftest import Consuming
 from tests.component.runtime.counting import count, decode, subscription
 from tests.component.runtime.kafka import create_topics, ones, send, until
-from tests.delivering import RecordingPublisher
-
-Consuming = Callable[..., AbstractAsyncContextManager[tuple[Consumption, list[str]]]]
-
-
-@pytest.fixture
-def consuming(broker: str, pool: asyncpg.Pool) -> Consuming:
-    """Consume a topic until the block ends; gives the consumption and why it gave up."""
-
-    @asynccontextmanager
-    async def run(topic: str, **changes: Any) -> AsyncIterator[tuple[Consumption, list[str]]]:
-        reasons: list[str] = []
-        consumption = Consumption(
-            subscription(topic, group=f"group of {topic}", **changes),
-            settings=Settings(
-                kafka_bootstrap_servers=broker, database_url="in the pool", kafka_metadata_max_age_ms=500
-            ),
-            pool=pool,
-            publisher=cast(Publisher, RecordingPublisher()),
-            give_up=reasons.append,
-        )
-        await consumption.start()
-        try:
-            yield consumption, reasons
-        finally:
-            await consumption.stop()
-
-    return run
 
 
 async def next_offset(pool: asyncpg.Pool) -> int:

@@ -10,7 +10,9 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from services.runtime.delivery import batch
-from services.runtime.delivery.batch import Batch, Hole, HoleFound, PoisonBurst, apply_batch
+from services.runtime.delivery.batch import Batch, Hole, HoleFound, PoisonBurst, Reach, apply_batch
+from services.runtime.delivery.identity import Fingerprint, Standing
+from services.runtime.delivery.positions import read_positions, read_standings
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Delivery
 from services.runtime.delivery.transaction import Transaction
@@ -19,6 +21,7 @@ from tests.delivering import RecordingPublisher, deliver, record, transactions
 
 PUBLISHER: Any = RecordingPublisher()
 NUMBERS = subscription("numbers")
+NUMBERS_0 = TopicPartition("numbers", 0)
 
 
 def counted(offset: int, name: str = "a", by: Any = 1, *, partition: int = 0) -> ConsumerRecord:
@@ -73,25 +76,53 @@ async def test_a_worker_that_lost_its_partition_applies_nothing(pool: asyncpg.Po
     assert await next_offset(pool) == 5
 
 
-async def test_a_hole_is_refused_until_it_was_read_again(pool: asyncpg.Pool) -> None:
+async def test_what_was_read_from_beyond_the_position_is_refused(pool: asyncpg.Pool) -> None:
+    """Somebody set the position back while these records were on their way: what lies between must come first."""
     await deliver(pool, subscription("numbers"), [counted(0)])
 
     with pytest.raises(HoleFound) as found:
         await deliver(pool, subscription("numbers"), [counted(4)])
-    assert found.value.holes == [Hole(TopicPartition("numbers", 0), 1, 4)]
+    assert found.value.holes == [Hole(NUMBERS_0, 1, 4)]
     assert await next_offset(pool) == 1
 
-    batch = await Batch.read(NUMBERS, [counted(4)])
-    await apply_batch(transactions(pool, PUBLISHER), NUMBERS, batch, {*found.value.holes})
-    assert await next_offset(pool) == 5
 
-
-async def test_an_accepted_hole_does_not_excuse_a_larger_one(pool: asyncpg.Pool) -> None:
+async def test_what_was_read_and_holds_no_record_is_moved_over_and_counted(pool: asyncpg.Pool) -> None:
+    """Ends of transactions and what was rolled back, before, between and behind the records."""
     await deliver(pool, subscription("numbers"), [counted(0)])
 
-    batch = await Batch.read(NUMBERS, [counted(9)])
-    with pytest.raises(HoleFound):
-        await apply_batch(transactions(pool, PUBLISHER), NUMBERS, batch, {Hole(TopicPartition("numbers", 0), 1, 4)})
+    batch = await Batch.read(NUMBERS, [counted(4), counted(6)], {NUMBERS_0: Reach(1, 9)})
+    applied = await apply_batch(transactions(pool, PUBLISHER), NUMBERS, batch)
+
+    assert applied.next_offsets == {NUMBERS_0: 9}
+    row = await pool.fetchrow("SELECT next_offset, empty_offsets, last_offset FROM position")
+    assert row is not None
+    assert tuple(row) == (9, 6, 6)
+    assert await totals(pool) == {"a": 3}
+
+
+async def test_a_batch_in_halves_moves_over_the_same(pool: asyncpg.Pool) -> None:
+    """Poison falls the batch apart; the offsets without a record are counted once for all that."""
+    records = [counted(2), counted(4, "x", "poison"), counted(6)]
+    async with pool.acquire() as connection:
+        await read_positions(connection, GROUP, {NUMBERS_0: 0})
+
+    batch = await Batch.read(NUMBERS, records, {NUMBERS_0: Reach(0, 9)})
+    await apply_batch(transactions(pool, PUBLISHER), NUMBERS, batch)
+
+    row = await pool.fetchrow("SELECT next_offset, empty_offsets, last_offset FROM position")
+    assert row is not None
+    assert tuple(row) == (9, 6, 6)
+
+
+async def test_the_last_record_applied_can_be_known_again(pool: asyncpg.Pool) -> None:
+    first, second = counted(0), counted(1, "b")
+    await deliver(pool, subscription("numbers"), [first, second])
+
+    async with pool.acquire() as connection:
+        standing = (await read_standings(connection, GROUP, [NUMBERS_0]))[NUMBERS_0]
+
+    assert standing == Standing(2, Fingerprint.of(second))
+    assert standing.last != Fingerprint.of(first)._replace(offset=1)
 
 
 async def test_what_cannot_be_decoded_is_set_aside_with_its_bytes(pool: asyncpg.Pool) -> None:

@@ -51,7 +51,7 @@ async def read(consumer: AIOKafkaConsumer, *, max_records: int = 5000) -> list[A
     """Read until there is something."""
     while not (found := await reading.read_batch(consumer, timeout_ms=200, max_records=max_records)):
         pass
-    return found
+    return [each for run in found.values() for each in run]
 
 
 async def test_large_records_come_fewer_at_a_time(consumer: Interrupted, monkeypatch: pytest.MonkeyPatch) -> None:

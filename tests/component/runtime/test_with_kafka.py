@@ -242,17 +242,6 @@ async def test_records_lost_to_retention_are_reported_not_waited_for(
         await until(reported, "the hole")
 
 
-async def test_a_position_beyond_the_log_stops_the_process(broker: str, counting_url: str, pool: asyncpg.Pool) -> None:
-    """The topic was recreated: starting at either end would lose or repeat records without a word."""
-    topics = await create_topics(broker, numbers=1, counted=1)
-    await pool.execute("INSERT INTO position VALUES ($1, $2, 0, 1000)", group_of(topics["numbers"]), topics["numbers"])
-    await send(broker, topics["numbers"], ones("a", 30))
-
-    async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
-        assert await asyncio.wait_for(running.process.wait(), 30) == 1
-    assert await total(pool) == 0
-
-
 async def test_a_burst_of_poison_stops_the_process(broker: str, counting_url: str, pool: asyncpg.Pool) -> None:
     topics = await create_topics(broker, numbers=1, counted=1)
     await send(broker, topics["numbers"], [msgspec.json.encode({"name": "a", "by": "poison"})] * 200)

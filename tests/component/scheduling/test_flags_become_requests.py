@@ -8,12 +8,13 @@ from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
-from tests.component.visit_events import World, contact, flag, household, student
+from contracts.identities import microseconds, request_identity
+from tests.component.visit_events import MORNING, World, contact, flag, household, student
 from tests.delivering import record
 
 
 async def requests(world: World) -> list[dict[str, Any]]:
-    rows = await world.pool.fetch("SELECT * FROM request ORDER BY request_id")
+    rows = await world.pool.fetch("SELECT * FROM request ORDER BY opened_at, request_id")
     return [dict(row) for row in rows]
 
 
@@ -21,7 +22,9 @@ async def test_a_raised_flag_opens_one_request_and_tells_it(world: World) -> Non
     await world.deliver("absence-flags", flag(1))
 
     (request,) = await requests(world)
-    assert (request["household_key"], request["stage"], request["version"]) == (household(1), "new", 1)
+    assert (request["household_key"], request["stage"]) == (household(1), "new")
+    assert request["version"] == microseconds(request["opened_at"])
+    assert request["request_id"] == request_identity(household_key=household(1), school_year=2026, before=0)
     (told,) = [json.loads(line) for line in (await world.payloads()).splitlines()]
     assert told["event_type"] == "visit.requested.v1"
     assert told["request_id"] == str(request["request_id"])
@@ -93,7 +96,9 @@ async def test_a_cleared_flag_only_annotates_a_request_under_way_until_it_is_rai
     assert request["flags_cleared_at"] is not None
     await world.deliver("absence-flags", flag(1, version=3, kind="raised"))
     (request,) = await requests(world)
-    assert (request["stage"], request["flags_cleared_at"], request["version"]) == ("claimed", None, 4)
+    assert (request["stage"], request["flags_cleared_at"]) == ("claimed", None)
+    history = await world.pool.fetch("SELECT what FROM request_history ORDER BY version")
+    assert [row["what"] for row in history] == ["opened", "claimed", "flag_cleared", "flag_raised"]
     assert await world.published() == ["visit.requested.v1", "visit-request.stage-changed.v1"]
 
 
@@ -166,11 +171,30 @@ async def test_the_newest_contact_stands_and_a_tombstone_forgets_it(world: World
     key = str(household(1))
     await world.deliver("household-contacts", contact(version=2, language="pt"), contact(version=1))
     assert await world.pool.fetchval("SELECT language FROM household_contact") == "pt"
-    for nothing in (None, b""):
+    for newest, nothing in ((2, None), (3, b"")):
         await world.deliver_records([world.record("household-contacts", nothing, key=key)])
         assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 0
-        await world.deliver("household-contacts", contact(version=1))
-        assert await world.pool.fetchval("SELECT source_version FROM household_contact") == 1
+        await world.deliver("household-contacts", *(contact(version=version) for version in range(newest + 1)))
+        assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 0
+        await world.deliver("household-contacts", contact(version=newest + 1))
+        assert await world.pool.fetchval("SELECT source_version FROM household_contact") == newest + 1
+
+
+async def test_what_landed_before_a_family_took_its_data_back_brings_nothing_back(world: World) -> None:
+    taken_back = MORNING + timedelta(hours=1)
+    milliseconds = round(taken_back.timestamp() * 1000)
+    gone = world.record("household-contacts", None, key=str(household(1)), timestamp_ms=milliseconds)
+    await world.deliver_records([gone])
+    # Known to nobody by then, and read late: a crash, a frozen process, a repeated file.
+    await world.deliver("household-contacts", contact(version=7), contact(version=8, occurred_at=taken_back))
+    assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 0
+    kept = await world.pool.fetchrow("SELECT * FROM household_forgotten")
+    assert kept is not None
+    assert dict(kept) == {"household_key": household(1), "source_version": -1, "forgotten_at": taken_back}
+    await world.deliver(
+        "household-contacts", contact(version=9, occurred_at=taken_back + timedelta(seconds=1), language="pt")
+    )
+    assert await world.pool.fetchval("SELECT language FROM household_contact") == "pt"
 
 
 async def test_a_tombstone_of_nobody_is_set_aside_and_forgets_nobody(world: World) -> None:

@@ -71,7 +71,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat_whatever_is_added_b
     while page := await read(world, after=after, limit=7):
         seen += [row.request_id for row in page]
         last = page[-1]
-        after = Cursor(pinned=last.pinned, points=last.points, request_id=last.request_id)
+        after = Cursor(pinned=last.pinned, points=last.points, opened_at=last.opened_at, request_id=last.request_id)
         await world.deliver("absence-flags", absences(5000 + len(seen), missed=20, household_number=5000 + len(seen)))
     assert seen == whole
 

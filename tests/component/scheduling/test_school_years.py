@@ -39,7 +39,7 @@ def this_year(number: int, **fields: Any) -> Any:
 
 async def stages(world: World) -> dict[int, list[tuple[str, str | None]]]:
     """How the requests of each household stand, by its number, oldest first."""
-    rows = await world.pool.fetch("SELECT household_key, stage, closed_because FROM request ORDER BY request_id")
+    rows = await world.pool.fetch("SELECT household_key, stage, closed_because FROM request ORDER BY opened_at")
     found: dict[int, list[tuple[str, str | None]]] = {}
     for row in rows:
         found.setdefault(row["household_key"].int & 0xFFFF, []).append((row["stage"], row["closed_because"]))

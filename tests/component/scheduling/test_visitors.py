@@ -30,6 +30,12 @@ async def can(world: World, version: int, actor: str = "marisol", **availability
     return await world.http.put(path, json={"version": version, **availability}, headers=headers(actor))
 
 
+async def at(world: World, who: str = "marisol") -> int:
+    """At which version the visitor stands."""
+    version: int = await world.pool.fetchval("SELECT version FROM visitor WHERE visitor_id = $1", who)
+    return version
+
+
 async def told(world: World) -> list[tuple[str, str, events.VisitorChanged]]:
     rows = await world.pool.fetch("SELECT topic, key, payload FROM outbox WHERE topic = 'visitors' ORDER BY id")
     return [(row["topic"], row["key"], events.VisitorChanged.model_validate_json(row["payload"])) for row in rows]
@@ -38,44 +44,51 @@ async def told(world: World) -> list[tuple[str, str, events.VisitorChanged]]:
 async def test_a_visitor_is_registered_changed_and_told_by_code(world: World) -> None:
     first = await save(world, affiliation="school", school="H01", languages=["en", "pt-BR"], windows=MORNINGS)
     assert first.status_code == 201, first.text
-    assert (first.json()["version"], first.json()["weekly_cap"]) == (1, 6)
-    second = await save(world, version=1, affiliation="agency", weekly_cap=2)
-    assert (second.status_code, second.json()["version"]) == (200, 2)
+    registered = first.json()["version"]
+    assert (registered, first.json()["weekly_cap"]) == (await at(world), 6)
+    second = await save(world, version=registered, affiliation="agency", weekly_cap=2)
+    assert second.status_code == 200
+    assert second.json()["version"] == await at(world) > registered
     # What was not said stays as it was.
     assert [window["begins"] for window in second.json()["windows"]] == ["08:00:00"] * 5
 
     first_told, second_told = await told(world)
     assert first_told[:2] == ("visitors", "marisol")
-    assert (first_told[2].affiliation, first_told[2].languages, first_told[2].version) == ("school", ("en", "pt-BR"), 1)
-    assert (second_told[2].affiliation, second_told[2].version) == ("agency", 2)
+    assert (first_told[2].affiliation, first_told[2].languages) == ("school", ("en", "pt-BR"))
+    assert second_told[2].affiliation == "agency"
+    assert [each[2].version for each in (first_told, second_told)] == [registered, second.json()["version"]]
     shown = (await world.http.get("/v1/visitors/marisol", headers=headers("ana"))).json()
     assert shown == {key: value for key, value in second.json().items() if key != "affected_visits"}
 
 
 async def test_a_change_needs_the_version_it_replaces(world: World) -> None:
     await save(world)
+    standing = await at(world)
     again, stale, unknown = (
         await save(world),
-        await save(world, version=2),
-        await save(world, visitor_id="x", version=1),
+        await save(world, version=standing + 1),
+        await save(world, visitor_id="x", version=standing),
     )
     assert (again.status_code, stale.status_code, unknown.status_code) == (409, 409, 404)
-    assert (stale.json()["yours"], stale.json()["current"]["version"]) == ({"version": 2}, 1)
-    answers = await asyncio.gather(*(save(world, version=1, weekly_cap=cap) for cap in range(8)))
+    assert (stale.json()["yours"], stale.json()["current"]["version"]) == ({"version": standing + 1}, standing)
+    answers = await asyncio.gather(*(save(world, version=standing, weekly_cap=cap) for cap in range(8)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
-    assert [event.version for _, _, event in await told(world)] == [1, 2]
+    assert [event.version for _, _, event in await told(world)] == [standing, await at(world)]
 
 
 async def test_visitors_say_themselves_when_they_can(world: World) -> None:
     await save(world)
-    assert (await can(world, 1, windows=MORNINGS)).status_code == 200
-    assert (await can(world, 2, actor="ana", away=[{"first_day": "2026-12-21", "last_day": "2027-01-01"}])).json()[
-        "windows"
-    ] == []
+    registered = await at(world)
+    assert (await can(world, registered, windows=MORNINGS)).status_code == 200
+    assert (
+        await can(world, await at(world), actor="ana", away=[{"first_day": "2026-12-21", "last_day": "2027-01-01"}])
+    ).json()["windows"] == []
     for who, status in (("omar", 403), ("dora", 404), ("bea", 404), ("dana", 403)):
-        assert (await can(world, 3, actor=who)).status_code == status
-    assert (await can(world, 1)).status_code == 409
-    assert [event.version for _, _, event in await told(world)] == [1, 2, 3]
+        assert (await can(world, await at(world), actor=who)).status_code == status
+    assert (await can(world, registered)).status_code == 409
+    versions = [event.version for _, _, event in await told(world)]
+    assert (len(versions), versions[0], versions[-1]) == (3, registered, await at(world))
+    assert versions == sorted(set(versions))
 
 
 async def test_only_the_desk_of_the_district_registers(world: World) -> None:
@@ -114,7 +127,7 @@ async def test_only_the_desk_of_the_district_registers(world: World) -> None:
         {"visitor_id": "Marisol Madeupton"},
         {"visitor_id": "x" * 65},
         {"name": "Marisol Madeupton"},
-        {"version": 2**31},
+        {"version": 2**63},
     ],
 )
 async def test_what_makes_no_sense_is_refused_and_tells_nothing(world: World, facts: dict[str, Any]) -> None:
@@ -134,11 +147,13 @@ async def test_an_agreed_visit_stays_when_its_visitor_changes_and_somebody_is_to
         return [(each["visit_id"], each["reason"]["code"]) for each in answer.json()["affected_visits"]]
 
     visit_id = agreed_visit["visit_id"]
-    assert await affected(await can(world, 1, windows=MORNINGS)) == [(visit_id, "not_available")]
-    assert await affected(await can(world, 2, windows=[])) == []
-    assert await affected(await save(world, version=3, active=False)) == [(visit_id, "inactive")]
-    assert await affected(await save(world, version=4, weekly_cap=1)) == []
-    excluded = await world.http.put(f"/v1/visitors/marisol/exclusions/{household(1)}", json={"version": 5})
+    assert await affected(await can(world, await at(world), windows=MORNINGS)) == [(visit_id, "not_available")]
+    assert await affected(await can(world, await at(world), windows=[])) == []
+    assert await affected(await save(world, version=await at(world), active=False)) == [(visit_id, "inactive")]
+    assert await affected(await save(world, version=await at(world), weekly_cap=1)) == []
+    excluded = await world.http.put(
+        f"/v1/visitors/marisol/exclusions/{household(1)}", json={"version": await at(world)}
+    )
     assert await affected(excluded) == [(visit_id, "excluded")]
     assert await world.pool.fetchval("SELECT count(*) FROM booking") == 2
     assert await world.pool.fetchval("SELECT state FROM visit") == "scheduled"
@@ -150,7 +165,7 @@ async def test_a_training_that_ends_while_a_visit_is_agreed_is_seen_by_one_of_th
     request = await agreed(world)
     ends = str(clock.now().date())
     appointed, shortened = await asyncio.gather(
-        appoint(world, request), save(world, version=1, leap101_valid_until=ends)
+        appoint(world, request), save(world, version=await at(world), leap101_valid_until=ends)
     )
     noticed = bool(shortened.json()["affected_visits"])
     assert (appointed.status_code, noticed) in ((200, True), (422, False))
@@ -177,7 +192,7 @@ async def test_the_database_itself_wants_a_pair_trained_and_a_member_of_the_scho
 
 async def test_no_event_about_a_visitor_says_more_than_its_contract(world: World) -> None:
     await register(world, "marisol", affiliation="school", school="H01")
-    await world.http.put(f"/v1/visitors/marisol/exclusions/{household(1)}", json={"version": 1})
+    await world.http.put(f"/v1/visitors/marisol/exclusions/{household(1)}", json={"version": await at(world)})
     fields = {key for line in (await world.payloads()).splitlines() for key in json.loads(line)}
     assert fields == set(events.VisitorChanged.model_fields)
     assert str(household(1)) not in await world.payloads()

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts import events
-from tests.component.visit_events import contact, household
+from tests.component.visit_events import MORNING, contact, household
 from tests.component.visit_events import of_visit as event_of_visit
 from tests.component.visitlog.conftest import VisitLog as World
 
@@ -109,11 +109,30 @@ async def test_the_newest_appointment_stands_in_any_order(world: World) -> None:
 async def test_contacts_are_kept_newest_first_and_forgotten(world: World) -> None:
     await world.deliver("household-contacts", contact(version=2, language="pt"), contact(version=1))
     assert await world.pool.fetchval("SELECT language FROM household_contact") == "pt"
-    for nothing in (None, b""):
+    for newest, nothing in ((2, None), (3, b"")):
         await world.deliver_records([world.record("household-contacts", nothing, key=str(household(1)))])
         assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 0
-        await world.deliver("household-contacts", contact(version=1))
-        assert await world.pool.fetchval("SELECT source_version FROM household_contact") == 1
+        await world.deliver("household-contacts", *(contact(version=version) for version in range(newest + 1)))
+        assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 0
+        await world.deliver("household-contacts", contact(version=newest + 1))
+        assert await world.pool.fetchval("SELECT source_version FROM household_contact") == newest + 1
+
+
+async def test_what_landed_before_a_family_took_its_data_back_brings_nothing_back(world: World) -> None:
+    taken_back = MORNING + timedelta(hours=1)
+    milliseconds = round(taken_back.timestamp() * 1000)
+    gone = world.record("household-contacts", None, key=str(household(1)), timestamp_ms=milliseconds)
+    await world.deliver_records([gone])
+    # Known to nobody by then, and read late: a crash, a frozen process, a repeated file.
+    await world.deliver("household-contacts", contact(version=7), contact(version=8, occurred_at=taken_back))
+    assert await world.pool.fetchval("SELECT count(*) FROM household_contact") == 0
+    kept = await world.pool.fetchrow("SELECT * FROM household_forgotten")
+    assert kept is not None
+    assert dict(kept) == {"household_key": household(1), "source_version": -1, "forgotten_at": taken_back}
+    await world.deliver(
+        "household-contacts", contact(version=9, occurred_at=taken_back + timedelta(seconds=1), language="pt")
+    )
+    assert await world.pool.fetchval("SELECT language FROM household_contact") == "pt"
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,6 @@ def _ingest() -> Service:
     return Service(
         name="ingest",
         migrations=Path(declared.migrations),
-        routes=lambda context: ingest_api.routes(context, districts()),
+        routes=lambda context: ingest_api.routes(context, districts),
         max_body_bytes=None,
     )

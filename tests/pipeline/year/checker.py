@@ -256,11 +256,16 @@ class Checker:
 
     @cached_property
     def school_days(self) -> dict[SchoolDay, Tally]:
-        """Count the students of every school's day, and those absent: each child at the school that counts the day."""
+        """Count the students of every school's day, and those absent: each child at the school that counts the day.
+
+        Of days whose roll is complete: before that a full feed's mark counts for its child, and the day is not over.
+        """
         counted: defaultdict[SchoolDay, list[bool]] = defaultdict(list)
         for (district, _), child in self.children.items():
             for each in child.days:
-                counted[SchoolDay(district, each.school, each.day)].append(each.absent)
+                where = SchoolDay(district, each.school, each.day)
+                if (roll := self.landed.rolls.get(where)) and roll.complete:
+                    counted[where].append(each.absent)
         return {where: Tally(len(absences), sum(absences)) for where, absences in counted.items()}
 
     @cached_property

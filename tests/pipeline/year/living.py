@@ -89,8 +89,9 @@ async def replay_with_people(stack: Stack, *, scale: float, seed: int, look: Loo
             months.add(today.replace(day=1))
             await look(today)
 
+    staffs = life.staffs_of(found, towns, seed=seed)
     lived = Life(
-        staffs=life.staffs_of(found, towns, seed=seed),
+        staffs=staffs,
         towns=towns,
         clock=clock,
         chronicle=Chronicle(file=state.folder() / "life.json"),
@@ -100,6 +101,13 @@ async def replay_with_people(stack: Stack, *, scale: float, seed: int, look: Loo
         zone=HERE,
         seconds_per_day=0,
     )
-    await lived.live(bootstrap=stack.broker.address, scale=scale, seed=seed, report=state.folder() / "sent.json")
+    try:
+        await lived.live(bootstrap=stack.broker.address, scale=scale, seed=seed, report=state.folder() / "sent.json")
+    finally:
+        for staff in staffs:
+            staff.desk.close()
+            staff.phone.close()
+    # Nobody sends anything after the last school day: what closes by the day alone needs the clock.
+    clock.set(datetime.combine(last_possible_day(SCHOOL_YEAR), AFTERNOON, HERE))
     await life.settled(found)
     await look(last_possible_day(SCHOOL_YEAR))

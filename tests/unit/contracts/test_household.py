@@ -1,11 +1,12 @@
 """Whose household it is, and what stands of how to reach it, however its records are cut into batches."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.events import ContactForgotten, HouseholdContactChanged, contacts_after, household_of
@@ -28,41 +29,54 @@ def test_a_tombstone_is_read_by_its_key_and_by_nothing_else() -> None:
             ContactForgotten.of_key(key)
 
 
-def said(household: int, version: int | None) -> Said:
+LANDED = [datetime(2026, 10, 5, 12, minute, tzinfo=UTC) for minute in range(6)]
+Record = tuple[int, int | None, int]
+
+
+def said(household: int, version: int | None, minute: int) -> Said:
     """What a record says of a household: its contact data in a version, or, without one, that they are forgotten."""
-    key = UUID(int=household)
-    return (
-        ContactForgotten(household_key=key) if version is None else contact(household_key=key, source_version=version)
-    )
+    key, at = UUID(int=household), LANDED[minute]
+    if version is None:
+        return ContactForgotten(household_key=key, forgotten_at=at)
+    return contact(household_key=key, source_version=version, occurred_at=at)
 
 
 def kept(batches: Sequence[Sequence[Said]]) -> dict[UUID, int]:
-    """The versions that a service keeps after these batches: it deletes, then keeps what is newer than what it has."""
+    """The versions that a service keeps after these batches: it deletes, then keeps what is newer than all it knew."""
     versions: dict[UUID, int] = {}
+    gone: dict[UUID, tuple[int, datetime]] = {}
     for batch in batches:
         standing, forgotten = contacts_after(batch)
-        for key in forgotten:
-            versions.pop(key, None)
+        for key, version, at in forgotten:
+            known, since = gone.get(key, (-1, at))
+            gone[key] = max(known, version, versions.pop(key, -1)), max(since, at)
         for each in standing:
-            versions[each.household_key] = max(each.source_version, versions.get(each.household_key, -1))
+            known, since = gone.get(each.household_key, (-1, datetime.min.replace(tzinfo=UTC)))
+            if each.source_version > known and each.occurred_at > since:
+                versions[each.household_key] = max(each.source_version, versions.get(each.household_key, -1))
     return versions
 
 
+@example([(1, None, 0), (1, 0, 0), (1, 0, 1)], [1])
 @given(
-    st.lists(st.tuples(st.integers(1, 3), st.none() | st.integers(0, 5)), max_size=12),
+    st.lists(st.tuples(st.integers(1, 3), st.none() | st.integers(0, 5), st.integers(0, 5)), max_size=12),
     st.lists(st.integers(0, 12), max_size=3).map(sorted),
 )
-def test_the_newest_version_stands_and_nothing_from_before_a_tombstone(
-    records: list[tuple[int, int | None]], cuts: list[int]
+def test_the_newest_version_stands_and_nothing_from_before_a_tombstone_comes_back(
+    records: list[Record], cuts: list[int]
 ) -> None:
-    expected: dict[UUID, int] = {}
-    for household, version in records:
-        if version is None:
-            expected.pop(UUID(int=household), None)
-        else:
-            expected[UUID(int=household)] = max(version, expected.get(UUID(int=household), -1))
-
     everything = [said(*record) for record in records]
     edges = [0, *(min(cut, len(everything)) for cut in cuts), len(everything)]
-    assert kept([everything[first:last] for first, last in pairwise(edges)]) == expected
-    assert kept([everything]) == expected
+    standing = kept([everything[first:last] for first, last in pairwise(edges)])
+    for household in (1, 2, 3):
+        its = [(version, minute) for which, version, minute in records if which == household]
+        last_tombstone = max((at for at, (version, _) in enumerate(its) if version is None), default=-1)
+        since = max((minute for version, minute in its if version is None), default=-1)
+        known = max((version for version, _ in its[: last_tombstone + 1] if version is not None), default=-1)
+        after = [(version, minute) for version, minute in its[last_tombstone + 1 :] if version is not None]
+
+        allowed = {version for version, minute in after if minute > since}
+        newer = {version for version, minute in after if minute > since and version > known}
+        assert standing.get(UUID(int=household)) in allowed | ({None} if not newer else set())
+        if newer:
+            assert standing[UUID(int=household)] == max(allowed)

@@ -197,6 +197,9 @@ AUDIT_CASES = (
          series={"leap_audit_last_timestamp_seconds": f"0+60{LONG}"}),
 )
 
+_STOPPED = (
+    'leap_stopped_partition{group="leap-ingest",topic="attendance-in-hartford",partition="0",reason="log_replaced"}'
+)
 _HOLES = 'leap_log_holes_total{group="leap-flagging"}'
 
 LAG_CASES = (
@@ -230,6 +233,10 @@ LAG_CASES = (
         fires=({"severity": "page", "group": "leap-flagging", "job": "flagging", "instance": "a"},)),
     Case(alert="TurnStalled", story="nothing to read for an hour, and the loop turns", series={
         'leap_turn_age_seconds{group="leap-flagging",job="flagging",instance="a"}': f"0.1{LONG}"}),
+    Case(alert="PartitionStopped", story="one landing topic was made anew", series={_STOPPED: "1x60"}, at="5m",
+         fires=({"severity": "page", "group": "leap-ingest", "topic": "attendance-in-hartford", "partition": "0",
+                 "reason": "log_replaced"},)),
+    Case(alert="PartitionStopped", story="a broker starts again", series={_STOPPED: "1 stale"}, at="5m"),
     Case(alert="LogHole", story="the log left a hole", series={_HOLES: "0x10 1x50"},
          fires=({"severity": "page", "group": "leap-flagging"},)),
     Case(alert="LogHole", story="the hole is of yesterday", series={_HOLES: "1x60"}),

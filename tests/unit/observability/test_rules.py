@@ -78,7 +78,7 @@ def test_every_consumer_of_every_service_is_missed_by_name() -> None:
     written = {
         (app.parent.name, group, group)
         for app in (HERE.parents[1] / "services").glob("*/app.py")
-        for group in re.findall(r'group="([\w-]+)"', app.read_text(encoding="utf-8"))
+        for group in re.findall(r'Subscription\(\s*group="([\w-]+)"', app.read_text(encoding="utf-8"))
     }
     assert missed == written
     assert len(missed) >= 6

@@ -9,6 +9,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
+from services.runtime.delivery.assignor import EvenAssignor
 from services.runtime.delivery.membership import PARTITION_BYTES, SUBSCRIBER_OPTIONS, Membership
 from services.runtime.delivery.publisher import PRODUCER_OPTIONS, Publisher
 from services.runtime.delivery.subscription import Subscription
@@ -35,12 +36,25 @@ def test_nothing_is_acknowledged_before_it_is_done(membership: Any) -> None:
     assert subscriber._connection_args["enable_auto_commit"] is False
 
 
-def test_a_new_group_begins_at_the_beginning(membership: Any) -> None:
-    assert membership._subscriber._connection_args["auto_offset_reset"] == "earliest"
+def test_a_position_that_the_log_does_not_have_is_told(membership: Any) -> None:
+    """`latest` skips, `earliest` repeats, and both without a word; a new group's beginning is the runtime's to set."""
+    assert membership._subscriber._connection_args["auto_offset_reset"] == "none"
+
+
+def test_what_was_rolled_back_is_not_read(membership: Any) -> None:
+    assert membership._subscriber._connection_args["isolation_level"] == "read_committed"
 
 
 def test_partitions_with_the_same_number_go_to_one_member(membership: Any) -> None:
     assert membership._subscriber._connection_args["partition_assignment_strategy"] == (RangePartitionAssignor,)
+
+
+def test_topics_of_a_pattern_are_shared_out_evenly_and_old_members_understand_it() -> None:
+    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url="postgresql://")
+    subscription = Subscription(group="g", pattern="^t", decode=lambda record: record, handle=nothing)
+    made: Any = Membership(subscription, settings, nothing)
+    assert made._subscriber._connection_args["partition_assignment_strategy"] == (EvenAssignor,)
+    assert EvenAssignor.name == RangePartitionAssignor.name
 
 
 def test_a_busy_member_is_not_taken_for_dead(membership: Any) -> None:
@@ -52,7 +66,7 @@ def test_a_busy_member_is_not_taken_for_dead(membership: Any) -> None:
 
 def test_batches_and_memory_are_bounded(membership: Any) -> None:
     options = membership._subscriber._connection_args
-    assert membership._max_records == SUBSCRIPTION.max_records == 5000
+    assert SUBSCRIPTION.max_records == 5000
     assert options["max_partition_fetch_bytes"] == PARTITION_BYTES == 2 << 20
     assert options["fetch_max_bytes"] == 32 << 20
     assert (options["fetch_min_bytes"], options["fetch_max_wait_ms"]) == (1 << 16, 150)
@@ -89,4 +103,5 @@ def test_the_libraries_defaults_are_still_the_dangerous_ones() -> None:
     assert default(KafkaBroker.subscriber, "auto_offset_reset") == "latest"
     assert default(KafkaBroker.subscriber, "session_timeout_ms") == 10_000
     assert default(AIOKafkaConsumer.__init__, "enable_auto_commit") is True
+    assert default(AIOKafkaConsumer.__init__, "isolation_level") == "read_uncommitted"
     assert default(AIOKafkaProducer.__init__, "enable_idempotence") is False

@@ -107,9 +107,16 @@ def test_the_age_counts_school_days_only() -> None:
     assert age_of(row(), calendar=holiday, today=date(2026, 11, 9)).beyond == 2
 
 
-@given(st.booleans(), st.integers(-(2**31), 2**31 - 1), st.uuids())
-def test_where_a_page_begins_survives_the_address(pinned: bool, points: int, request_id: UUID) -> None:
-    cursor = Cursor(pinned=pinned, points=points, request_id=request_id)
+@given(
+    st.booleans(),
+    st.integers(-(2**31), 2**31 - 1),
+    st.datetimes(timezones=st.just(UTC)),
+    st.uuids(),
+)
+def test_where_a_page_begins_survives_the_address(
+    pinned: bool, points: int, opened_at: datetime, request_id: UUID
+) -> None:
+    cursor = Cursor(pinned=pinned, points=points, opened_at=opened_at, request_id=request_id)
     assert view.read_cursor(view.write_cursor(cursor)) == cursor
 
 
