@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.faults import ledger as ledgers
 from tests.faults.bed import Shape, can_have_disks, running
 from tests.faults.ledger import Ledger
-from tests.faults.rounds import Rounds, kind_of, play_all, say
+from tests.faults.rounds import DECK, KILLS_A_ROUND, TIMES_A_ROUND, Rounds, kind_of, play_all, say
 from tests.faults.town import Town
 
 FOLDER = Path(__file__).parents[2] / ".leap" / "faults"
@@ -32,6 +32,9 @@ async def run(arguments: argparse.Namespace) -> Ledger:
         try:
             if arguments.short:
                 await play_all(rounds, SHORT, kills=4, times=2)
+                return ledger
+            if arguments.only:
+                await play_all(rounds, arguments.only, kills=KILLS_A_ROUND, times=TIMES_A_ROUND)
                 return ledger
             while ledger.done()["service kill -9"] < arguments.kills:
                 number = len(ledger.rounds)
@@ -65,6 +68,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, choices=(1, 2, 3), default=2, help="of each service")
     parser.add_argument("--load-seconds", type=float, default=20.0, help="over how long a round's day lands")
     parser.add_argument("--short", action="store_true", help="three rounds, in under four minutes")
+    parser.add_argument("--only", nargs="+", choices=sorted(set(DECK)), help="a round of each of these kinds")
     parser.add_argument("--anew", action="store_true", help="forget what an earlier run had stored")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     return parser.parse_args(words)

@@ -33,6 +33,8 @@ class Ledger:
     seed: int
     rounds: list[Round] = field(default_factory=list)
     receipts: dict[str, str] = field(default_factory=dict)
+    former: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What districts had sent on landing topics that were deleted since."""
 
     @classmethod
     def of(cls, folder: Path, *, seed: int) -> "Ledger":

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 
 _CHUNK_BYTES = 65536
 _COMMIT_SECONDS = 10.0
+_MOVES_POSITIONS = re.compile(rb"UPDATE position\s+SET next_offset")
 
 
 class Way(Enum):
@@ -128,7 +130,7 @@ class Proxy:
                 await writer.drain()
 
     def _ends_a_batch(self, carried: _Carried, part: bytes) -> bool:
-        if b"UPDATE position SET next_offset" in part:
+        if _MOVES_POSITIONS.search(part):
             carried.moves_positions = True
         return bool(self._losing and carried.moves_positions and b"COMMIT;" in part)
 

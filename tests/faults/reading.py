@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,10 +75,12 @@ class Told:
 class Reader:
     """Reads on from where it stood, on its own consumers, which it makes anew when the broker was away."""
 
-    def __init__(self, bootstrap: str, landing: Sequence[str]) -> None:
+    def __init__(self, bootstrap: str, landing: Sequence[str], former: Mapping[str, Mapping[str, int]]) -> None:
+        """Begin with what districts had sent on topics that are no more."""
         self._bootstrap, self._landing = bootstrap, landing
         self.landed, self.told = Landed(), Told()
         self.sent: defaultdict[str, Sent] = defaultdict(Sent)
+        self.sent |= {district: Sent(**counted) for district, counted in former.items()}
         self._at: Ends = {}
         self._consumer: AIOKafkaConsumer | None = None
 
@@ -117,10 +119,9 @@ class Reader:
             await self.stop()
             raise
 
-    def forget(self, topic: str) -> None:
-        """Read a topic from its beginning again, because it is another one now; what it said before stands."""
+    def is_another(self, topic: str) -> None:
+        """Read a topic from its beginning, because it is another one now; what the former one said still counts."""
         self._at.pop(TopicPartition(topic, 0), None)
-        self.sent[topic.split("-in-", 1)[1]] = Sent()
 
     def _take(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
         for record in records:

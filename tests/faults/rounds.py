@@ -16,6 +16,7 @@ from tests.faults.bed import Bed
 from tests.faults.checks import STUCK, WRONG, Checks, told_shortly, waiting
 from tests.faults.inflict import Faults, Skipped
 from tests.faults.ledger import Ledger, Round
+from tests.faults.operators import Operators
 from tests.faults.proxy import Way
 from tests.faults.reading import Reader
 from tests.faults.sender import Sender
@@ -26,8 +27,9 @@ from tests.pipeline.year.shown import NotShown
 DECK = (
     *("broker kill -9", "database kill -9", "broker partition", "database partition") * 3,
     "freeze", "crash point", "all killed", "sessions ended", "commit unanswered", "slow line", "full disk",
-    "clock jump", "rolling restart", "one of three brokers",
+    "clock jump", "rolling restart", "one of three brokers", "landing topic made anew", "database put back",
 )  # fmt: skip
+ONCE_A_ROUND = frozenset(("rolling restart", "landing topic made anew", "database put back", "all killed"))
 KILLS_A_ROUND, TIMES_A_ROUND = 8, 3
 SETTLES_WITHIN_SECONDS = 240.0
 AGREES_WITHIN_SECONDS = 40.0
@@ -48,7 +50,9 @@ class Rounds:
     def __init__(self, bed: Bed, town: Town, ledger: Ledger, *, load_seconds: float) -> None:
         self.bed, self.town, self.ledger = bed, town, ledger
         self.reader = Reader(
-            bed.broker.address, [topic for district in bed.districts for topic in landing_topics(district)]
+            bed.broker.address,
+            [topic for district in bed.districts for topic in landing_topics(district)],
+            ledger.former,
         )
         self.checks = Checks(bed, self.reader)
         self.checks.receipts = ledger.receipts
@@ -66,20 +70,26 @@ class Rounds:
         draw = random.Random(f"{self.ledger.seed}/faults/{number}")
         done: Counter[str] = Counter()
         faults = Faults(self.bed, draw, lambda each: done.update([each]))
+        operators = Operators(
+            bed=self.bed, sender=self.sender, reader=self.reader, ledger=self.ledger, number=number, count=faults.count
+        )
+        faults.kinds |= {
+            "landing topic made anew": operators.topic_made_anew, "database put back": operators.database_put_back
+        }  # fmt: skip
         say(f"round {number}, seed {self.ledger.seed}: {kind}")
         ended_before = Counter(self.bed.ended_by_themselves)
-        if number == 0:
-            await self.sender.rosters(0)
-        await self.sender.rosters(number) if number else None
+        await self.sender.rosters(number)
         landing = asyncio.create_task(self.sender.attendance(number, seconds=self._load_seconds))
         skipped = ""
         try:
             skipped = await self._inflict(faults, kind, kills=kills, times=times)
         finally:
             self.heal()
-            self.ledger.receipts |= await landing
+            receipts = await landing
+        if not operators.put_back:  # what ingest was told since the copy, receipts too, it does not know any more
+            self.ledger.receipts |= receipts
         began = time.monotonic()
-        found = await self.settle()
+        found = operators.found + await self.settle()
         recovery = time.monotonic() - began
         found += await self.compared()
         played = Round(
@@ -93,7 +103,7 @@ class Rounds:
 
     async def _inflict(self, faults: Faults, kind: str, *, kills: int, times: int) -> str:
         """Kill workers all the while, and do the round's kind of fault some times in between."""
-        inflict = faults.kinds[kind]
+        inflict, times = faults.kinds[kind], min(times, 1) if kind in ONCE_A_ROUND else times
         every = max(1, kills // max(1, times))
         try:
             for number in range(kills):

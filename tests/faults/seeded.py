@@ -43,10 +43,10 @@ BUGS = (
     Bug(
         name="commit first",
         file="services/runtime/delivery/batch.py",
-        line="        fresh, next_offsets = _fresh(by_partition, positions)\n",
+        line="        fresh, moves = self._fresh(by_partition, positions)\n",
         instead="""\
-        fresh, next_offsets = _fresh(by_partition, positions)
-        await move_positions(transaction.connection, group, next_offsets)
+        fresh, moves = self._fresh(by_partition, positions)
+        await move_positions(transaction.connection, group, moves)
         await transaction.connection.execute("COMMIT")
         await transaction.connection.execute("BEGIN")
 """,

@@ -2,8 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -23,8 +24,9 @@ class Sender:
     """Whoever lands records: straight to the broker, and some of them by upload."""
 
     def __init__(self, bed: Bed, town: Town) -> None:
-        self._bed, self._town = bed, town
+        self._bed, self.town = bed, town
         self._producer: AIOKafkaProducer | None = None
+        self._held: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.sent_again = 0
 
     async def stop(self) -> None:
@@ -37,14 +39,14 @@ class Sender:
     async def rosters(self, number: int) -> None:
         """Land everybody's enrolment before the first round, and a round's moves before its day."""
         for district in self._bed.districts:
-            roster = self._town.roster(district) if number == 0 else self._town.roster_of_round(district, number)
+            roster = self.town.roster(district) if number == 0 else self.town.roster_of_round(district, number)
             if roster:
                 await self.land(landing_topics(district)[1], roster)
 
     async def attendance(self, number: int, *, seconds: float) -> dict[str, str]:
         """Land a round's attendance of all districts, spread over so many seconds; gives the receipts of uploads."""
-        draw = random.Random(f"{self._town.seed}/order/{number}")
-        left = {district: self._town.attendance(district, number) for district in self._bed.districts}
+        draw = random.Random(f"{self.town.seed}/order/{number}")
+        left = {district: self.town.attendance(district, number) for district in self._bed.districts}
         pieces = [
             (district, part) for district, values in left.items() for part in _in_parts(values, TOGETHER)
         ]  # fmt: skip
@@ -59,6 +61,17 @@ class Sender:
 
     async def land(self, topic: str, values: Sequence[Value]) -> None:
         """Land records in their order; all of them again, with another producer, until they are acknowledged."""
+        async with self._held[topic]:
+            await self.land_held(topic, values)
+
+    @asynccontextmanager
+    async def holding(self, topic: str) -> AsyncIterator[None]:
+        """Let nobody land anything on a topic meanwhile, but by `land_held`."""
+        async with self._held[topic]:
+            yield
+
+    async def land_held(self, topic: str, values: Sequence[Value]) -> None:
+        """Land records on a topic that the caller holds."""
         while True:
             try:
                 async with asyncio.timeout(ACKNOWLEDGED_SECONDS):
@@ -85,6 +98,8 @@ class Sender:
 
     async def _upload(self, district: str, values: Sequence[Value]) -> dict[str, str]:
         """Upload rows, with whoever answers; a receipt is what a district may hold us to."""
+        if self._held[landing_topics(district)[0]].locked():
+            return {}
         rows = [as_bytes(value) for value in values]
         rows = [row for row in rows if row.strip() and b"\n" not in row and _is_text(row)]
         headers = {"Authorization": f"Bearer test-token-of-{district}", "Content-Type": "application/x-ndjson"}

@@ -73,9 +73,14 @@ async def land(rounds: Rounds, *records: dict[str, Any], roster: bool = False) -
     await rounds.sender.land(landing_topics(HARTFORD)[roster], records)
 
 
-async def test_a_day_reaches_everybody(rounds: Rounds) -> None:
+async def assert_the_year_has_begun(rounds: Rounds) -> None:
+    """Land the first days, again where they have landed, and see that all is well before the fault."""
     await rounds.sender.attendance(0, seconds=0)
     await assert_all_agrees(rounds)
+
+
+async def test_a_day_reaches_everybody(rounds: Rounds) -> None:
+    await assert_the_year_has_begun(rounds)
     assert any(level != "none" for _, level in rounds.reader.told.levels.values())
 
 
@@ -100,6 +105,7 @@ async def test_a_commit_that_nobody_hears_of_takes_effect_once(rounds: Rounds) -
 
 async def test_a_flag_that_comes_and_goes_over_a_restart_stands_as_told_last(rounds: Rounds) -> None:
     """Its versions must follow from the log: a counter begins again, and what it numbers is ignored."""
+    await assert_the_year_has_begun(rounds)
     for version, category in ((1001, "unexcused_absence"), (1002, "in_attendance"), (1003, "unexcused_absence")):
         await land(rounds, *(mark(day, version, category) for day in range(3)))
         await assert_all_agrees(rounds)
@@ -107,6 +113,7 @@ async def test_a_flag_that_comes_and_goes_over_a_restart_stands_as_told_last(rou
 
 
 async def test_who_leaves_is_counted_up_to_the_day_before(rounds: Rounds) -> None:
+    await assert_the_year_has_begun(rounds)
     stint = {
         "type": "enrollment", "id": f"{MOVER}-a", "student": MOVER, "state_student": f"{HARTFORD}9{MOVER}",
         "household": "h2", "school": TOWN.home(int(MOVER)), "grade": str(1 + int(MOVER)),
@@ -117,5 +124,6 @@ async def test_who_leaves_is_counted_up_to_the_day_before(rounds: Rounds) -> Non
 
 
 async def test_what_is_one_districts_is_shown_to_no_other(rounds: Rounds) -> None:
+    await assert_the_year_has_begun(rounds)
     found = await rounds.checks.walls()
     assert not found, "\n".join(found)
