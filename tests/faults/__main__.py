@@ -50,7 +50,11 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if arguments.anew or arguments.short:
         shutil.rmtree(arguments.folder, ignore_errors=True)
-    ledger = asyncio.run(run(arguments))
+    try:
+        ledger = asyncio.run(run(arguments))
+    except KeyboardInterrupt:
+        say("broken off: the same command goes on from here")
+        ledger = Ledger.of(arguments.folder, seed=arguments.seed)
     table = ledgers.markdown(ledger)
     for name, text in (("faults.md", table), ("faults.json", ledgers.as_json(ledger))):
         (arguments.folder / name).write_text(text + "\n")

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from typing import Any
 
 import asyncpg
 from aiokafka import TopicPartition
@@ -205,6 +204,6 @@ def by_word(found: Iterable[str]) -> dict[str, int]:
     return {word: counted[word] for word in (LOST, DOUBLED, WRONG, STUCK)}
 
 
-def told_shortly(found: list[str], *, most: int = 6) -> Any:
+def told_shortly(found: list[str], *, most: int = 6) -> list[str]:
     """Give the first of what was found, and how many more there are."""
     return found[:most] + ([f"and {len(found) - most} more"] if len(found) > most else [])

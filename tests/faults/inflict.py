@@ -1,6 +1,7 @@
 """The faults: each is done to the running system, and undone again; what they are called is what the table says."""
 
 import asyncio
+import os
 import random
 import shutil
 import signal
@@ -201,11 +202,8 @@ class Faults:
 
 
 def _fill(ballast: Path) -> None:
-    free = shutil.disk_usage(ballast.parent).free
-    with suppress(OSError), ballast.open("wb", buffering=0) as file:
-        piece = bytes(1 << 20)
-        for _ in range(2 + free // len(piece)):
-            file.write(piece)
+    with suppress(OSError), ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(ballast.parent).free)
     with suppress(OSError), ballast.open("ab", buffering=0) as file:
         while True:
             file.write(bytes(512))

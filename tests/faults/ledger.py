@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.faults.checks import DOUBLED, LOST, STUCK, WRONG, by_word
+from tests.faults.checks import DOUBLED, LOST, STUCK, WRONG
 
 _WORDS = (LOST, DOUBLED, WRONG, STUCK)
 _FILE = "ledger.json"
@@ -21,6 +22,8 @@ class Round:
     kind: str
     times: dict[str, int]
     found: list[str]
+    """The first of what was found; how much there was of each word stands in `counted`."""
+    counted: dict[str, int]
     recovery_seconds: float
     ended_by_themselves: dict[str, int] = field(default_factory=dict)
     skipped: str = ""
@@ -77,7 +80,7 @@ def lines(ledger: Ledger) -> list[dict[str, Any]]:
         # A kill is part of every round: what a round found is told in the line of its own kind, and once.
         own = [each for each in rounds if each.kind == kind]
         seconds = [each.recovery_seconds for each in own or rounds if not each.skipped]
-        found = by_word(each for round_ in own for each in round_.found)
+        found = _sum(own)
         table.append(
             {"fault": kind, "times": done[kind], "rounds": len(own), **found}
             | {"recovery_median": round(median(seconds), 1) if seconds else None}
@@ -98,7 +101,7 @@ def markdown(ledger: Ledger) -> str:
         seconds = f"{line['recovery_median']}, {line['recovery_worst']}"
         found = " | ".join(str(line[word]) for word in _WORDS)
         said.append(f"| {line['fault']} | {line['times']} | {line['rounds']} | {found} | {seconds} |")
-    total = by_word(each for round_ in ledger.rounds for each in round_.found)
+    total = _sum(ledger.rounds)
     said.append(f"| all | {sum(ledger.done().values())} | {len(ledger.rounds)} | "
                 + " | ".join(str(total[word]) for word in _WORDS) + " | |")  # fmt: skip
     ended: Counter[str] = Counter()
@@ -108,6 +111,11 @@ def markdown(ledger: Ledger) -> str:
         said += ["", f"Services that gave up by themselves and were started again: {dict(ended)}."]
     wrong = [f"round {each.number} ({each.kind}): {what}" for each in ledger.rounds for what in each.found]
     return "\n".join([*said, *(["", *wrong] if wrong else [])])
+
+
+def _sum(rounds: Iterable[Round]) -> dict[str, int]:
+    counted = [each.counted for each in rounds]
+    return {word: sum(each.get(word, 0) for each in counted) for word in _WORDS}
 
 
 def as_json(ledger: Ledger) -> str:

@@ -45,9 +45,9 @@ class Told:
     _contents: dict[str, int] = field(default_factory=dict)
 
     def take(self, value: bytes) -> None:
-        """Take in one event. An id that comes again must say the same, and has no effect."""
+        """Take in one event. An id that comes again must say the same, whenever it is said, and has no effect."""
         event = json.loads(value)
-        name, content = event["event_id"], hash(value)
+        name, content = event["event_id"], hash(json.dumps(event | {"occurred_at": ""}, sort_keys=True))
         if name in self._contents:
             self.repeats += 1
             if self._contents[name] != content:

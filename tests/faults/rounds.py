@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from contracts.topics import landing_topics
 from tests.faults.bed import Bed
-from tests.faults.checks import STUCK, WRONG, Checks, told_shortly, waiting
+from tests.faults.checks import STUCK, WRONG, Checks, by_word, told_shortly, waiting
 from tests.faults.inflict import Faults, Skipped
 from tests.faults.ledger import Ledger, Round
 from tests.faults.operators import Operators
@@ -93,9 +93,11 @@ class Rounds:
         recovery = time.monotonic() - began
         found += await self.compared()
         played = Round(
-            number=number, kind=kind, times=dict(done), found=told_shortly(found), recovery_seconds=recovery,
+            number=number, kind=kind, times=dict(done), found=told_shortly(found), counted=by_word(found),
+            recovery_seconds=recovery,
             ended_by_themselves=dict(self.bed.ended_by_themselves - ended_before), skipped=skipped,
         )  # fmt: skip
+        self.reader.told.wrong.clear()  # told once; what stands wrong in tables is found again in every round
         self.ledger.rounds.append(played)
         self.ledger.write(self.bed.folder)
         say(f"   {dict(done)}, settled after {recovery:.0f} s" + "".join(f"\n   {each}" for each in played.found))
