@@ -5,14 +5,14 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts generated bench observe containers worlds year drill faults seeded
+.PHONY: help setup check test up down contracts release generated bench observe containers worlds year drill faults seeded
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/checks  ## everything the checks and tests need, into .venv
 
-check: .venv/checks  ## format, lint, spelling, types, who imports whom, contracts against what was released
+check: .venv/checks  ## format, lint, spelling, types, who imports whom, contracts and migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell
@@ -20,6 +20,7 @@ check: .venv/checks  ## format, lint, spelling, types, who imports whom, contrac
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m contracts.compatibility
+	$(BIN)/python -m tests.architecture.migrations
 
 test: .venv/checks  ## all tests, on a real Kafka and a real PostgreSQL
 	$(BIN)/python -m pytest
@@ -50,6 +51,11 @@ down: .venv/runs  ## the end of it, leaving nothing behind
 contracts: .venv/checks  ## schemas and AsyncAPI documents from the event models; RELEASE=1 lists what is new as released
 	$(BIN)/python -m contracts.generate
 	$(if $(filter 1,$(RELEASE)),$(BIN)/python -m contracts.compatibility --release)
+
+release: .venv/checks  ## a version: checked, listed as released, in the CHANGELOG, tagged (VERSION=x.y.z; RELEASING.md)
+	@$(BIN)/python -m contracts.release --ready "$(VERSION)"
+	$(MAKE) check
+	@$(BIN)/python -m contracts.release "$(VERSION)"
 
 generated: contracts  ## everything that is generated: contracts, rules and boards, compose files
 	$(BIN)/python -m deploy.observability.generate

@@ -1,7 +1,7 @@
 """The job before the services: roles and schemas, topics, and what each service alone may know. May run again.
 
-`python -m deploy.containers.prepare`, with LEAP_KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (an administrator's). Each
-service migrates its own schema when it starts, behind a lock.
+`python -m deploy.containers.prepare`, with LEAP_KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (an administrator's). What is
+in the schemas is the next job's (migrate.py).
 """
 
 import asyncio
@@ -28,6 +28,7 @@ HTTP_PORT = 8000
 RETRY_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
 KNOWN = Path("/run/leap")
 """A volume for each service, so that none can read another's login."""
+LOGIN = "database-url"
 
 
 def main() -> None:
@@ -51,7 +52,7 @@ def main() -> None:
 
 def _give_login(service: str, lay_out: Callable[[], Coroutine[Any, Any, str]]) -> None:
     """Lay out the role and what it may see; a login that still opens stays."""
-    login = KNOWN / service / "database-url"
+    login = KNOWN / service / LOGIN
     # A new password would shut out the service that runs with the old one.
     if not (login.exists() and _patiently(lambda: _opens(login.read_text()))):
         write_whole(login, _patiently(lay_out))

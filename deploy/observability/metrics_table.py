@@ -20,6 +20,7 @@ LABELS = {
     "stage": "of a request at the desk",
     "state": "used, idle, most",
     "timer": "declared timers of a service",
+    "owner": "of migrations: the service, and the runtime",
     "part": "what is measured",
     "route": "declared HTTP routes, never an address",
     "method": "HTTP method",

@@ -32,7 +32,8 @@ from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.relay import Relay
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.measure import Measurements, standard_readings
-from services.runtime.migrate import migrate
+from services.runtime.revision import SchemaTooNew, SchemaUnfit
+from services.runtime.schema import Schema
 from services.runtime.seen import telemetry, tracing
 from services.runtime.seen.away import away
 from services.runtime.settings import Settings, SettingsRejected
@@ -47,6 +48,8 @@ STOP_SECONDS = 14.0
 RETRY_SECONDS = 1.0
 WATCH_SECONDS = 5.0
 TIMER_LEASE_SECONDS = 8.0
+UNFIT_EXIT_CODE = 3
+"""The schema and this release don't go together: started again it would say the same."""
 
 # A batch's objects end by their reference counts. With the interpreter's own thresholds it would search them for cycles
 # some fifty times a batch, which took a third of a worker's CPU.
@@ -104,6 +107,7 @@ class Running:
         self._started = False
         self._consumptions: list[Consumption] = []
         self._pool: asyncpg.Pool | None = None
+        self._schema = Schema(service.name, service.migrations, by_job=settings.migrations == "by-job")
         self._publisher = Publisher(settings.kafka_bootstrap_servers, source=service.name)
         self._relay = Relay(settings.database_url, self._publisher)
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,6 +132,7 @@ class Running:
             alive=self.alive,
             ready=self.ready,
             measure=self.measure,
+            revision=self._schema.revision,
             max_body_bytes=self.service.max_body_bytes,
         )
         server = application.server(app, self.settings.http_host, self.settings.http_port)
@@ -150,10 +155,9 @@ class Running:
 
     async def _start(self, app: fastapi.FastAPI) -> None:
         pool = self._pool = await self._until_there(
-            partial(open_pool, self.settings.database_url, self.service.name, zone=self.settings.zone)
+            partial(open_pool, self.settings.database_url, self._schema.process_name, zone=self.settings.zone)
         )
-        async with pool.acquire() as connection:
-            applied = await migrate(connection, self.service.migrations)
+        applied = await self._schema.fit(pool)
         await self._until_there(self._publisher.start)
         if self.service.own_words is not None:
             await self._until_there(partial(self._refuse_behind, self.service.own_words, pool))
@@ -213,11 +217,18 @@ class Running:
         elif isinstance(error, BehindOwnWords):
             log.error("the tables are behind what was told", problem=str(error))
             self.give_up("the tables are behind what was told")
+        elif isinstance(error, SchemaUnfit):
+            self._unfit(error)
         elif error is not None:
             log.error("a task ended", task=task.get_name(), **telemetry.where(error))
             self.give_up(f"{task.get_name()}: {type(error).__name__}")
         elif task.get_name() != "start":
             self.give_up(f"{task.get_name()} ended")
+
+    def _unfit(self, reason: SchemaUnfit) -> None:
+        log.error("the schema and this release do not go together", problem=str(reason))
+        self.give_up("schema")
+        self.exit_code = UNFIT_EXIT_CODE
 
     async def _until_there(self, connect: Callable[[], Awaitable[T]]) -> T:
         while True:
@@ -234,16 +245,20 @@ class Running:
         return next((problem for each in self._consumptions if (problem := each.lag.stalled())), "")
 
     async def _watch(self) -> None:
-        """End the process when its relay hangs: nobody else may see to it on a single machine."""
+        """End the process when its relay hangs, or when a newer release takes away what it needs."""
         while not self.stop.is_set():
             await within(WATCH_SECONDS, self.stop)
+            try:
+                await self._schema.look(self._pool)
+            except SchemaTooNew as reason:
+                self._unfit(reason)
             if problem := self._relay.stalled():
                 self.give_up(problem)
 
     async def ready(self) -> str:
         """Say why no request should be sent here, or nothing."""
         if not self._started or self._pool is None:
-            return "starting"
+            return self._schema.doing or "starting"
         if self.stop.is_set():
             return "stopping"
         if problem := self._relay.stalled():

@@ -38,6 +38,7 @@ class Settings(BaseModel):
     kafka_session_timeout_ms: int = Field(default=30_000, ge=6_000)  # how soon a dead member's partitions move on
     # A name of this process that it has again after a restart, and no other has: it takes its partitions over at once.
     kafka_member_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    migrations: Literal["at-start", "by-job"] = "at-start"  # who brings the schema: each process, or it waits for a job
     people_file: Path | None = None  # who may sign in; a service with pages or APIs for people needs it
     clock_file: Path | None = None  # simulated states only: the seconds by which the clock is moved
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "America/New_York"  # whose days are days, here and in SQL

@@ -23,7 +23,15 @@ from tests import oracle
 from tests.component.flagging.builders import conclusions
 from tests.pipeline import schools
 from tests.pipeline.conclusions import facts_of
-from tests.pipeline.drill import DISTRICTS, STUDENTS, State, assert_families_and_levels, assert_it_adds_up, refused
+from tests.pipeline.drill import (
+    DISTRICTS,
+    STUDENTS,
+    State,
+    assert_everybodys_figures,
+    assert_families_and_levels,
+    assert_it_adds_up,
+    refused,
+)
 from tests.pipeline.stack import Stack, eventually, start_stack
 
 ROUNDS = int(os.environ.get("RESTORE_ROUNDS", "0"))
@@ -88,6 +96,11 @@ async def test_what_is_put_back_alone_or_all_together_stands_as_before_and_lives
         await lived.settled()
         assert (await lived.standing()).differs_from(before) == {}, f"{services or 'all'} put back"
         await assert_it_adds_up(lived.stack)
+        if not services or "flagging" in services:
+            await lived.leap("retell", "--all")
+            await eventually(partial(_has_told_all, lived.stack), "flagging has told all again")
+            await lived.settled()
+            await assert_everybodys_figures(lived.stack)
         if turn % 3 == 1:
             await more_of_everything(lived, seed=20 + 2 * turn)
             await assert_it_adds_up(lived.stack)
@@ -171,3 +184,8 @@ async def _reads_nothing_on(stack: Stack, service: str) -> bool:
                WHERE p.next_offset > 0"""
         )
     return bool(rows) and {row["reason"] for row in rows} <= {"log_replaced", "log_shortened"}
+
+
+async def _has_told_all(stack: Stack) -> bool:
+    async with stack.sql("flagging") as connection:
+        return not await connection.fetchval("SELECT EXISTS (SELECT FROM school_year WHERE is_stale)")

@@ -1,42 +1,54 @@
 """Contact data in the order of its versions: on a compacted topic what comes last is what is kept."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from contracts.topics import HOUSEHOLD_CONTACTS
 from services.ingest.store import contacts
-from services.runtime.database import Connection
 from services.runtime.delivery.publisher import Message
+from services.runtime.delivery.transaction import Transaction
+
+_TYPE = "household-contact.changed.v1"
 
 
-class _Versioned(msgspec.Struct, gc=False):
+class _Contact(msgspec.Struct, gc=False):
+    event_id: UUID
     household_key: UUID
     source_version: int
 
 
-_read = msgspec.json.Decoder(_Versioned).decode
+class _Told(NamedTuple):
+    event_id: UUID
+    event_type: str
+    json: str
+
+    def model_dump_json(self) -> str:
+        return self.json
 
 
-async def in_order(
-    connection: Connection, messages_by_partition: Mapping[int, Sequence[Message]]
-) -> dict[int, list[Message]]:
-    """Leave out what is older than what was published of the same household, or than what this batch says of it.
+_read = msgspec.json.Decoder(_Contact).decode
 
-    Whoever publishes of these households next waits for this transaction. One whose process hangs longer than its
-    transaction may live can still publish late; readers then keep the newer version (the topic, once compacted, does
-    not).
+
+async def tell(transaction: Transaction, messages_by_partition: Mapping[int, Sequence[Message]]) -> None:
+    """Tell contact data when the transaction commits, but for what is older than what was told of the household before.
+
+    By the outbox, and not at once as facts of attendance are: whoever tells of these households next waits for this
+    transaction, and what a process that hung sends late is refused by the broker. So nothing older comes to stand
+    behind something newer.
     """
-    versioned = {
-        partition: [(_read(message[1]), message) for message in messages]
+    told = [
+        (_read(value), key, value, partition)
         for partition, messages in messages_by_partition.items()
-    }
+        for key, value, _ in messages
+    ]
     newest: dict[UUID, int] = {}
-    for messages in versioned.values():
-        for said, _ in messages:
-            newest[said.household_key] = max(said.source_version, newest.get(said.household_key, said.source_version))
-    standing = await contacts.raise_versions(connection, newest)
-    return {
-        partition: [message for said, message in messages if said.source_version >= standing[said.household_key]]
-        for partition, messages in versioned.items()
-    }
+    for said, *_ in told:
+        newest[said.household_key] = max(said.source_version, newest.get(said.household_key, said.source_version))
+    standing = await contacts.raise_versions(transaction.connection, newest)
+    for said, key, value, partition in told:
+        if said.source_version >= standing[said.household_key]:
+            event = _Told(said.event_id, _TYPE, value.decode())
+            transaction.emit(topic=HOUSEHOLD_CONTACTS, key=(key or b"").decode(), event=event, partition=partition)

@@ -89,10 +89,10 @@ async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, dis
 
 async def _publish(transaction: Transaction, batch: Batch) -> None:
     for topic, messages_by_partition in batch.close().items():
-        messages = {**messages_by_partition}
-        if topic == HOUSEHOLD_CONTACTS and messages:
-            messages = await contacts.in_order(transaction.connection, messages)
-        await transaction.publisher.publish_batches(topic, messages, caused_at_ms=batch.landed_at_ms)
+        if topic == HOUSEHOLD_CONTACTS:
+            await contacts.tell(transaction, messages_by_partition)
+        else:
+            await transaction.publisher.publish_batches(topic, messages_by_partition, caused_at_ms=batch.landed_at_ms)
 
 
 async def _keep(transaction: Transaction, batch: Batch) -> None:

@@ -34,7 +34,8 @@ class Sender:
     def of(cls, topic: str, partition: int, *, district: str, pseudonyms: Pseudonyms, log: int = 0) -> Self:
         """Name the sender of what lands in a partition. `log` tells logs that bore the same name from each other."""
         landing = f"{topic}/{partition}"
-        head = blake2b(landing.encode()).hexdigest()
+        # A topic that was made anew holds other records at the same offsets.
+        head = blake2b((f"{landing}@{log}" if log else landing).encode()).hexdigest()
         return cls(
             origin=Origin(district=district, landing=landing, log=f"{landing}@{log}", pseudonyms=pseudonyms),
             # A district in one lane: one worker behind reads all it said, in the order in which it landed.

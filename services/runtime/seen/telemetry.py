@@ -87,6 +87,8 @@ PUBLISHED = counter("leap_outbox_published_total", "Events published from the ou
 # Standing, not new: they stay until somebody repairs or discards them.
 DEAD_LETTERS = snapshot("gauge", "leap_dead_letters", "Dead letters kept, counted up to 100000", ["reason"])
 DEAD_LETTER_AGE = snapshot("gauge", "leap_dead_letter_age_seconds", "Age of the oldest dead letter", ["reason"])
+# Two processes of a service that differ for long: an upgrade that stopped halfway.
+SCHEMA_REVISION = gauge("leap_schema_revision", "Number of the newest migration that the schema has run", ["owner"])
 # State `used` near `most` for long: requests and batches wait for each other.
 POOL = gauge("leap_pool_connections", "Connections to the database: used, idle, and the most allowed", ["state"])
 TIMER_FAILURES = counter("leap_timer_failures_total", "Runs of a timer that failed", ["timer"])

@@ -40,12 +40,13 @@ def application(
     alive: Callable[[], str],
     ready: Callable[[], Awaitable[str]],
     measure: Callable[[], Awaitable[None]],
+    revision: Callable[[], str] = str,
     max_body_bytes: int | None = None,
 ) -> fastapi.FastAPI:
     """Make the application with the routes every service has.
 
-    `alive` and `ready` return what is wrong, or an empty string; `measure` brings the metrics up to now. A body longer
-    than `max_body_bytes` gets 413.
+    `alive` and `ready` return what is wrong, or an empty string; `measure` brings the metrics up to now; `revision`
+    names what readiness adds when all is well. A body longer than `max_body_bytes` gets 413.
     """
     # No page of FastAPI's own: they load scripts from another site.
     app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None)
@@ -63,7 +64,7 @@ def application(
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
-        return _plain(await ready())
+        return _plain(await ready(), well=f"ok\n{revision()}".strip())
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -162,5 +163,5 @@ def _route_of(request: Request) -> str:
     return str(getattr(request.scope.get("route"), "path", "unknown"))
 
 
-def _plain(problem: str) -> Response:
-    return Response(problem or "ok", status_code=503 if problem else 200, media_type="text/plain")
+def _plain(problem: str, *, well: str = "ok") -> Response:
+    return Response(problem or well, status_code=503 if problem else 200, media_type="text/plain")

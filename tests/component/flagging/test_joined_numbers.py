@@ -8,7 +8,7 @@ import pytest
 
 from contracts.events import FlagChanged, FlagCleared, FlagFiguresUpdated, FlagRaised, Level, StudentMonthsTallied
 from tests.component.flagging import told
-from tests.component.flagging.asking import ask
+from tests.component.flagging.asking import ask, settle
 from tests.component.flagging.builders import (
     Feeder,
     conclusions,
@@ -144,6 +144,7 @@ async def test_stints_with_either_number_are_the_same_childs(
     raised = [each for each in await published(pool, "flags") if isinstance(each, FlagRaised)][-1]
     assert (raised.school, raised.days_absent, raised.days_enrolled) == ("H02", 4, 40)
     assert raised.household_key == student(99)
+    await settle(pool)
     months = told.months(await published(pool, "school-months"))
     assert {who for who, *_ in months} == {ANNA}
     entered = {

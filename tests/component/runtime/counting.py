@@ -16,7 +16,7 @@ from services.runtime.delivery.subscription import Delivery, Subscription, Undec
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context, Service, run
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(os.environ.get("COUNTING_MIGRATIONS", Path(__file__).parent / "migrations"))
 GROUP = os.environ.get("COUNTING_GROUP", "counting")
 COUNTED = os.environ.get("COUNTED_TOPIC", "counted")
 MAX_RECORDS = int(os.environ.get("COUNTING_MAX_RECORDS", "5000"))

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from contracts.events import FlagChanged, Level
 from contracts.generate import FOLDER
+from contracts.released import read_list
 from deploy.local import provision
 from deploy.local.postgres import postgres_programs
 from services.runtime.migrate import MigrationChanged, earlier_forms, migrate
@@ -30,9 +31,10 @@ from tests.people import people
 RELEASED = FOLDER / "released"
 SERVICES = FOLDER.parent / "services"
 
-# Every state in which the migrations ever stood on the main branch before they were listed: the runtime's own, and the
-# service's. `0001.1` is an earlier form of a file that was edited.
+# Every state in which the migrations ever stood on the main branch before they were listed, and what each release since
+# then brought: the runtime's own, and the service's. `0001.1` is an earlier form of a file that was edited.
 _LATER_DESK = "0001 0002 0003 0004.1"
+_FIRST_LISTED = "0001 0002 0003 0004 0005 0006"
 HISTORY = {
     "flagging": [
         ("0001", "0001.1"),
@@ -42,9 +44,17 @@ HISTORY = {
         ("0001 0002", "0001 0002.1"),
         ("0001 0002", "0001 0002"),
         ("0001 0002", "0001 0002 0003"),
+        ("0001 0002", "0001 0002 0003 0004 0005"),
+        ("0001 0002", "0001 0002 0003 0004 0005 0006"),
     ],
-    "ingest": [("0001", "0001"), ("0001 0002", "0001")],
-    "reporting": [("0001", "0001"), ("0001 0002", "0001"), ("0001 0002", "0001 0002")],
+    "ingest": [("0001", "0001"), ("0001 0002", "0001"), ("0001 0002", "0001 0002")],
+    "reporting": [
+        ("0001", "0001"),
+        ("0001 0002", "0001"),
+        ("0001 0002", "0001 0002"),
+        ("0001 0002", "0001 0002 0004"),
+        ("0001 0002", "0001 0002 0004 0005 0006 0007"),
+    ],
     "scheduling": [
         ("0001", "0001"),
         ("0001 0002", "0001"),
@@ -53,16 +63,24 @@ HISTORY = {
         ("0001 0002", _LATER_DESK),
         ("0001 0002", f"{_LATER_DESK} 0005"),
         ("0001 0002", f"{_LATER_DESK} 0005 0006"),
-        ("0001 0002", "0001 0002 0003 0004 0005 0006"),
+        ("0001 0002", _FIRST_LISTED),
+        ("0001 0002", f"{_FIRST_LISTED} 0007 0008 0009"),
+        ("0001 0002", f"{_FIRST_LISTED} 0007 0008 0009 0010 0011 0012 0013 0014"),
     ],
-    "visitlog": [("0001", "0001"), ("0001 0002", "0001"), ("0001 0002", "0001 0002")],
+    "visitlog": [
+        ("0001", "0001"),
+        ("0001 0002", "0001"),
+        ("0001 0002", "0001 0002"),
+        ("0001 0002", "0001 0002 0003"),
+    ],
 }
 STATES = [(service, *state) for service, states in HISTORY.items() for state in states]
 EDITED = [state for state in STATES if "." in state[2]]
-FLAGGING = [state for state in STATES if state[0] == "flagging"]
+ROWS_OF_MARKS = [state for state in STATES if state[0] == "flagging" and "0006" not in state[2]]
+"""Before registers, when flagging kept a row for each mark."""
 
 # As migrate() has made it since its first commit.
-_LEDGER = """
+LEDGER = """
 CREATE TABLE migration (
     name text PRIMARY KEY,
     digest text NOT NULL,
@@ -79,8 +97,8 @@ def files_of(service: str, runtime: str, own: str) -> list[tuple[str, bytes]]:
     found = []
     for owner, numbers in (("runtime", runtime), (service, own)):
         for number, _, form in (each.partition(".") for each in numbers.split()):
-            folder, pattern = (f"earlier/{owner}", f"*.{form}.sql") if form else (f"0001/migrations/{owner}", "*.sql")
-            (file,) = (RELEASED / folder).glob(f"{number}_{pattern}")
+            folder, pattern = (f"earlier/{owner}", f"*.{form}.sql") if form else (f"*/migrations/{owner}", "*.sql")
+            (file,) = RELEASED.glob(f"{folder}/{number}_{pattern}")
             found.append((f"{owner}/{file.name.replace(f'.{form}.', '.')}", file.read_bytes()))
     return found
 
@@ -92,7 +110,7 @@ async def past(fresh_database: str) -> Past:
     async def make(service: str, runtime: str, own: str) -> str:
         url = (await provision(fresh_database, [service]))[service]
         async with connected(url) as connection:
-            await connection.execute(_LEDGER)
+            await connection.execute(LEDGER)
             for name, text in files_of(service, runtime, own):
                 await connection.execute(text.decode())
                 digest = hashlib.sha256(text).hexdigest()
@@ -176,6 +194,12 @@ async def test_a_form_that_nobody_lists_does_not_start(
         await start(url, service, unlisted)
 
 
+def test_the_states_go_up_to_everything_that_was_released() -> None:
+    for service, states in HISTORY.items():
+        listed = [entry.what for entry in read_list() if entry.what.startswith(f"migrations/{service}/")]
+        assert len(states[-1][1].split()) == len(listed), f"add the state of the newest release of {service}"
+
+
 def test_the_forms_that_may_have_run_are_those_that_the_history_knows() -> None:
     edited = {
         (name, hashlib.sha256(text).hexdigest())
@@ -216,6 +240,17 @@ _MARKS_OF = """
 INSERT INTO mark (student_key, school_day, school, district, category, present_parts, day_parts, source_version)
 SELECT $1, DATE '2026-09-01' + n, 'H01', $2, 9, -1, -1, 1 FROM generate_series(0, 2) AS n
 """
+
+
+async def kept_in_flagging(connection: Any, district: str, *, household: UUID) -> None:
+    """Write one flagged child, with everything behind the flag, as flagging's first tables kept it."""
+    anna = student(1)
+    await connection.execute(_FLAG_OF, anna, district)
+    await connection.execute(_SCHOOL_OF, anna, district)
+    await connection.execute(_RECORD_OF, anna, district, household)
+    await connection.execute(_MARKS_OF, anna, district)
+
+
 _KEPT = """
 -- The standard policy, which judged them all, was 1 and is 0.
 SELECT student_key, school_year, district, school, level, version, days_absent, days_enrolled, as_of,
@@ -224,16 +259,13 @@ FROM flag ORDER BY 1
 """
 
 
-@pytest.mark.parametrize(("service", "runtime", "own"), FLAGGING)
+@pytest.mark.parametrize(("service", "runtime", "own"), ROWS_OF_MARKS)
 async def test_flags_of_before_are_kept_and_go_on(past: Past, service: str, runtime: str, own: str) -> None:
     url = await past(service, runtime, own)
     anna, household, another = student(1), UUID(int=0xB), UUID(int=0xC)
     async with connected(url) as connection:
         await connection.execute(_FLAGS, DISTRICT)
-        await connection.execute(_FLAG_OF, anna, DISTRICT)
-        await connection.execute(_SCHOOL_OF, anna, DISTRICT)
-        await connection.execute(_RECORD_OF, anna, DISTRICT, household)
-        await connection.execute(_MARKS_OF, anna, DISTRICT)
+        await kept_in_flagging(connection, DISTRICT, household=household)
         kept = await connection.fetch(_KEPT)
 
     await start(url, service)

@@ -82,15 +82,21 @@ async def test_a_database_made_by_a_listed_earlier_form_starts_and_by_any_other_
     await connection.close()
 
 
-async def test_a_migration_that_fails_leaves_nothing(fresh_database: str, tmp_path: Path) -> None:
+async def test_a_migration_that_fails_leaves_nothing_of_itself_and_is_tried_again(
+    fresh_database: str, tmp_path: Path
+) -> None:
     url = (await provision(fresh_database, ["growing"]))["growing"]
-    (tmp_path / "0001_first.sql").write_text("CREATE TABLE first (a int); SELECT 1 / 0")
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE first (a int)")
+    (tmp_path / "0002_second.sql").write_text("CREATE TABLE second (a int); SELECT 1 / 0")
     connection: Any = await asyncpg.connect(url)
 
     with pytest.raises(asyncpg.DivisionByZeroError):
         await migrate(connection, tmp_path)
 
-    assert await connection.fetchval("SELECT to_regclass('position')") is None
+    assert await connection.fetchval("SELECT to_regclass('first')") == "first"
+    assert await connection.fetchval("SELECT to_regclass('second')") is None
+    (tmp_path / "0002_second.sql").write_text("CREATE TABLE second (a int)")
+    assert await migrate(connection, tmp_path) == [f"{tmp_path.parent.name}/0002_second.sql"]
     await connection.close()
 
 

@@ -18,7 +18,7 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SIMULATED = yaml.safe_load((DEPLOY / "compose.simulated.yaml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"] | {"simulated": SIMULATED["services"]["simulated"]}
-JOBS = ("prepare", "leap", "simulated")
+JOBS = ("prepare", "migrate", "migrate-after", "leap", "simulated")
 
 
 def test_the_compose_files_are_what_their_templates_and_the_list_of_services_make() -> None:
@@ -97,6 +97,15 @@ def test_a_service_sees_its_own_login_and_no_other(service: str) -> None:
     logins = [each for each in CONTAINERS[service]["volumes"] if each.startswith("login-")]
     assert logins == [f"login-{service}:/run/leap/{service}:ro"]
     assert "POSTGRES_PASSWORD" not in str(CONTAINERS[service])
+
+
+def test_schemas_grow_before_the_services_start_and_shrink_when_all_of_them_have() -> None:
+    for service in SERVICES:
+        assert CONTAINERS[service]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+        assert CONTAINERS[service]["environment"]["LEAP_MIGRATIONS"] == "by-job"
+    assert CONTAINERS["migrate"]["command"].endswith("deploy.containers.migrate pre")
+    assert CONTAINERS["migrate-after"]["command"].endswith("deploy.containers.migrate post")
+    assert CONTAINERS["migrate-after"]["depends_on"] == {name: {"condition": "service_healthy"} for name in SERVICES}
 
 
 def test_every_volume_is_declared_and_every_mounted_file_exists() -> None:
