@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts release generated bench observe containers worlds year drill
+.PHONY: help setup check test up down contracts release generated bench observe containers worlds year drill faults seeded
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,13 @@ year: .venv/checks  ## a replayed school year, every figure compared with the fa
 
 drill: .venv/checks  ## backups put back while Kafka is ahead, each behind further days and work (ROUNDS=10)
 	RESTORE_ROUNDS=$(or $(ROUNDS),10) $(BIN)/python -m pytest -q -s tests/pipeline/test_restore_drill.py
+
+faults: .venv/checks  ## random faults on the whole system, every figure recomputed (KILLS=1000, SEED, BROKERS=3, ANEW=1; SHORT=1)
+	$(BIN)/python -m tests.faults $(if $(SHORT),--short,--kills $(or $(KILLS),1000)) --seed $(or $(SEED),1) \
+		--brokers $(or $(BROKERS),1) $(if $(ANEW),--anew)
+
+seeded: .venv/checks  ## ten bugs, each put into a copy of this tree, and the control that must find it
+	$(BIN)/python -m tests.faults.seeded
 
 up: .venv/runs  ## the whole system on this machine, with a simulated state
 	$(BIN)/leap up

@@ -15,10 +15,13 @@ _TOPICS_AT_ONCE = 100
 _KNOWN_SECONDS = 30
 
 
-async def create_topics(bootstrap: str, districts: Iterable[str]) -> None:
-    """Make the topics of the contracts and each district's two landing topics; those that exist stay."""
-    wanted = [_shared_topic(topic) for topic in TOPICS]
-    wanted += [_landing_topic(name) for district in districts for name in landing_topics(district)]
+async def create_topics(bootstrap: str, districts: Iterable[str], *, copies: int = 1) -> None:
+    """Make the topics of the contracts and each district's two landing topics; those that exist stay.
+
+    `copies` is on how many brokers each partition is kept.
+    """
+    wanted = [_shared_topic(topic, copies) for topic in TOPICS]
+    wanted += [_landing_topic(name, copies) for district in districts for name in landing_topics(district)]
     async with admin(bootstrap) as client:
         existing = set(await client.list_topics())
         missing = [topic for topic in wanted if topic.name not in existing]
@@ -58,7 +61,7 @@ def is_landing(topic: str) -> bool:
     return topic.startswith((ATTENDANCE_IN, ROSTER_IN))
 
 
-def _shared_topic(topic: Topic) -> NewTopic:
+def _shared_topic(topic: Topic, copies: int) -> NewTopic:
     configs = {
         "retention.ms": str(topic.retention_ms),
         "cleanup.policy": "compact" if topic.compacted else "delete",
@@ -66,10 +69,10 @@ def _shared_topic(topic: Topic) -> NewTopic:
     if topic.compacted:
         # A service put back from the oldest backup that may be used must still read what was taken back since.
         configs["delete.retention.ms"] = str(LANDING_RETENTION_MS)
-    return NewTopic(name=topic.name, num_partitions=topic.partitions, replication_factor=1, topic_configs=configs)
+    return NewTopic(name=topic.name, num_partitions=topic.partitions, replication_factor=copies, topic_configs=configs)
 
 
-def _landing_topic(name: str) -> NewTopic:
+def _landing_topic(name: str, copies: int) -> NewTopic:
     # The broker's clock, not the district's: a replayed year must not look thirty days old on arrival.
     configs = {"retention.ms": str(LANDING_RETENTION_MS), "message.timestamp.type": "LogAppendTime"}
-    return NewTopic(name=name, num_partitions=1, replication_factor=1, topic_configs=configs)
+    return NewTopic(name=name, num_partitions=1, replication_factor=copies, topic_configs=configs)

@@ -121,7 +121,7 @@ async def test_what_is_rolled_back_is_never_published(pool: asyncpg.Pool) -> Non
 
 
 async def test_the_relay_sends_in_order_and_keeps_what_was_not_acknowledged(pool: asyncpg.Pool) -> None:
-    await emit(pool, "a", "b", "a")
+    await emit(pool, "a", "b", "c")
     publisher: Any = RecordingPublisher()
 
     class Away(RecordingPublisher):
@@ -133,7 +133,7 @@ async def test_the_relay_sends_in_order_and_keeps_what_was_not_acknowledged(pool
     assert await pool.fetchval("SELECT count(*) FROM outbox") == 3
     await relay(pool, publisher)
 
-    assert [key for _, _, (key, _, _) in publisher.published] == [b"a", b"b", b"a"]
+    assert [key for _, _, (key, _, _) in publisher.published] == [b"a", b"b", b"c"]
     assert await pool.fetchval("SELECT count(*) FROM outbox") == 0
 
 

@@ -1,0 +1,155 @@
+"""What landed and what was told, read from the topics as anybody could: raw records, counted and followed."""
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from tests.pipeline.year.landed import Landed
+
+FLAGS, VISITS = "flags", "home-visits"
+PARTITIONS = 24
+PATIENCE_SECONDS = 30.0
+Ends = dict[TopicPartition, int]
+
+
+@dataclass(slots=True)
+class Sent:
+    """What a district sent, counted record by record: what the books must come to."""
+
+    records: int = 0
+    rejected: int = 0
+    marks: int = 0
+    retractions: int = 0
+    roll_marks: int = 0
+
+    @property
+    def all_marks(self) -> int:
+        """Count every mark and retraction, by itself or in a roll."""
+        return self.marks + self.retractions + self.roll_marks
+
+
+@dataclass(slots=True)
+class Told:
+    """What flagging and the desk have told: levels by student, requests by id, and what is wrong about the telling."""
+
+    levels: dict[str, tuple[int, str]] = field(default_factory=dict)
+    requests: set[str] = field(default_factory=set)
+    repeats: int = 0
+    wrong: list[str] = field(default_factory=list)
+    _contents: dict[str, int] = field(default_factory=dict)
+
+    def take(self, value: bytes) -> None:
+        """Take in one event. An id that comes again must say the same, whenever it is said, and has no effect."""
+        event = json.loads(value)
+        name, content = event["event_id"], hash(json.dumps(event | {"occurred_at": ""}, sort_keys=True))
+        if name in self._contents:
+            self.repeats += 1
+            if self._contents[name] != content:
+                self.wrong.append(f"doubled: event {name} was told twice and not alike")
+            return
+        self._contents[name] = content
+        kind = event["event_type"]
+        if kind.startswith("absence-flag.figures"):
+            for told in zip(event["students"], event["versions"], event["levels"], strict=True):
+                self._stands(*told)
+        elif kind.startswith("absence-flag."):
+            self._stands(event["student_key"], event["version"], event["level"])
+        elif kind == "visit.requested.v1":
+            if event["request_id"] in self.requests:
+                self.wrong.append(f"doubled: request {event['request_id']} was opened twice")
+            self.requests.add(event["request_id"])
+
+    def _stands(self, student: str, version: int, level: str) -> None:
+        known = self.levels.get(student, (0, ""))
+        if version <= known[0]:
+            self.wrong.append(f"wrong: a flag's version went from {known[0]} to {version} on the topic")
+        self.levels[student] = max(known, (version, level))
+
+
+class Reader:
+    """Reads on from where it stood, on its own consumers, which it makes anew when the broker was away."""
+
+    def __init__(self, bootstrap: str, landing: Sequence[str], former: Mapping[str, Mapping[str, int]]) -> None:
+        """Begin with what districts had sent on topics that are no more."""
+        self._bootstrap, self._landing = bootstrap, landing
+        self.landed, self.told = Landed(), Told()
+        self.sent: defaultdict[str, Sent] = defaultdict(Sent)
+        self.sent |= {district: Sent(**counted) for district, counted in former.items()}
+        self._at: Ends = {}
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def stop(self) -> None:
+        """Let go of the broker."""
+        if self._consumer is not None:
+            with suppress(Exception):
+                await asyncio.wait_for(self._consumer.stop(), PATIENCE_SECONDS)
+            self._consumer = None
+
+    async def ends(self, partitions: Iterable[TopicPartition]) -> Ends:
+        """Read the log ends. Raises what the broker's absence raises."""
+        consumer = await self._connected()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return dict(await consumer.end_offsets(list(partitions)))
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def read_on(self) -> None:
+        """Read what has landed and what was told since the last time."""
+        wanted = [TopicPartition(topic, 0) for topic in self._landing]
+        wanted += [TopicPartition(topic, n) for topic in (FLAGS, VISITS) for n in range(PARTITIONS)]
+        ends = await self.ends(wanted)
+        consumer = await self._connected()
+        try:
+            consumer.assign([each for each in wanted if ends[each] > self._at.get(each, 0)])
+            for each in consumer.assignment():
+                consumer.seek(each, self._at.get(each, 0))
+            async with asyncio.timeout(10 * PATIENCE_SECONDS):
+                while any(self._at.get(each, 0) < ends[each] for each in consumer.assignment()):
+                    for partition, records in (await consumer.getmany(timeout_ms=500)).items():
+                        self._take(partition, records)
+        except BaseException:
+            await self.stop()
+            raise
+
+    def is_another(self, topic: str) -> None:
+        """Read a topic from its beginning, because it is another one now; what the former one said still counts."""
+        self._at.pop(TopicPartition(topic, 0), None)
+
+    def _take(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
+        for record in records:
+            if partition.topic in (FLAGS, VISITS):
+                self.told.take(record.value)
+            else:
+                self._count(record)
+            self._at[partition] = record.offset + 1
+
+    def _count(self, record: ConsumerRecord) -> None:
+        before = self.landed.refused
+        self.landed.read([record])
+        sent = self.sent[record.topic.split("-in-", 1)[1]]
+        sent.records += 1
+        if self.landed.refused > before:
+            sent.rejected += 1
+            return
+        said: dict[str, Any] = json.loads(record.value)
+        of_kind = Counter({said["type"]: 1})
+        sent.marks += of_kind["mark"]
+        sent.retractions += of_kind["retraction"]
+        if said["type"] == "roll":
+            sent.roll_marks += len(said["marks"])
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await consumer.start()
+            self._consumer = consumer
+        return self._consumer
