@@ -35,8 +35,7 @@ from services.runtime.measure import Measurements, standard_readings
 from services.runtime.revision import SchemaTooNew, SchemaUnfit
 from services.runtime.schema import Schema
 from services.runtime.seen import telemetry, tracing
-from services.runtime.seen.away import is_of_kafka_client
-from services.runtime.seen.away import away
+from services.runtime.seen.away import away, is_of_kafka_client
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web import application
 from services.runtime.web.context import Context
