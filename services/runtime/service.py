@@ -35,7 +35,7 @@ from services.runtime.measure import Measurements, standard_readings
 from services.runtime.revision import SchemaTooNew, SchemaUnfit
 from services.runtime.schema import Schema
 from services.runtime.seen import telemetry, tracing
-from services.runtime.seen.away import away
+from services.runtime.seen.away import away, is_of_kafka_client
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web import application
 from services.runtime.web.context import Context
@@ -324,7 +324,11 @@ def run(service: Service) -> int:
 def _log_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     error = context.get("exception")
     fields = telemetry.where(error) if isinstance(error, BaseException) else {}
-    log.error("unhandled in a task", **fields)
+    if isinstance(error, BaseException) and is_of_kafka_client(error):
+        # What the client asked for and forgot while no broker answers: one more of the lines about that.
+        log.warning("unhandled in a task", **fields | {"away": "broker"})
+    else:
+        log.error("unhandled in a task", **fields)
 
 
 if __name__ == "__main__":

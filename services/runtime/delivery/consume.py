@@ -197,7 +197,7 @@ class Consumption:
                 if not is_transient(error) and not isinstance(error, IllegalStateError):
                     raise
                 # The broker or the database is away, or the partitions were shared out anew. The next look does better.
-                log.warning("lag not measured", group=self.subscription.group, error=type(error).__name__)
+                log.warning("lag not measured", group=self.subscription.group, **telemetry.where(error))
             if problem := self.lag.stalled():
                 self._give_up(problem)
 

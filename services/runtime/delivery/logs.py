@@ -101,14 +101,18 @@ class Logs:
         for each in partitions:
             leader = self._client.cluster.leader_for_partition(each)
             if leader is None or leader < 0:
-                self._client.force_metadata_update()
+                self._ask_who_leads()
             else:
                 by_leader.setdefault(leader, []).append(each)
         return by_leader
 
     def _not_answered(self, error: int) -> None:
         if for_code(error).invalid_metadata:
-            self._client.force_metadata_update()
+            self._ask_who_leads()
+
+    def _ask_who_leads(self) -> None:
+        # Nobody waits for it: that no broker answered is said by whoever asks one next.
+        self._client.force_metadata_update().add_done_callback(lambda asked: asked.cancelled() or asked.exception())
 
 
 def _by_topic(asked: Mapping[TopicPartition, tuple[int, ...]]) -> list[tuple[str, list[tuple[int, ...]]]]:

@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
+    KafkaConnectionError,
     KafkaError,
     OffsetOutOfRangeError,
     RecordTooLargeError,
@@ -130,7 +131,7 @@ class Partitions:
             logs = Logs(consumer)
             bounds = await logs.bounds(mine)
             if not bounds:
-                raise TimeoutError  # the broker is away: that is no partition's own trouble
+                raise KafkaConnectionError  # the broker is away: that is no partition's own trouble
             await self._move_over_what_is_no_record()
             self._lag.measured({each: where.end for each, where in bounds.items()})
             stored = await self._stored(mine)

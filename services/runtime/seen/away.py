@@ -36,6 +36,12 @@ def away(error: BaseException) -> Away:
     return ""
 
 
+def is_of_kafka_client(error: BaseException) -> bool:
+    """Tell whether the Kafka client alone met the error, in something that nobody of ours waits for."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, KafkaError) or any("/aiokafka/" in frame.filename for frame in frames)
+
+
 class OnceAMinute(logging.Filter):
     """Lets a line about what is away pass once a minute, and says with it how many were left out since the last.
 

@@ -283,5 +283,7 @@ async def test_a_broker_that_is_away_is_a_line_a_minute_and_no_reason_to_restart
         assert running.process.returncode is None
 
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    said = [line["event"] for line in lines if line["level"] in ("warning", "error")]
+    said = [line for line in lines if line["level"] in ("warning", "error")]
+    # A broker that comes back knows its logs before it knows who leads them: each partition may say so once.
+    said = [line for line in said if line["event"] != "a partition is not read on"]
     assert len(said) in (1, 2), said
