@@ -36,7 +36,7 @@ async def run(arguments: argparse.Namespace) -> Ledger:
             if arguments.only:
                 await play_all(rounds, arguments.only, kills=KILLS_A_ROUND, times=TIMES_A_ROUND)
                 return ledger
-            while ledger.done()["service kill -9"] < arguments.kills:
+            while not ledger.is_enough(arguments.kills):
                 number = len(ledger.rounds)
                 await rounds.play(number, kind_of(ledger.seed, number))
         finally:
@@ -65,7 +65,9 @@ def main() -> int:
 
 def _parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--kills", type=int, default=1000, help="kills of services; broker and database have a tenth")
+    parser.add_argument(
+        "--kills", type=int, default=1000, help="of services; of brokers, databases and lines a tenth as many"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--students", type=int, default=80, help="of each district")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)

@@ -62,6 +62,13 @@ class Ledger:
             done.update(each.times)
         return done
 
+    def is_enough(self, kills: int) -> bool:
+        """Tell whether there were so many kills of services, and a tenth as many of brokers, databases and lines."""
+        done = self.done()
+        partitions = done["broker partition"] + done["database partition"]
+        tenths = min(done["broker kill -9"], done["database kill -9"], partitions)
+        return done["service kill -9"] >= kills and 10 * tenths >= kills
+
     def is_clean(self) -> bool:
         """Tell whether nothing at all was found."""
         return not any(each.found for each in self.rounds)
