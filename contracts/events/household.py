@@ -55,10 +55,7 @@ def is_behind(contact: HouseholdContactChanged, forgotten: Forgotten) -> bool:
 
 
 def contacts_after(said: Iterable[HouseholdContactChanged | ContactForgotten]) -> Contacts:
-    """Read a household's records in their order: the newest version stands, and nothing from before a tombstone.
-
-    Of one version the one that landed later: a tombstone that was read before may have come between.
-    """
+    """Read a household's records in their order: the newest version stands, and nothing from before a tombstone."""
     standing: dict[UUID, HouseholdContactChanged] = {}
     forgotten: dict[UUID, Forgotten] = {}
     for each in said:
@@ -71,6 +68,6 @@ def contacts_after(said: Iterable[HouseholdContactChanged | ContactForgotten]) -
             forgotten[key] = Forgotten(key, version, at)
         elif gone is not None and is_behind(each, gone):
             continue
-        elif known is None or (each.source_version, each.occurred_at) > (known.source_version, known.occurred_at):
+        elif known is None or each.source_version > known.source_version:
             standing[key] = each
     return Contacts([*standing.values()], sorted(forgotten.values()))

@@ -42,7 +42,7 @@ class SchemaTooNew(SchemaUnfit):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A migration, by the name that the database remembers: `flagging/0009_x.sql`."""
+    """A migration, by the name that the database remembers: `service/0009_x.sql`."""
 
     name: str
     text: str
@@ -79,7 +79,7 @@ class Standing:
     too_new: tuple[str, ...]
     """What a newer release took away: this program can't go on."""
     revision: str
-    """The newest file of each owner that the schema has run, as `flagging/0009 runtime/0003`."""
+    """The newest file of each owner that the schema has run, as `service/0009 runtime/0003`."""
 
     def why_it_waits(self) -> str:
         """Say what the schema lacks, or nothing."""
@@ -128,7 +128,7 @@ def earlier_forms(folder: Path) -> set[tuple[str, str]]:
 
 
 def revision_of(names: Collection[str]) -> str:
-    """Name the newest of each owner's files: `flagging/0009 runtime/0003`."""
+    """Name the newest of each owner's files: `service/0009 runtime/0003`."""
     newest: dict[str, int] = {}
     for name in names:
         owner = name.partition("/")[0]

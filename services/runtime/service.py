@@ -32,8 +32,8 @@ from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.relay import Relay
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.measure import Measurements, standard_readings
+from services.runtime.migrate import Schema
 from services.runtime.revision import SchemaTooNew, SchemaUnfit
-from services.runtime.schema import Schema
 from services.runtime.seen import telemetry, tracing
 from services.runtime.seen.away import away, is_of_kafka_client
 from services.runtime.settings import Settings, SettingsRejected

@@ -44,15 +44,16 @@ INSERT INTO visit_log VALUES ('{LOG}', '{VISIT}', 'took_place', '2026-09-29T20:0
                               ARRAY['v1', 'v2'], '{{}}', 'v1', '2026-09-29T22:00Z');
 INSERT INTO amendment VALUES ('{LOG}', 1, 'both were there', 'v2', '2026-09-30T13:00Z');
 """
+# Of a school that flagging knows nothing of: what it tells anew stands over what it told then.
 _REPORTING = f"""
-INSERT INTO flag VALUES ('{student(1)}', 2026, '{HOUSEHOLD}', '{LONG_AGO}', 'H01', 'chronically_absent', true, 5,
+INSERT INTO flag VALUES ('{student(2)}', 2026, '{HOUSEHOLD}', '{LONG_AGO}', 'H09', 'chronically_absent', true, 5,
                          '2026-09-25T20:00Z');
 INSERT INTO request (request_id, household_key, district, requested_version, agreed_version, last_event_at)
 VALUES ('{REQUEST}', '{HOUSEHOLD}', '{LONG_AGO}', 1, 3, '2026-09-28T15:00Z');
 INSERT INTO visit VALUES ('{VISIT}', '{HOUSEHOLD}', '{LONG_AGO}', true, '2026-09-29T22:00Z');
-INSERT INTO student_month VALUES ('{student(1)}', '{LONG_AGO}', 'H01', '2026-09-01', '4', 21, 3, 5);
-INSERT INTO school_day VALUES ('{LONG_AGO}', 'H01', '2026-09-25', 0, 20, 2, 5),
-                              ('{LONG_AGO}', 'H01', '2026-09-25', 1, 5, 1, 5);
+INSERT INTO student_month VALUES ('{student(2)}', '{LONG_AGO}', 'H09', '2026-09-01', '4', 21, 3, 5);
+INSERT INTO school_day VALUES ('{LONG_AGO}', 'H09', '2026-09-25', 0, 20, 2, 5),
+                              ('{LONG_AGO}', 'H09', '2026-09-25', 1, 5, 1, 5);
 """
 _INGEST = f"""
 INSERT INTO receipt VALUES ('{LONG_AGO}', '{RECEIPT}', 3, 2, 0, 1, '2026-09-01T12:00Z');
@@ -86,8 +87,8 @@ _STANDS = {
     "reporting": f"""
         SELECT level, completed, agreed_version, m.days_absent, t.students_counted, t.students_absent
         FROM flag f JOIN request USING (household_key, district) JOIN visit USING (household_key, district)
-        JOIN student_month m USING (student_key, district) JOIN told_day t USING (district)
-        WHERE district = '{LONG_AGO}'""",
+        JOIN student_month m USING (student_key, district, school) JOIN told_day t USING (district, school)
+        WHERE district = '{LONG_AGO}' AND school = 'H09'""",
     "ingest": f"""
         SELECT accepted, rejected, reason FROM receipt JOIN rejected_row USING (district, receipt)
         WHERE district = '{LONG_AGO}'""",

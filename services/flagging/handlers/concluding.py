@@ -85,7 +85,9 @@ def _follow(work: Work, school: School, figures: list[Figures]) -> Moved:
         if moved & school.closed:
             corrected.append((page, at, moved & school.closed))
         is_watched = traits & WATCHED and (moved or is_another_policy)
-        if register.is_to_be_judged(student, policy) or (is_watched and _needs_more(page, at, counted_days)):
+        # By this page alone nobody can tell what another policy makes of somebody in whose year others weigh in.
+        is_open = is_another_policy and bool(traits & SHARED)
+        if register.is_to_be_judged(student, policy) or is_open or (is_watched and _needs_more(page, at, counted_days)):
             work.registers.to_judge.add((page.keys[at], school.key.school_year))
         elif is_watched and is_told:
             figures.append(_figures(school, student, policy))

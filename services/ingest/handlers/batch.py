@@ -7,6 +7,7 @@ from datetime import date, timedelta, tzinfo
 
 from aiokafka import ConsumerRecord
 
+from contracts.calendar import school_year_of
 from contracts.events import Feed
 from contracts.topics import PARTITIONS
 from services.ingest.formats import own
@@ -37,7 +38,7 @@ from services.ingest.rules.landing import (
 )
 from services.ingest.rules.pseudonyms import Districts
 from services.ingest.rules.rolls import OpenRoll
-from services.ingest.store.feeds import EVERY_SCHOOL, TellsOf
+from services.ingest.store.feeds import DECLARED, EVERY_SCHOOL, TellsOf, Word
 from services.runtime.delivery.publisher import Message, partition_of
 
 Outgoing = defaultdict[str, defaultdict[int, list[Message]]]
@@ -105,7 +106,7 @@ class Batch:
         pages: Mapping[tuple[str, int], Page] | None = None,
     ) -> None:
         self.accepted: Counter[tuple[str, str]] = Counter()
-        self.told_feeds: dict[TellsOf, Feed] = {}
+        self.told_feeds: dict[TellsOf, Word] = {}
         self.returns = Returns()
         self.landed_at_ms: int | None = None
         self.marks_at_hand = 0
@@ -115,7 +116,7 @@ class Batch:
         self._zone, self._moved = zone, moved
         self._door = Door.at(0, zone=zone, moved=moved)
         self._sources: dict[tuple[str, int], _Source] = {}
-        self._known_feeds: dict[str, Mapping[TellsOf, Feed]] = {}
+        self._known_feeds: dict[str, Mapping[TellsOf, Word]] = {}
         self._outgoing: Outgoing = _nothing()
 
     def land(self, record: ConsumerRecord, landed: Landed | Rejection) -> str | None:
@@ -139,7 +140,7 @@ class Batch:
             self._land_other(record, source, landed)
         return None
 
-    def know_feeds(self, district: str, feeds: Mapping[TellsOf, Feed]) -> None:
+    def know_feeds(self, district: str, feeds: Mapping[TellsOf, Word]) -> None:
         """Be told how a district's schools reported before this batch."""
         self._known_feeds[district] = feeds
 
@@ -196,7 +197,7 @@ class Batch:
             district = source.sender.origin.district
             if mark.date > self._door.today and mark.category in ABSENCES and district not in self._known_feeds:
                 return district
-            feed = self._feed_of(district, mark.school)
+            feed = self._feed_of(district, mark.school, mark.date)
             if mistake := self._door.mistake_in_mark(mark.date, category=mark.category, feed=feed):
                 self._send_back(record, source, Rejection(*mistake))
                 return None
@@ -217,7 +218,7 @@ class Batch:
         district = source.sender.origin.district
         if roll.feed is None and roll.date > self._door.today and district not in self._known_feeds:
             return district
-        feed = roll.feed or self._feed_of(district, roll.school)
+        feed = roll.feed or self._feed_of(district, roll.school, roll.date)
         if mistake := self._door.mistake_in_roll(roll.date, complete=roll.complete, feed=feed):
             self._send_back(record, source, Rejection(*mistake))
             return None
@@ -298,7 +299,6 @@ class Batch:
         )
         completed.last, completed.newest_ms = record.offset, record.timestamp
         source.close(roll.school, roll.date)
-        self.told_feeds[source.sender.origin.district, roll.school] = feed
 
     def _tell_of_rolls(self, record: ConsumerRecord, source: _Source, landed: ReopenedRoll | DeclaredFeed) -> None:
         identity = _identity(record, source)
@@ -311,8 +311,8 @@ class Batch:
         else:
             version = attendance.version_of(record.timestamp) if landed.version is None else landed.version
             fact = attendance.declared_feed(landed, identity=identity, version=version)
+            self._hear((identity.district, landed.school or EVERY_SCHOOL, DECLARED), version, landed.feed)
         source.told.append(source.sender.message(fact))
-        self.told_feeds[identity.district, landed.school or EVERY_SCHOOL] = landed.feed
 
     def _tell_roster(self, record: ConsumerRecord, source: _Source, landed: Enrollment | Calendar | Household) -> None:
         identity, pseudonyms = _identity(record, source), source.sender.origin.pseudonyms
@@ -320,7 +320,8 @@ class Batch:
         if isinstance(landed, Calendar):
             calendar = attendance.changed_calendar(landed, identity=identity)
             self._outgoing["calendars"][sender.lane].append(sender.message(calendar))
-            self.told_feeds[identity.district, landed.school] = landed.feed
+            if landed.track is None:
+                self._hear((identity.district, landed.school, landed.school_year), landed.version, landed.feed)
         elif isinstance(landed, Enrollment):
             enrollment = attendance.changed_enrollment(landed, identity=identity, pseudonyms=pseudonyms)
             self._outgoing["rosters"][sender.lane].append(sender.message(enrollment))
@@ -329,11 +330,20 @@ class Batch:
             lane = partition_of(contact.household_key, PARTITIONS)
             self._outgoing["household-contacts"][lane].append(sender.message(contact, contact.household_key))
 
-    def _feed_of(self, district: str, school: str) -> Feed | None:
+    def _hear(self, of: TellsOf, version: int, feed: Feed) -> None:
+        self.told_feeds[of] = max(Word(version, feed.value), self.told_feeds.get(of, Word(version, feed.value)))
+
+    def _feed_of(self, district: str, school: str, day: date) -> Feed | None:
+        """Give how a school reports that day: as it declared, else its district, else as its calendar says.
+
+        What a roll says of itself is said of its day alone.
+        """
         known = self._known_feeds.get(district, {})
-        of_school, of_all = (district, school), (district, EVERY_SCHOOL)
-        of_this = self.told_feeds.get(of_school) or known.get(of_school)
-        return of_this or self.told_feeds.get(of_all) or known.get(of_all)
+        of_year = (district, school, school_year_of(day))
+        for of in ((district, school, DECLARED), (district, EVERY_SCHOOL, DECLARED), of_year):
+            if words := [each for each in (self.told_feeds.get(of), known.get(of)) if each is not None]:
+                return Feed(max(words).feed)
+        return None
 
     def _accept(self, record: ConsumerRecord, source: _Source) -> None:
         if record.headers and (receipt := readable_upload(record).receipt) is not None:

@@ -33,7 +33,9 @@ _read = msgspec.json.Decoder(_Contact).decode
 
 
 async def tell(transaction: Transaction, messages_by_partition: Mapping[int, Sequence[Message]]) -> None:
-    """Tell contact data when the transaction commits, but for what is older than what was told of the household before.
+    """Tell contact data when the transaction commits, where no such version of the household was told yet.
+
+    Of two with one version the first stands: whoever reads one by one, all at once or the compacted topic, keeps it.
 
     By the outbox, and not at once as facts of attendance are: whoever tells of these households next waits for this
     transaction, and what a process that hung sends late is refused by the broker. So nothing older comes to stand
@@ -44,11 +46,13 @@ async def tell(transaction: Transaction, messages_by_partition: Mapping[int, Seq
         for partition, messages in messages_by_partition.items()
         for key, value, _ in messages
     ]
-    newest: dict[UUID, int] = {}
-    for said, *_ in told:
-        newest[said.household_key] = max(said.source_version, newest.get(said.household_key, said.source_version))
-    standing = await contacts.raise_versions(transaction.connection, newest)
-    for said, key, value, partition in told:
-        if said.source_version >= standing[said.household_key]:
-            event = _Told(said.event_id, _TYPE, value.decode())
-            transaction.emit(topic=HOUSEHOLD_CONTACTS, key=(key or b"").decode(), event=event, partition=partition)
+    newest: dict[UUID, tuple[_Contact, bytes | None, bytes, int]] = {}
+    for each in told:
+        if each[0].source_version > newest.setdefault(each[0].household_key, each)[0].source_version:
+            newest[each[0].household_key] = each
+    risen = await contacts.raise_versions(
+        transaction.connection, {household: each[0].source_version for household, each in newest.items()}
+    )
+    for said, key, value, partition in (each for household, each in newest.items() if household in risen):
+        event = _Told(said.event_id, _TYPE, value.decode())
+        transaction.emit(topic=HOUSEHOLD_CONTACTS, key=(key or b"").decode(), event=event, partition=partition)

@@ -6,8 +6,8 @@ from uuid import UUID
 from services.runtime.database import Connection
 
 
-async def raise_versions(connection: Connection, version_by_household: Mapping[UUID, int]) -> dict[UUID, int]:
-    """Note these versions as published and return the newest of each household, which may be a newer one.
+async def raise_versions(connection: Connection, version_by_household: Mapping[UUID, int]) -> set[UUID]:
+    """Note these versions as told and return the households of which none such was: neither newer nor the same.
 
     The rows stay locked until the transaction ends: who would publish of the same household meanwhile waits.
     """
@@ -17,10 +17,10 @@ async def raise_versions(connection: Connection, version_by_household: Mapping[U
         INSERT INTO contact_version AS known (household_key, source_version)
         SELECT * FROM unnest($1::uuid[], $2::bigint[])
         ON CONFLICT (household_key) DO UPDATE
-        SET source_version = greatest(known.source_version, excluded.source_version)
-        RETURNING household_key, source_version
+        SET source_version = excluded.source_version WHERE excluded.source_version > known.source_version
+        RETURNING household_key
         """,
         [household for household, _ in ordered],
         [version for _, version in ordered],
     )
-    return {UUID(bytes=row["household_key"].bytes): row["source_version"] for row in rows}
+    return {UUID(bytes=row["household_key"].bytes) for row in rows}

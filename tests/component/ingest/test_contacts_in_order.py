@@ -39,6 +39,15 @@ async def test_an_older_version_never_goes_behind_a_newer_one(service_database: 
     assert await landing.counts() == {"roster": 7}
 
 
+async def test_of_one_version_the_first_is_told_and_no_other(service_database: ServiceDatabase) -> None:
+    pool = await service_database("ingest")
+    landing = Landing(pool)
+    await landing.land(household("h1", 1), household("h1", 1) | {"contact_name": "Else"}, topic=ROSTER)
+    await landing.land(household("h1", 1) | {"contact_name": "Else"}, topic=ROSTER)
+    rows = await pool.fetch("SELECT payload FROM outbox WHERE topic = 'household-contacts'")
+    assert [json.loads(row["payload"])["contact_name"] for row in rows] == ["Wren Madeupton"]
+
+
 async def test_who_tells_of_the_same_household_waits_and_then_knows(service_database: ServiceDatabase) -> None:
     pool = await service_database("ingest")
 

@@ -148,7 +148,6 @@ async def test_more_marks_than_memory_should_hold_are_published_in_parts_and_in_
     ("topic", "told"),
     [
         ("roster-in-hartford", CALENDAR),
-        ("attendance-in-hartford", completed(feed="full")),
         ("attendance-in-hartford", {"type": "feed", "feed": "full"}),
     ],
 )

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.events import Feed
 from services.ingest.handlers.batch import Batch, Outgoing
 from services.ingest.handlers.landed import read_landed
 from services.ingest.rules.pseudonyms import Districts, Pseudonyms
+from services.ingest.store.feeds import TellsOf, Word
 from tests.delivering import record
 from tests.zones import HERE
 
@@ -97,7 +97,7 @@ def land(
     topic: str = "attendance-in-hartford",
     headers: tuple[tuple[str, bytes], ...] = (),
     at: int = NOON,
-    feeds: Mapping[tuple[str, str], Feed] | None = None,
+    feeds: Mapping[TellsOf, Word] | None = None,
 ) -> Taken:
     """Land one batch of records, from offset 0 on; a dict is written as JSON, bytes as they are.
 

@@ -15,6 +15,7 @@ from services.ingest.formats import edfi
 from services.ingest.handlers.batch import Batch
 from services.ingest.handlers.landed import read_landed
 from services.ingest.rules.door import Door
+from services.ingest.store.feeds import DECLARED, EVERY_SCHOOL, Word
 from tests.delivering import record
 from tests.unit.ingest.landed import (
     DAY_MS,
@@ -38,7 +39,8 @@ ABSENCES = {
     Category.EXCUSED_ABSENCE, Category.UNEXCUSED_ABSENCE, Category.MENTAL_HEALTH_DAY,
     Category.OUT_OF_SCHOOL_SUSPENSION, Category.EXPULSION,
 }  # fmt: skip
-FULL, EXCEPTIONS = {("hartford", "H01"): Feed.FULL}, {("hartford", "H01"): Feed.EXCEPTIONS}
+OF_SCHOOL = ("hartford", "H01", DECLARED)
+FULL, EXCEPTIONS = {OF_SCHOOL: Word(1, Feed.FULL.value)}, {OF_SCHOOL: Word(1, Feed.EXCEPTIONS.value)}
 
 
 def refusal(value: Any, **around: Any) -> str | None:
@@ -118,7 +120,7 @@ def test_a_full_feed_tells_no_day_to_come() -> None:
 
 
 def test_how_a_school_reports_comes_before_how_its_district_does() -> None:
-    district_full = {("hartford", ""): Feed.FULL}
+    district_full = {("hartford", EVERY_SCHOOL, DECLARED): Word(9, Feed.FULL.value)}
     assert refusal(mark(date=TOMORROW), feeds=district_full) is not None
     assert refusal(mark(date=TOMORROW), feeds=district_full | EXCEPTIONS) is None
 
@@ -129,15 +131,25 @@ def test_how_a_school_reports_comes_before_how_its_district_does() -> None:
         {"type": "feed", "feed": "full"},
         {"type": "feed", "school": "H01", "feed": "full"},
         {**CALENDAR, "school_year": 2026},
-        completed(feed="full"),
-        {"type": "roll_reopened", "school": "H01", "date": "2026-09-01", "feed": "full"},
-        roll(feed="full", complete=True),
     ],
 )
 def test_what_was_told_in_the_same_batch_counts_for_what_landed_behind_it(told: dict[str, Any]) -> None:
     tomorrow = mark(date=TOMORROW)
     assert len(rejections(land(told, tomorrow))) == 1
     assert rejections(land(tomorrow, told)) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        completed(feed="full"),
+        {"type": "roll_reopened", "school": "H01", "date": "2026-09-01", "feed": "full"},
+        roll(feed="full", complete=True),
+    ],
+)
+def test_what_a_roll_says_of_itself_is_said_of_its_day_alone(said: dict[str, Any]) -> None:
+    assert rejections(land(said, mark(date=TOMORROW))) == []
+    assert rejections(land({"type": "feed", "feed": "exceptions"}, said, mark(date=TOMORROW))) == []
 
 
 def test_no_roll_is_complete_before_its_day() -> None:
