@@ -57,7 +57,8 @@ def start_postgres(folder: Path, *, durable: bool = True) -> Process:
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
         "fsync": "on" if durable else "off",
-        "synchronous_commit": "on" if durable else "off",
+        # Else a server that is killed forgets commits that others have heard of: what it wrote, the system keeps.
+        "synchronous_commit": "on",
         "full_page_writes": "on" if durable else "off",
     }
     part = Process(

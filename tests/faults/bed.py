@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
+
 from contracts.services import SERVICES
 from deploy.local import PartFailed, Process, create_topics, free_port, part_from, provision
 from deploy.local.postgres import start_postgres
@@ -118,8 +120,11 @@ class Bed(Stack):
             self.kill(name)
 
     def let_go(self) -> None:
-        """Let the watch start what was held."""
+        """Let the watch start what was held, and what was frozen go on."""
         self._held.clear()
+        for process in self.processes.values():
+            with suppress(psutil.Error):
+                psutil.Process(process.pid).resume()
 
     async def _watch(self) -> None:
         while True:
@@ -137,6 +142,13 @@ class Bed(Stack):
         else:
             self.ended_by_themselves[name.partition("#")[0]] += 1
         process.launch()
+        self.write_down()
+
+    def start_parts(self) -> None:
+        """Start brokers and database where they are down."""
+        self.cluster.start()
+        if not self.database_process.is_running():
+            self.database_process.start()
         self.write_down()
 
     async def ready(self) -> bool:

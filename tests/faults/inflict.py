@@ -180,11 +180,7 @@ class Faults:
             await self.some_time(4, 10)
         finally:
             ballast.unlink(missing_ok=True)
-        # Kafka ends on a full disk, and somebody starts it.
-        await asyncio.to_thread(self.bed.cluster.start)
-        if not self.bed.database_process.is_running():
-            await asyncio.to_thread(self.bed.database_process.start)
-        self.bed.write_down()
+        await asyncio.to_thread(self.bed.start_parts)  # Kafka ends on a full disk, and somebody starts it
 
     async def clock_jump(self) -> None:
         """Let the services' clock jump by weeks and back, inside the school year; nothing may be judged by it."""

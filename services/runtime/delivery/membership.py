@@ -64,7 +64,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         # Up to where the records of each partition were handed out.
         self._reached: dict[TopicPartition, int] = {}
         self._broker = KafkaBroker(
-            settings.kafka_bootstrap_servers,
+            settings.kafka_bootstrap_servers.split(","),  # FastStream would take several addresses for one name
             metadata_max_age_ms=settings.kafka_metadata_max_age_ms,
             consumer_only=True,
             allow_auto_create_topics=False,

@@ -18,6 +18,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from services.runtime.database import POOL_SECONDS, at_once
 from services.runtime.delivery import positions
 from services.runtime.delivery.batch import Applied
 from services.runtime.delivery.identity import Bounds, Fingerprint, GoOn, Reason, Standing, Stop, judge, unreadable
@@ -174,7 +175,8 @@ class Partitions:
             return
         expected = {each for each in partitions if self._expected(each)}
         bounds = await logs.bounds(expected)
-        async with self._pool.acquire() as connection:
+        # A dead line is met here and told at once: waited for, it would take all the time that an assignment has.
+        async with self._pool.acquire(timeout=POOL_SECONDS) as connection, at_once(connection):
             standings = await positions.take_standings(
                 connection, self._subscription.group, {each: where.start for each, where in bounds.items()}
             )
@@ -305,7 +307,7 @@ class Partitions:
         self._lag.placed({each: move.next_offset for each, move in moves.items()})
 
     async def _stored(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Standing]:
-        async with self._pool.acquire() as connection:
+        async with self._pool.acquire(timeout=POOL_SECONDS) as connection, at_once(connection):
             return await positions.read_standings(connection, self._subscription.group, partitions)
 
     def _doubt(self, partitions: Iterable[TopicPartition]) -> None:

@@ -10,13 +10,14 @@ import asyncpg
 import pytest_asyncio
 
 from services.runtime.database import open_connection, open_pool
+from services.runtime.delivery.consume import Consumption
 from services.runtime.delivery.relay import Relay
 from services.runtime.service import Timer, _repeat
 from services.runtime.settings import Settings
 from services.runtime.web.context import Context
 from services.runtime.web.sse import Broadcast, Change
-from tests.component.runtime.counting import COUNTED, Counted
-from tests.component.runtime.kafka import until
+from tests.component.runtime.counting import COUNTED, Counted, subscription
+from tests.component.runtime.kafka import create_topics, ones, send, until
 from tests.component.runtime.silent_line import Line, through_a_line
 from tests.component.runtime.test_changes_reach_pages import change
 from tests.delivering import RecordingPublisher, transactions
@@ -130,3 +131,33 @@ async def test_both_ends_ask_whether_the_other_is_there(counting_url: str) -> No
             assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
     finally:
         await connection.close()
+
+
+async def test_partitions_are_taken_on_a_connection_that_answers(
+    line: tuple[str, Line], pool: asyncpg.Pool, broker: str
+) -> None:
+    url, between = line
+    topic = (await create_topics(broker, numbers=1))["numbers"]
+    await send(broker, topic, ones("a", 3))
+    through_it = await open_pool(url, "counting", zone=HERE)
+    reasons: list[str] = []
+    publisher: Any = RecordingPublisher()
+    settings = Settings(kafka_bootstrap_servers=broker, database_url="in the pool")
+    taking = Consumption(
+        subscription(topic, group=f"group of {topic}"),
+        settings=settings, pool=through_it, publisher=publisher, give_up=reasons.append,
+    )  # fmt: skip
+
+    async def all_counted() -> bool:
+        return bool(await pool.fetchval("SELECT total = 3 FROM tally WHERE name = 'a'"))
+
+    assert between.die() >= 1
+    died_at = time.monotonic()
+    try:
+        await taking.start()
+        await until(all_counted, "the partition's records, by another connection")
+        assert time.monotonic() - died_at < GOES_ON_SECONDS
+        assert reasons == []
+    finally:
+        await taking.stop()
+        through_it.terminate()
