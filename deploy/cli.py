@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
+import structlog
+
 from contracts.services import SERVICES
 from deploy.commands.screen import Screen
 
@@ -39,6 +41,8 @@ def run(words: list[str]) -> int:
     from deploy.local.parts import PartFailed, PartMissing
     from services.runtime.settings import SettingsRejected
 
+    # What a service says in its log while it does something here, of a migration, say, would stand in the answer.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     # aiokafka warns of every retry while fresh topics elect their leaders; what matters reaches the screen anyway.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     arguments = parser().parse_args(words)

@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
-
-import structlog
 
 from contracts.topics import COMPACTED
 from deploy.commands import state
@@ -74,8 +71,6 @@ def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
 def live_in_the_time_of(environment: dict[str, str]) -> None:
     """Take the clock of the running copy: what it does of a day, the other must do of the same."""
     if "LEAP_CLOCK_FILE" in environment:
-        # The warning that this is a simulated state is for services' logs; here it would stand in the answer.
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
         clock.use(Path(environment["LEAP_CLOCK_FILE"]))
 
 
