@@ -164,7 +164,8 @@ class Maker:
                 self.tell(calendar([*days[:-3], made_up], feed=said, version=self.draw.choice((1, 2, 3)), **names))
             for track in place.tracks:
                 if self.chance(0.7):
-                    own = days[self.draw.randrange(6) : len(days) - self.draw.randrange(8)]
+                    # Of a year of few days a track may have all of them.
+                    own = days[self.draw.randrange(6) : len(days) - self.draw.randrange(8)] or days
                     self.tell(calendar(own, feed=said, track=track, version=self.draw.choice((1, 2)), **names))
         if not place.closes_by_rule:
             for day in days:

@@ -7,9 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts import events
+from contracts.calendar import local_day
 from services.runtime import clock
 from tests.component.reporting.conftest import ReportingWorld
 from tests.component.visit_events import DISTRICT, flag, household, of_visit, student
+from tests.zones import HERE
 
 
 def now() -> datetime:
@@ -156,7 +158,7 @@ async def test_the_queue_shows_open_requests_by_stage_and_age(world: ReportingWo
 
 
 async def test_trained_are_those_whose_leap_101_is_valid_today(world: ReportingWorld) -> None:
-    today = now().date()
+    today = local_day(now(), zone=HERE)
 
     def visitor(name: str, until: date, **fields: Any) -> events.VisitorChanged:
         return events.VisitorChanged.model_validate(
