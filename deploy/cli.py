@@ -26,6 +26,7 @@ def main() -> None:
 
 def run(words: list[str]) -> int:
     """Run one command and return its exit code; what went wrong is one line on standard error."""
+    from deploy.audit.logs import LogSilent
     from deploy.commands.backup import BackupRefused
     from deploy.commands.districts import DistrictUnknown
     from deploy.commands.http_client import Refused
@@ -64,6 +65,7 @@ def run(words: list[str]) -> int:
         LogMissing,
         NotAPolicy,
         PositionRefused,
+        LogSilent,
         StoryStuck,
         NothingToTrace,
         DoorClosed,

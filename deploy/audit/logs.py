@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -61,6 +62,13 @@ class Logs:
         self._consumer.assign(list(partitions))  # else each is asked for by a try that fails first
         found: dict[TopicPartition, int] = await self._consumer.beginning_offsets(list(partitions))
         return found
+
+    async def since(self, partitions: Collection[TopicPartition], moment: datetime) -> dict[TopicPartition, int]:
+        """Give the first offset appended at that moment or later; the end where there is none."""
+        self._consumer.assign(list(partitions))
+        ends = await self._consumer.end_offsets(list(partitions))
+        found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, int(moment.timestamp() * 1000)))
+        return {each: first.offset if (first := found.get(each)) else ends[each] for each in partitions}
 
     async def end(self, partition: TopicPartition) -> int:
         """Give the offset behind the last record."""

@@ -5,17 +5,16 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from contracts.topics import PARTITIONS
+from deploy.audit.logs import Logs
 from deploy.commands import districts, state
 from deploy.commands.rebuild import live_in_the_time_of
 from deploy.commands.screen import Screen
 from services.flagging.handlers import retelling
 from services.flagging.handlers.retelling import Retold, Told
 from services.runtime.delivery.publisher import partition_of
-
-POLL_MS = 500
 
 
 def run(screen: Screen, *, chosen: str | None, since: datetime | None) -> int:
@@ -54,36 +53,12 @@ async def read_told(bootstrap_servers: str, wanted: Collection[str], *, since: d
     told = {district: Told() for district in wanted}
     lanes = {partition_of(district, PARTITIONS) for district in wanted}
     partitions = [TopicPartition(topic, lane) for topic in retelling.TOPICS for lane in sorted(lanes)]
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers, enable_auto_commit=False, isolation_level="read_committed"
-    )
-    await consumer.start()
-    try:
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        await _seek(consumer, partitions, ends, since)
-        behind = partitions
-        while behind := [each for each in behind if await consumer.position(each) < ends[each]]:
-            for records in (await consumer.getmany(*behind, timeout_ms=POLL_MS)).values():
-                for record in records:
-                    its = told.get((record.key or b"").decode(errors="replace"))
-                    if its is not None and record.value is not None:
-                        its.hear(record.value)
-    finally:
-        await consumer.stop()
+
+    def hear(record: ConsumerRecord) -> None:
+        its = told.get((record.key or b"").decode(errors="replace"))
+        if its is not None and record.value is not None:
+            its.hear(record.value)
+
+    async with Logs(bootstrap_servers) as logs:
+        await logs.read(await (logs.begins(partitions) if since is None else logs.since(partitions, since)), hear)
     return told
-
-
-async def _seek(
-    consumer: AIOKafkaConsumer,
-    partitions: Collection[TopicPartition],
-    ends: Mapping[TopicPartition, int],
-    since: datetime | None,
-) -> None:
-    if since is None:
-        await consumer.seek_to_beginning(*partitions)
-        return
-    found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(since.timestamp() * 1000)))
-    for each in partitions:
-        first = found.get(each)
-        consumer.seek(each, ends[each] if first is None else first.offset)

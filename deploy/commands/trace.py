@@ -219,7 +219,7 @@ async def _why_not_counted(
 def _what_it_waits_for(school: School, student: bytes, day: date, *, is_known: bool) -> str:
     if student not in school.index:
         return "no place in the register yet"
-    bit = 1 << (day - school.first_day).days
+    bit = 1 << school.place_of(day)
     counted, _ = school.days(*school.page_of(student))
     if counted & bit:
         return ""

@@ -15,24 +15,13 @@ from services.flagging.rules import absence
 from services.flagging.rules.absence import STANDARD_VERSION, Level
 from services.flagging.rules.page import GRADES, NO_GRADE
 from services.flagging.rules.register import SchoolYear
+from services.runtime.delivery.transaction import Written
 
 FLAGS, MONTHS, DAYS, RECEIPTS = "flags", "school-months", "day-tallies", "receipt-progress"
 STUDENTS_OF_A_RECORD = 1_000
 
 _encode = msgspec.json.Encoder().encode
 _LEVELS = [level.name for level in Level]
-
-
-class Told(NamedTuple):
-    """An event on its way out."""
-
-    event_id: UUID
-    event_type: str
-    json: str
-
-    def model_dump_json(self) -> str:
-        """Give the event as it travels."""
-        return self.json
 
 
 class Moment(NamedTuple):
@@ -89,7 +78,7 @@ class StudentMonth(NamedTuple):
     days_absent: int
 
 
-def crossing(moment: Moment, crossed: Crossing) -> Told:
+def crossing(moment: Moment, crossed: Crossing) -> Written:
     """Tell that a line was crossed, or that a flag belongs to another household."""
     kind = "cleared" if not crossed.level else "raised" if not crossed.previous_level else "changed"
     # The same crossing has the same identity, whoever publishes it.
@@ -118,7 +107,7 @@ def crossing(moment: Moment, crossed: Crossing) -> Told:
     )  # fmt: skip
 
 
-def figures(moment_of: Callable[[str], Moment], students: Iterable[Figures]) -> Iterator[tuple[str, Told]]:
+def figures(moment_of: Callable[[str], Moment], students: Iterable[Figures]) -> Iterator[tuple[str, Written]]:
     """Tell figures as columns, one record per school and as-of day, with the district of each record."""
     groups: defaultdict[tuple[SchoolYear, date, int], list[Figures]] = defaultdict(list)
     for each in students:
@@ -146,7 +135,7 @@ def figures(moment_of: Callable[[str], Moment], students: Iterable[Figures]) -> 
             )  # fmt: skip
 
 
-def school_day(moment: Moment, school: str, day: date, tally: tuple[int, int]) -> Told:
+def school_day(moment: Moment, school: str, day: date, tally: tuple[int, int]) -> Written:
     """Tell for how many students a day counts at a school, and how many of them missed it."""
     return _told(
         "school-day.tallied.v2", _id(f"school-day/{moment.district}/{school}/{day}/{moment.version}"), moment,
@@ -160,7 +149,7 @@ def school_day(moment: Moment, school: str, day: date, tally: tuple[int, int]) -
 
 def student_months(
     moment: Moment, school: str, month: date, students: Sequence[StudentMonth], *, missing_rolls: int | None
-) -> Iterator[Told]:
+) -> Iterator[Written]:
     """Tell a month of a school's students as columns."""
     for part in _parts(sorted(students, key=lambda each: each.student_key)):
         keys, persons, entered, grades, enrolled, absent = zip(*part, strict=True)
@@ -181,7 +170,7 @@ def student_months(
         )  # fmt: skip
 
 
-def receipt(moment: Moment, receipt_id: UUID, *, accepted: int, duplicate: int) -> Told:
+def receipt(moment: Moment, receipt_id: UUID, *, accepted: int, duplicate: int) -> Written:
     """Tell an upload how many of its rows had an effect, and how many were known already."""
     event_id = _id(f"receipt/{moment.district}/{receipt_id}/{moment.version}")
     return _told("receipt.progressed.v1", event_id, moment, receipt=receipt_id, accepted=accepted, duplicate=duplicate)
@@ -230,9 +219,9 @@ def _texts_of_year(school_year: int) -> list[str]:
     return [(first + timedelta(days=n)).isoformat() for n in range(absence.YEAR_DAYS)]
 
 
-def _told(event_type: str, event_id: UUID, moment: Moment, **fields: Any) -> Told:
+def _told(event_type: str, event_id: UUID, moment: Moment, **fields: Any) -> Written:
     envelope = {"event_type": event_type, "event_id": event_id, "occurred_at": moment.occurred_at}
-    return Told(event_id, event_type, _encode(envelope | {"district": moment.district} | fields).decode())
+    return Written(event_id, event_type, _encode(envelope | {"district": moment.district} | fields).decode())
 
 
 def _parts(students: Sequence[Any]) -> Iterator[Sequence[Any]]:

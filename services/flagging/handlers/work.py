@@ -6,9 +6,9 @@ from services.flagging.rules.register import School
 from services.flagging.store import policies
 from services.flagging.store.policies import Decisions
 from services.flagging.store.registers import Registers
-from services.flagging.telling import Moment, Told
+from services.flagging.telling import Moment
 from services.runtime import clock
-from services.runtime.delivery.transaction import Transaction
+from services.runtime.delivery.transaction import Transaction, Written
 
 
 class Work:
@@ -36,6 +36,6 @@ class Work:
             self._policies[key] = self.decisions.of(key[0], telling.last_day(days or 1, key[1]))
         return self._policies[key]
 
-    def tell(self, topic: str, district: str, told: Told) -> None:
+    def tell(self, topic: str, district: str, told: Written) -> None:
         """Publish the event after the commit, in the order of its district."""
         self.transaction.emit(topic=topic, key=district, event=told)

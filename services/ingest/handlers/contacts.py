@@ -1,7 +1,6 @@
 """Contact data in the order of its versions: on a compacted topic what comes last is what is kept."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -9,7 +8,7 @@ import msgspec
 from contracts.topics import HOUSEHOLD_CONTACTS
 from services.ingest.store import contacts
 from services.runtime.delivery.publisher import Message
-from services.runtime.delivery.transaction import Transaction
+from services.runtime.delivery.transaction import Transaction, Written
 
 _TYPE = "household-contact.changed.v1"
 
@@ -18,15 +17,6 @@ class _Contact(msgspec.Struct, gc=False):
     event_id: UUID
     household_key: UUID
     source_version: int
-
-
-class _Told(NamedTuple):
-    event_id: UUID
-    event_type: str
-    json: str
-
-    def model_dump_json(self) -> str:
-        return self.json
 
 
 _read = msgspec.json.Decoder(_Contact).decode
@@ -54,5 +44,5 @@ async def tell(transaction: Transaction, messages_by_partition: Mapping[int, Seq
         transaction.connection, {household: each[0].source_version for household, each in newest.items()}
     )
     for said, key, value, partition in (each for household, each in newest.items() if household in risen):
-        event = _Told(said.event_id, _TYPE, value.decode())
+        event = Written(said.event_id, _TYPE, value.decode())
         transaction.emit(topic=HOUSEHOLD_CONTACTS, key=(key or b"").decode(), event=event, partition=partition)

@@ -1,11 +1,13 @@
 """What a service told, read back from its topics: what a table that was put back to an earlier day does not know."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from pydantic import TypeAdapter, ValidationError
 
 from services.runtime.delivery.transaction import Transaction
 
@@ -75,6 +77,15 @@ async def _until_the_end(
         arrived = {each for each in left if await consumer.position(each) >= ends[each]}
         consumer.pause(*arrived)
         left -= arrived
+
+
+def events_of(model: TypeAdapter[Any], records: Iterable[ConsumerRecord]) -> list[tuple[ConsumerRecord, Any]]:
+    """Read the records that are the model's events; what is none of them tells nothing, and is left out."""
+    found = []
+    for record in records:
+        with suppress(ValidationError):
+            found.append((record, model.validate_json(record.value or b"")))
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -37,6 +37,18 @@ class EventLike(Protocol):
     @property
     def event_type(self) -> str: ...
     def model_dump_json(self) -> str: ...
+
+
+class Written(NamedTuple):
+    """An event that is JSON already: where a batch tells thousands, no model is made of each."""
+
+    event_id: UUID
+    event_type: str
+    json: str
+
+    def model_dump_json(self) -> str:
+        """Give the event as it travels."""
+        return self.json
 
 
 class Transaction:

@@ -28,18 +28,22 @@ def away(error: BaseException) -> Away:
     if isinstance(error, OSError | TimeoutError):
         # Whose call it was. A time limit is raised outside of it, from the call's own end.
         for each in (error, error.__cause__):
-            files = [frame.filename for frame in traceback.extract_tb(each.__traceback__)] if each is not None else []
-            if any("/aiokafka/" in file for file in files):
+            if _passed(each, "/aiokafka/"):
                 return "broker"
-            if any("/asyncpg/" in file for file in files):
+            if _passed(each, "/asyncpg/"):
                 return "database"
     return ""
 
 
 def is_of_kafka_client(error: BaseException) -> bool:
     """Tell whether the Kafka client alone met the error, in something that nobody of ours waits for."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return isinstance(error, KafkaError) or any("/aiokafka/" in frame.filename for frame in frames)
+    return isinstance(error, KafkaError) or _passed(error, "/aiokafka/")
+
+
+def _passed(error: BaseException | None, folder: str) -> bool:
+    """Tell whether a call in this folder's code was under way."""
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else ()
+    return any(folder in frame.filename for frame in frames)
 
 
 class OnceAMinute(logging.Filter):

@@ -15,13 +15,13 @@ from uuid import UUID
 
 import asyncpg
 from aiokafka import ConsumerRecord
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from contracts import events
 from contracts.calendar import local_day
 from services.runtime import clock
 from services.runtime.delivery import positions
-from services.runtime.delivery.own_words import OwnWords, Topics
+from services.runtime.delivery.own_words import OwnWords, Topics, events_of
 from services.runtime.delivery.transaction import Transaction
 from services.scheduling.handlers import arrivals, school_years
 from services.scheduling.handlers.changes import HOME_VISITS
@@ -70,7 +70,7 @@ class _Heard:
 
 async def unknown(connection: asyncpg.Connection, records: Sequence[ConsumerRecord]) -> list[ConsumerRecord]:
     """Give the records that tell something newer than the tables know; what can't be read tells nothing."""
-    read = [(record, event) for record in records if (event := _read(record.value)) is not None]
+    read = events_of(_OWN, records)
     requests = {event.request_id for _, event in read if isinstance(event, Told)}
     visitors = {event.visitor_id for _, event in read if isinstance(event, events.VisitorChanged)}
     at_version = await taking_back.versions(connection, requests)
@@ -85,13 +85,6 @@ async def unknown(connection: asyncpg.Connection, records: Sequence[ConsumerReco
         return bool(at_version.get(event.request_id, 0) >= event.version)
 
     return [record for record, event in read if not is_known(event)]
-
-
-def _read(value: bytes | None) -> Any:
-    try:
-        return _OWN.validate_json(value or b"")
-    except ValidationError:
-        return None
 
 
 def _kind(event: Decision) -> str:
@@ -128,12 +121,11 @@ async def _hear(tx: Transaction, topics: Topics) -> _Heard:
     heard = _Heard()
     seen: set[UUID] = set()
     async for records in topics.read(OWN.topics):
-        read = [(record, event) for record in records if (event := _read(record.value)) is not None]
+        read = events_of(_OWN, records)
         if read:
             last = max(event.occurred_at for _, event in read)
             heard.last_told = max(last, heard.last_told or last)
-        for record in await unknown(tx.connection, [record for record, _ in read]):
-            event = _read(record.value)
+        for _, event in events_of(_OWN, await unknown(tx.connection, [record for record, _ in read])):
             if event.event_id not in seen:  # the relay tells at least once
                 seen.add(event.event_id)
                 heard.take(event)

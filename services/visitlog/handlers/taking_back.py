@@ -12,11 +12,11 @@ from uuid import UUID
 
 import asyncpg
 from aiokafka import ConsumerRecord
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from contracts import events
 from services.runtime.delivery import positions
-from services.runtime.delivery.own_words import OwnWords, Topics
+from services.runtime.delivery.own_words import OwnWords, Topics, events_of
 from services.runtime.delivery.subscription import Delivery
 from services.runtime.delivery.transaction import Transaction
 from services.visitlog.handlers import arrivals
@@ -53,7 +53,7 @@ class _Told:
 
 async def unknown(connection: asyncpg.Connection, records: Sequence[ConsumerRecord]) -> list[ConsumerRecord]:
     """Give the records of logs, and of steps of referrals, that the tables do not know."""
-    read = [(record, event) for record in records if (event := _read(record.value)) is not None]
+    read = events_of(_OWN, records)
     known = await taking_back.known_logs(connection, {event.log_id for _, event in read})
     steps = await taking_back.known_steps(connection, {event.log_id for _, event in read})
 
@@ -65,19 +65,12 @@ async def unknown(connection: asyncpg.Connection, records: Sequence[ConsumerReco
     return [record for record, event in read if not is_known(event)]
 
 
-def _read(value: bytes | None) -> Any:
-    try:
-        return _OWN.validate_json(value or b"")
-    except ValidationError:
-        return None
-
-
 async def take_back(tx: Transaction, topics: Topics) -> dict[str, int]:
     """Take back the logs that were told; the visits that they are of come from the desk's topic first."""
     told: defaultdict[UUID, _Told] = defaultdict(_Told)
     async for records in topics.read(OWN.topics):
-        for record in await unknown(tx.connection, records):
-            _take(told[_read(record.value).log_id], _read(record.value))
+        for _, event in events_of(_OWN, await unknown(tx.connection, records)):
+            _take(told[event.log_id], event)
     if not told:
         return {"logs": 0}
 
