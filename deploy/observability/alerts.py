@@ -77,7 +77,7 @@ _ALERTS: tuple[Alert, ...] = (
     Alert(
         name="AuditDisagrees",
         severity="page",
-        expr="max by (district) (leap_audit_wrong_days) > 0",
+        expr="max by (district) (leap_audit_disagreements) > 0",
         wait="5m",
         summary="school days of {{ $labels.district }} are not what the district sent",
         meaning="recounted from the landing log by code that shares nothing with the services: a child's mark is lost, "

@@ -187,10 +187,10 @@ CONSERVATION_CASES = (
 
 AUDIT_CASES = (
     Case(alert="AuditDisagrees", story="a day of Hartford is not what was sent",
-         series={'leap_audit_wrong_days{district="hartford",job="auditor"}': f"1{LONG}"},
+         series={'leap_audit_disagreements{district="hartford",job="auditor"}': f"1{LONG}"},
          fires=({"severity": "page", "district": "hartford"},)),
     Case(alert="AuditDisagrees", story="every day that was recounted agrees",
-         series={'leap_audit_wrong_days{district="hartford",job="auditor"}': f"0{LONG}"}),
+         series={'leap_audit_disagreements{district="hartford",job="auditor"}': f"0{LONG}"}),
     Case(alert="AuditSilent", story="the auditor was never heard of", series={"up": f"1{LONG}"},
          fires=({"severity": "ticket"},)),
     Case(alert="AuditSilent", story="a district was recounted a minute ago",
