@@ -22,8 +22,8 @@ check: .venv/checks  ## format, lint, spelling, types, who imports whom, contrac
 	$(BIN)/python -m contracts.compatibility
 	$(BIN)/python -m tests.architecture.migrations
 
-test: .venv/checks  ## all tests, on a real Kafka and a real PostgreSQL
-	$(BIN)/python -m pytest
+test: .venv/checks  ## all tests, on a real Kafka and a real PostgreSQL, in two processes; what takes longest first
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/pipeline tests/faults tests
 
 worlds: .venv/checks  ## random worlds against the oracle, in a random order of their seeds (WORLDS=2000; FIRST_WORLD=0)
 	WORLDS=$(or $(WORLDS),200) $(BIN)/python -m pytest -q -s tests/component/flagging/test_worlds.py
