@@ -120,6 +120,8 @@ class Broadcast:
                     await self._listen_on(connection)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 log.warning("changes not heard for a moment", **telemetry.where(error))
+            except Exception as error:  # noqa: BLE001 - the edge: nobody waits for this task, its end would be silence
+                log.error("listening for changes ended in an unforeseen way", **telemetry.where(error))
             # Whoever waits for the first word is let through: a page without news is better than none.
             self._heard.set()
             await asyncio.sleep(LISTEN_AGAIN_SECONDS)
@@ -140,7 +142,7 @@ class Broadcast:
                     async with asyncio.timeout(ASK_SECONDS):
                         await ended.wait()
                 async with at_once(connection):
-                    await connection.fetchval("SELECT")
+                    await connection.execute("SELECT")
         finally:
             with contextlib.suppress(asyncpg.InterfaceError):
                 await connection.remove_listener(f"{schema}_changes", self._on_notification)
