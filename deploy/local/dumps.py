@@ -46,8 +46,9 @@ async def restore_schema(admin_url: str, schema: str, file: Path, *, role: str) 
         await _put_aside(admin, schema, role)
         try:
             _run(
-                admin_url, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", f"--role={role}",
-                f"--schema={schema}", str(file),
+                # Rights are given to whoever has a login here, and not to whom the file names.
+                admin_url, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges",
+                f"--role={role}", f"--schema={schema}", str(file),
             )  # fmt: skip
         except PartFailed:
             await _put_back(admin, schema)
