@@ -2,16 +2,18 @@
 
 import asyncio
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
+from aiokafka import TopicPartition
 
 from contracts.services import SERVICES
 from deploy.commands import backup, state
 from deploy.commands.backup import BackupRefused
+from deploy.commands.position import OF_ANOTHER_LOG, bounds
 from deploy.commands.rebuild import live_in_the_time_of
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
@@ -68,26 +70,50 @@ def kafka_lost(screen: Screen) -> int:
     """
     found = state.load_running()
     with state.one_at_a_time(), _stopped(screen, found, list(SERVICES)):
-        positions = asyncio.run(_forget_positions(found.admin_url()))
+        positions, former = asyncio.run(_forget_positions(found.admin_url(), found.bootstrap()))
     screen.say(f"{positions} positions forgotten: every topic is read from its beginning")
+    if former:
+        screen.say(
+            f"{former} had been read in logs that are gone: `leap rebuild` refuses to make tables anew from now on"
+        )
     screen.say("Tell the districts to send again what they sent in the last days: what is known changes nothing.")
     screen.give({"positions": positions})
     return 0
 
 
-async def _forget_positions(admin_url: str) -> int:
+async def _forget_positions(admin_url: str, bootstrap: str) -> tuple[int, int]:
+    """Forget every position. Returns how many there were, and how many of them in logs that are gone."""
     admin = await asyncpg.connect(admin_url)
     try:
         async with admin.transaction():
-            forgotten = 0
+            forgotten, former = 0, 0
             for service in SERVICES:
-                forgotten += await admin.fetchval(f"SELECT count(*) FROM {service}.position")
+                rows = await admin.fetch(_POSITIONS.format(s=service))
+                forgotten += len(rows)
+                ends = await bounds(bootstrap, {TopicPartition(row["topic"], row["partition"]) for row in rows})
+                gone = [row for row in rows if _is_gone(row, ends)]
+                former += len(gone)
+                await admin.executemany(_KEEP_FORMER.format(s=service), [tuple(row)[:4] for row in gone])
                 await admin.execute(f"DELETE FROM {service}.position")
                 await admin.execute(f"DELETE FROM {service}.stopped_partition")
             # The books of landed records go on: a log that was made anew begins one of its own.
-            return forgotten
+            return forgotten, former
     finally:
         await admin.close()
+
+
+_POSITIONS = """
+SELECT consumer_group, topic, partition, next_offset, reason
+FROM {s}.position LEFT JOIN {s}.stopped_partition USING (consumer_group, topic, partition)
+"""
+_KEEP_FORMER = "INSERT INTO {s}.former_log (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4)"
+
+
+def _is_gone(row: asyncpg.Record, ends: Mapping[TopicPartition, tuple[int, int]]) -> bool:
+    if row["reason"] in OF_ANOTHER_LOG:
+        return bool(row["next_offset"])
+    _, end = ends.get(TopicPartition(row["topic"], row["partition"]), (0, 0))
+    return bool(row["next_offset"] > end)
 
 
 @contextmanager
