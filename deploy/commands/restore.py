@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from deploy.commands.position import OF_ANOTHER_LOG, bounds
 from deploy.commands.rebuild import live_in_the_time_of
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
-from deploy.local.dumps import FORMER, go_back, restore_schema, role_of
+from deploy.local.dumps import FORMER, go_back, put_aside_last, restore_schema, role_of
 from deploy.local.found import part_from
 from deploy.local.parts import PartFailed, Process
 from services.runtime.rebuild.take_back import StillRunning, take_back
@@ -32,13 +32,14 @@ def restore(screen: Screen, *, folder: Path, services: list[str], however_old: b
     made = backup.read(folder)
     now = datetime.fromisoformat(made.made_at) if however_old else datetime.now(UTC)
     backup.check(folder, made, chosen, now=now, found=found)
+    restored_at = datetime.now(UTC).isoformat()
     with state.one_at_a_time(), _stopped(screen, found, chosen):
         for service in chosen:
             with screen.wait(f"{service}: tables of {made.made_at}"):
-                url = _database_url(found, service)
-                asyncio.run(restore_schema(found.admin_url(), service, folder / f"{service}.dump", role=role_of(url)))
+                role, file = role_of(_database_url(found, service)), folder / f"{service}.dump"
+                asyncio.run(restore_schema(found.admin_url(), service, file, role=role, restored_at=restored_at))
         told = _take_back(screen, found, chosen)
-    _say(screen, told, made_at=made.made_at)
+    _say(screen, told, made_at=made.made_at, chosen=chosen)
     return 0
 
 
@@ -47,19 +48,29 @@ def take_back_only(screen: Screen, *, services: list[str]) -> int:
     found, chosen = state.load_running(), services or list(SERVICES)
     with state.one_at_a_time(), _stopped(screen, found, chosen):
         told = _take_back(screen, found, chosen)
-    _say(screen, told, made_at=None)
+    _say(screen, told, made_at=None, chosen=())
     return 0
 
 
 def put_back(screen: Screen, *, services: list[str]) -> int:
-    """Let what the last restore put aside stand again."""
-    found, chosen = state.load_running(), services or list(SERVICES)
+    """Let what the last restore put aside stand again, of the services that it put back or of these. Raises PartFailed.
+
+    What an older restore put aside, of services that the last one left alone, is as old as that.
+    """
+    found = state.load_running()
+    last = asyncio.run(put_aside_last(found.admin_url(), list(SERVICES)))
+    chosen = services or last
+    if not chosen or not set(chosen) <= set(last):
+        raise PartFailed(
+            f"the last restore put aside {', '.join(last) or 'nothing'}: there is no way back of"
+            f" {', '.join(services) or 'any service'}"
+        )
     with state.one_at_a_time(), _stopped(screen, found, chosen):
         for service in chosen:
             asyncio.run(go_back(found.admin_url(), service))
             screen.step(f"{service}: as before the restore")
         told = _take_back(screen, found, chosen)
-    _say(screen, told, made_at=None)
+    _say(screen, told, made_at=None, chosen=chosen)
     return 0
 
 
@@ -172,7 +183,7 @@ def _take_back(screen: Screen, found: State, services: list[str]) -> dict[str, d
     return told
 
 
-def _say(screen: Screen, told: dict[str, dict[str, int]], *, made_at: str | None) -> None:
+def _say(screen: Screen, told: dict[str, dict[str, int]], *, made_at: str | None, chosen: Collection[str]) -> None:
     for service, counts in told.items():
         news = [f"{count:,} {what}" for what, count in counts.items() if count]
         screen.say(
@@ -183,4 +194,8 @@ def _say(screen: Screen, told: dict[str, dict[str, int]], *, made_at: str | None
             f'\nWhat was never told is as it was on {made_at}: see deploy/RESTORE.md, "What does not come back".'
         )
         screen.say(f"What stood there before is kept as <service>{FORMER}; `leap restore --back` puts it back.")
+    if "flagging" in chosen:
+        screen.say(
+            "Once `leap status` is well: `leap retell --all`. Others may show what flagging does not know any more."
+        )
     screen.give({"told": told, "made_at": made_at})

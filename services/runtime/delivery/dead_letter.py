@@ -30,8 +30,10 @@ ON CONFLICT DO NOTHING
 """
 _RECENT = """
 SELECT count(*) FROM (
-    SELECT FROM dead_letter WHERE reason = 'handler' AND recorded_at > clock_timestamp() - $1 * interval '1 second'
-    LIMIT $2
+    SELECT FROM dead_letter
+    WHERE reason = 'handler' AND recorded_at > clock_timestamp() - $3 * interval '1 second'
+      AND topic = $1 AND partition = $2
+    LIMIT $4
 ) AS recent
 """
 
@@ -50,9 +52,11 @@ async def bury(connection: Connection, dead: Sequence[DeadLetter]) -> None:
         await connection.execute(_INSERT, *columns(map(_row, dead), width=9))
 
 
-async def recent_handler_failures(connection: Connection, *, seconds: float, limit: int) -> int:
-    """Count the records that handlers could not apply lately, up to the limit."""
-    count: int = await connection.fetchval(_RECENT, seconds, limit)
+async def recent_handler_failures(
+    connection: Connection, topic: str, partition: int, *, seconds: float, limit: int
+) -> int:
+    """Count a partition's records that handlers could not apply lately, up to the limit."""
+    count: int = await connection.fetchval(_RECENT, topic, partition, seconds, limit)
     return count
 
 

@@ -234,7 +234,7 @@ async def test_fifty_in_a_batch_are_set_aside_and_one_more_stops(pool: asyncpg.P
     assert await next_offset(pool) == 100
 
 
-async def test_many_in_ten_minutes_stop_even_a_process_that_started_again(
+async def test_many_in_ten_minutes_stop_a_partition_even_for_a_process_that_started_again(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "MAX_POISON_PER_WINDOW", 3)
@@ -243,6 +243,10 @@ async def test_many_in_ten_minutes_stop_even_a_process_that_started_again(
 
     with pytest.raises(PoisonBurst):
         await deliver(pool, subscription("numbers"), [counted(3, "x", "poison")])
+
+    # Another partition's one bad record is its own.
+    await deliver(pool, subscription("numbers"), [counted(0, "x", "poison", partition=1)])
+    assert await next_offset(pool, 1) == 1
 
     await pool.execute("UPDATE dead_letter SET recorded_at = recorded_at - interval '11 minutes'")
     await deliver(pool, subscription("numbers"), [counted(3, "x", "poison")])
