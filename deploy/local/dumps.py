@@ -34,6 +34,7 @@ WITH known AS (
 )
 SELECT name FROM known
 WHERE is_kept AND of_restore IS NOT DISTINCT FROM (SELECT max(greatest(of_restore, put_back_by)) FROM known)
+ORDER BY array_position($1::text[], name)
 """
 
 

@@ -117,8 +117,8 @@ def poisoned(partition: TopicPartition, *, offset: int, why: str) -> Stop:
         partition=partition,
         reason=Reason.POISON,
         detail=(
-            f"{why}, the next at {offset}: this release has a fault with them. Start one that has not, which reads on from"
-            f" there; or pass over them by `leap position set {topic} {number} --to OFFSET`"
+            f"{why}, the next at {offset}: this release has a fault with them. Start one that has not: it reads on from"
+            f" there. Or pass over them by `leap position set {topic} {number} --to OFFSET`"
         ),
         position=offset,
     )
