@@ -35,9 +35,9 @@ year: .venv/checks  ## a replayed school year, every figure compared with the fa
 drill: .venv/checks  ## backups put back while Kafka is ahead, each behind further days and work (ROUNDS=10)
 	RESTORE_ROUNDS=$(or $(ROUNDS),10) $(BIN)/python -m pytest -q -s tests/pipeline/test_restore_drill.py
 
-faults: .venv/checks  ## random faults on the whole system, every figure recomputed (KILLS=1000, SEED, BROKERS=3, ANEW=1; SHORT=1)
+faults: .venv/checks  ## random faults on the whole system, every figure recomputed (KILLS=1000, SEED, BROKERS=3, DENSE=1, ANEW=1; SHORT=1)
 	$(BIN)/python -m tests.faults $(if $(SHORT),--short,--kills $(or $(KILLS),1000)) --seed $(or $(SEED),1) \
-		--brokers $(or $(BROKERS),1) $(if $(ANEW),--anew)
+		--brokers $(or $(BROKERS),1) $(if $(DENSE),--kills-a-round 20 --times-a-round 8) $(if $(ANEW),--anew)
 
 seeded: .venv/checks  ## ten bugs, each put into a copy of this tree, and the control that must find it
 	$(BIN)/python -m tests.faults.seeded

@@ -125,7 +125,9 @@ def parser() -> argparse.ArgumentParser:
 
     trace = command("trace", "where what a district sent has ended", _trace)
     trace.add_argument("district")
-    trace.add_argument("what", metavar="OFFSET|DATE", help="an offset of its landing topic, or a school day")
+    trace.add_argument(
+        "what", metavar="[PARTITION/]OFFSET|DATE", help="an offset of its landing topic (partition 0), or a school day"
+    )
     trace.add_argument("school", nargs="?", help="(of a day: all)")
 
     policy = command("policy", "a district's one policy: what flags, the desk and the visit log go by", _policy)

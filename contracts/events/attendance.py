@@ -196,6 +196,14 @@ class AttendanceRejected(Event):
     original: Base64Bytes
 
 
+class RollRows(Contract):
+    """The rows of one upload that one record of `rolls` told."""
+
+    offset: int = Field(ge=0)
+    accepted: int = Field(ge=0)
+    duplicate: int = Field(ge=0)
+
+
 class ReceiptProgressed(Event):
     """How many rows of one upload flagging has now dealt with: effective, or duplicate (already known)."""
 
@@ -204,6 +212,11 @@ class ReceiptProgressed(Event):
     receipt: UUID
     accepted: int = Field(ge=0)
     duplicate: int = Field(ge=0)
+    rolls: list[RollRows] | None = Field(
+        default=None,
+        description="the same by the offset in `rolls` that told the rows: each is counted once, however often and in"
+        " whatever company flagging reads it; what was told before rows were told apart has none",
+    )
 
 
 __all__ = [

@@ -17,7 +17,7 @@ from deploy.audit import kept, metrics
 from deploy.audit.compare import Disagreement, compare, disagreement
 from deploy.audit.kept import Kept
 from deploy.audit.logs import Logs
-from deploy.audit.sent import Keys, Returned, SchoolDay, Sent, marks_of
+from deploy.audit.sent import Keys, Returned, SchoolDay, Sent, Where, marks_of
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ class _Sample:
     """The marks of the chosen days, gathered record by record."""
 
     def __init__(self, keys: Keys, returned: Returned, *, share: float, seed: bytes, always: set[SchoolDay]) -> None:
-        self.marks: dict[SchoolDay, list[tuple[tuple[str, int, int], int, Sent]]] = {}
+        self.marks: dict[SchoolDay, list[tuple[Where, int, Sent]]] = {}
         self._keys, self._returned = keys, returned
         self._bound, self._seed, self._always = int(share * 2**32), seed, always
         self._chosen: dict[SchoolDay, bool] = {}
@@ -48,7 +48,7 @@ class _Sample:
             found = list(marks_of(record.value, dict(record.headers), keys=self._keys))
         except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
             return
-        where = record.topic, record.partition, record.offset
+        where = Where(record.topic, record.partition, record.offset, record.timestamp)
         for place, (day, sent) in enumerate(found, 1):
             if self._is_chosen(day):
                 self.marks.setdefault(day, []).append((where, place, sent))
@@ -125,6 +125,7 @@ class Auditor:
             tables = await kept.read(connection, district, list(sent))
         finally:
             await connection.close()
+        is_whole = is_whole and tables.is_only_log
         return [found for day, of_day in sorted(sent.items()) if (found := _judge(day, of_day, tables, is_whole))]
 
     def _tell(self, district: str, sent: Mapping[SchoolDay, list[Sent]], found: list[Found]) -> None:

@@ -7,10 +7,11 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PLACE = re.compile(r"marks\[(\d+)\]:")
 
 
@@ -51,27 +52,38 @@ ABSENT = frozenset(
 )
 
 
+class Where(NamedTuple):
+    """One landed record. A topic that was made anew has another one at the same offset, of another time."""
+
+    topic: str
+    partition: int
+    offset: int
+    at_ms: int
+
+
 class Returned:
-    """What ingest sent back to the districts, by landing topic and offset: whole records, or marks of a roll."""
+    """What ingest sent back to the districts, by landing topic, offset and time: whole records, or marks of a roll."""
 
     def __init__(self) -> None:
-        self._whole: set[tuple[str, int, int]] = set()
-        self._places: dict[tuple[str, int, int], set[int]] = {}
+        self._whole: set[Where] = set()
+        self._places: dict[Where, set[int]] = {}
 
     def add(self, value: bytes) -> None:
         """Take in one rejection as it was published."""
         told = json.loads(value)
-        where = told["landing_topic"], told["landing_partition"], told["landing_offset"]
+        since_1970 = datetime.fromisoformat(told["occurred_at"]) - _EPOCH
+        at_ms = since_1970 // timedelta(milliseconds=1)
+        where = Where(told["landing_topic"], told["landing_partition"], told["landing_offset"], at_ms)
         if place := _PLACE.match(told["detail"]):
             self._places.setdefault(where, set()).add(int(place[1]))
         else:
             self._whole.add(where)
 
-    def is_whole(self, where: tuple[str, int, int]) -> bool:
+    def is_whole(self, where: Where) -> bool:
         """Say whether the whole record went back."""
         return where in self._whole
 
-    def places(self, where: tuple[str, int, int]) -> set[int]:
+    def places(self, where: Where) -> set[int]:
         """Give the places of a roll's marks that went back, from 1."""
         return self._places.get(where, set())
 

@@ -13,7 +13,8 @@ from deploy.commands import state
 from deploy.commands.screen import Screen
 
 START, END = "start", "end"
-_OF_ANOTHER_LOG = ("log_replaced", "log_shortened")
+OF_ANOTHER_LOG = ("log_replaced", "log_shortened")
+"""Why a partition is not read on, where what was read before is not what stands there."""
 
 
 class PositionRefused(Exception):
@@ -74,7 +75,7 @@ async def read_positions(
         ]
     finally:
         await connection.close()
-    ends = await _bounds(bootstrap, {TopicPartition(row["topic"], row["partition"]) for _, row in rows})
+    ends = await bounds(bootstrap, {TopicPartition(row["topic"], row["partition"]) for _, row in rows})
     positions = []
     for service, row in rows:
         start, end = ends.get(TopicPartition(row["topic"], row["partition"]), (None, None))
@@ -86,10 +87,10 @@ async def set_position(
     admin_url: str, bootstrap: str, *, topic: str, partition: int, to: str, services: Sequence[str]
 ) -> list[Position]:
     """Set the position of these services in one partition, and keep what that passes over. Raises PositionRefused."""
-    bounds = await _bounds(bootstrap, {TopicPartition(topic, partition)})
-    if not bounds:
+    found = await bounds(bootstrap, {TopicPartition(topic, partition)})
+    if not found:
         raise PositionRefused(f"the broker knows no {topic}/{partition}")
-    ((start, end),) = bounds.values()
+    ((start, end),) = found.values()
     offset = {START: start, END: end}.get(to) if not to.isdigit() else int(to)
     if offset is None or not start <= offset <= end:
         raise PositionRefused(f"{to} is no place in {topic}/{partition}: `start` ({start}), `end` ({end}) or between")
@@ -126,8 +127,12 @@ WITH standing AS (
 ), freed AS (
     DELETE FROM {{s}}.stopped_partition WHERE topic = $1 AND partition = $2 RETURNING consumer_group, reason
 ), meant AS (
-    SELECT standing.consumer_group, CASE WHEN freed.reason IN {_OF_ANOTHER_LOG} THEN $4 ELSE next_offset END AS was
+    SELECT standing.consumer_group, CASE WHEN freed.reason IN {OF_ANOTHER_LOG} THEN $4 ELSE next_offset END AS was
     FROM standing LEFT JOIN freed USING (consumer_group)
+), former AS (
+    INSERT INTO {{s}}.former_log (consumer_group, topic, partition, next_offset)
+    SELECT standing.consumer_group, $1, $2, standing.next_offset FROM standing JOIN freed USING (consumer_group)
+    WHERE freed.reason IN {OF_ANOTHER_LOG} AND standing.next_offset > 0
 ), passed AS (
     INSERT INTO {{s}}.passed_over (consumer_group, topic, partition, from_offset, to_offset, reason)
     SELECT consumer_group, $1, $2, was, $3, 'by_hand' FROM meant WHERE was < $3
@@ -141,7 +146,7 @@ RETURNING position.consumer_group
 """
 
 
-async def _bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+async def bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
     """Ask where these logs begin and end; one that the broker does not know is left out."""
     consumer: Any = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed"

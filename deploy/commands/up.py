@@ -60,6 +60,7 @@ def up(screen: Screen, *, demonstration: Demonstration | None, observed: bool = 
             screen.say("already running")
         else:
             _start(screen, found, simulated=demonstration is not None)
+        _audit(screen, found)
         if observed:
             _observe(screen, found)
         if demonstration is not None and found.demo is None:
@@ -114,16 +115,23 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
             found.save()
         for process in processes:
             process.wait_ready(READY_WITHIN_SECONDS)
+    screen.step(f"ready after {time.monotonic() - began:.0f} s")
+
+
+def _audit(screen: Screen, found: State) -> None:
+    """Start the auditor where it does not run, with its rights: it may have ended alone, or lost them."""
+    if found.auditor is not None and part_from(found.auditor).is_running():
+        return
+    with screen.wait("the auditor"):
         auditor = start_auditor(
-            bootstrap=broker_part.address,
-            database_url=asyncio.run(provision_auditor(database_part.address)),
+            bootstrap=found.bootstrap(),
+            database_url=asyncio.run(provision_auditor(found.admin_url())),
             districts_file=districts.districts_file(),
             port=free_port(AUDIT_PORT),
             folder=state.folder() / "logs",
         )
         found.auditor = auditor.describe()
         found.save()
-    screen.step(f"ready after {time.monotonic() - began:.0f} s")
 
 
 def _observe(screen: Screen, found: State) -> None:

@@ -75,9 +75,10 @@ async def provision_auditor(admin_url: str) -> str:
         await connection.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on")
         await connection.execute(f"GRANT USAGE ON SCHEMA flagging TO {role}")
         await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA flagging TO {role}")
-        # What a migration makes, and the schema that `leap rebuild` puts in the place of this one.
+        # What a migration makes, and the schema that a rebuild or a restore puts in the place of this one: they are
+        # the owner's, whoever makes them.
         await connection.execute(f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT ON TABLES TO {role}")
-        await connection.execute(f"ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO {role}")
+        await connection.execute(f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT USAGE ON SCHEMAS TO {role}")
     finally:
         await connection.close()
     return _with_login(admin_url, role, password)

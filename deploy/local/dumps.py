@@ -3,7 +3,8 @@
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -13,6 +14,7 @@ from deploy.local.database import EXTENSIONS
 from deploy.local.parts import PartFailed
 from deploy.local.postgres import postgres_programs
 
+_COMMENT = "SELECT obj_description(to_regnamespace($1), 'pg_namespace')"
 _HAS_TABLES = """
 SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
                WHERE nspname = $1 AND relkind IN ('r', 'p'))
@@ -20,6 +22,20 @@ SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespa
 
 FORMER = "_before_restore"
 """Behind a schema's name: what a restore put aside, until the next one."""
+_BEGUN, _DONE = "restore begun ", "restore of "
+# Whose schema was put aside by the last restore, and not by one before it: the comments of both say by which.
+_PUT_ASIDE_LAST = f"""
+WITH known AS (
+    SELECT each.name, former.oid IS NOT NULL AS is_kept, obj_description(former.oid, 'pg_namespace') AS of_restore,
+           obj_description(standing.oid, 'pg_namespace') AS put_back_by
+    FROM unnest($1::text[]) AS each (name)
+    LEFT JOIN pg_namespace AS former ON former.nspname = each.name || '{FORMER}'
+    LEFT JOIN pg_namespace AS standing ON standing.nspname = each.name
+)
+SELECT name FROM known
+WHERE is_kept AND of_restore IS NOT DISTINCT FROM (SELECT max(greatest(of_restore, put_back_by)) FROM known)
+ORDER BY array_position($1::text[], name)
+"""
 
 
 def dump_schema(admin_url: str, schema: str, file: Path) -> None:
@@ -36,24 +52,39 @@ def dump_schema(admin_url: str, schema: str, file: Path) -> None:
         arriving.unlink(missing_ok=True)
 
 
-async def restore_schema(admin_url: str, schema: str, file: Path, *, role: str) -> None:
+async def restore_schema(admin_url: str, schema: str, file: Path, *, role: str, restored_at: str = "") -> None:
     """Put the schema back as the file has it; what stood there is kept aside under another name, and back if it fails.
 
-    Nobody may be connected as `role`, who owns it. Raises PartFailed.
+    Nobody may be connected as `role`, who owns it. `restored_at` is the same for all schemas of one restore. Raises
+    PartFailed.
     """
+    restored_at = restored_at or datetime.now(UTC).isoformat()
     admin = await asyncpg.connect(admin_url)
     try:
-        await _put_aside(admin, schema, role)
+        is_kept = await _put_aside(admin, schema, role, restored_at)
         try:
             _run(
-                admin_url, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", f"--role={role}",
-                f"--schema={schema}", str(file),
+                # Rights are given to whoever has a login here, and not to whom the file names.
+                admin_url, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges",
+                f"--role={role}", f"--schema={schema}", str(file),
             )  # fmt: skip
         except PartFailed:
-            await _put_back(admin, schema)
+            if is_kept:
+                await _put_back(admin, schema)
             raise
+        await admin.execute(f"COMMENT ON SCHEMA {schema} IS '{_DONE}{restored_at}'")
     finally:
         await admin.close()
+
+
+async def put_aside_last(admin_url: str, schemas: Sequence[str]) -> list[str]:
+    """Name those of the schemas that the last restore put aside; what one before it did is nobody's way back."""
+    admin = await asyncpg.connect(admin_url)
+    try:
+        rows = await admin.fetch(_PUT_ASIDE_LAST, schemas)
+    finally:
+        await admin.close()
+    return [row["name"] for row in rows]
 
 
 async def go_back(admin_url: str, schema: str) -> None:
@@ -67,18 +98,27 @@ async def go_back(admin_url: str, schema: str) -> None:
         await admin.close()
 
 
-async def _put_aside(admin: "asyncpg.Connection[asyncpg.Record]", schema: str, role: str) -> None:
+async def _put_aside(admin: "asyncpg.Connection[asyncpg.Record]", schema: str, role: str, restored_at: str) -> bool:
+    """Make room for what is put back. Says whether what stood there is kept, now or by a try that was cut off."""
     async with admin.transaction():
+        belongs = str(await admin.fetchval(_COMMENT, schema)).startswith(_BEGUN)
         if await admin.fetchval(_HAS_TABLES, schema):
             await admin.execute(f"DROP SCHEMA IF EXISTS {schema}{FORMER} CASCADE")
             await admin.execute(f"ALTER SCHEMA {schema} RENAME TO {schema}{FORMER}")
+            belongs = True
         else:
             # Nothing, or what a restore that was cut off had begun: what that one put aside is what must stay.
             await _move_extensions(admin, schema + FORMER, EXTENSIONS.get(schema, ()), only_if_there=True)
             await admin.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+        # What an older restore put aside is not what stood here, where now there is nothing.
+        is_kept: bool = belongs and await admin.fetchval("SELECT to_regnamespace($1) IS NOT NULL", schema + FORMER)
+        if is_kept:
+            await admin.execute(f"COMMENT ON SCHEMA {schema}{FORMER} IS '{_DONE}{restored_at}'")
         await admin.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {role}")
+        await admin.execute(f"COMMENT ON SCHEMA {schema} IS '{_BEGUN}{restored_at}'")
         await admin.execute(f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC")
         await _move_extensions(admin, schema, EXTENSIONS.get(schema, ()))
+    return is_kept
 
 
 async def _put_back(admin: "asyncpg.Connection[asyncpg.Record]", schema: str) -> None:
@@ -88,6 +128,7 @@ async def _put_back(admin: "asyncpg.Connection[asyncpg.Record]", schema: str) ->
         await _move_extensions(admin, schema + FORMER, EXTENSIONS.get(schema, ()))
         await admin.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         await admin.execute(f"ALTER SCHEMA {schema}{FORMER} RENAME TO {schema}")
+        await admin.execute(f"COMMENT ON SCHEMA {schema} IS NULL")
 
 
 async def _move_extensions(

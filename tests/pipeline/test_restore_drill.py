@@ -174,6 +174,10 @@ async def test_when_kafka_lost_its_logs_all_say_so_and_go_on_from_their_tables(l
     assert before.requests.keys() <= after.requests.keys()
     assert before.logs.keys() <= after.logs.keys()
     await assert_families_and_levels(stack)
+    # What the lost logs told stands in the tables alone: nobody makes them anew from what there is now.
+    for service, topic in (("flagging", "rolls"), ("reporting", "flags")):
+        assert f"{topic}" in await lived.leap_refuses("rebuild", service)
+    assert (await lived.standing()).differs_from(after) == {}
 
 
 async def _reads_nothing_on(stack: Stack, service: str) -> bool:

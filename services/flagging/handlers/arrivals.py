@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
@@ -51,8 +52,11 @@ class Facts:
         """When the newest of what schools say here of a day was appended."""
         self.taught_ms: dict[SchoolYear, int] = {}
         """When the newest of their calendars was."""
+        offsets: list[int] = []
         for record, event in deliveries:
             by_type[type(event)].append(event)
+            if isinstance(event, facts.Roll):
+                offsets.append(record.offset)
             if isinstance(event, facts.OfADay):
                 day = _day(event)
                 self.said_ms[day] = max(record.timestamp, self.said_ms.get(day, 0))
@@ -61,7 +65,7 @@ class Facts:
                 self.taught_ms[key] = max(record.timestamp, self.taught_ms.get(key, 0))
         rolls: list[facts.Roll] = by_type[facts.Roll]
         self.days: dict[Day, DayMarks] = marking.by_day(
-            rolls, (*by_type[facts.AttendanceRecorded], *by_type[facts.AttendanceRetracted])
+            zip(offsets, rolls, strict=True), (*by_type[facts.AttendanceRecorded], *by_type[facts.AttendanceRetracted])
         )
         self.enrollments: list[facts.EnrollmentChanged] = by_type[facts.EnrollmentChanged]
         self.calendars: list[facts.SchoolCalendarChanged] = by_type[facts.SchoolCalendarChanged]
@@ -206,7 +210,10 @@ def _days(calendar: facts.SchoolCalendarChanged) -> int:
 async def _tell_effects(work: Work, effects: Effects) -> None:
     """Count marks by what they changed, and tell uploads of their rows."""
     await counts.add(work.transaction.connection, landed=effects.landed, applied=effects.applied)
-    for (district, receipt), rows in effects.landed_rows.items():
-        accepted = effects.accepted_rows[district, receipt]
-        told = telling.receipt(work.moment(district), receipt, accepted=accepted, duplicate=rows - accepted)
-        work.transaction.emit(topic=telling.RECEIPTS, key=str(receipt), event=told)
+    of_uploads: defaultdict[tuple[str, UUID], list[telling.Rows]] = defaultdict(list)
+    for (district, row), rows in effects.landed_rows.items():
+        accepted = effects.accepted_rows[district, row]
+        of_uploads[district, row.receipt].append(telling.Rows(row.at, accepted, rows - accepted))
+    for (district, receipt), told in of_uploads.items():
+        event = telling.receipt(work.moment(district), receipt, told)
+        work.transaction.emit(topic=telling.RECEIPTS, key=str(receipt), event=event)

@@ -9,8 +9,8 @@ from aiokafka import ConsumerRecord
 
 from contracts.calendar import school_year_of
 from contracts.events import Feed
-from contracts.topics import PARTITIONS
 from services.ingest.formats import own
+from services.ingest.handlers.contacts import CONTRADICTS, LandedContact
 from services.ingest.handlers.messages import Sender
 from services.ingest.handlers.returns import Returns
 from services.ingest.handlers.uploads import readable_upload
@@ -39,7 +39,7 @@ from services.ingest.rules.landing import (
 from services.ingest.rules.pseudonyms import Districts
 from services.ingest.rules.rolls import OpenRoll
 from services.ingest.store.feeds import DECLARED, EVERY_SCHOOL, TellsOf, Word
-from services.runtime.delivery.publisher import Message, partition_of
+from services.runtime.delivery.publisher import Message
 
 Outgoing = defaultdict[str, defaultdict[int, list[Message]]]
 _Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household
@@ -118,6 +118,7 @@ class Batch:
         self._sources: dict[tuple[str, int], _Source] = {}
         self._known_feeds: dict[str, Mapping[TellsOf, Word]] = {}
         self._outgoing: Outgoing = _nothing()
+        self._contacts: list[LandedContact] = []
 
     def land(self, record: ConsumerRecord, landed: Landed | Rejection) -> str | None:
         """Take in one record, and what it was read as.
@@ -150,6 +151,20 @@ class Batch:
         for source in self._sources.values():
             counted[source.sender.origin.district, "mark"] += source.marks
         return +counted
+
+    def take_contacts(self) -> list[LandedContact]:
+        """Give the contact data that landed since the last time; what of it contradicts goes back before `close`."""
+        taken, self._contacts = self._contacts, []
+        return taken
+
+    def send_back_contact(self, landed: LandedContact) -> None:
+        """Send contact data back that was taken in before it was known that it contradicts its own version."""
+        district = landed.sender.origin.district
+        self.returns.send_back(landed.record, landed.sender, CONTRADICTS)
+        self._counts[district, "roster"] -= landed.weight
+        self._counts[district, "rejected"] += landed.weight
+        if (receipt := readable_upload(landed.record).receipt) is not None:
+            self.accepted[district, receipt] -= landed.weight
 
     def close(self) -> Outgoing:
         """Give what is to be published, by topic and partition, of what landed since the last time."""
@@ -327,8 +342,7 @@ class Batch:
             self._outgoing["rosters"][sender.lane].append(sender.message(enrollment))
         else:
             contact = attendance.changed_contact(landed, identity=identity, pseudonyms=pseudonyms)
-            lane = partition_of(contact.household_key, PARTITIONS)
-            self._outgoing["household-contacts"][lane].append(sender.message(contact, contact.household_key))
+            self._contacts.append(LandedContact.of(record, sender, source.weight, contact))
 
     def _hear(self, of: TellsOf, version: int, feed: Feed) -> None:
         self.told_feeds[of] = max(Word(version, feed.value), self.told_feeds.get(of, Word(version, feed.value)))

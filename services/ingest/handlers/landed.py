@@ -9,7 +9,6 @@ from enum import Enum
 from aiokafka import ConsumerRecord
 
 from contracts.events import RejectionReason
-from contracts.topics import HOUSEHOLD_CONTACTS
 from services.ingest import metrics
 from services.ingest.formats import csv_rows, own
 from services.ingest.handlers import bookkeeping, contacts
@@ -88,11 +87,10 @@ async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, dis
 
 
 async def _publish(transaction: Transaction, batch: Batch) -> None:
+    for contradicting in await contacts.tell(transaction, batch.take_contacts()):
+        batch.send_back_contact(contradicting)
     for topic, messages_by_partition in batch.close().items():
-        if topic == HOUSEHOLD_CONTACTS:
-            await contacts.tell(transaction, messages_by_partition)
-        else:
-            await transaction.publisher.publish_batches(topic, messages_by_partition, caused_at_ms=batch.landed_at_ms)
+        await transaction.publisher.publish_batches(topic, messages_by_partition, caused_at_ms=batch.landed_at_ms)
 
 
 async def _keep(transaction: Transaction, batch: Batch) -> None:

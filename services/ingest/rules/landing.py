@@ -203,6 +203,12 @@ Landed = Written | PartOfRoll
 Mistake = tuple[RejectionReason, str]
 """Which rule a record breaks, and a detail without any value."""
 
+_STATES_NUMBER: Mistake = (
+    RejectionReason.OUT_OF_RANGE,
+    f"student: a number that begins with {STATES} is the state's, and stands in state_student",
+)
+"""An enrolment may join the district's number and the state's, never two of the state's: one of them would be a child
+whose days are another's."""
 _NOBODY: Mistake = (RejectionReason.MISSING_FIELD, "student or state_student: one of them is needed")
 
 
@@ -264,6 +270,8 @@ def _mistake_in_feed(feed: DeclaredFeed) -> Mistake | None:
 def _mistake_in_enrollment(enrollment: Enrollment) -> Mistake | None:
     if enrollment.student is None and enrollment.state_student is None:
         return _NOBODY
+    if enrollment.student is not None and enrollment.student.startswith(STATES):
+        return _STATES_NUMBER
     if enrollment.exit_date is None:
         return None
     # An exit date foreseen for years ahead (graduation) is ordinary: only what nobody can hold goes back.

@@ -22,6 +22,17 @@ class RejectedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToldRows:
+    """What flagging made of the rows that one record of `rolls` told of an upload."""
+
+    district: str
+    receipt: str
+    offset: int
+    accepted: int
+    duplicate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptMove:
     """How far one upload has come since the last time."""
 
@@ -59,6 +70,32 @@ async def move_receipts(connection: Connection, moves: Iterable[ReceiptMove]) ->
         WHERE receipt.district = moved.district AND receipt.receipt = moved.receipt
         """,
         *columns(ordered, "district", "receipt", "accepted", "duplicate"),
+    )
+
+
+async def count_told_rows(connection: Connection, rows: Iterable[ToldRows]) -> None:
+    """Add to receipts what was told of their rows, each record of `rolls` once; one never issued is passed over."""
+    ordered = sorted(rows, key=lambda each: (each.district, each.receipt, each.offset))
+    await connection.execute(
+        """
+        WITH told AS (
+            SELECT DISTINCT ON (given.district, given.receipt, given.place) given.*
+            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::int[], $5::int[])
+                 AS given (district, receipt, place, accepted, duplicate)
+            JOIN receipt ON receipt.district = given.district AND receipt.receipt = given.receipt
+            WHERE NOT receipt.told_by @> given.place
+            ORDER BY given.district, given.receipt, given.place
+        ), moved AS (
+            SELECT district, receipt, sum(accepted)::int AS accepted, sum(duplicate)::int AS duplicate,
+                   range_agg(int8range(place, place + 1)) AS places
+            FROM told GROUP BY district, receipt
+        )
+        UPDATE receipt
+        SET accepted = receipt.accepted + moved.accepted, duplicate = receipt.duplicate + moved.duplicate,
+            told_by = receipt.told_by + moved.places
+        FROM moved WHERE receipt.district = moved.district AND receipt.receipt = moved.receipt
+        """,
+        *columns(ordered, "district", "receipt", "offset", "accepted", "duplicate"),
     )
 
 

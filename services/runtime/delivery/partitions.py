@@ -21,7 +21,17 @@ from aiokafka.errors import (
 from services.runtime.database import POOL_SECONDS, at_once
 from services.runtime.delivery import positions
 from services.runtime.delivery.batch import Applied
-from services.runtime.delivery.identity import Bounds, Fingerprint, GoOn, Reason, Standing, Stop, judge, unreadable
+from services.runtime.delivery.identity import (
+    Bounds,
+    Fingerprint,
+    GoOn,
+    Reason,
+    Standing,
+    Stop,
+    judge,
+    poisoned,
+    unreadable,
+)
 from services.runtime.delivery.lag import Lag
 from services.runtime.delivery.logs import Logs
 from services.runtime.delivery.membership import Membership
@@ -108,9 +118,14 @@ class Partitions:
         telemetry.HELD_BACK.labels(self._subscription.group).set(len(paced))
         log.info("what is read was paced", group=self._subscription.group, held_back=len(paced))
 
-    def of_another_log(self) -> set[TopicPartition]:
+    def poisoned(self, partition: TopicPartition, *, offset: int, why: str) -> None:
+        """Read nothing more of a partition whose records can't be applied, one after the other."""
+        self._stop(poisoned(partition, offset=offset, why=why))
+
+    def not_to_apply(self) -> set[TopicPartition]:
         """Name the partitions of which nothing that is in hand may be applied any more."""
-        return {each for each, stop in self.stops.items() if stop.reason in (Reason.REPLACED, Reason.SHORTENED)}
+        given_up = (Reason.REPLACED, Reason.SHORTENED, Reason.POISON)
+        return {each for each, stop in self.stops.items() if stop.reason in given_up}
 
     async def wait(self, stopping: asyncio.Event) -> None:
         """Wait until it is time to look again, sooner where something is open."""
@@ -167,7 +182,7 @@ class Partitions:
     def _may_go_on(self, stop: Stop) -> bool:
         if stop.reason is Reason.REFUSED:
             return time.monotonic() - self._stopped_at[stop.partition] > REFUSED_SECONDS
-        return stop.reason is not Reason.UNREADABLE
+        return stop.reason not in (Reason.UNREADABLE, Reason.POISON)
 
     async def _examine(self, logs: Logs, partitions: set[TopicPartition]) -> None:
         """Judge the partitions by their logs: those that may be read are, from their positions."""

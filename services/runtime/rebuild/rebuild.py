@@ -27,7 +27,7 @@ STANDSTILL_TRIES = 5
 
 # Not from the topics, and true only once: they move with the name. The outbox last: whoever writes to it does so as the
 # last thing in a transaction, and waiting for it with another lock in the hand ends in a deadlock.
-_KEPT_BY_THE_RUNTIME = ("passed_over", "stopped_partition", "inbox", "outbox")
+_KEPT_BY_THE_RUNTIME = ("passed_over", "former_log", "stopped_partition", "inbox", "outbox")
 
 
 class RebuildFailed(Exception):
@@ -98,6 +98,7 @@ async def rebuild(
         await admin.execute(f"CREATE SCHEMA {wanted.next_schema} AUTHORIZATION {_role(wanted)}")
         try:
             async with _shadow(wanted, wanted.next_schema) as shadow:
+                await _refuse_former_logs(wanted, admin)
                 await _refuse_cut_logs(wanted, shadow, await positions_in(admin, wanted.schema))
                 outcome, concerned = await _compared(wanted, admin, shadow, applied)
                 if switch:
@@ -158,6 +159,15 @@ def _role(wanted: Rebuild) -> str:
     if not role:
         raise RebuildFailed("the service's database URL names no role that the new schema could belong to")
     return role
+
+
+async def _refuse_former_logs(wanted: Rebuild, admin: Connection) -> None:
+    rows = await admin.fetch(f"SELECT DISTINCT topic FROM {wanted.schema}.former_log ORDER BY topic")
+    if rows:
+        raise RebuildFailed(
+            f"{', '.join(row['topic'] for row in rows)} had another log before: what that told stands in these tables"
+            " alone, and would be missing from the copy. Put a backup back instead (`leap restore`)"
+        )
 
 
 async def _refuse_cut_logs(wanted: Rebuild, shadow: Shadow, running: Positions) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from contracts import events
+from contracts.texts import seen_or_nothing
 
 LONG_TEXT = 4000
 SHORT_TEXT = 500
@@ -27,8 +28,8 @@ _UNTYPED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def _typed(text: Any) -> Any:
-    """Bring text to one spelling: browsers send line ends as CR LF, programs as LF."""
-    return text.replace("\r\n", "\n").strip() if isinstance(text, str) else text
+    """Bring text to one spelling: browsers send line ends as CR LF, programs as LF. What nobody can see is nothing."""
+    return seen_or_nothing(text.replace("\r\n", "\n").strip() if isinstance(text, str) else text)
 
 
 def _without_control(text: str) -> str:

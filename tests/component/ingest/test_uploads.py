@@ -1,7 +1,7 @@
 """An upload over HTTP: rows land unaltered, the receipt adds up, and every limit answers clearly."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +21,7 @@ from tests import people
 from tests.delivering import RecordingPublisher, deliver, record, served
 from tests.unit.ingest.landed import DANBURY_TOKEN, HARTFORD_TOKEN, NOON, districts, enrollment, mark
 
+ATTENDANCE = "/v1/districts/hartford/attendance"
 NDJSON = {"Content-Type": "application/x-ndjson", "Authorization": f"Bearer {HARTFORD_TOKEN}"}
 CSV = {**NDJSON, "Content-Type": "text/csv; charset=utf-8"}
 
@@ -67,9 +68,11 @@ class Ingest:
         answer = await self.client.get(f"/v1/receipts/{receipt}", headers={"Authorization": f"Bearer {token}"})
         return cast(dict[str, Any], answer.json())
 
-    async def flagging_says(self, receipt: str, *, accepted: int, duplicate: int, event_id: str) -> None:
-        """Flagging's word on the marks of an upload."""
-        event = {
+    async def flagging_says(
+        self, receipt: str, *, accepted: int, duplicate: int, event_id: str, rolls: Sequence[tuple[int, int, int]] = ()
+    ) -> None:
+        """Flagging's word on the marks of an upload; `rolls` as offset, accepted and duplicate."""
+        event: dict[str, Any] = {
             "event_type": "receipt.progressed.v1",
             "event_id": event_id,
             "occurred_at": "2026-09-01T12:00:00Z",
@@ -78,6 +81,8 @@ class Ingest:
             "accepted": accepted,
             "duplicate": duplicate,
         }
+        if rolls:
+            event["rolls"] = [dict(zip(("offset", "accepted", "duplicate"), each, strict=True)) for each in rolls]
         self._progress = getattr(self, "_progress", -1) + 1
         await deliver(self.pool, progress, [record("receipt-progress", 0, self._progress, json.dumps(event))])
 
@@ -97,7 +102,7 @@ async def test_an_uploads_receipt_adds_up_from_landing_to_the_last_mark(ingest: 
         json.dumps({"type": "roll_completed", "school": "H01", "date": "2026-09-01", "feed": "exceptions"}),
         json.dumps(mark(student="2")),
     ]
-    answer = await ingest.client.post("/v1/districts/hartford/attendance", content="\n".join(rows), headers=NDJSON)
+    answer = await ingest.client.post(ATTENDANCE, content="\n".join(rows), headers=NDJSON)
 
     assert answer.status_code == 202
     receipt = answer.json()["id"]
@@ -115,6 +120,22 @@ async def test_an_uploads_receipt_adds_up_from_landing_to_the_last_mark(ingest: 
     await ingest.flagging_says(receipt, accepted=1, duplicate=1, event_id=event_id)  # the same event again
     now = await ingest.receipt(receipt)
     assert (now["accepted"], now["rejected_rows"], now["duplicate"], now["pending"]) == (2, 1, 1, 0)
+
+
+async def test_rows_told_again_in_other_batches_by_restored_tables_count_once(ingest: Ingest) -> None:
+    rows = "\n".join(json.dumps(mark(student=str(n))) for n in range(10))
+    receipt = (await ingest.client.post(ATTENDANCE, content=rows, headers=NDJSON)).json()["id"]
+    await ingest.land()
+    said = partial(ingest.flagging_says, receipt, accepted=0, duplicate=0)
+    await said(event_id=str(uuid4()), rolls=[(40, 3, 1)])
+    await said(event_id=str(uuid4()), rolls=[(41, 2, 0)])
+    # The same rolls, in a batch of all of them and one more, under another id; and one of them a third time.
+    await said(event_id=str(uuid4()), rolls=[(40, 4, 0), (41, 2, 0), (47, 4, 0)])
+    await said(event_id=str(uuid4()), rolls=[(41, 2, 0)])
+    now = await ingest.receipt(receipt)
+    assert (now["accepted"], now["duplicate"], now["pending"]) == (9, 1, 0)
+    ranges = await ingest.pool.fetchval("SELECT told_by::text FROM receipt")
+    assert ranges == "{[40,42),[47,48)}"
 
 
 async def test_csv_rows_land_unaltered_and_become_marks(ingest: Ingest) -> None:

@@ -53,6 +53,20 @@ async def test_a_batch_is_applied_with_its_events_and_its_position(pool: asyncpg
     assert msgspec.json.decode(rows[2]["payload"]) == {"name": "a", "record": "numbers/3/7"}
 
 
+async def test_a_record_is_set_aside_once_and_another_log_s_at_its_offset_beside_it(pool: asyncpg.Pool) -> None:
+    def poison(value: bytes, at_ms: int) -> ConsumerRecord:
+        return record("numbers", 0, 0, value, timestamp_ms=at_ms)
+
+    # Set aside by the release before, which kept no time.
+    await deliver(pool, subscription("numbers"), [poison(b"first", 1_000)])
+    await pool.execute("UPDATE dead_letter SET record_timestamp_ms = NULL")
+    for value, at_ms in ((b"first", 1_000), (b"second", 2_000), (b"second", 2_000), (b"second", 3_000)):
+        await pool.execute("UPDATE position SET next_offset = 0")
+        await deliver(pool, subscription("numbers"), [poison(value, at_ms)])
+    rows = await pool.fetch("SELECT value, record_timestamp_ms FROM dead_letter ORDER BY 2 NULLS FIRST")
+    assert [tuple(row) for row in rows] == [(b"first", None), (b"second", 2_000), (b"second", 3_000)]
+
+
 async def test_the_same_records_again_count_nothing(pool: asyncpg.Pool) -> None:
     records = [counted(0), counted(1), counted(2)]
     await deliver(pool, subscription("numbers"), records)
@@ -220,7 +234,7 @@ async def test_fifty_in_a_batch_are_set_aside_and_one_more_stops(pool: asyncpg.P
     assert await next_offset(pool) == 100
 
 
-async def test_many_in_ten_minutes_stop_even_a_process_that_started_again(
+async def test_many_in_ten_minutes_stop_a_partition_even_for_a_process_that_started_again(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "MAX_POISON_PER_WINDOW", 3)
@@ -229,6 +243,10 @@ async def test_many_in_ten_minutes_stop_even_a_process_that_started_again(
 
     with pytest.raises(PoisonBurst):
         await deliver(pool, subscription("numbers"), [counted(3, "x", "poison")])
+
+    # Another partition's one bad record is its own.
+    await deliver(pool, subscription("numbers"), [counted(0, "x", "poison", partition=1)])
+    assert await next_offset(pool, 1) == 1
 
     await pool.execute("UPDATE dead_letter SET recorded_at = recorded_at - interval '11 minutes'")
     await deliver(pool, subscription("numbers"), [counted(3, "x", "poison")])

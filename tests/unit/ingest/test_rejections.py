@@ -14,10 +14,12 @@ from services.ingest.handlers.landed import MAX_RETURNABLE_BYTES, decode_landed,
 from services.ingest.rules.landing import Rejection
 from services.runtime.delivery.subscription import Undecodable
 from tests.delivering import record
-from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections
+from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections, roll
 from tests.zones import HERE
 
 Reason = RejectionReason
+HOUSEHOLD = {"type": "household", "household": "55", "contact_name": "Wren Madeupton", "version": 1}
+NAMED = {"given_name": "Ash", "family_name": "Madeupton", "student": "100234"}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,22 @@ Reason = RejectionReason
         (mark(district="danbury"), Reason.FOREIGN_DISTRICT, "district"),
         (enrollment(grade="13"), Reason.OUT_OF_RANGE, "grade"),
         (enrollment(exit_date="2026-08-30"), Reason.OUT_OF_RANGE, "exit_date"),
+        # Two of the state's numbers joined: one of them would be a child without days of its own.
+        (enrollment(student="state:9001", state_student="9002"), Reason.OUT_OF_RANGE, "student"),
+        (enrollment(student="state:9001"), Reason.OUT_OF_RANGE, "student"),
+        (enrollment(student="state:"), Reason.OUT_OF_RANGE, "student"),
+        (mark(student="100234\u200b"), Reason.OUT_OF_RANGE, "student"),
+        (
+            json.dumps(mark(state_student="\u202e9001"), ensure_ascii=False).encode(),
+            Reason.OUT_OF_RANGE,
+            "state_student",
+        ),
+        (mark(school="H\u00ad01"), Reason.OUT_OF_RANGE, "school"),
+        (enrollment(id="stint\ufeff-7"), Reason.OUT_OF_RANGE, "id"),
+        (enrollment(track="\u2060K"), Reason.OUT_OF_RANGE, "track"),
+        (HOUSEHOLD | {"contact_name": "\u200b\u3164"}, Reason.OUT_OF_RANGE, "record"),
+        (HOUSEHOLD | {"students": [NAMED | {"family_name": "\u2063"}]}, Reason.OUT_OF_RANGE, "record"),
+        (HOUSEHOLD | {"students": [NAMED | {"student": "1\u200d"}]}, Reason.OUT_OF_RANGE, "student"),
     ],
 )
 def test_a_broken_rule_has_its_reason_and_names_its_field(value: Any, reason: RejectionReason, field: str) -> None:
@@ -60,6 +78,26 @@ def test_a_broken_rule_has_its_reason_and_names_its_field(value: Any, reason: Re
 
     assert event["reason"] == reason.value
     assert event["detail"].partition(":")[0] == field
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        mark(student="Ñ-1"), mark(school="École 7"), enrollment(state_student="9001"), enrollment(student="my state:1"),
+        # Joiners and marks of direction belong to how some names are written.
+        HOUSEHOLD | {"contact_name": "\u200fלוי", "students": [NAMED | {"given_name": "می\u200cنا"}]},
+    ],
+)  # fmt: skip
+def test_what_people_can_read_comes_in(value: dict[str, Any]) -> None:
+    assert rejections(land(value)) == []
+
+
+def test_of_a_roll_only_the_mark_goes_back_whose_number_nobody_can_read() -> None:
+    landed = roll(["1\u200b", "tardy", 1], ["2", "tardy", 1])
+    for written in (json.dumps(landed), json.dumps(landed, ensure_ascii=False)):
+        batch = land(written.encode())
+        assert [(each["detail"].partition(":")[0], each["row"]) for each in rejections(batch)] == [("marks[1]", 1)]
+        assert batch.counts()["hartford", "roll_mark"] == 1
 
 
 def test_a_rejection_is_an_event_with_the_position_and_the_bytes() -> None:
