@@ -101,7 +101,8 @@ async def go_back(admin_url: str, schema: str) -> None:
 async def _put_aside(admin: "asyncpg.Connection[asyncpg.Record]", schema: str, role: str, restored_at: str) -> bool:
     """Make room for what is put back. Says whether what stood there is kept, now or by a try that was cut off."""
     async with admin.transaction():
-        belongs = str(await admin.fetchval(_COMMENT, schema)).startswith(_BEGUN)
+        begun, kept_by = await admin.fetchval(_COMMENT, schema), await admin.fetchval(_COMMENT, schema + FORMER)
+        belongs = begun is not None and kept_by == begun.replace(_BEGUN, _DONE)
         if await admin.fetchval(_HAS_TABLES, schema):
             await admin.execute(f"DROP SCHEMA IF EXISTS {schema}{FORMER} CASCADE")
             await admin.execute(f"ALTER SCHEMA {schema} RENAME TO {schema}{FORMER}")

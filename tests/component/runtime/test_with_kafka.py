@@ -255,7 +255,7 @@ async def test_a_burst_of_poison_stops_its_partition_and_no_other(
         await counts(pool, 100)
 
         async def told() -> bool:
-            return await pool.fetchval("SELECT count(*) FROM stopped_partition WHERE partition = 0") == 1
+            return bool(await pool.fetchval("SELECT count(*) FROM stopped_partition WHERE partition = 0"))
 
         await until(told, "the partition is not read on")
         await send(broker, topic, ones("a", 50), partition=1)
