@@ -17,7 +17,7 @@ from deploy.commands.position import OF_ANOTHER_LOG, bounds
 from deploy.commands.rebuild import live_in_the_time_of
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
-from deploy.local.dumps import FORMER, go_back, put_aside_last, restore_schema, role_of
+from deploy.local.dumps import FORMER, go_back, put_aside_last, restore_schema
 from deploy.local.found import part_from
 from deploy.local.parts import PartFailed, Process
 from services.runtime.rebuild.take_back import StillRunning, take_back
@@ -36,8 +36,8 @@ def restore(screen: Screen, *, folder: Path, services: list[str], however_old: b
     with state.one_at_a_time(), _stopped(screen, found, chosen):
         for service in chosen:
             with screen.wait(f"{service}: tables of {made.made_at}"):
-                role, file = role_of(_database_url(found, service)), folder / f"{service}.dump"
-                asyncio.run(restore_schema(found.admin_url(), service, file, role=role, restored_at=restored_at))
+                file = folder / f"{service}.dump"
+                asyncio.run(restore_schema(found.admin_url(), service, file, restored_at=restored_at))
         told = _take_back(screen, found, chosen)
     _say(screen, told, made_at=made.made_at, chosen=chosen)
     return 0

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 
-from deploy.local.database import EXTENSIONS
+from deploy.local.database import EXTENSIONS, lay_out_roles, make_role, roles_of
 from deploy.local.parts import PartFailed
 from deploy.local.postgres import postgres_programs
 
@@ -52,21 +52,23 @@ def dump_schema(admin_url: str, schema: str, file: Path) -> None:
         arriving.unlink(missing_ok=True)
 
 
-async def restore_schema(admin_url: str, schema: str, file: Path, *, role: str, restored_at: str = "") -> None:
+async def restore_schema(admin_url: str, schema: str, file: Path, *, restored_at: str = "") -> None:
     """Put the schema back as the file has it; what stood there is kept aside under another name, and back if it fails.
 
-    Nobody may be connected as `role`, who owns it. `restored_at` is the same for all schemas of one restore. Raises
-    PartFailed.
+    Its service may not be connected. `restored_at` is the same for all schemas of one restore. Raises PartFailed.
     """
     restored_at = restored_at or datetime.now(UTC).isoformat()
     admin = await asyncpg.connect(admin_url)
     try:
-        is_kept = await _put_aside(admin, schema, role, restored_at)
+        is_kept = await _put_aside(admin, schema, restored_at)
+        database = await admin.fetchval("SELECT current_database()")
+        owner = roles_of(schema, database).owner
+        await make_role(admin, roles_of("auditor", database).login)  # a file of an earlier release gives it rights
         try:
             _run(
-                # Rights are given to whoever has a login here, and not to whom the file names.
-                admin_url, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges",
-                f"--role={role}", f"--schema={schema}", str(file),
+                # Rights are of roles that every installation has: of whose logins, is no business of the file's.
+                admin_url, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", f"--role={owner}",
+                f"--schema={schema}", str(file),
             )  # fmt: skip
         except PartFailed:
             if is_kept:
@@ -98,7 +100,7 @@ async def go_back(admin_url: str, schema: str) -> None:
         await admin.close()
 
 
-async def _put_aside(admin: "asyncpg.Connection[asyncpg.Record]", schema: str, role: str, restored_at: str) -> bool:
+async def _put_aside(admin: "asyncpg.Connection[asyncpg.Record]", schema: str, restored_at: str) -> bool:
     """Make room for what is put back. Says whether what stood there is kept, now or by a try that was cut off."""
     async with admin.transaction():
         begun, kept_by = await admin.fetchval(_COMMENT, schema), await admin.fetchval(_COMMENT, schema + FORMER)
@@ -115,9 +117,8 @@ async def _put_aside(admin: "asyncpg.Connection[asyncpg.Record]", schema: str, r
         is_kept: bool = belongs and await admin.fetchval("SELECT to_regnamespace($1) IS NOT NULL", schema + FORMER)
         if is_kept:
             await admin.execute(f"COMMENT ON SCHEMA {schema}{FORMER} IS '{_DONE}{restored_at}'")
-        await admin.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {role}")
+        await lay_out_roles(admin, schema)
         await admin.execute(f"COMMENT ON SCHEMA {schema} IS '{_BEGUN}{restored_at}'")
-        await admin.execute(f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC")
         await _move_extensions(admin, schema, EXTENSIONS.get(schema, ()))
     return is_kept
 
@@ -146,13 +147,6 @@ def digest(file: Path) -> str:
     """Give the file's SHA-256."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def role_of(database_url: str) -> str:
-    """Name the role that a service's URL signs in."""
-    role = urlsplit(database_url).username
-    assert role, "a service's URL names its role"
-    return role
 
 
 def _run(admin_url: str, program: str, *words: str) -> None:

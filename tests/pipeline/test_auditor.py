@@ -15,7 +15,8 @@ from deploy.audit import metrics
 from deploy.audit.rounds import Auditor, Found
 from deploy.commands.position import set_position
 from deploy.local import provision_auditor
-from deploy.local.dumps import dump_schema, restore_schema, role_of
+from deploy.local.database import roles_of
+from deploy.local.dumps import dump_schema, restore_schema
 from services.flagging.rules.register import SchoolYear
 from services.flagging.rules.rolls import Mark, RollPage
 from services.flagging.store import rolls
@@ -218,14 +219,14 @@ async def test_whoever_puts_the_tables_there_the_auditor_reads_them(
 ) -> None:
     """A restore and a rebuild make another schema of the name: without rights in it nothing is recounted any more."""
     url, file = stack.database.address, tmp_path / "flagging.dump"
-    role = role_of(stack.urls["flagging"])
     dump_schema(url, "flagging", file)
     stack.processes["flagging"].stop()
-    await restore_schema(url, "flagging", file, role=role)
+    await restore_schema(url, "flagging", file)
     assert await audit() == []
     admin: Any = await asyncpg.connect(url)
     try:
-        await admin.execute(f"CREATE SCHEMA flagging_next AUTHORIZATION {role}")  # as a rebuild does
+        owner = roles_of("flagging", await admin.fetchval("SELECT current_database()")).owner
+        await admin.execute(f"CREATE SCHEMA flagging_next AUTHORIZATION {owner}")  # as a rebuild does
         auditor = urlsplit(await provision_auditor(url)).username
         assert await admin.fetchval("SELECT has_schema_privilege($1, 'flagging_next', 'USAGE')", auditor)
         await admin.execute("DROP SCHEMA flagging_next")
@@ -233,7 +234,7 @@ async def test_whoever_puts_the_tables_there_the_auditor_reads_them(
         # A cluster that was lost whole has no such login yet, and the file tells of it.
         await admin.execute(f"DROP OWNED BY {auditor}")
         await admin.execute(f"DROP ROLE {auditor}")
-        await restore_schema(url, "flagging", file, role=role)
+        await restore_schema(url, "flagging", file)
     finally:
         await admin.close()
     stack.processes["flagging"].start()

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from deploy.local import provision
-from deploy.local.dumps import dump_schema, go_back, put_aside_last, restore_schema, role_of
+from deploy.local.database import roles_of
+from deploy.local.dumps import dump_schema, go_back, put_aside_last, restore_schema
 from deploy.local.parts import PartFailed
 
 BOTH = ["counting", "telling"]
@@ -17,8 +18,8 @@ BOTH = ["counting", "telling"]
 class Schemas:
     """Two schemas with a table each, and a backup of both."""
 
-    def __init__(self, admin_url: str, urls: dict[str, str], folder: Path) -> None:
-        self.admin_url, self.urls, self.folder = admin_url, urls, folder
+    def __init__(self, admin_url: str, folder: Path) -> None:
+        self.admin_url, self.folder = admin_url, folder
 
     async def run(self, statement: str) -> Any:
         admin = await asyncpg.connect(self.admin_url)
@@ -28,9 +29,8 @@ class Schemas:
             await admin.close()
 
     async def restore(self, schema: str, *, at: str, file: Path | None = None) -> None:
-        role = role_of(self.urls[schema])
         file = file or self.folder / f"{schema}.dump"
-        await restore_schema(self.admin_url, schema, file, role=role, restored_at=at)
+        await restore_schema(self.admin_url, schema, file, restored_at=at)
 
     async def says(self, schema: str) -> str | None:
         """What stands in the schema's table, if there is one."""
@@ -41,11 +41,12 @@ class Schemas:
 
 @pytest_asyncio.fixture
 async def schemas(fresh_database: str, tmp_path: Path) -> Schemas:
-    urls = await provision(fresh_database, BOTH)
-    here = Schemas(fresh_database, urls, tmp_path)
+    await provision(fresh_database, BOTH)
+    here = Schemas(fresh_database, tmp_path)
     for schema in BOTH:
         await here.run(f"CREATE TABLE {schema}.word AS SELECT 'backup' AS said")
-        await here.run(f"ALTER TABLE {schema}.word OWNER TO {role_of(urls[schema])}")
+        owner = roles_of(schema, await here.run("SELECT current_database()")).owner
+        await here.run(f"ALTER TABLE {schema}.word OWNER TO {owner}")
         dump_schema(fresh_database, schema, tmp_path / f"{schema}.dump")
         await here.run(f"UPDATE {schema}.word SET said = 'today'")
     return here
