@@ -63,9 +63,9 @@ class Returned:
         told = json.loads(value)
         where = told["landing_topic"], told["landing_partition"], told["landing_offset"]
         if place := _PLACE.match(told["detail"]):
-            self._places.setdefault(where, set()).add(int(place[1]))
+            self._places.setdefault(where, set()).update((int(place[1]), *_of_runs(told.get("also_rows"))))
         else:
-            self._whole.add(where)
+            self._whole.update((*where[:2], offset) for offset in (where[2], *_of_runs(told.get("also_offsets"))))
 
     def is_whole(self, where: tuple[str, int, int]) -> bool:
         """Say whether the whole record went back."""
@@ -74,6 +74,11 @@ class Returned:
     def places(self, where: tuple[str, int, int]) -> set[int]:
         """Give the places of a roll's marks that went back, from 1."""
         return self._places.get(where, set())
+
+
+def _of_runs(runs: list[list[int]] | None) -> Iterator[int]:
+    for first, last in runs or ():
+        yield from range(first, last + 1)
 
 
 class Keys:
