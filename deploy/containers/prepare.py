@@ -5,9 +5,11 @@ in the schemas is the next job's (migrate.py).
 """
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +20,10 @@ from aiokafka.errors import KafkaError
 from contracts.services import SERVICES
 from deploy.commands import districts, people, state
 from deploy.commands.state import State
-from deploy.local import create_topics, provision, provision_auditor
+from deploy.local import create_topics, provision, provision_auditor, provision_onlooker
 from deploy.local.machine import write_whole
 from deploy.local.parts import Given
+from services.runtime.database_url import guarded_by_environment
 
 T = TypeVar("T")
 
@@ -33,7 +36,11 @@ LOGIN = "database-url"
 
 def main() -> None:
     """Leave everything as the services need it to start."""
-    bootstrap, admin_url = os.environ["LEAP_KAFKA_BOOTSTRAP_SERVERS"], os.environ["DATABASE_URL"]
+    bootstrap, admin_url = (
+        os.environ["LEAP_KAFKA_BOOTSTRAP_SERVERS"],
+        guarded_by_environment(os.environ["DATABASE_URL"]),
+    )
+    _take_over_keys()
     # Districts and people of your own go into these volumes before; made-up ones only where there are none.
     _one_of(KNOWN / "districts" / "districts.json", districts.districts_file)
     _one_of(KNOWN / "people" / "people.json", people.people_file)
@@ -41,13 +48,34 @@ def main() -> None:
     for service in SERVICES:
         _give_login(service, partial(_provision, admin_url, service))
     _give_login("auditor", partial(provision_auditor, admin_url))
-    # For `leap status` and its like, run in the same network.
-    State(
-        broker=Given(bootstrap).describe(),
-        database=Given(admin_url).describe(),
-        services={name: Given(f"http://{name}:{HTTP_PORT}").describe() for name in SERVICES},
-    ).save()
+    services = {name: Given(f"http://{name}:{HTTP_PORT}").describe() for name in SERVICES}
+    whole = State(broker=Given(bootstrap).describe(), database=Given(admin_url).describe(), services=services)
+    whole.save()
+    _give_operator(whole, _patiently(lambda: provision_onlooker(admin_url)))
     print(f"prepared: {len(districts.codes())} districts, {len(SERVICES)} services")
+
+
+def _take_over_keys() -> None:
+    """Keep the keys that a release of before left with the operator alone."""
+    keys = KNOWN / "operator" / "keys.json"
+    if keys.exists() and not (state.folder() / keys.name).exists():
+        write_whole(state.folder() / keys.name, keys.read_text())
+
+
+def _give_operator(whole: State, onlooker_url: str) -> None:
+    """Leave `leap status` and the simulated state what they need: no administrator, no secret of districts or sessions.
+
+    What needs more is run by the administrator, in a container of that name.
+    """
+    operator = KNOWN / "operator"
+    seen = replace(whole, database=Given(onlooker_url).describe())
+    write_whole(operator / "state.json", json.dumps({name: getattr(seen, name) for name in seen.__slots__}, indent=1))
+    declared = json.loads((KNOWN / "districts" / "districts.json").read_text())["districts"]
+    told = {code: {name: each[name] for name in ("token", "name") if name in each} for code, each in declared.items()}
+    write_whole(operator / "districts.json", json.dumps({"districts": told}, indent=1))
+    if (keys := state.folder() / "keys.json").exists():
+        write_whole(operator / "keys.json", keys.read_text())
+    (operator / "people.json").unlink(missing_ok=True)  # a release of before left it there
 
 
 def _give_login(service: str, lay_out: Callable[[], Coroutine[Any, Any, str]]) -> None:
