@@ -175,10 +175,10 @@ class Composed:
                     self.healthy(service)
 
 
-def make_certificate(folder: Path) -> Path:
-    """Make a certificate for this machine's own name that nobody else trusts, for a day, and give its folder."""
+def make_certificate(folder: Path, *, name: str = "localhost") -> Path:
+    """Make a certificate that nobody else trusts, for a day and this name, and give its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+    names = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
     files = ("-keyout", str(folder / "proxy.key"), "-out", str(folder / "proxy.pem"))
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *names, *files]
     subprocess.run(command, check=True, capture_output=True)

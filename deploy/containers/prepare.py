@@ -51,7 +51,7 @@ def main() -> None:
     services = {name: Given(f"http://{name}:{HTTP_PORT}").describe() for name in SERVICES}
     whole = State(broker=Given(bootstrap).describe(), database=Given(admin_url).describe(), services=services)
     whole.save()
-    _give_operator(whole, _patiently(lambda: provision_onlooker(admin_url)))
+    _give_operator(whole, admin_url)
     print(f"prepared: {len(districts.codes())} districts, {len(SERVICES)} services")
 
 
@@ -62,13 +62,15 @@ def _take_over_keys() -> None:
         write_whole(state.folder() / keys.name, keys.read_text())
 
 
-def _give_operator(whole: State, onlooker_url: str) -> None:
+def _give_operator(whole: State, admin_url: str) -> None:
     """Leave `leap status` and the simulated state what they need: no administrator, no secret of districts or sessions.
 
     What needs more is run by the administrator, in a container of that name.
     """
     operator = KNOWN / "operator"
-    seen = replace(whole, database=Given(onlooker_url).describe())
+    onlooker = operator / LOGIN
+    _keep_login(onlooker, lambda: provision_onlooker(admin_url))
+    seen = replace(whole, database=Given(onlooker.read_text()).describe())
     write_whole(operator / "state.json", json.dumps({name: getattr(seen, name) for name in seen.__slots__}, indent=1))
     declared = json.loads((KNOWN / "districts" / "districts.json").read_text())["districts"]
     told = {code: {name: each[name] for name in ("token", "name") if name in each} for code, each in declared.items()}
@@ -80,8 +82,11 @@ def _give_operator(whole: State, onlooker_url: str) -> None:
 
 def _give_login(service: str, lay_out: Callable[[], Coroutine[Any, Any, str]]) -> None:
     """Lay out the role and what it may see; a login that still opens stays."""
-    login = KNOWN / service / LOGIN
-    # A new password would shut out the service that runs with the old one.
+    _keep_login(KNOWN / service / LOGIN, lay_out)
+
+
+def _keep_login(login: Path, lay_out: Callable[[], Coroutine[Any, Any, str]]) -> None:
+    # A new password would shut out whoever runs with the old one.
     if not (login.exists() and _patiently(lambda: _opens(login.read_text()))):
         write_whole(login, _patiently(lay_out))
 
