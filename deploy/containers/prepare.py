@@ -63,7 +63,7 @@ def _take_over_keys() -> None:
 
 
 def _give_operator(whole: State, admin_url: str) -> None:
-    """Leave `leap status` and the simulated state what they need: no administrator, no secret of districts or sessions.
+    """Leave `leap status` and the simulated state what they need: no administrator, no secret, no district's token.
 
     What needs more is run by the administrator, in a container of that name.
     """
@@ -73,7 +73,7 @@ def _give_operator(whole: State, admin_url: str) -> None:
     seen = replace(whole, database=Given(onlooker.read_text()).describe())
     write_whole(operator / "state.json", json.dumps({name: getattr(seen, name) for name in seen.__slots__}, indent=1))
     declared = json.loads((KNOWN / "districts" / "districts.json").read_text())["districts"]
-    told = {code: {name: each[name] for name in ("token", "name") if name in each} for code, each in declared.items()}
+    told = {code: {"name": each.get("name", code)} for code, each in declared.items()}
     write_whole(operator / "districts.json", json.dumps({"districts": told}, indent=1))
     if (keys := state.folder() / "keys.json").exists():
         write_whole(operator / "keys.json", keys.read_text())

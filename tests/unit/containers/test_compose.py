@@ -1,6 +1,7 @@
 """The files of the containers, read: what a wrong line would cost is only seen where an engine runs them."""
 
 import importlib
+import json
 import os
 import re
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 import yaml
 
 from contracts.services import SERVICES
-from deploy.containers import generate
+from deploy.commands import state
+from deploy.containers import generate, prepare
+from deploy.local.parts import Given
 from deploy.observability.prometheus import PORT_IN_A_CONTAINER
 from services.runtime.settings import PREFIX, Settings
 
@@ -75,6 +78,29 @@ def test_only_those_who_lay_out_and_administer_know_how() -> None:
     for name in ("leap", "simulated"):
         mounted = {volume.partition(":")[0] for volume in CONTAINERS[name]["volumes"]}
         assert mounted <= {"operator", "time"}, f"{name} is given no file of secrets"
+
+
+def test_what_the_operator_is_left_names_no_secret_no_token_and_no_administrator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "operator").mkdir()
+    (tmp_path / "districts").mkdir()
+    declared = {"hartford": {"secret": "5e" * 32, "token": "a-token-of-theirs", "name": "Hartford"}}
+    (tmp_path / "districts" / "districts.json").write_text(
+        json.dumps({"state_secret": "57" * 32, "districts": declared})
+    )
+    monkeypatch.setattr(prepare, "KNOWN", tmp_path)
+    monkeypatch.setattr(state, "folder", lambda: tmp_path / "administrator")
+    monkeypatch.setattr(
+        prepare, "_keep_login", lambda login, _: login.write_text("postgresql://onlooker:pw@postgres/x")
+    )
+
+    whole = state.State(database=Given("postgresql://postgres:highest@postgres/x").describe())
+    prepare._give_operator(whole, "postgresql://postgres:highest@postgres/x")
+
+    left = "".join(path.read_text() for path in (tmp_path / "operator").iterdir())
+    assert "onlooker" in left
+    assert [secret for secret in ("highest", "5e5e", "5757", "a-token-of-theirs") if secret in left] == []
 
 
 def test_kafka_and_postgresql_are_on_networks_that_lead_nowhere_else() -> None:
