@@ -42,9 +42,9 @@ def configuration(folder: Path, certificate: Path, *, behind: int, port: int) ->
         text = text.replace(
             f"listen {usual} ssl", f"listen 127.0.0.1:{port if service == 'scheduling' else free_port()} ssl"
         )
-    text = text.replace("127.0.0.1:8080", f"127.0.0.1:{free_port()}").replace("/run/certificate", str(certificate))
+    text = re.sub(r"(?<= )/tmp/", f"{folder}/", text).replace("/run/certificate", str(certificate))
     file = folder / "proxy.conf"
-    file.write_text(re.sub(r"(?<= )/tmp/", f"{folder}/", text))
+    file.write_text(text.replace("127.0.0.1:8080", f"127.0.0.1:{free_port()}"))
     return file
 
 
