@@ -5,7 +5,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts release generated bench observe containers worlds year drill doors faults seeded
+.PHONY: help setup check test up down contracts release generated bench observe containers worlds year drill doors faults seeded \
+	sbom licences audit digests load
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -59,6 +60,22 @@ release: .venv/checks  ## a version: checked, listed as released, in the CHANGEL
 	@$(BIN)/python -m contracts.release --ready "$(VERSION)"
 	$(MAKE) check
 	@$(BIN)/python -m contracts.release "$(VERSION)"
+	@$(BIN)/python -m deploy.supply.bill build/leap-$(VERSION).cdx.json
+
+sbom: .venv/checks  ## the bill of materials, CycloneDX, into build/leap.cdx.json
+	$(BIN)/python -m deploy.supply.bill build/leap.cdx.json
+
+licences: .venv/checks  ## every part that runs, by its licence; fails for one that is not on the list
+	$(BIN)/python -m deploy.supply.licences
+
+audit: .venv/checks  ## known holes in what runs; ends with 4, proving nothing, where no service of advisories can be asked
+	$(BIN)/python -m deploy.supply.audit
+
+digests: .venv/checks  ## the images of others pinned by digest, where a registry can be asked, into deploy/images.env
+	$(BIN)/python -m deploy.supply.digests
+
+load: .venv/checks  ## half-sent requests, rubbish, uploads and plans: the desk and a neighbour before and during (SHORT=1)
+	$(BIN)/python -m tests.doors $(if $(SHORT),--short)
 
 generated: contracts  ## everything that is generated: contracts, rules and boards, compose files
 	$(BIN)/python -m deploy.observability.generate

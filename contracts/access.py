@@ -92,7 +92,7 @@ def _each(rule: Rule, *routes: str) -> Access:
 
 
 # What every service has, and every one with pages.
-OF_ALL = _each(_OPEN, "GET /openapi.json", "HEAD /openapi.json")
+OF_ALL = _each(dict.fromkeys(_EVERY_ROLE, Scope.NOTHING), "GET /openapi.json")
 OF_PAGES = _each(_OPEN, "GET /sign-in", "POST /sign-in", "POST /sign-out", "POST /language", "GET /static/{path:path}")
 
 ROUTES: Mapping[str, Access] = {

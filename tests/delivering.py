@@ -23,6 +23,9 @@ from services.runtime.web.context import Context
 from services.runtime.web.people import People
 from tests.zones import HERE
 
+LANDED_MS = 1_788_220_800_000
+"""When a record of the tests landed, unless it says so itself."""
+
 
 class RecordingPublisher:
     """Stands in for the publisher: keeps what was published, in order."""
@@ -134,7 +137,7 @@ def record(
     value: bytes | str | None,
     key: bytes | str | None = None,
     headers: Sequence[tuple[str, bytes]] = (),
-    timestamp_ms: int = 1_788_220_800_000,
+    timestamp_ms: int = LANDED_MS,
 ) -> ConsumerRecord:
     """Build a record as aiokafka hands it over; text becomes UTF-8."""
     value = value.encode() if isinstance(value, str) else value

@@ -75,9 +75,10 @@ class Returned:
         at_ms = since_1970 // timedelta(milliseconds=1)
         where = Where(told["landing_topic"], told["landing_partition"], told["landing_offset"], at_ms)
         if place := _PLACE.match(told["detail"]):
-            self._places.setdefault(where, set()).add(int(place[1]))
+            self._places.setdefault(where, set()).update((int(place[1]), *_of_runs(told.get("also_rows"))))
         else:
-            self._whole.add(where)
+            offsets = (where.offset, *_of_runs(told.get("also_offsets")))
+            self._whole.update(where._replace(offset=offset) for offset in offsets)
 
     def is_whole(self, where: Where) -> bool:
         """Say whether the whole record went back."""
@@ -86,6 +87,11 @@ class Returned:
     def places(self, where: Where) -> set[int]:
         """Give the places of a roll's marks that went back, from 1."""
         return self._places.get(where, set())
+
+
+def _of_runs(runs: list[list[int]] | None) -> Iterator[int]:
+    for first, last in runs or ():
+        yield from range(first, last + 1)
 
 
 class Keys:

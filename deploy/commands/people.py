@@ -49,7 +49,8 @@ def people_file() -> Path:
 
 def key_of(name: str) -> str:
     """Give the person's sign-in key. Raises KeyError for a name nobody has."""
-    people_file()
+    if not _keys_file().exists():
+        people_file()
     return str(json.loads(_keys_file().read_text())[name])
 
 

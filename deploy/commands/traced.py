@@ -131,12 +131,17 @@ class Traces:
     def _take_return(self, record: ConsumerRecord) -> None:
         told = _json(record.value)
         if told.get("landing_topic") == ATTENDANCE_IN + self.district:
-            self.returned.append(
-                TracedReturn(
-                    told["landing_partition"], told["landing_offset"], told["reason"], told["detail"], _original(told),
-                    told["occurred_at"],
-                )
-            )  # fmt: skip
+            first = told["landing_offset"]
+            also = [*_also(told.get("also_offsets")), *(first for _ in _also(told.get("also_rows")))]
+            partition, said, at = told["landing_partition"], (told["reason"], told["detail"]), told["occurred_at"]
+            self.returned.append(TracedReturn(partition, first, *said, _original(told), at))
+            # Of those that were told with the first one, nobody keeps the words but the landing log.
+            self.returned += (TracedReturn(partition, each, *said, {}, at) for each in also)
+
+
+def _also(runs: list[list[int]] | None) -> Iterator[int]:
+    for first, last in runs or ():
+        yield from range(first, last + 1)
 
 
 def _places(landed: dict[str, Any]) -> Iterator[Place]:

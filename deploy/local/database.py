@@ -13,8 +13,14 @@ import asyncpg
 from deploy.local.containers import daemon_answers, start_postgres_container
 from deploy.local.parts import Given, Part
 from deploy.local.postgres import start_postgres
+from services.runtime.database_url import guarded_by_environment
 from services.runtime.migrate import hand_over_all
 from services.runtime.roles import LEAP_AUDITOR, LEAP_OWNER, LEAP_PEOPLE, LEAP_SERVICE, PEOPLE_ROLE
+
+MOST_CONNECTIONS = 50
+"""Of one service, its replicas and their successors together: one that leaks leaves the others their share."""
+MOST_OF_AN_ONLOOKER = 10
+ONLOOKER = "onlooker"
 
 EXTENSIONS = {"scheduling": ("btree_gist", "pg_trgm", "unaccent")}
 """What a service's schema needs of PostgreSQL's own extensions: an administrator puts them there, not the role."""
@@ -28,7 +34,7 @@ def start_database(folder: Path, *, durable: bool = True) -> Part:
     """
     given = os.environ.get("DATABASE_URL")
     if given:
-        return Given(given)
+        return Given(guarded_by_environment(given))
 
     if daemon_answers():
         return start_postgres_container()
@@ -64,6 +70,7 @@ async def provision(admin_url: str, services: Iterable[str]) -> dict[str, str]:
             login, password = roles_of(service, database).login, secrets.token_hex(16)
             await connection.execute(f"ALTER ROLE {login} LOGIN PASSWORD '{password}'")
             urls[service] = _with_login(admin_url, login, password)
+            await connection.execute(f"ALTER ROLE {login} CONNECTION LIMIT {MOST_CONNECTIONS}")
     finally:
         await connection.close()
     return urls
@@ -157,6 +164,7 @@ async def provision_auditor(admin_url: str) -> str:
         for each in (LEAP_AUDITOR, role):
             await make_role(connection, each)
         await connection.execute(f"ALTER ROLE {role} LOGIN PASSWORD '{password}'")
+        await connection.execute(f"ALTER ROLE {role} CONNECTION LIMIT {MOST_OF_AN_ONLOOKER}")
         await connection.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on")
         # Rights are the role's that every installation has, and none of the login's own: a dump names it as little as
         # it names another login. What a release before gave the login itself is taken back.
@@ -171,6 +179,38 @@ async def provision_auditor(admin_url: str) -> str:
     finally:
         await connection.close()
     return _with_login(admin_url, role, password)
+
+
+async def provision_onlooker(admin_url: str) -> str:
+    """Give `leap status` a login that sees nothing until services let it see how far they are; return its URL."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        known = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", ONLOOKER)
+        password = secrets.token_hex(16)
+        await connection.execute(f"{'ALTER' if known else 'CREATE'} ROLE {ONLOOKER} LOGIN PASSWORD '{password}'")
+        await connection.execute(f"ALTER ROLE {ONLOOKER} CONNECTION LIMIT {MOST_OF_AN_ONLOOKER}")
+        await connection.execute(f"ALTER ROLE {ONLOOKER} SET default_transaction_read_only = on")
+    finally:
+        await connection.close()
+    return _with_login(admin_url, ONLOOKER, password)
+
+
+async def let_look(owner_url: str, service: str) -> None:
+    """Let the onlooker see how far a service is: where it stands and how much waits, and nothing of what.
+
+    `owner_url` opens the database as whoever owns the service's tables.
+    """
+    connection = await asyncpg.connect(owner_url)
+    try:
+        if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", ONLOOKER):
+            return
+        await connection.execute(f"GRANT USAGE ON SCHEMA {service} TO {ONLOOKER}")
+        await connection.execute(f"GRANT SELECT ON {service}.position, {service}.stopped_partition TO {ONLOOKER}")
+        # A column that holds no payload, so that rows can be counted.
+        await connection.execute(f"GRANT SELECT (id) ON {service}.outbox TO {ONLOOKER}")
+        await connection.execute(f"GRANT SELECT (topic) ON {service}.dead_letter TO {ONLOOKER}")
+    finally:
+        await connection.close()
 
 
 def _with_login(url: str, role: str, password: str) -> str:

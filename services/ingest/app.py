@@ -5,12 +5,14 @@ from pathlib import Path
 
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
+from pydantic import Field
 
 from contracts.access import ROUTES
 from contracts.topics import PARTITIONS
 from services.ingest import api, metrics
 from services.ingest.districts_file import DistrictsFile
 from services.ingest.handlers import landed, progress
+from services.ingest.rules.allowance import Allowance, copies
 from services.ingest.rules.landing import Landed, Rejection
 from services.ingest.store import books
 from services.runtime.delivery.pace import Pace
@@ -22,9 +24,24 @@ from services.runtime.settings import Settings
 
 
 class IngestSettings(Settings):
-    """Ingest alone is told where the districts' secrets and tokens are."""
+    """Ingest alone is told where the districts' secrets and tokens are, and how much each may upload."""
 
     districts_file: Path
+    upload_bytes_per_hour: int = Field(default=Allowance().bytes, ge=1)
+    upload_rows_per_hour: int = Field(default=Allowance().rows, ge=1)
+    upload_refused_rows_per_hour: int = Field(default=Allowance().refused, ge=1)
+
+    @property
+    def allowance(self) -> Allowance:
+        """What a district's uploads may come to in an hour."""
+        return Allowance(
+            bytes=self.upload_bytes_per_hour,
+            rows=self.upload_rows_per_hour,
+            refused=self.upload_refused_rows_per_hour,
+        )
+
+
+_one_by_one = copies()
 
 
 @cache
@@ -38,7 +55,7 @@ def _decode_landed(record: ConsumerRecord) -> Landed | Rejection | landed.Unread
 
 
 async def _on_landed(transaction: Transaction, deliveries: list[Delivery]) -> None:
-    await landed.on_landed(transaction, deliveries, districts=_file().districts)
+    await landed.on_landed(transaction, deliveries, districts=_file().districts, one_by_one=_one_by_one)
 
 
 def _is_declared(topic: str) -> bool:
@@ -50,7 +67,9 @@ def _lane_of(topic: str) -> int:
 
 
 def _routes(context: Context) -> APIRouter:
-    return api.routes(context, _file().current)
+    settings = context.settings
+    allowance = settings.allowance if isinstance(settings, IngestSettings) else Allowance()
+    return api.routes(context, _file().current, allowance)
 
 
 service = Service(

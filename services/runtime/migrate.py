@@ -18,6 +18,7 @@ import asyncpg
 import structlog
 
 from services.runtime.database import ANSWER_SECONDS, POOL_SECONDS, SERVER_SETTINGS, Connection, watch_line
+from services.runtime.database_url import guarded_by_environment
 from services.runtime.revision import (
     RUNTIME_MIGRATIONS,
     File,
@@ -352,4 +353,6 @@ def job(service: str, stage: Stage, database_url: str) -> int:
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit("usage: python -m services.runtime.migrate NAME [pre|post]")
-    sys.exit(job(sys.argv[1], Stage((*sys.argv, Stage.PRE)[2]), os.environ["LEAP_DATABASE_URL"]))
+    sys.exit(
+        job(sys.argv[1], Stage((*sys.argv, Stage.PRE)[2]), guarded_by_environment(os.environ["LEAP_DATABASE_URL"]))
+    )

@@ -37,7 +37,7 @@ from services.runtime.revision import SchemaTooNew, SchemaUnfit
 from services.runtime.seen import telemetry, tracing
 from services.runtime.seen.away import away, is_of_kafka_client
 from services.runtime.settings import Settings, SettingsRejected
-from services.runtime.web import application
+from services.runtime.web import application, connections
 from services.runtime.web.access import Access, RoutesUndeclared, asked_for
 from services.runtime.web.context import Context
 from services.runtime.web.operations import operations
@@ -325,6 +325,7 @@ def run(service: Service) -> int:
         sys.stderr.write(f"{service.name} can't start: {error}\n")
         return 2
     telemetry.configure_logging(settings.log_level, service.name)
+    connections.allow_all_files()
     gc.set_threshold(*COLLECT_CYCLES)
     clock.use(settings.clock_file)
     tracing.configure(settings.otlp_endpoint, service.name)

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from services.runtime.database_url import LineRefused, guarded
+
 PREFIX = "LEAP_"
 
 
@@ -31,6 +33,8 @@ class Settings(BaseModel):
 
     kafka_bootstrap_servers: str = Field(min_length=1)
     database_url: str = Field(min_length=1, repr=False)  # it carries a password
+    database_ca_file: Path | None = None  # who signed its certificate: reached by TLS, and its name checked
+    database_in_the_clear: bool = False  # said where a database elsewhere is reached over a network of its own
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8000, ge=1, le=65535)
     # Metrics, liveness and readiness, for machines alone; 1000 above the other one unless said.
@@ -64,7 +68,13 @@ class Settings(BaseModel):
             name.removeprefix(PREFIX).lower(): text for name, text in environment.items() if name.startswith(PREFIX)
         }
         try:
-            return cls.model_validate(given)
+            settings = cls.model_validate(given)
+            url = guarded(
+                settings.database_url, ca_file=settings.database_ca_file, in_the_clear=settings.database_in_the_clear
+            )
+            return settings.model_copy(update={"database_url": url})
+        except LineRefused as refused:
+            raise SettingsRejected(str(refused)) from None
         except ValidationError as error:
             problems = sorted(
                 f"{PREFIX}{str(problem['loc'][0]).upper()}: {_WORDS.get(problem['type'], problem['type'])}"

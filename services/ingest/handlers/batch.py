@@ -15,6 +15,7 @@ from services.ingest.handlers.messages import Sender
 from services.ingest.handlers.returns import Returns
 from services.ingest.handlers.uploads import readable_upload
 from services.ingest.rules import attendance, rolls
+from services.ingest.rules.allowance import Bucket
 from services.ingest.rules.attendance import Identity
 from services.ingest.rules.books import NEW, Page
 from services.ingest.rules.door import ABSENCES, Door
@@ -93,7 +94,8 @@ class _Source:
 class Batch:
     """Takes landed records in, one after the other; `close` gives what is to be published of them.
 
-    `pages` say what of each landing partition was counted before: it is published again, and counts nothing.
+    `one_by_one` bounds what goes back with a copy each. `pages` say what of each landing partition was counted before:
+    it is published again, and counts nothing.
     A mark may move behind marks of other schools and days, and never behind the completion of its own.
     """
 
@@ -104,10 +106,11 @@ class Batch:
         zone: tzinfo,
         moved: timedelta = timedelta(),
         pages: Mapping[tuple[str, int], Page] | None = None,
+        one_by_one: Bucket | None = None,
     ) -> None:
         self.accepted: Counter[tuple[str, str]] = Counter()
         self.told_feeds: dict[TellsOf, Word] = {}
-        self.returns = Returns()
+        self.returns = Returns(one_by_one)
         self.landed_at_ms: int | None = None
         self.marks_at_hand = 0
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -281,7 +284,7 @@ class Batch:
         return kept, kept_places, sifted
 
     def _land_other(self, record: ConsumerRecord, source: _Source, landed: _Other) -> None:
-        if mistake := self._mistake_on_this_day(landed):
+        if mistake := mistake_of_others(self._door, landed):
             self._send_back(record, source, Rejection(*mistake))
             return
         district = source.sender.origin.district
@@ -294,18 +297,6 @@ class Batch:
         kind = "roll" if isinstance(landed, (CompletedRoll, ReopenedRoll)) else "roster"
         self._counts[district, kind] += source.weight
         self._accept(record, source)
-
-    def _mistake_on_this_day(self, landed: _Other) -> Mistake | None:
-        match landed:
-            case CompletedRoll():
-                return self._door.mistake_in_completion(landed.date)
-            case ReopenedRoll():
-                return self._door.mistake_in_day(landed.date)
-            case Enrollment():
-                return self._door.mistake_in_enrollment(landed)
-            case Calendar():
-                return self._door.mistake_in_calendar(landed)
-        return None
 
     def _complete(self, record: ConsumerRecord, source: _Source, roll: CompletedRoll | Roll, feed: Feed) -> None:
         completed = source.roll_of(roll.school, roll.date, offset=record.offset)
@@ -385,3 +376,31 @@ def _identity(record: ConsumerRecord, source: _Source) -> Identity:
         occurred_at=attendance.moment_of(record.timestamp),
         district=source.sender.origin.district,
     )
+
+
+def mistake_of_others(door: Door, landed: _Other) -> Mistake | None:
+    """Say what is wrong on this day with a record that is no mark and no whole roll, or None."""
+    match landed:
+        case CompletedRoll():
+            return door.mistake_in_completion(landed.date)
+        case ReopenedRoll():
+            return door.mistake_in_day(landed.date)
+        case Enrollment():
+            return door.mistake_in_enrollment(landed)
+        case Calendar():
+            return door.mistake_in_calendar(landed)
+    return None
+
+
+def refused_of(door: Door, landed: Landed | Rejection) -> int:
+    """Count what of a record goes back on this day, as far as that can be told without knowing the school's feed."""
+    if isinstance(landed, Rejection):
+        return 1
+    if isinstance(landed, (Mark, Retraction)):
+        return int(door.mistake_in_mark(landed.date, category=landed.category, feed=None) is not None)
+    if isinstance(landed, (Roll, PartOfRoll)):
+        roll, _, refused = _read(landed)
+        if door.mistake_in_roll(roll.date, complete=roll.complete, feed=roll.feed):
+            return max(1, len(roll.marks) + len(refused))
+        return len(refused)
+    return int(mistake_of_others(door, landed) is not None)

@@ -15,6 +15,7 @@ from services.ingest.handlers import bookkeeping, contacts
 from services.ingest.handlers.batch import Batch
 from services.ingest.handlers.uploads import refuse_unless_utf8, upload_of
 from services.ingest.rules import landing
+from services.ingest.rules.allowance import Bucket
 from services.ingest.rules.landing import Landed, Rejection
 from services.ingest.rules.pseudonyms import Districts
 from services.ingest.store import counts, feeds
@@ -57,8 +58,16 @@ def read_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | Rej
         if record.key is not None and not record.key.isascii():
             refuse_unless_utf8(record.key, "key")
         columns = upload_of(record).columns if record.headers else None
-        landed = own.decode(record.value) if columns is None else csv_rows.mark_of_row(record.value, columns)
-        if landed.district is not None and landed.district != districts.by_landing_topic[record.topic]:
+    except Rejection as rejection:
+        return rejection
+    return read_value(record.value, columns, district=districts.by_landing_topic[record.topic])
+
+
+def read_value(value: bytes | None, columns: tuple[str, ...] | None, *, district: str) -> Landed | Rejection:
+    """Read what a district wrote, as its own record or as a CSV row of these columns, or say why it goes back."""
+    try:
+        landed = own.decode(value) if columns is None else csv_rows.mark_of_row(value, columns)
+        if landed.district is not None and landed.district != district:
             return Rejection(RejectionReason.FOREIGN_DISTRICT, "district: not the district of the landing topic")
         mistake = landing.mistake_in_mark(landed) if isinstance(landed, landing.Mark) else landing.mistake_in(landed)
     except Rejection as rejection:
@@ -66,10 +75,12 @@ def read_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | Rej
     return Rejection(*mistake) if mistake else landed
 
 
-async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, districts: Districts) -> None:
+async def on_landed(
+    transaction: Transaction, deliveries: list[Delivery], *, districts: Districts, one_by_one: Bucket | None = None
+) -> None:
     """Publish the batch's facts and rejections, then count them with the position."""
     pages = await bookkeeping.enter(transaction, deliveries)
-    batch = Batch(districts, zone=transaction.zone, moved=clock.moved(), pages=pages)
+    batch = Batch(districts, zone=transaction.zone, moved=clock.moved(), pages=pages, one_by_one=one_by_one)
     for record, decoded in deliveries:
         landed = read_landed(record, districts=districts) if decoded is Unread.UNREAD else decoded
         if (district := batch.land(record, landed)) is not None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
+from services.ingest.rules.allowance import Used
 from services.runtime.columns import columns
 from services.runtime.database import Connection
 
@@ -123,19 +125,54 @@ async def reject_rows(connection: Connection, rows: list[RejectedRow]) -> None:
     )
 
 
-async def issue_receipt(connection: Connection, *, district: str, receipt: UUID, rows: int) -> None:
+async def issue_receipt(
+    connection: Connection, *, district: str, receipt: UUID, rows: int, not_taken_from: int | None = None
+) -> None:
     """Remember an upload before its first row lands, so that no row can come back to an unknown receipt."""
     await connection.execute(
-        "INSERT INTO receipt (district, receipt, rows) VALUES ($1, $2, $3)", district, receipt, rows
+        "INSERT INTO receipt (district, receipt, rows, not_taken_from) VALUES ($1, $2, $3, $4)",
+        district,
+        receipt,
+        rows,
+        not_taken_from,
     )
 
 
 async def find_receipt(connection: Connection, *, district: str, receipt: UUID) -> asyncpg.Record | None:
-    """Read rows, accepted, duplicate, rejected of a receipt. None where the district has no such one."""
+    """Read a receipt: rows, accepted, duplicate, rejected, not_taken_from. None where the district has no such one."""
     return await connection.fetchrow(
-        "SELECT rows, accepted, duplicate, rejected FROM receipt WHERE district = $1 AND receipt = $2",
+        """
+        SELECT rows, accepted, duplicate, rejected, not_taken_from FROM receipt WHERE district = $1 AND receipt = $2
+        """,
         district,
         receipt,
+    )
+
+
+async def used_in(connection: Connection, *, district: str, hour: datetime) -> Used:
+    """Read what the district's uploads have used of this hour's allowance."""
+    row = await connection.fetchrow(
+        "SELECT bytes, rows, refused FROM upload_hour WHERE district = $1 AND hour = $2", district, hour
+    )
+    return Used() if row is None else Used(**row)
+
+
+async def use(connection: Connection, *, district: str, hour: datetime, used: Used) -> None:
+    """Add to what the district's uploads have used of this hour's allowance."""
+    await connection.execute(
+        """
+        INSERT INTO upload_hour AS before (district, hour, bytes, rows, refused) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (district) DO UPDATE SET
+            hour = excluded.hour,
+            bytes = excluded.bytes + CASE WHEN before.hour = excluded.hour THEN before.bytes ELSE 0 END,
+            rows = excluded.rows + CASE WHEN before.hour = excluded.hour THEN before.rows ELSE 0 END,
+            refused = excluded.refused + CASE WHEN before.hour = excluded.hour THEN before.refused ELSE 0 END
+        """,
+        district,
+        hour,
+        used.bytes,
+        used.rows,
+        used.refused,
     )
 
 

@@ -14,6 +14,9 @@ from services.reporting.rules.tables import Table, as_json, as_rows
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import signed_in
 from services.runtime.web.people import Person
+from services.runtime.web.safe_answers import NOTICE
+
+PUBLIC = "Published figures: small counts are hidden, and the table may be passed on whole and unchanged."
 
 Who = Annotated[Person, Depends(signed_in)]
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
@@ -57,7 +60,7 @@ def routes(reading: Reading) -> APIRouter:
     @router.get("/published/{name}.csv")
     async def published_csv(person: Who, name: Name, cut_off: Day = None) -> Response:
         """Give a published table as CSV."""
-        return csv_answer(await _published(person, name, cut_off))
+        return csv_answer(await _published(person, name, cut_off), is_public=True)
 
     @router.get("/published/{name}")
     async def published(person: Who, name: Name, cut_off: Day = None) -> dict[str, Any]:
@@ -114,9 +117,11 @@ def _one(tables: dict[str, Table], name: str) -> Table:
     return table
 
 
-def csv_answer(table: Table) -> Response:
-    """Answer with the table as a file."""
+def csv_answer(table: Table, *, is_public: bool = False) -> Response:
+    """Answer with the table as a file; one that is public may be passed on."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(as_rows(table))
     headers = {"Content-Disposition": f'attachment; filename="{table.name}.csv"', "Cache-Control": "no-store"}
+    if is_public:
+        headers[NOTICE] = PUBLIC
     return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)

@@ -101,6 +101,10 @@ HTTP_SECONDS = histogram(
     ["route", "method", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+# Why: `head`, `body` late; `unread` answers; no `room`; too many from one `address`; `malformed`.
+HTTP_CUT_OFF = counter("leap_http_cut_off_total", "Connections ended before their request was through", ["why"])
+# Asked for more at once than one person, or all together, may.
+HTTP_TOO_MANY = counter("leap_http_too_many_total", "Requests refused since as many are being worked on", ["what"])
 
 
 def where(error: BaseException) -> dict[str, Any]:

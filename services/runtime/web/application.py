@@ -1,5 +1,9 @@
 """The HTTP side of every service for people and their programs: its own routes, and what all of them have."""
 
+import logging
+from functools import partial
+from typing import Annotated, Any
+
 import fastapi
 import structlog
 import uvicorn
@@ -9,14 +13,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.runtime.seen import telemetry
+from services.runtime.web import connections
 from services.runtime.web.access import Access, Door
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
+from services.runtime.web.people import Person
 from services.runtime.web.problems import problem_of, title_of
+from services.runtime.web.safe_answers import SafeAnswers
 from services.runtime.web.sign_in import signed_in
 from services.runtime.web.timing import Timed
 
@@ -35,13 +43,15 @@ class Server(uvicorn.Server):
 def application(name: str, *, max_body_bytes: int | None = None) -> fastapi.FastAPI:
     """Make the application that a service's routes are put on. A body longer than `max_body_bytes` gets 413."""
     # No page of FastAPI's own: they load scripts from another site.
-    app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None)
+    app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.max_body_bytes = max_body_bytes
     app.state.pages = app.state.sessions = None
     app.add_middleware(_LongBodiesExplained, max_body_bytes=max_body_bytes)
     app.add_middleware(Timed)
+    app.add_middleware(SafeAnswers)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(ClientDisconnect, _on_nobody_there)
     app.add_exception_handler(Exception, _on_failure)
 
     return app
@@ -66,9 +76,10 @@ def serve(
         if router is not None:
             # On the router and not on the application, whose own limit would come before the explanation.
             app.include_router(router, dependencies=[Depends(door)], max_body_size=app.state.max_body_bytes)
-    door.learn(app.routes)
     if pages is not None or routes_by_person(app)[True]:
         app.state.sessions = context.sessions
+        app.add_api_route("/openapi.json", _describe, dependencies=[Depends(door)], include_in_schema=False)
+    door.learn(app.routes)
 
 
 def routes_by_person(app: fastapi.FastAPI) -> dict[bool, set[str]]:
@@ -84,20 +95,38 @@ def _depends_on_a_person(dependant: Dependant) -> bool:
     return any(each.call is signed_in or _depends_on_a_person(each) for each in dependant.dependencies)
 
 
-def server(app: fastapi.FastAPI, host: str, port: int) -> Server:
-    """Make the HTTP server; its log goes where the service's goes, without a line per request."""
-    return Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
-            server_header=False,
-        )
+def server(app: fastapi.FastAPI, host: str, port: int, *, guests: connections.Guests | None = None) -> Server:
+    """Make the HTTP server; its log goes where the service's goes, without a line per request.
+
+    `guests` bounds its connections, where it is not the usual number.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
+        server_header=False,
+        h11_max_incomplete_event_size=connections.MAX_HEAD_BYTES,
     )
+    if guests is None:
+        guests = connections.Guests(trusted=config.forwarded_allow_ips)
+    config.http = partial(connections.GuardedProtocol, guests=guests)  # type: ignore[assignment]
+    # Counted as cut off: a line for each would let anybody fill the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    return Server(config)
+
+
+async def _describe(request: Request, _: Annotated[Person, Depends(signed_in)]) -> dict[str, Any]:
+    """Describe the service's API to somebody who may ask it."""
+    described: dict[str, Any] = request.app.openapi()
+    return described
+
+
+async def _on_nobody_there(_: Request, __: Exception) -> Response:
+    return Response(status_code=408)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

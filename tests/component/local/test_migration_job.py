@@ -12,7 +12,7 @@ import pytest
 
 from contracts.services import SERVICES
 from deploy.containers.prepare import OWNERS
-from deploy.local import provision
+from deploy.local import database, provision, provision_onlooker
 from deploy.local.database import part_owners
 from services.runtime.revision import known_in, standing
 
@@ -36,6 +36,7 @@ async def test_the_jobs_bring_every_schema_up_and_go_on_past_one_that_can_not_be
     fresh_database: str, tmp_path: Path
 ) -> None:
     urls = await provision(fresh_database, SERVICES)
+    onlooker = await provision_onlooker(fresh_database)
     # As a release made it whose services owned their tables.
     connection: Any = await asyncpg.connect(urls["ingest"])
     await connection.execute("CREATE TABLE migration (name text PRIMARY KEY, digest text NOT NULL)")
@@ -64,4 +65,33 @@ async def test_the_jobs_bring_every_schema_up_and_go_on_past_one_that_can_not_be
         for refused in ("DROP TABLE migration", f"SET ROLE {urlsplit(owners[service]).username}"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(refused)
+        await connection.close()
+    await _sees_how_far_they_are_and_nothing_else(onlooker)
+
+
+async def _sees_how_far_they_are_and_nothing_else(onlooker: str) -> None:
+    connection: Any = await asyncpg.connect(onlooker)
+    for service in SERVICES:
+        for seen in ("position", "stopped_partition"):
+            assert await connection.fetch(f"SELECT * FROM {service}.{seen}") == []
+        assert await connection.fetchval(f"SELECT count(*) FROM {service}.outbox") == 0
+        assert await connection.fetch(f"SELECT topic, count(*) FROM {service}.dead_letter GROUP BY topic") == []
+        for hidden in ("SELECT payload FROM {}.outbox", "SELECT value FROM {}.dead_letter", "DELETE FROM {}.position"):
+            with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError)):
+                await connection.execute(hidden.format(service))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.fetch("SELECT * FROM scheduling.household_contact")
+    await connection.close()
+
+
+async def test_a_service_that_leaks_connections_leaves_the_others_theirs(
+    fresh_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "MOST_CONNECTIONS", 2)
+    urls = await provision(fresh_database, ["ingest", "flagging"])
+    held = [await asyncpg.connect(urls["ingest"]) for _ in range(2)]
+    with pytest.raises(asyncpg.TooManyConnectionsError):
+        await asyncpg.connect(urls["ingest"])
+    held.append(await asyncpg.connect(urls["flagging"]))
+    for connection in held:
         await connection.close()

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.events import AttendanceRejected, RejectionReason
+from deploy.audit.sent import Returned, Where
 from services.ingest.handlers.batch import Batch
 from services.ingest.handlers.landed import MAX_RETURNABLE_BYTES, decode_landed, read_landed
+from services.ingest.rules.allowance import Bucket
 from services.ingest.rules.landing import Rejection
 from services.runtime.delivery.subscription import Undecodable
-from tests.delivering import record
+from tests.delivering import LANDED_MS, record
 from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections, roll
 from tests.zones import HERE
 
@@ -182,3 +184,52 @@ def test_what_cannot_travel_back_or_has_no_secrets_is_left_to_the_dead_letters()
     returned = decode_landed(record("roster-in-danbury", 0, 0, b"x"), districts=districts())
     assert isinstance(returned, Rejection)
     assert returned.reason is Reason.NOT_JSON
+
+
+def flood(*values: Any, one_by_one: int = 2) -> tuple[Batch, list[dict[str, Any]]]:
+    """Land the values as Hartford's, of whose rejections only so many are told one by one."""
+    batch = Batch(districts(), zone=HERE, one_by_one=Bucket(one_by_one, 1e-9))
+    for offset, value in enumerate(values):
+        written = json.dumps(value) if isinstance(value, dict) else value
+        landing = record("attendance-in-hartford", 0, offset, written)
+        batch.land(landing, read_landed(landing, districts=districts()))
+    messages = batch.close()["attendance-rejected"].values()
+    return batch, [json.loads(value) for each in messages for _, value, _ in each]
+
+
+def test_where_very_many_go_back_those_that_are_alike_are_told_together_each_with_its_place() -> None:
+    rows = [b"{}", b"{}", b"{}", b"{}", b"not json", mark(), b"{}", b"not json", b"{}"]
+    batch, told = flood(*rows)
+
+    assert [(each["landing_offset"], each.get("also_offsets")) for each in told] == [
+        (0, None), (1, None), (2, [[3, 3], [6, 6], [8, 8]]), (4, [[7, 7]]),
+    ]  # fmt: skip
+    assert batch.counts()["hartford", "rejected"] == 8
+    assert sum(batch.returns.reasons.values()) == 8
+    for each in told:
+        AttendanceRejected.model_validate(each)
+
+    returned = Returned()
+    for each in told:
+        returned.add(json.dumps(each).encode())
+    places = [Where("attendance-in-hartford", 0, offset, LANDED_MS) for offset in range(len(rows))]
+    whole = [where.offset for where in places if returned.is_whole(where)]
+    assert whole == [0, 1, 2, 3, 4, 6, 7, 8], "what recounts finds every one of them"
+
+
+def test_marks_of_one_roll_are_told_together_by_their_places() -> None:
+    bad, good = ["1", "elsewhere", 1], ["2", "tardy", 1]
+    roll = {"type": "roll", "school": "H01", "date": "2026-09-01", "marks": [bad, good, bad, bad, bad]}
+    batch, told = flood(roll, one_by_one=1)
+
+    assert [(each["row"], each.get("also_rows")) for each in told] == [(1, None), (3, [[4, 5]])]
+    assert batch.counts()["hartford", "roll_mark_rejected"] == 4
+    returned = Returned()
+    for each in told:
+        returned.add(json.dumps(each).encode())
+    assert returned.places(Where("attendance-in-hartford", 0, 0, LANDED_MS)) == {1, 3, 4, 5}
+
+
+def test_what_goes_back_of_a_flood_is_no_larger_than_the_flood() -> None:
+    _, told = flood(*[b"{}"] * 9_000, one_by_one=0)
+    assert len(json.dumps(told)) < 1_000

@@ -56,7 +56,7 @@ def little_pages(context: Context) -> Pages:
 
     @router.get("/changes")
     async def changes(request: Request, person: Who) -> Response:
-        return event_stream(request, context.changes, person.may_see, heartbeat_seconds=0.2)
+        return event_stream(request, context.changes, person, heartbeat_seconds=0.2)
 
     return pages
 
