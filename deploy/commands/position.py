@@ -147,14 +147,16 @@ RETURNING position.consumer_group
 
 
 async def bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
-    """Ask where these logs begin and end; one that the broker does not know is left out."""
+    """Ask where these logs begin and end; a partition that the broker does not know is left out."""
     consumer: Any = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed"
     )
     await consumer.start()
     try:
         topics = await consumer.topics()
-        there = [each for each in partitions if each.topic in topics]
+        # A topic may have been made anew with fewer partitions than it had.
+        has = {each: consumer.partitions_for_topic(each) or () for each in {each.topic for each in partitions} & topics}
+        there = [each for each in partitions if each.partition in has.get(each.topic, ())]
         if not there:
             return {}
         consumer.assign(there)
