@@ -179,6 +179,13 @@ async def test_of_a_topic_made_anew_the_present_record_is_told_first_and_the_for
     shown = await read_positions(*places, topic=topic, services=["ingest"])
     assert [(each.partition, each.log_end) for each in shown] == [(0, 4), (1, None), (2, None)]
     await stack.settled()
+    # Nobody is given the two partitions that the topic has no more: what is said of them is taken away by hand.
+    for partition in (1, 2):
+        await set_position(*places, topic=topic, partition=partition, to="gone", services=["ingest"])
+    with pytest.raises(PositionRefused, match="is there"):
+        await set_position(*places, topic=topic, partition=0, to="gone", services=["ingest"])
+    assert [each.partition for each in await read_positions(*places, topic=topic, services=["ingest"])] == [0]
+    assert await read_positions(*places, topic=None, services=["ingest"]) == []
     assert [(each.ending, each.why.endswith(trace.OF_BEFORE)) for each in await ends(stack, 0)] == [
         ("rejected", False), ("applied", True),
     ]  # fmt: skip
