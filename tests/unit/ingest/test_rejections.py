@@ -85,7 +85,7 @@ def test_a_broken_rule_has_its_reason_and_names_its_field(value: Any, reason: Re
     [
         # What came in before is taken back by its own number.
         retraction(student="1\u200b"),
-        enrollment(student="1\u200b", withdrawn=True),
+        enrollment(student="1\u200b", withdrawn=True), enrollment(student="state:9001", withdrawn=True),
         mark(student="Ñ-1"), mark(school="École 7"), enrollment(state_student="9001"), enrollment(student="my state:1"),
         # Joiners and marks of direction belong to how some names are written.
         HOUSEHOLD | {"contact_name": "\u200fלוי", "students": [NAMED | {"given_name": "می\u200cنا"}]},
