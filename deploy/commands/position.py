@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from contracts.services import SERVICES
 from deploy.commands import state
 from deploy.commands.screen import Screen
+from deploy.local.topics import admin
 
 START, END, GONE = "start", "end", "gone"
 OF_ANOTHER_LOG = ("log_replaced", "log_shortened")
@@ -193,10 +194,8 @@ async def bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[TopicP
     )
     await consumer.start()
     try:
-        topics = await consumer.topics()
         # A topic may have been made anew with fewer partitions than it had.
-        has = {each: consumer.partitions_for_topic(each) or () for each in {each.topic for each in partitions} & topics}
-        there = [each for each in partitions if each.partition in has.get(each.topic, ())]
+        there = list(partitions & await _partitions(bootstrap, {each.topic for each in partitions}))
         if not there:
             return {}
         consumer.assign(there)
@@ -205,3 +204,10 @@ async def bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[TopicP
         return {each: (starts[each], ends[each]) for each in there}
     finally:
         await consumer.stop()
+
+
+async def _partitions(bootstrap: str, topics: set[str]) -> set[TopicPartition]:
+    async with admin(bootstrap) as client:
+        known = sorted(topics & set(await client.list_topics()))
+        described = await client.describe_topics(known) if known else []
+    return {TopicPartition(each["topic"], at["partition"]) for each in described for at in each["partitions"]}
