@@ -158,7 +158,11 @@ def parser() -> argparse.ArgumentParser:
     position.add_argument("action", choices=["show", "set"])
     position.add_argument("topic", nargs="?", help="(show, without one: every partition that is not read on)")
     position.add_argument("partition", nargs="?", type=int)
-    position.add_argument("--to", metavar="PLACE", help="start, end, or an offset: the next one to read")
+    position.add_argument(
+        "--to",
+        metavar="PLACE",
+        help="start, end, an offset (the next one to read), or gone: the broker has no such partition any more",
+    )
     position.add_argument("--service", choices=list(SERVICES), help="of this service alone; else of all that read it")
 
     told = command("story", "two guided minutes: from three absences to a line in the report", _story)

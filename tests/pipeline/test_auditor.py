@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -54,18 +53,23 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 @pytest_asyncio.fixture(loop_scope="session")
 async def audit(stack: Stack) -> Callable[[], Awaitable[list[Found]]]:
     """Recount every day of the district."""
-    auditor = Auditor(
+    auditor = await an_auditor(stack)
+
+    async def recount() -> list[Found]:
+        return await auditor.recount(DISTRICT, seed=bytes(16))
+
+    return recount
+
+
+async def an_auditor(stack: Stack) -> Auditor:
+    """Give an auditor of every day, with a login of its own from now on."""
+    return Auditor(
         bootstrap=stack.broker.address,
         database_url=await provision_auditor(stack.database.address),
         districts_file=stack.districts_file,
         share=1.0,
         pause=0.0,
     )
-
-    async def recount() -> list[Found]:
-        return await auditor.recount(DISTRICT, seed=bytes(16))
-
-    return recount
 
 
 Page = dict[RollKey, RollPage]
@@ -227,7 +231,7 @@ async def test_whoever_puts_the_tables_there_the_auditor_reads_them(
     try:
         owner = roles_of("flagging", await admin.fetchval("SELECT current_database()")).owner
         await admin.execute(f"CREATE SCHEMA flagging_next AUTHORIZATION {owner}")  # as a rebuild does
-        auditor = urlsplit(await provision_auditor(url)).username
+        auditor = roles_of("auditor", await admin.fetchval("SELECT current_database()")).login
         assert await admin.fetchval("SELECT has_schema_privilege($1, 'flagging_next', 'USAGE')", auditor)
         await admin.execute("DROP SCHEMA flagging_next")
 
@@ -238,8 +242,7 @@ async def test_whoever_puts_the_tables_there_the_auditor_reads_them(
     finally:
         await admin.close()
     stack.processes["flagging"].start()
-    await provision_auditor(url)
-    assert await audit() == []
+    assert await (await an_auditor(stack)).recount(DISTRICT, seed=bytes(16)) == []
 
 
 async def test_a_landing_topic_made_anew_accuses_nobody_and_still_tells_what_is_lost(

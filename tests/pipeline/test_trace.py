@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewPartitions
 
 from deploy.commands import trace
-from deploy.commands.position import PositionRefused, set_position
+from deploy.commands.position import PositionRefused, read_positions, set_position
 from deploy.commands.state import State
 from deploy.commands.trace import End
 from deploy.local import Given
@@ -174,10 +173,19 @@ async def test_of_a_topic_made_anew_the_present_record_is_told_first_and_the_for
 
     await eventually(is_told, "the topic is another")
     places = (stack.database.address, stack.broker.address)
-    for partition in range(3):
-        with suppress(PositionRefused):
-            await set_position(*places, topic=topic, partition=partition, to="start", services=["ingest"])
+    await set_position(*places, topic=topic, partition=0, to="start", services=["ingest"])
+    with pytest.raises(PositionRefused, match=f"the broker knows no {topic}/2"):
+        await set_position(*places, topic=topic, partition=2, to="start", services=["ingest"])
+    shown = await read_positions(*places, topic=topic, services=["ingest"])
+    assert [(each.partition, each.log_end) for each in shown] == [(0, 4), (1, None), (2, None)]
     await stack.settled()
+    # Nobody is given the two partitions that the topic has no more: what is said of them is taken away by hand.
+    for partition in (1, 2):
+        await set_position(*places, topic=topic, partition=partition, to="gone", services=["ingest"])
+    with pytest.raises(PositionRefused, match="is there"):
+        await set_position(*places, topic=topic, partition=0, to="gone", services=["ingest"])
+    assert [each.partition for each in await read_positions(*places, topic=topic, services=["ingest"])] == [0]
+    assert await read_positions(*places, topic=None, services=["ingest"]) == []
     assert [(each.ending, each.why.endswith(trace.OF_BEFORE)) for each in await ends(stack, 0)] == [
         ("rejected", False), ("applied", True),
     ]  # fmt: skip

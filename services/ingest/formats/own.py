@@ -10,11 +10,14 @@ from contracts.events import RejectionReason
 from contracts.texts import has_unseen, says_something
 from services.ingest.rules.landing import (
     STATES,
+    Enrollment,
     Household,
     Landed,
     PartOfRoll,
     RefusedMark,
     Rejection,
+    ReopenedRoll,
+    Retraction,
     Roll,
     RollInPieces,
     RollMark,
@@ -55,7 +58,8 @@ def decode(value: bytes | None) -> Landed:
         return record if is_plain and _NO_STATE_NUMBER not in value else _in_pieces(value)
     if not is_plain:
         _refuse_escaped_control_characters(record)
-        refuse_unseen(record)
+        if not _takes_back(record):
+            refuse_unseen(record)
     return record
 
 
@@ -109,6 +113,11 @@ def _read_mark(piece: msgspec.Raw) -> RollMark:
 
 def _refuse_escaped_control_characters(read: object) -> None:
     refuse_control_characters("".join(_texts(msgspec.to_builtins(read))))
+
+
+def _takes_back(record: Written) -> bool:
+    # What came in before such characters were refused must not stand for ever.
+    return isinstance(record, Retraction | ReopenedRoll) or (isinstance(record, Enrollment) and record.withdrawn)
 
 
 def refuse_unseen(record: Written | RollMark) -> None:

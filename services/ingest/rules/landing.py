@@ -270,7 +270,8 @@ def _mistake_in_feed(feed: DeclaredFeed) -> Mistake | None:
 def _mistake_in_enrollment(enrollment: Enrollment) -> Mistake | None:
     if enrollment.student is None and enrollment.state_student is None:
         return _NOBODY
-    if enrollment.student is not None and enrollment.student.startswith(STATES):
+    # One that was taken in before this was refused may be withdrawn.
+    if enrollment.student is not None and enrollment.student.startswith(STATES) and not enrollment.withdrawn:
         return _STATES_NUMBER
     if enrollment.exit_date is None:
         return None

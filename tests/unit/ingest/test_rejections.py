@@ -16,7 +16,7 @@ from services.ingest.rules.allowance import Bucket
 from services.ingest.rules.landing import Rejection
 from services.runtime.delivery.subscription import Undecodable
 from tests.delivering import LANDED_MS, record
-from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections, roll
+from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections, retraction, roll
 from tests.zones import HERE
 
 Reason = RejectionReason
@@ -85,6 +85,9 @@ def test_a_broken_rule_has_its_reason_and_names_its_field(value: Any, reason: Re
 @pytest.mark.parametrize(
     "value",
     [
+        # What came in before is taken back by its own number.
+        retraction(student="1\u200b"),
+        enrollment(student="1\u200b", withdrawn=True), enrollment(student="state:9001", withdrawn=True),
         mark(student="Ñ-1"), mark(school="École 7"), enrollment(state_student="9001"), enrollment(student="my state:1"),
         # Joiners and marks of direction belong to how some names are written.
         HOUSEHOLD | {"contact_name": "\u200fלוי", "students": [NAMED | {"given_name": "می\u200cنا"}]},
