@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts release generated bench observe containers worlds year drill faults seeded
+.PHONY: help setup check test up down contracts release generated bench observe containers worlds year drill doors faults seeded
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ year: .venv/checks  ## a replayed school year, every figure compared with the fa
 
 drill: .venv/checks  ## backups put back while Kafka is ahead, each behind further days and work (ROUNDS=10)
 	RESTORE_ROUNDS=$(or $(ROUNDS),10) $(BIN)/python -m pytest -q -s tests/pipeline/test_restore_drill.py
+
+doors: .venv/checks  ## everybody asks everything: requests from the table of routes across districts and roles (DOORS=100000)
+	DOORS=$(or $(DOORS),100000) $(BIN)/python -m pytest -q -s tests/component/doors
 
 faults: .venv/checks  ## random faults on the whole system, every figure recomputed (KILLS=1000, SEED, BROKERS=3, ANEW=1; SHORT=1)
 	$(BIN)/python -m tests.faults $(if $(SHORT),--short,--kills $(or $(KILLS),1000)) --seed $(or $(SEED),1) \

@@ -73,18 +73,11 @@ def served(
 ) -> fastapi.FastAPI:
     """Make the application that the service's process serves, on this database and without a broker."""
 
-    async def ready() -> str:
-        return ""
-
-    async def measure() -> None: ...
-
     settings = service.settings.model_construct(time_zone=zone.key)
     context = Context(
         settings, pool, cast(Publisher, publisher or RecordingPublisher()), service=service.name, people=people
     )
-    app = application.application(
-        service.name, alive=lambda: "", ready=ready, measure=measure, max_body_bytes=service.max_body_bytes
-    )
+    app = application.application(service.name, max_body_bytes=service.max_body_bytes)
     app.state.changes = context.changes
     service.serve(app, context)
     return app

@@ -15,7 +15,7 @@ from deploy.commands.backup import BackupRefused
 from deploy.commands.rebuild import live_in_the_time_of
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
-from deploy.local.dumps import FORMER, go_back, restore_schema, role_of
+from deploy.local.dumps import FORMER, go_back, restore_schema
 from deploy.local.found import part_from
 from deploy.local.parts import PartFailed, Process
 from services.runtime.rebuild.take_back import StillRunning, take_back
@@ -33,8 +33,7 @@ def restore(screen: Screen, *, folder: Path, services: list[str], however_old: b
     with state.one_at_a_time(), _stopped(screen, found, chosen):
         for service in chosen:
             with screen.wait(f"{service}: tables of {made.made_at}"):
-                url = _database_url(found, service)
-                asyncio.run(restore_schema(found.admin_url(), service, folder / f"{service}.dump", role=role_of(url)))
+                asyncio.run(restore_schema(found.admin_url(), service, folder / f"{service}.dump"))
         told = _take_back(screen, found, chosen)
     _say(screen, told, made_at=made.made_at)
     return 0

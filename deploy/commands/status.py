@@ -20,7 +20,7 @@ def status(screen: Screen) -> int:
     """
     found = state.load_whole()
     running = {name: part.is_running() for name, part in found.parts().items()}
-    ready = {name: running[name] and answers(f"{found.address_of(name)}/readyz") for name in found.services}
+    ready = {name: running[name] and answers(f"{found.operations_of(name)}/readyz") for name in found.services}
     figures = asyncio.run(measure(found))
     # The simulated state may have come to its end: that is nobody's fault.
     serving = [is_running for name, is_running in running.items() if name != "life"]

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 from contracts.services import SERVICES
-from deploy.containers.prepare import KNOWN, LOGIN
+from deploy.containers.prepare import KNOWN, OWNERS
 from services.runtime.migrate import job
 from services.runtime.revision import Stage
 
 
 def main(arguments: list[str], known: Path = KNOWN) -> int:
-    """Migrate each service as the service itself, with the login that was prepared for it."""
+    """Migrate each service as the owner of its tables, with the login that was prepared for that."""
     stage = Stage(arguments[0])
-    return max(job(service, stage, (known / service / LOGIN).read_text()) for service in SERVICES)
+    return max(job(service, stage, (known / OWNERS / service).read_text()) for service in SERVICES)
 
 
 if __name__ == "__main__":

@@ -19,16 +19,19 @@ from contracts.services import SERVICES
 from deploy.commands import districts, people, state
 from deploy.commands.state import State
 from deploy.local import create_topics, provision, provision_auditor
+from deploy.local.database import lay_out, part_owners
 from deploy.local.machine import write_whole
 from deploy.local.parts import Given
 
 T = TypeVar("T")
 
-HTTP_PORT = 8000
+HTTP_PORT, OPERATIONS_PORT = 8000, 9000
 RETRY_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
 KNOWN = Path("/run/leap")
 """A volume for each service, so that none can read another's login."""
 LOGIN = "database-url"
+OWNERS = "owners"
+"""The volume of the jobs that migrate: a file for each service, with the login of its tables' owner."""
 
 
 def main() -> None:
@@ -39,19 +42,26 @@ def main() -> None:
     _one_of(KNOWN / "people" / "people.json", people.people_file)
     _patiently(lambda: create_topics(bootstrap, districts.codes()))
     for service in SERVICES:
+        _patiently(partial(lay_out, admin_url, [service]))
         _give_login(service, partial(_provision, admin_url, service))
+    # Nobody but the jobs that migrate owns tables, and only they can read how to become who does.
+    for service, owner in _patiently(partial(part_owners, admin_url, SERVICES)).items():
+        write_whole(KNOWN / OWNERS / service, owner)
     _give_login("auditor", partial(provision_auditor, admin_url))
     # For `leap status` and its like, run in the same network.
     State(
         broker=Given(bootstrap).describe(),
         database=Given(admin_url).describe(),
-        services={name: Given(f"http://{name}:{HTTP_PORT}").describe() for name in SERVICES},
+        services={
+            name: Given(f"http://{name}:{HTTP_PORT}", operations=f"http://{name}:{OPERATIONS_PORT}").describe()
+            for name in SERVICES
+        },
     ).save()
     print(f"prepared: {len(districts.codes())} districts, {len(SERVICES)} services")
 
 
 def _give_login(service: str, lay_out: Callable[[], Coroutine[Any, Any, str]]) -> None:
-    """Lay out the role and what it may see; a login that still opens stays."""
+    """Give the service a login; one that still opens stays."""
     login = KNOWN / service / LOGIN
     # A new password would shut out the service that runs with the old one.
     if not (login.exists() and _patiently(lambda: _opens(login.read_text()))):

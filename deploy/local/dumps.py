@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 
-from deploy.local.database import EXTENSIONS
+from deploy.local.database import EXTENSIONS, lay_out_roles, roles_of
 from deploy.local.parts import PartFailed
 from deploy.local.postgres import postgres_programs
 
@@ -36,17 +36,18 @@ def dump_schema(admin_url: str, schema: str, file: Path) -> None:
         arriving.unlink(missing_ok=True)
 
 
-async def restore_schema(admin_url: str, schema: str, file: Path, *, role: str) -> None:
+async def restore_schema(admin_url: str, schema: str, file: Path) -> None:
     """Put the schema back as the file has it; what stood there is kept aside under another name, and back if it fails.
 
-    Nobody may be connected as `role`, who owns it. Raises PartFailed.
+    Its service may not be connected. Raises PartFailed.
     """
     admin = await asyncpg.connect(admin_url)
     try:
-        await _put_aside(admin, schema, role)
+        await _put_aside(admin, schema)
+        owner = roles_of(schema, await admin.fetchval("SELECT current_database()")).owner
         try:
             _run(
-                admin_url, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", f"--role={role}",
+                admin_url, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", f"--role={owner}",
                 f"--schema={schema}", str(file),
             )  # fmt: skip
         except PartFailed:
@@ -67,7 +68,7 @@ async def go_back(admin_url: str, schema: str) -> None:
         await admin.close()
 
 
-async def _put_aside(admin: "asyncpg.Connection[asyncpg.Record]", schema: str, role: str) -> None:
+async def _put_aside(admin: "asyncpg.Connection[asyncpg.Record]", schema: str) -> None:
     async with admin.transaction():
         if await admin.fetchval(_HAS_TABLES, schema):
             await admin.execute(f"DROP SCHEMA IF EXISTS {schema}{FORMER} CASCADE")
@@ -76,8 +77,7 @@ async def _put_aside(admin: "asyncpg.Connection[asyncpg.Record]", schema: str, r
             # Nothing, or what a restore that was cut off had begun: what that one put aside is what must stay.
             await _move_extensions(admin, schema + FORMER, EXTENSIONS.get(schema, ()), only_if_there=True)
             await admin.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
-        await admin.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {role}")
-        await admin.execute(f"REVOKE ALL ON SCHEMA {schema} FROM PUBLIC")
+        await lay_out_roles(admin, schema)
         await _move_extensions(admin, schema, EXTENSIONS.get(schema, ()))
 
 
@@ -104,13 +104,6 @@ def digest(file: Path) -> str:
     """Give the file's SHA-256."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def role_of(database_url: str) -> str:
-    """Name the role that a service's URL signs in."""
-    role = urlsplit(database_url).username
-    assert role, "a service's URL names its role"
-    return role
 
 
 def _run(admin_url: str, program: str, *words: str) -> None:

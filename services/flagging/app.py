@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from contracts.access import ROUTES
 from contracts.topics import COMPACTED
 from services.flagging import api, metrics
 from services.flagging.handlers.arrivals import decode, on_facts
@@ -31,6 +32,7 @@ FACTS = Subscription(
 
 service = Service(
     name="flagging",
+    access=ROUTES["flagging"],
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(FACTS,),

@@ -8,7 +8,7 @@ from datetime import time
 
 from services.flagging.store import measured, waiting
 from services.runtime import clock
-from services.runtime.seen.metric import gauge, snapshot
+from services.runtime.seen.metric import about, gauge, snapshot
 from services.runtime.web.context import Context
 
 DUE_AT = time(10)
@@ -16,7 +16,9 @@ DUE_AT = time(10)
 
 # From the counts that move with the position: exact whatever is killed when.
 MARKS = snapshot("counter", "leap_marks_total", "Marks and retractions dealt with, by effect", ["district", "effect"])
-FLAGS = snapshot("gauge", "leap_flags", "Students whose flag stands, as flagging judged", ["district"])
+FLAGS = snapshot("gauge", "leap_flags", "Students whose flag stands, as flagging judged, to tens", ["district"])
+# Whoever else keeps flags tells the same number of them, or misses one. How many there are, nobody can read from it.
+WHICH = snapshot("gauge", "leap_flags_digest", "Which flags stand as flagging judged, as one number", ["district"])
 # 0 on a holiday: whoever asks for silence asks for it there.
 EXPECTED = snapshot("gauge", "leap_schools_expected", "Schools whose calendar has a school day today", ["district"])
 REPORTED = snapshot("gauge", "leap_schools_reported", "Expected schools whose roll of today is complete", ["district"])
@@ -39,7 +41,8 @@ async def measure(context: Context) -> None:
         rolls = await waiting.waiting_rolls(connection, local.date())
     DUE.set(local.time() >= DUE_AT)
     MARKS.replace({(row["district"], effect): row[effect] for row in marks for effect in ("applied", "unchanged")})
-    FLAGS.replace({(row["district"],): row["flags"] for row in flags})
+    FLAGS.replace({(row["district"],): about(row["flags"]) for row in flags})
+    WHICH.replace({(row["district"],): row["digest"] for row in flags})
     EXPECTED.replace({(row["district"],): row["expected"] for row in schools})
     REPORTED.replace({(row["district"],): row["reported"] for row in schools})
     UNSCHEDULED.replace({(row["district"],): row["without_calendar"] for row in schools})

@@ -21,7 +21,7 @@ from services.ingest.store import counts, measured
 from services.runtime.delivery.publisher import Message
 from services.runtime.service import Context
 from services.runtime.web.people import Person
-from services.runtime.web.sign_in import require_role, signed_in
+from services.runtime.web.sign_in import signed_in
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 BURST_UPLOADS = 60
@@ -166,9 +166,8 @@ def routes(context: Context, districts: Callable[[], Districts]) -> APIRouter:
         )
 
     @router.get("/counts")
-    async def read_counts(person: Who) -> Counts:
+    async def read_counts(_: Who) -> Counts:
         """Tell, per district, how many records landed and what became of them. No personal data."""
-        require_role(person, "operations")
         async with context.pool.acquire() as connection:
             counted = await counts.list_landed_counts(connection)
             gaps = await measured.list_gaps(connection)

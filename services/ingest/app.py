@@ -6,6 +6,7 @@ from pathlib import Path
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
+from contracts.access import ROUTES
 from contracts.topics import PARTITIONS
 from services.ingest import api, metrics
 from services.ingest.districts_file import DistrictsFile
@@ -54,6 +55,7 @@ def _routes(context: Context) -> APIRouter:
 
 service = Service(
     name="ingest",
+    access=ROUTES["ingest"],
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(

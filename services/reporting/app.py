@@ -4,6 +4,7 @@ from pathlib import Path
 
 import fastapi
 
+from contracts.access import ROUTES
 from contracts.topics import COMPACTED
 from services.reporting import metrics
 from services.reporting.api import effect, tables
@@ -52,6 +53,8 @@ def routes(context: Context) -> fastapi.APIRouter:
 
 service = Service(
     name="reporting",
+    access=ROUTES["reporting"],
+    keeps_apart=True,
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(EVENTS,),

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
@@ -38,7 +38,9 @@ from services.runtime.seen import telemetry, tracing
 from services.runtime.seen.away import away, is_of_kafka_client
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web import application
+from services.runtime.web.access import Access, RoutesUndeclared, asked_for
 from services.runtime.web.context import Context
+from services.runtime.web.operations import operations
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import People
 
@@ -86,13 +88,20 @@ class Service:
     max_body_bytes: int | None = MAX_BODY_BYTES
     own_words: OwnWords | None = None
     """What it tells that follows from no other topic: it never starts behind that."""
+    access: Access = field(default_factory=dict)
+    """Who may use which of its routes, and what it shows them; a route that is not named is not served."""
+    keeps_apart: bool = False
+    """Its tables have row-level security: people's requests go on as the role that it bounds."""
     measure: Callable[[Context], Awaitable[None]] | None = None
     """Sets the service's own metrics from what it keeps, when they are asked for."""
 
     def serve(self, app: fastapi.FastAPI, context: Context) -> None:
         """Let the application answer with the service's pages and routes."""
+        if self.keeps_apart:
+            context = context.for_people(asked_for)
         pages = self.pages(context) if self.pages is not None else None
-        application.serve(app, context, pages=pages, routes=self.routes(context) if self.routes is not None else None)
+        routes = self.routes(context) if self.routes is not None else None
+        application.serve(app, context, access=self.access, pages=pages, routes=routes)
 
 
 class Running:
@@ -127,17 +136,22 @@ class Running:
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self.stop.set)
-        app = application.application(
+        app = application.application(self.service.name, max_body_bytes=self.service.max_body_bytes)
+        machines = operations(
             self.service.name,
             alive=self.alive,
             ready=self.ready,
             measure=self.measure,
             revision=self._schema.revision,
-            max_body_bytes=self.service.max_body_bytes,
         )
-        server = application.server(app, self.settings.http_host, self.settings.http_port)
-        serving = asyncio.create_task(server.serve(), name="http")
-        serving.add_done_callback(self._ended)
+        servers, serving = [], []
+        for name, served, port in (
+            ("http", app, self.settings.http_port),
+            ("operations", machines, self.settings.port_of_operations),
+        ):
+            servers.append(application.server(served, self.settings.http_host, port))
+            serving.append(asyncio.create_task(servers[-1].serve(), name=name))
+            serving[-1].add_done_callback(self._ended)
         starting = asyncio.create_task(self._start(app), name="start")
         starting.add_done_callback(self._ended)
 
@@ -149,8 +163,9 @@ class Running:
         if self._context is not None:
             self._context.changes.close()
         await self._stop()
-        server.should_exit = True
-        await asyncio.gather(serving, starting, return_exceptions=True)
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*serving, starting, return_exceptions=True)
         return self.exit_code
 
     async def _start(self, app: fastapi.FastAPI) -> None:
@@ -210,7 +225,10 @@ class Running:
         if task.cancelled() or self.stop.is_set():
             return
         error = task.exception()
-        if isinstance(error, SettingsRejected):
+        if isinstance(error, RoutesUndeclared):
+            log.error("a route has no line in the table of who may use it", problem=str(error))
+            self.give_up("routes")
+        elif isinstance(error, SettingsRejected):
             log.error("the settings do not do", problem=str(error))
             self.give_up("settings")
             self.exit_code = 2

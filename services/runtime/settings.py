@@ -33,6 +33,8 @@ class Settings(BaseModel):
     database_url: str = Field(min_length=1, repr=False)  # it carries a password
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8000, ge=1, le=65535)
+    # Metrics, liveness and readiness, for machines alone; 1000 above the other one unless said.
+    operations_port: int | None = Field(default=None, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kafka_metadata_max_age_ms: int = Field(default=30_000, ge=100)  # how soon a new topic of a pattern is noticed
     kafka_session_timeout_ms: int = Field(default=30_000, ge=6_000)  # how soon a dead member's partitions move on
@@ -44,6 +46,11 @@ class Settings(BaseModel):
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "America/New_York"  # whose days are days, here and in SQL
     otlp_endpoint: str | None = None  # where traces are sent (OTLP over HTTP, .../v1/traces); unset, none are made
     crash_at: str = ""  # fault tests only: the process ends itself at this named point
+
+    @property
+    def port_of_operations(self) -> int:
+        """Give the port on which machines ask."""
+        return self.operations_port if self.operations_port is not None else self.http_port + 1000
 
     @property
     def zone(self) -> ZoneInfo:

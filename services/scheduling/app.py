@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from contracts.access import ROUTES
 from contracts.topics import COMPACTED
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
@@ -26,6 +27,8 @@ EVENTS = Subscription(
 
 service = Service(
     name="scheduling",
+    access=ROUTES["scheduling"],
+    keeps_apart=True,
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     own_words=OWN,

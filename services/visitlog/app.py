@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from contracts.access import ROUTES
 from contracts.topics import COMPACTED
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service
@@ -40,6 +41,8 @@ def log_pages(context: Context) -> Pages:
 
 service = Service(
     name="visitlog",
+    access=ROUTES["visitlog"],
+    keeps_apart=True,
     migrations=FOLDER / "migrations",
     subscriptions=(EVENTS,),
     own_words=OWN,

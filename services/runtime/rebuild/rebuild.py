@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -19,6 +18,7 @@ from services.runtime.database import Connection
 from services.runtime.rebuild.differences import TableDifference, differences
 from services.runtime.rebuild.own_ways import OwnWays
 from services.runtime.rebuild.shadow import Positions, Shadow, positions_in, records_between
+from services.runtime.roles import make_schema_beside
 from services.runtime.service import Service
 
 CLOSE_RECORDS = 5_000  # near enough to stop the running copy for the rest
@@ -95,7 +95,7 @@ async def rebuild(
     """
     async with _alone(wanted) as admin:
         await admin.execute(f"DROP SCHEMA IF EXISTS {wanted.next_schema} CASCADE")
-        await admin.execute(f"CREATE SCHEMA {wanted.next_schema} AUTHORIZATION {_role(wanted)}")
+        await make_schema_beside(admin, wanted.next_schema, like=wanted.schema)
         try:
             async with _shadow(wanted, wanted.next_schema) as shadow:
                 await _refuse_cut_logs(wanted, shadow, await positions_in(admin, wanted.schema))
@@ -151,13 +151,6 @@ def _shadow(wanted: Rebuild, schema: str) -> Shadow:
         zone=wanted.zone,
         own_ways=wanted.own_ways,
     )
-
-
-def _role(wanted: Rebuild) -> str:
-    role = urlsplit(wanted.database_url).username
-    if not role:
-        raise RebuildFailed("the service's database URL names no role that the new schema could belong to")
-    return role
 
 
 async def _refuse_cut_logs(wanted: Rebuild, shadow: Shadow, running: Positions) -> None:

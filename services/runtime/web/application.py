@@ -1,20 +1,18 @@
-"""The HTTP side of every service: metrics, liveness, readiness, and its own routes."""
-
-from collections.abc import Awaitable, Callable
+"""The HTTP side of every service for people and their programs: its own routes, and what all of them have."""
 
 import fastapi
 import structlog
 import uvicorn
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.runtime.seen import telemetry
+from services.runtime.web.access import Access, Door
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
@@ -34,20 +32,8 @@ class Server(uvicorn.Server):
         await self._serve()
 
 
-def application(
-    name: str,
-    *,
-    alive: Callable[[], str],
-    ready: Callable[[], Awaitable[str]],
-    measure: Callable[[], Awaitable[None]],
-    revision: Callable[[], str] = str,
-    max_body_bytes: int | None = None,
-) -> fastapi.FastAPI:
-    """Make the application with the routes every service has.
-
-    `alive` and `ready` return what is wrong, or an empty string; `measure` brings the metrics up to now; `revision`
-    names what readiness adds when all is well. A body longer than `max_body_bytes` gets 413.
-    """
+def application(name: str, *, max_body_bytes: int | None = None) -> fastapi.FastAPI:
+    """Make the application that a service's routes are put on. A body longer than `max_body_bytes` gets 413."""
     # No page of FastAPI's own: they load scripts from another site.
     app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None)
     app.state.max_body_bytes = max_body_bytes
@@ -58,34 +44,29 @@ def application(
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(Exception, _on_failure)
 
-    @app.get("/livez", include_in_schema=False)
-    async def livez() -> Response:
-        return _plain(alive())
-
-    @app.get("/readyz", include_in_schema=False)
-    async def readyz() -> Response:
-        return _plain(await ready(), well=f"ok\n{revision()}".strip())
-
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        await measure()
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
     return app
 
 
 def serve(
-    app: fastapi.FastAPI, context: Context, *, pages: Pages | None = None, routes: fastapi.APIRouter | None = None
+    app: fastapi.FastAPI,
+    context: Context,
+    *,
+    access: Access,
+    pages: Pages | None = None,
+    routes: fastapi.APIRouter | None = None,
 ) -> None:
     """Add a service's pages for people and its routes for programs, and what both need to know who is asking.
 
-    Raises SettingsRejected where a route asks who that is and nobody said who may sign in.
+    Raises RoutesUndeclared where they are not those of the table, SettingsRejected where a route asks who that is and
+    nobody said who may sign in.
     """
     app.state.pages = pages
+    door = Door(access)
     for router in (pages.router if pages is not None else None, routes):
         if router is not None:
             # On the router and not on the application, whose own limit would come before the explanation.
-            app.include_router(router, max_body_size=app.state.max_body_bytes)
+            app.include_router(router, dependencies=[Depends(door)], max_body_size=app.state.max_body_bytes)
+    door.learn(app.routes)
     if pages is not None or routes_by_person(app)[True]:
         app.state.sessions = context.sessions
 
@@ -161,7 +142,3 @@ class _LongBodiesExplained:
 def _route_of(request: Request) -> str:
     # The pattern, not the address: an address may hold what somebody searched for.
     return str(getattr(request.scope.get("route"), "path", "unknown"))
-
-
-def _plain(problem: str, *, well: str = "ok") -> Response:
-    return Response(problem or well, status_code=503 if problem else 200, media_type="text/plain")

@@ -1,7 +1,8 @@
 """What routes and timers work with."""
 
 import copy
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from typing import Self
 
@@ -10,6 +11,7 @@ import asyncpg
 from services.runtime.delivery.lease import Lease
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.transaction import Transaction, begin
+from services.runtime.roles import enter_for_people
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web.people import People
 from services.runtime.web.sign_in import Sessions
@@ -35,6 +37,7 @@ class Context:
         self._service = service
         self._people = people
         self._lease: Lease | None = None
+        self._asked_for: Callable[[], str] | None = None
 
     def under(self, lease: Lease) -> Self:
         """Give the same, whose transactions take effect as long as the lease is held and raise LeaseLost afterwards."""
@@ -42,9 +45,19 @@ class Context:
         leased._lease = lease
         return leased
 
+    def for_people(self, asked_for: Callable[[], str]) -> Self:
+        """Give the same, whose transactions see the rows of the districts that `asked_for` names when they begin.
+
+        Codes with commas, `*` for all, or none. What is asked of the pool itself is the service's own business.
+        """
+        bounded = copy.copy(self)
+        bounded._asked_for = asked_for
+        return bounded
+
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction with an outbox; leaving the block commits."""
-        return begin(self.pool, self.publisher, zone=self.settings.zone, lease=self._lease)
+        opened = begin(self.pool, self.publisher, zone=self.settings.zone, lease=self._lease)
+        return opened if self._asked_for is None else _bounded(opened, self._asked_for())
 
     @property
     def people(self) -> People:
@@ -57,3 +70,10 @@ class Context:
     def sessions(self) -> Sessions:
         """Give what tells who is asking. Raises SettingsRejected as `people` does."""
         return Sessions(self.people, self._service)
+
+
+@asynccontextmanager
+async def _bounded(opened: AbstractAsyncContextManager[Transaction], districts: str) -> AsyncIterator[Transaction]:
+    async with opened as transaction:
+        await enter_for_people(transaction.connection, districts)
+        yield transaction

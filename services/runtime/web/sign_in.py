@@ -55,6 +55,9 @@ async def signed_in(request: Request) -> Person:
     Nobody: browsers are sent to the sign-in page (303), htmx too (401 with HX-Redirect), programs get 401.
     A change asked with a session from another site's page is refused with 403.
     """
+    known: Person | None = getattr(request.state, "person", None)
+    if known is not None:
+        return known  # the door has asked already
     sessions: Sessions = request.app.state.sessions
     authorization = request.headers.get("authorization")
     if authorization is not None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from contracts.access import ROUTES
 from services.ingest import api
 from services.ingest.formats.own import MAX_ROW_BYTES
 from services.ingest.handlers import landed as handlers
@@ -46,6 +47,7 @@ class Ingest:
         self.publisher = RecordingPublisher()
         service = Service(
             name="ingest",
+            access=ROUTES["ingest"],
             migrations=Path(__file__).parent,
             routes=lambda context: api.routes(context, districts),
             max_body_bytes=None,

@@ -11,7 +11,7 @@ import yaml
 
 from contracts.services import SERVICES
 from deploy.containers import generate
-from deploy.observability.prometheus import PORT_IN_A_CONTAINER
+from deploy.observability.prometheus import OPERATIONS_PORT
 from services.runtime.settings import PREFIX, Settings
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -87,7 +87,7 @@ def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(service: str
     # The address of the database comes from the volume of the service's login.
     read = settings.from_environment({**told, f"{PREFIX}DATABASE_URL": "postgresql://"})
 
-    assert read.http_port == PORT_IN_A_CONTAINER
+    assert (read.http_port, read.port_of_operations) == (8000, OPERATIONS_PORT)
     assert read.people_file is not None
     assert (read.clock_file is not None) is moved
 
@@ -96,6 +96,7 @@ def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(service: str
 def test_a_service_sees_its_own_login_and_no_other(service: str) -> None:
     logins = [each for each in CONTAINERS[service]["volumes"] if each.startswith("login-")]
     assert logins == [f"login-{service}:/run/leap/{service}:ro"]
+    assert "owners" not in str(CONTAINERS[service]["volumes"])
     assert "POSTGRES_PASSWORD" not in str(CONTAINERS[service])
 
 

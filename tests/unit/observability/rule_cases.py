@@ -156,7 +156,7 @@ def _marks(published: str, dealt_with: str) -> dict[str, str]:
 
 
 def _flags(desk: str) -> dict[str, str]:
-    return {'leap_flags{district="hartford"}': f"120{LONG}", 'leap_desk_flags{district="hartford"}': desk}
+    return {'leap_flags_digest{district="hartford"}': f"120{LONG}", 'leap_desk_flags_digest{district="hartford"}': desk}
 
 
 def _gone(hop: str) -> tuple[Labels, ...]:
