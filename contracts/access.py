@@ -49,13 +49,13 @@ WORDS = {
     Scope.TOKEN: "what the district itself sent, to whoever has its token",
 }
 
-Rule = Mapping[Role, Scope]
+Rule = Mapping[str, Scope]
 """Which roles may use a route, and what it shows each."""
 
 Access = Mapping[str, Rule]
 """The routes of one service, as "METHOD /path"."""
 
-_EVERY_ROLE = tuple(role for role in Role if role is not Role.ANYBODY)
+_EVERY_ROLE: tuple[str, ...] = tuple(role for role in Role if role is not Role.ANYBODY)
 
 _OPEN: Rule = {Role.ANYBODY: Scope.NOTHING}
 _SENDERS: Rule = {Role.ANYBODY: Scope.TOKEN}

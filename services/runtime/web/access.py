@@ -5,7 +5,7 @@ starting. What the door found out stays with the request: the transactions that 
 (`services.runtime.roles`), whatever their statements ask for.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -48,7 +48,7 @@ class Door:
         self._access = access
         self._rules: dict[tuple[int, str], Mapping[str, Scope]] = {}
 
-    def learn(self, routes: Collection[BaseRoute]) -> None:
+    def learn(self, routes: Sequence[BaseRoute]) -> None:
         """Give each route its line. Raises RoutesUndeclared where a route has no line, or a line no route."""
         offered = {}
         for context in iter_route_contexts(routes):

@@ -18,6 +18,10 @@ from services.runtime.web.sign_in import Sessions
 from services.runtime.web.sse import Broadcast
 
 
+class RowsUnbounded(Exception):
+    """A route reached for rows past the rule that bounds them to its reader's districts."""
+
+
 class Context:
     """The running service's settings, database, publisher, people, and the changes that its pages hear of."""
 
@@ -31,7 +35,7 @@ class Context:
         people: People | None = None,
     ) -> None:
         self.settings = settings
-        self.pool = pool
+        self._pool = pool
         self.publisher = publisher
         self.changes = Broadcast(pool)
         self._service = service
@@ -48,15 +52,22 @@ class Context:
     def for_people(self, asked_for: Callable[[], str]) -> Self:
         """Give the same, whose transactions see the rows of the districts that `asked_for` names when they begin.
 
-        Codes with commas, `*` for all, or none. What is asked of the pool itself is the service's own business.
+        Codes with commas, `*` for all, or none. There is no other way to rows from it.
         """
         bounded = copy.copy(self)
         bounded._asked_for = asked_for
         return bounded
 
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """Give the service's connections. Raises RowsUnbounded where people's requests are answered."""
+        if self._asked_for is not None:
+            raise RowsUnbounded("the pool shows every district's rows: read inside `begin()`")
+        return self._pool
+
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction with an outbox; leaving the block commits."""
-        opened = begin(self.pool, self.publisher, zone=self.settings.zone, lease=self._lease)
+        opened = begin(self._pool, self.publisher, zone=self.settings.zone, lease=self._lease)
         return opened if self._asked_for is None else _bounded(opened, self._asked_for())
 
     @property

@@ -256,8 +256,8 @@ async def _visitlog(town: Town, bring: Any) -> None:
                 json={"district": district, "effective_from": "2026-07-01", "hourly_cents": 3000,
                       "travel_hourly_cents": 2000, "mile_tenth_cents": 725, "show_up_cents": 1500},
             )  # fmt: skip
-    visits = await town.pool.fetch("SELECT visit_id, request_id, household_key, district, pair FROM visit")
-    _own_requests_and_visits(town, [], [(each, set(each["pair"])) for each in visits])
+    agreed = await town.pool.fetch("SELECT visit_id, request_id, household_key, district, pair FROM visit")
+    _own_requests_and_visits(town, [], [(each, set(each["pair"])) for each in agreed])
     for row in await town.pool.fetch(
         "SELECT log_id, district, visit.pair, referral_id FROM visit_log JOIN visit USING (visit_id)"
         " LEFT JOIN referral USING (log_id)"
@@ -308,7 +308,10 @@ async def _flagging(town: Town, _: Any) -> None:
     for district in DISTRICTS[:1]:
         facts: list[events.Event] = [marks.calendar(days)]
         for number in range(3):
-            facts += [marks.stint(marks.student(number)), marks.mark(marks.student(number), days[2])]
+            facts += [
+                marks.stint(marks.student(number)),
+                *(marks.mark(marks.student(number), day) for day in days[2:6]),
+            ]
         facts += [marks.roll(day) for day in days]
         await Feeder(town.pool).feed(facts)
         for number in range(3):

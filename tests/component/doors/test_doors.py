@@ -14,20 +14,28 @@ import pytest_asyncio
 from fastapi import APIRouter
 
 from contracts.access import OF_ALL, ROUTES, Role, Scope
+from services.flagging import metrics as flagging_metrics
+from services.reporting import metrics as reporting_metrics
 from services.runtime.roles import as_owner, enter_for_people
 from services.runtime.service import Context, Service
+from services.runtime.settings import Settings
 from services.runtime.web.access import RoutesUndeclared
+from services.runtime.web.context import RowsUnbounded
+from services.scheduling import metrics as scheduling_metrics
 from services.scheduling.api import requests as requests_api
+from services.scheduling.store.measured import known_flags
 from services.visitlog.handlers.acts import Act
 from tests import people
 from tests.component.doors.asking import COUNTED, PUBLISHED, STREAMS, ask_all
 from tests.component.doors.districts import DISTRICTS, Town, staff, towns
 from tests.component.doors.guarded import unguarded
 from tests.conftest import ServiceDatabase
-from tests.delivering import served
+from tests.delivering import RecordingPublisher, served
+from tests.zones import HERE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+NOBODY: Any = RecordingPublisher()
 REQUESTS = int(os.environ.get("DOORS", "3000"))
 SHARES = {"scheduling": 0.45, "visitlog": 0.25, "reporting": 0.2, "flagging": 0.05, "ingest": 0.05}
 GUARDED = ("scheduling", "visitlog", "reporting")
@@ -46,6 +54,9 @@ _WRITTEN = {
         "SELECT district, set_by FROM pay_rate",
     ),
 }
+
+
+_OF_REQUESTS = "SELECT DISTINCT district FROM request"
 
 
 @pytest_asyncio.fixture
@@ -183,7 +194,9 @@ async def test_a_request_that_names_no_district_sees_no_row(all_towns: dict[str,
                 await connection.execute("SELECT set_config('leap.districts', $1, true)", said)
             if said == "*,hartford":
                 # One of several codes is no word for all.
-                seen = await connection.fetch("SELECT DISTINCT district FROM request")
+                seen = await connection.fetch(
+                    "SELECT DISTINCT district FROM visit" if name == "visitlog" else _OF_REQUESTS
+                )
                 assert [row[0] for row in seen] == ["hartford"]
                 continue
             assert {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables} == (
@@ -219,6 +232,40 @@ async def test_who_saw_a_family_is_written_once_and_taken_back_by_no_service(all
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await pool.execute(statement)
+
+
+async def test_no_metric_tells_a_number_of_people_under_ten(all_towns: dict[str, Town]) -> None:
+    for measured, gauges in (
+        (scheduling_metrics, (scheduling_metrics.DESK, scheduling_metrics.FLAGS, scheduling_metrics.SHOWN)),
+        (reporting_metrics, (reporting_metrics.FLAGS,)),
+        (flagging_metrics, (flagging_metrics.FLAGS,)),
+    ):
+        name = measured.__name__.split(".")[1]
+        context = Context(Settings.model_construct(time_zone=HERE.key), all_towns[name].pool, NOBODY)
+        await measured.measure(context)
+        told = [sample.value for gauge in gauges for metric in gauge.collect() for sample in metric.samples]
+        assert told, name
+        assert {value % 10 for value in told} == {0}
+
+
+async def test_a_flag_that_one_service_lacks_shows_though_no_number_is_told(all_towns: dict[str, Town]) -> None:
+    pool = all_towns["scheduling"].pool
+    before = {row["district"]: row["digest"] for row in await known_flags(pool)}  # type: ignore[arg-type]
+    assert len(set(before.values())) == len(DISTRICTS)
+    await pool.execute(
+        "UPDATE flagged_student SET level = 'none' WHERE student_key = (SELECT student_key FROM flagged_student"
+        " WHERE district = 'danbury' ORDER BY student_key LIMIT 1)"
+    )
+    after = {row["district"]: row["digest"] for row in await known_flags(pool)}  # type: ignore[arg-type]
+    assert {district for district in DISTRICTS if before[district] != after[district]} == {"danbury"}
+
+
+async def test_a_route_that_reaches_past_its_rows_is_stopped(all_towns: dict[str, Town]) -> None:
+    context = Context(Settings.model_construct(time_zone=HERE.key), all_towns["scheduling"].pool, NOBODY)
+    with pytest.raises(RowsUnbounded):
+        await context.for_people(lambda: "hartford").pool.fetch("SELECT FROM request")
+    async with context.for_people(lambda: "hartford").begin() as tx:
+        assert [row[0] for row in await tx.connection.fetch("SELECT DISTINCT district FROM request")] == ["hartford"]
 
 
 async def test_a_route_that_is_not_in_the_table_keeps_its_service_from_starting() -> None:

@@ -15,7 +15,7 @@ from services.runtime.revision import SchemaUnfit
 from services.runtime.roles import enter_for_people
 
 MIGRATIONS = Path(__file__).parents[3] / "services"
-_ROW = "INSERT INTO policy (district, version, body, changed_by, changed_at) VALUES ($1, 1, '{}', 'carl', now())"
+_ROW = "INSERT INTO teaching_day (district, school_year, day) VALUES ($1, 2026, '2026-10-01')"
 _OWNERS = """
 SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'scheduling'
 UNION SELECT DISTINCT proowner::regrole::text FROM pg_proc AS f
@@ -62,13 +62,13 @@ async def test_a_database_whose_service_owned_its_tables_is_taken_over(fresh_dat
     assert [row[0] for row in await admin.fetch(_OWNERS)] == [owner]
     # It goes on, and could start again: it asks for its list of migrations to be there.
     await before.execute(_CREATE)
-    assert await before.fetchval("SELECT count(*) FROM policy") == 2
-    for refused in ("DROP TABLE policy", "ALTER TABLE policy ADD more text", "TRUNCATE contact_disclosure"):
+    assert await before.fetchval("SELECT count(*) FROM teaching_day") == 2
+    for refused in ("DROP TABLE teaching_day", "ALTER TABLE teaching_day ADD more text", "TRUNCATE contact_disclosure"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await before.execute(refused)
     async with connection.transaction():
         await enter_for_people(connection, "danbury")
-        assert [row[0] for row in await connection.fetch("SELECT district FROM policy")] == ["danbury"]
+        assert [row[0] for row in await connection.fetch("SELECT district FROM teaching_day")] == ["danbury"]
     assert await connection.fetchval("SELECT current_user") == owner.replace("_owner", "")
     for each in (before, connection, admin):
         await each.close()
@@ -97,7 +97,7 @@ async def test_a_restored_schema_has_owners_rules_and_what_is_written_once(fresh
     assert await _rules(admin) == before
     assert len(before["policies"]) > 50
     await connection.reload_schema_state()
-    assert await connection.fetchval("SELECT count(*) FROM policy") == 1
+    assert await connection.fetchval("SELECT count(*) FROM teaching_day") == 1
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.execute("DELETE FROM contact_disclosure")
     # Laid out a second time, nothing that was taken is given back.

@@ -61,7 +61,7 @@ def little_pages(context: Context) -> Pages:
     return pages
 
 
-_EVERYBODY = dict.fromkeys((role for role in Role if role is not Role.ANYBODY), Scope.DISTRICTS)
+_EVERYBODY = {role.value: Scope.DISTRICTS for role in Role if role is not Role.ANYBODY}
 
 service = Service(
     name="little",
