@@ -16,8 +16,8 @@ async def unguarded(connection: Connection) -> list[str]:
         SELECT relname AS name, relkind = 'v' AS is_view, relrowsecurity AND relforcerowsecurity AS is_guarded,
                coalesce('security_invoker=true' = ANY (reloptions), false) AS asks_as_reader,
                has_table_privilege($1, oid, 'SELECT') AS is_readable,
-               (SELECT array_agg(polroles::regrole[]::text ORDER BY polname) FROM pg_policy WHERE polrelid = pg_class.oid)
-                   AS policies
+               (SELECT array_agg(polroles::regrole[]::text ORDER BY polname)
+                FROM pg_policy WHERE polrelid = pg_class.oid) AS policies
         FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
         ORDER BY relname
         """,
