@@ -48,14 +48,16 @@ class Door:
         self._access = access
         self._rules: dict[tuple[int, str], Mapping[str, Scope]] = {}
 
-    def learn(self, routes: Sequence[BaseRoute]) -> None:
-        """Give each route its line. Raises RoutesUndeclared where a route has no line, or a line no route."""
-        offered = {}
-        for context in iter_route_contexts(routes):
-            for method in context.methods or ():
-                offered[f"{method} {context.path}"] = id(context.original_route), method
-        if offered.keys() != self._access.keys():
-            without, gone = sorted(offered.keys() - self._access.keys()), sorted(self._access.keys() - offered.keys())
+    def learn(self, routes: Sequence[BaseRoute], *, own: Sequence[BaseRoute] = ()) -> None:
+        """Give each route its line; the framework's `own`, which stand before no door, need none.
+
+        Raises RoutesUndeclared where a route has no line, or a line no route.
+        """
+        offered, outside = _offered(routes), _offered(own).keys()
+        declared = self._access.keys() - outside
+        offered = {named: place for named, place in offered.items() if named not in outside}
+        if offered.keys() != declared:
+            without, gone = sorted(offered.keys() - declared), sorted(declared - offered.keys())
             raise RoutesUndeclared(f"nobody says who may use {without or 'them'}; nobody offers {gone or 'others'}")
         # By the route itself: what is matched doesn't know under which prefix it was put.
         self._rules = {place: self._access[named] for named, place in offered.items()}
@@ -72,6 +74,14 @@ class Door:
         if scope is None:
             raise _refused(request)
         _districts.set(_told(person) if scope.shows_rows else _NO_ROWS)
+
+
+def _offered(routes: Sequence[BaseRoute]) -> dict[str, tuple[int, str]]:
+    return {
+        f"{method} {context.path}": (id(context.original_route), method)
+        for context in iter_route_contexts(routes)
+        for method in context.methods or ()
+    }
 
 
 def asked_for() -> str:

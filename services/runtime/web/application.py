@@ -61,12 +61,12 @@ def serve(
     nobody said who may sign in.
     """
     app.state.pages = pages
-    door = Door(access)
+    door, own = Door(access), list(app.routes)
     for router in (pages.router if pages is not None else None, routes):
         if router is not None:
             # On the router and not on the application, whose own limit would come before the explanation.
             app.include_router(router, dependencies=[Depends(door)], max_body_size=app.state.max_body_bytes)
-    door.learn(app.routes)
+    door.learn(app.routes, own=own)
     if pages is not None or routes_by_person(app)[True]:
         app.state.sessions = context.sessions
 
