@@ -50,10 +50,11 @@ class Door:
 
     def learn(self, routes: Sequence[BaseRoute]) -> None:
         """Give each route its line. Raises RoutesUndeclared where a route has no line, or a line no route."""
-        offered = {}
-        for context in iter_route_contexts(routes):
-            for method in context.methods or ():
-                offered[f"{method} {context.path}"] = id(context.original_route), method
+        offered = {
+            f"{method} {context.path}": (id(context.original_route), method)
+            for context in iter_route_contexts(routes)
+            for method in context.methods or ()
+        }
         if offered.keys() != self._access.keys():
             without, gone = sorted(offered.keys() - self._access.keys()), sorted(self._access.keys() - offered.keys())
             raise RoutesUndeclared(f"nobody says who may use {without or 'them'}; nobody offers {gone or 'others'}")

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from fastapi import APIRouter
 
-from contracts.access import OF_ALL, ROUTES, Role, Scope
+from contracts.access import ROUTES, Role, Scope
 from services.flagging import metrics as flagging_metrics
 from services.reporting import metrics as reporting_metrics
 from services.runtime.roles import as_owner, enter_for_people
@@ -274,12 +274,12 @@ async def test_a_route_that_is_not_in_the_table_keeps_its_service_from_starting(
         router.add_api_route("/families", lambda: None)
         return router
 
-    careless = Service(name="careless", migrations=Path(), routes=routes, access=OF_ALL)
+    careless = Service(name="careless", migrations=Path(), routes=routes, access={})
     nowhere: Any = None
     with pytest.raises(RoutesUndeclared, match="GET /v1/families"):
         served(careless, nowhere, people.everybody())
     forgotten = Service(
-        name="forgotten", migrations=Path(), access={**OF_ALL, "GET /v1/gone": {Role.STATE: Scope.NOTHING}}
+        name="forgotten", migrations=Path(), access={"GET /v1/gone": {Role.STATE: Scope.NOTHING}}
     )
     with pytest.raises(RoutesUndeclared, match="GET /v1/gone"):
         served(forgotten, nowhere, people.everybody())

@@ -16,6 +16,7 @@ from services.runtime.delivery.positions import read_positions, read_standings
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Delivery
 from services.runtime.delivery.transaction import Transaction
+from services.runtime.roles import as_owner
 from tests.component.runtime.counting import GROUP, count, subscription
 from tests.delivering import RecordingPublisher, deliver, record, transactions
 
@@ -201,7 +202,8 @@ async def test_trouble_around_the_records_sets_nothing_aside(pool: asyncpg.Pool,
 
 
 async def test_a_missing_table_is_not_the_records_fault(pool: asyncpg.Pool) -> None:
-    await pool.execute("ALTER TABLE tally RENAME TO gone")
+    async with pool.acquire() as connection, as_owner(connection):
+        await connection.execute("ALTER TABLE tally RENAME TO gone")
 
     with pytest.raises(asyncpg.UndefinedTableError):
         await deliver(pool, subscription("numbers"), [counted(0), counted(1)])
