@@ -29,8 +29,10 @@ def complaints(parts: Iterable[Part]) -> list[str]:
 
 
 def _may(part: Part) -> bool:
-    if ALSO.get(part.name, ("", ""))[0] == part.licence:
+    if part.name in ALSO and ALSO[part.name][0] == part.licence:
         return True
+    if not part.licence:
+        return False
     try:
         parsed = _spdx.parse(part.licence, validate=True)
     except ExpressionError:
