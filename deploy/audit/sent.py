@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from hashlib import blake2b
 from typing import Any, NamedTuple
+from zlib import crc32
 
 _PLACE = re.compile(r"marks\[(\d+)\]:")
 
@@ -74,6 +75,17 @@ class Returned:
     def places(self, where: tuple[str, int, int]) -> set[int]:
         """Give the places of a roll's marks that went back, from 1."""
         return self._places.get(where, set())
+
+
+LANES = 24
+
+
+def lane_of(district: str) -> int:
+    """Give the partition in which everything of a district is told: by six hex digits at the head, else by checksum."""
+    head = district[:6]
+    if re.fullmatch("[0-9a-fA-F]{6}", head):
+        return int(head, 16) % LANES
+    return crc32(district.encode()) % LANES
 
 
 class Keys:

@@ -6,18 +6,23 @@ from pathlib import Path
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
-from contracts.topics import PARTITIONS
+from contracts.topics import COMPACTED, PARTITIONS
 from services.ingest import api, metrics
 from services.ingest.districts_file import DistrictsFile
-from services.ingest.handlers import landed, progress
+from services.ingest.handlers import ageing, clearing, landed, policies, progress
+from services.ingest.handlers.own_words import OWN
 from services.ingest.rules.landing import Landed, Rejection
-from services.ingest.store import books
+from services.ingest.store import books, forgotten
+from services.runtime import retention
 from services.runtime.delivery.pace import Pace
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.delivery.subscription import Delivery, Subscription
 from services.runtime.delivery.transaction import Transaction
-from services.runtime.service import Context, Service
+from services.runtime.service import Context, Service, Timer
 from services.runtime.settings import Settings
+
+CLEAR_SECONDS = 5.0
+CLOSE_SECONDS = 3600.0
 
 
 class IngestSettings(Settings):
@@ -63,6 +68,7 @@ service = Service(
             decode=_decode_landed,
             handle=_on_landed,
             passed=books.pass_over,
+            was_cut=forgotten.was_cut,
             # A topic may be there before the file names its district: set aside, its records would have no effect.
             expected=_is_declared,
             # A district's flood would keep those of its lane waiting at flagging: it waits where it landed.
@@ -76,7 +82,20 @@ service = Service(
             decode=progress.decode_progress,
             handle=progress.on_receipt_progressed,
         ),
+        Subscription(
+            group="leap-ingest-policies",
+            topics=("district-policies",),
+            decode=policies.decode,
+            handle=policies.on_policies,
+            compacted=COMPACTED,
+        ),
     ),
+    timers=(
+        Timer(name="clear what is forgotten", every_seconds=CLEAR_SECONDS, run=clearing.clear),
+        Timer(name="close parts with names", every_seconds=CLOSE_SECONDS, run=clearing.close_parts),
+        Timer(name="let go what is too old", every_seconds=retention.EVERY_SECONDS, run=ageing.let_go),
+    ),
+    own_words=OWN,
     routes=_routes,
     settings=IngestSettings,
     max_body_bytes=None,  # an upload's limit is the api's own

@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 from pydantic import Field, TypeAdapter
 
 from contracts import events
-from services.reporting import facts
+from services.reporting import facts, forgetting
 from services.reporting.rules import measures
 from services.reporting.store import policies, projections, tallies, visits
 from services.runtime.delivery.subscription import Delivery, read_event
@@ -34,7 +34,8 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
         | _Logged
         | _Appended
         | events.VisitorChanged
-        | events.DistrictPolicyDecided,
+        | events.DistrictPolicyDecided
+        | events.Forgetting,
         Field(discriminator="event_type"),
     ]
 )
@@ -63,6 +64,7 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
             if isinstance(e, events.DistrictPolicyDecided)
         ],
     )
+    await forgetting.on_forgetting(tx, [e for e in happened if isinstance(e, events.Forgetting)])
 
 
 async def _keep_tallies(tx: Transaction, happened: list[Any]) -> None:

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from contracts.topics import COMPACTED
+from services.runtime import retention
 from services.runtime.delivery.subscription import Subscription
-from services.runtime.service import Service
+from services.runtime.service import Service, Timer
 from services.runtime.web.context import Context
 from services.runtime.web.pages import Pages
 from services.visitlog import api
+from services.visitlog.handlers import forgetting
 from services.visitlog.handlers.arrivals import decode, on_events
 from services.visitlog.handlers.taking_back import OWN
 from services.visitlog.pages import form, log, office, phone, visits
@@ -16,7 +18,15 @@ FOLDER = Path(__file__).parent
 
 EVENTS = Subscription(
     group="leap-visitlog",
-    topics=("home-visits", "household-contacts", "calendars", "school-calendar", "visitors", "district-policies"),
+    topics=(
+        "home-visits",
+        "household-contacts",
+        "calendars",
+        "school-calendar",
+        "visitors",
+        "district-policies",
+        "forgotten",
+    ),  # fmt: skip
     decode=decode,
     handle=on_events,
     compacted=COMPACTED,
@@ -43,6 +53,10 @@ service = Service(
     migrations=FOLDER / "migrations",
     subscriptions=(EVENTS,),
     own_words=OWN,
+    timers=(
+        Timer(name="keep forgotten", every_seconds=forgetting.EVERY_SECONDS, run=forgetting.keep_forgotten),
+        Timer(name="let go what is too old", every_seconds=retention.EVERY_SECONDS, run=forgetting.let_go),
+    ),
     routes=api.routes,
     pages=log_pages,
 )

@@ -1,7 +1,7 @@
 """What a batch of landed records comes to: rolls, rosters, calendars, what goes back, and how many of each."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, timedelta, tzinfo
 
@@ -11,6 +11,7 @@ from contracts.calendar import school_year_of
 from contracts.events import Feed
 from contracts.topics import PARTITIONS
 from services.ingest.formats import own
+from services.ingest.handlers.forgetting import Forgetting
 from services.ingest.handlers.messages import Sender
 from services.ingest.handlers.returns import Returns
 from services.ingest.handlers.uploads import readable_upload
@@ -18,11 +19,14 @@ from services.ingest.rules import attendance, rolls
 from services.ingest.rules.attendance import Identity
 from services.ingest.rules.books import NEW, Page
 from services.ingest.rules.door import ABSENCES, Door
+from services.ingest.rules.forgetting import FORGOTTEN_STUDENT, Memory
 from services.ingest.rules.landing import (
     Calendar,
     CompletedRoll,
     DeclaredFeed,
     Enrollment,
+    ForgottenHousehold,
+    ForgottenStudent,
     Household,
     Landed,
     Mark,
@@ -42,7 +46,8 @@ from services.ingest.store.feeds import DECLARED, EVERY_SCHOOL, TellsOf, Word
 from services.runtime.delivery.publisher import Message, partition_of
 
 Outgoing = defaultdict[str, defaultdict[int, list[Message]]]
-_Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household
+_Forgotten = ForgottenHousehold | ForgottenStudent
+_Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household | _Forgotten
 
 
 @dataclass(slots=True)
@@ -104,6 +109,7 @@ class Batch:
         zone: tzinfo,
         moved: timedelta = timedelta(),
         pages: Mapping[tuple[str, int], Page] | None = None,
+        memories: Mapping[str, Memory] | None = None,
     ) -> None:
         self.accepted: Counter[tuple[str, str]] = Counter()
         self.told_feeds: dict[TellsOf, Word] = {}
@@ -113,6 +119,7 @@ class Batch:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._districts = districts
         self._pages = pages or {}
+        self.forgetting = Forgetting(memories or {})
         self._zone, self._moved = zone, moved
         self._door = Door.at(0, zone=zone, moved=moved)
         self._sources: dict[tuple[str, int], _Source] = {}
@@ -201,6 +208,11 @@ class Batch:
             if mistake := self._door.mistake_in_mark(mark.date, category=mark.category, feed=feed):
                 self._send_back(record, source, Rejection(*mistake))
                 return None
+        if forgotten := self.forgetting.students(source.sender.origin.district):
+            key = source.sender.origin.pseudonyms.student_key(student=mark.student, state_student=mark.state_student)
+            if key in forgotten:
+                self._send_back(record, source, FORGOTTEN_STUDENT)
+                return None
         if record.headers and (receipt := readable_upload(record).receipt) is not None:
             roll.receipts.setdefault(receipt, []).append(len(roll.marks))
         roll.marks.append(mark)
@@ -223,6 +235,8 @@ class Batch:
             self._send_back(record, source, Rejection(*mistake))
             return None
         marks, places, refused = self._sift(record, landed, feed)
+        if forgotten := self.forgetting.students(district):
+            marks, places, refused = _without(forgotten, source, marks, places, refused)
         for each in refused:
             self.returns.send_back_mark(record, source.sender, each)
         if marks or roll.complete:
@@ -274,6 +288,11 @@ class Batch:
             self._complete(record, source, landed, landed.feed)
         elif isinstance(landed, (ReopenedRoll, DeclaredFeed)):
             self._tell_of_rolls(record, source, landed)
+        elif isinstance(landed, (ForgottenHousehold, ForgottenStudent)):
+            self.forgetting.forget(landed, _identity(record, source), source.sender)
+        elif (refusal := self.forgetting.refusal(landed, _identity(record, source), source.sender)) is not None:
+            self._send_back(record, source, refusal)
+            return
         else:
             self._tell_roster(record, source, landed)
         kind = "roll" if isinstance(landed, (CompletedRoll, ReopenedRoll)) else "roster"
@@ -327,6 +346,8 @@ class Batch:
             self._outgoing["rosters"][sender.lane].append(sender.message(enrollment))
         else:
             contact = attendance.changed_contact(landed, identity=identity, pseudonyms=pseudonyms)
+            gone = self.forgetting.students(identity.district)
+            contact.students = [each for each in contact.students if each.student_key not in gone]
             lane = partition_of(contact.household_key, PARTITIONS)
             self._outgoing["household-contacts"][lane].append(sender.message(contact, contact.household_key))
 
@@ -352,6 +373,24 @@ class Batch:
     def _send_back(self, record: ConsumerRecord, source: _Source, rejection: Rejection) -> None:
         self.returns.send_back(record, source.sender, rejection)
         self._counts[source.sender.origin.district, "rejected"] += source.weight
+
+
+def _without(
+    forgotten: Set[str],
+    source: _Source,
+    marks: Sequence[RollMark],
+    places: Sequence[int],
+    refused: Sequence[RefusedMark],
+) -> tuple[Sequence[RollMark], Sequence[int], Sequence[RefusedMark]]:
+    """Part the marks of those who are forgotten from the others."""
+    keys = source.sender.origin.pseudonyms.student_keys([mark.student for mark in marks])
+    if forgotten.isdisjoint(keys):
+        return marks, places, refused
+    gone = [
+        RefusedMark(place, FORGOTTEN_STUDENT, b"") for key, place in zip(keys, places, strict=True) if key in forgotten
+    ]
+    kept = [at for at, key in enumerate(keys) if key not in forgotten]
+    return [marks[at] for at in kept], [places[at] for at in kept], [*refused, *gone]
 
 
 def _nothing() -> Outgoing:

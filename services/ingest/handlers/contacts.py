@@ -1,6 +1,6 @@
 """Contact data in the order of its versions: on a compacted topic what comes last is what is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -17,13 +17,21 @@ class _Contact(msgspec.Struct, gc=False):
     event_id: UUID
     household_key: UUID
     source_version: int
+    district: str
 
 
 _read = msgspec.json.Decoder(_Contact).decode
 
 
-async def tell(transaction: Transaction, messages_by_partition: Mapping[int, Sequence[Message]]) -> None:
+async def tell(
+    transaction: Transaction,
+    messages_by_partition: Mapping[int, Sequence[Message]],
+    *,
+    is_forgotten: Callable[[str, str], bool] = lambda _district, _household: False,
+) -> None:
     """Tell contact data when the transaction commits, where no such version of the household was told yet.
+
+    Nothing of a household that is forgotten by the end of the batch: not even to be taken back at once.
 
     Of two with one version the first stands: whoever reads one by one, all at once or the compacted topic, keeps it.
 
@@ -35,7 +43,9 @@ async def tell(transaction: Transaction, messages_by_partition: Mapping[int, Seq
         (_read(value), key, value, partition)
         for partition, messages in messages_by_partition.items()
         for key, value, _ in messages
+        if value is not None
     ]
+    told = [each for each in told if not is_forgotten(each[0].district, str(each[0].household_key))]
     newest: dict[UUID, tuple[_Contact, bytes | None, bytes, int]] = {}
     for each in told:
         if each[0].source_version > newest.setdefault(each[0].household_key, each)[0].source_version:

@@ -23,6 +23,8 @@ class Returns:
         self.rows: list[RejectedRow] = []
         self.reasons: Counter[tuple[str, str]] = Counter()
         self.foreign: Counter[str] = Counter()
+        self.copies: set[str] = set()
+        """Districts in whose landing logs copies stand of what is forgotten."""
 
     def send_back(self, record: ConsumerRecord, sender: Sender, rejection: Rejection) -> None:
         """Return a whole record, its bytes unaltered."""
@@ -39,10 +41,11 @@ class Returns:
         Of an uploaded roll, its line has gone back with that: the receipt counts lines.
         """
         upload = readable_upload(record)
-        rejection = Rejection(refused.rejection.reason, f"marks[{refused.place}]: {refused.rejection.detail}")
+        detail = f"marks[{refused.place}]: {refused.rejection.detail}"
+        rejection = Rejection(refused.rejection.reason, detail, kept=refused.rejection.kept)
         event_id = sender.event_id_of_mark(record.offset, refused.place)
         event = self._event(record, sender, rejection, event_id, Upload(upload.receipt, refused.place))
-        event.original = refused.original
+        event.original = refused.original if refused.rejection.kept else b""
         self._return(record, sender, rejection, event)
         self._tell_receipt(sender, upload, rejection)
 
@@ -65,14 +68,17 @@ class Returns:
             landing_offset=record.offset,
             row=upload.row,
             receipt=upload.receipt,
-            original=record.value or b"",
+            # Of whom a family wants to be forgotten no copy is made, not even to go back.
+            original=(record.value or b"") if rejection.kept else b"",
         )
 
     def _return(self, record: ConsumerRecord, sender: Sender, rejection: Rejection, event: AttendanceRejected) -> None:
         key, value, headers = sender.message(event)
-        message = (key, value, headers + _landing_headers(record))
+        message = (key, value, headers + (_landing_headers(record) if rejection.kept else []))
         self.messages_by_lane.setdefault(sender.lane, []).append(message)
         self.reasons[sender.origin.district, rejection.reason.value] += 1
+        if not rejection.kept:
+            self.copies.add(sender.origin.district)
 
     def _tell_receipt(self, sender: Sender, upload: Upload, rejection: Rejection) -> None:
         if upload.receipt is not None and upload.row is not None:

@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaError, ProducerClosed, RecordTooLargeError
 
 from services.runtime.seen import tracing
 
-Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
-"""Key, value, headers."""
+Message = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
+"""Key, value, headers; without a value it takes back, on a compacted topic, what stands on the key."""
 
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
