@@ -121,7 +121,7 @@ Years = Annotated[int, Field(ge=0, le=100)]
 
 
 class RetentionPolicy(Contract):
-    """For how many years a district keeps what; 0: nobody said, and it is kept until they do. Numbers are no part of it.
+    """For how many years a district keeps what; 0: nobody said, and it is kept until they do. Numbers stay.
 
     State law leaves the years to the district's contract.
     """
@@ -134,7 +134,7 @@ class RetentionPolicy(Contract):
     receipts_years: Years = Field(default=0, description="receipts of uploads and their refused rows, since they came")
     forgotten_figures: Literal["kept", "erased"] = Field(
         default="kept",
-        description="numbers of a family or child who is forgotten: kept under the key, or erased",
+        description="numbers of whom is forgotten: kept under the pseudonym, or erased",
     )
 
 

@@ -26,7 +26,7 @@ EVENTS = Subscription(
         "visitors",
         "district-policies",
         "forgotten",
-    ),  # fmt: skip
+    ),
     decode=decode,
     handle=on_events,
     compacted=COMPACTED,

@@ -43,7 +43,6 @@ async def tell(
         (_read(value), key, value, partition)
         for partition, messages in messages_by_partition.items()
         for key, value, _ in messages
-        if value is not None
     ]
     told = [each for each in told if not is_forgotten(each[0].district, str(each[0].household_key))]
     newest: dict[UUID, tuple[_Contact, bytes | None, bytes, int]] = {}

@@ -29,11 +29,13 @@ async def unknown(connection: asyncpg.Connection, records: Sequence[ConsumerReco
     ended = await memory.ended(connection)
 
     def is_known(event: Any) -> bool:
+        if event.district in ended:
+            return True
         if isinstance(event, events.LandingCut):
             cut = cuts.get((event.topic, event.partition))
             return cut is not None and (cut.log, cut.before) >= (event.log, event.before)
         if (told := said_of(event)) is None:
-            return event.district in ended
+            return False
         has = known.get((told.kind, told.key), Remembered())
         return has.version >= told.version and has.again >= told.again
 

@@ -153,5 +153,4 @@ def _message(row: asyncpg.Record, partitions: int, source: str) -> tuple[int, Me
     if traceparent is not None:
         headers.append((tracing.HEADER, traceparent.encode()))
     to = partition_of(key, partitions) if partition is None else partition
-    # A row without a payload is a record without a value: on a compacted topic it takes back what stands on its key.
-    return to, (key.encode(), payload.encode() or None, headers)
+    return to, (key.encode(), payload.encode(), headers)
