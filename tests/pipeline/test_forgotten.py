@@ -227,7 +227,7 @@ async def phones_say_no_word(stack: Stack, visit_id: str) -> None:
         shown = (await marisol.get(f"/visits/{visit_id}", headers={"Accept": "text/html"})).text
         assert not [word for word in GONE if word in shown]
         async with stack.sql("visitlog") as connection:
-            log_id, body = await connection.fetchrow("SELECT log_id, body FROM visit_log")
+            ((log_id, body),) = await connection.fetch("SELECT log_id, body FROM visit_log")
         log = json.loads(body) | {"voice": {"hopes": SAID[1]}, "private_note": SAID[7]}
         sent = await marisol.put(f"/v1/visit-logs/{log_id}", json=log)
         assert (sent.status_code, sent.json().get("words")) == (200, "not kept"), sent.text
