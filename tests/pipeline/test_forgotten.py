@@ -184,8 +184,9 @@ async def test_forgotten_is_gone_and_stays_gone(stack: Stack, tmp_path: Path) ->
     assert json.loads(await upload(stack, "roster", list(said)))["rejected"] == []
     for whom in (family, child):
         await forget.until_forgotten(whom, places(stack))
-    again = json.loads(await upload(stack, "roster", [*roster, *families]))
-    assert {row["row"] for row in again["rejected"]} == {2, 4}, "the child's enrolment and the family's data"
+    again = json.loads(await upload(stack, "roster", [*roster, *families, *wrong]))
+    refused_rows = {row["row"] for row in again["rejected"]}
+    assert refused_rows == {2, 4, 6, 7}, "the child's enrolment, the family's data, and what is wrong with it"
     refused = json.loads(await upload(stack, "attendance", marks))
     assert refused["rejected_rows"] == len(story.ABSENT)
     await drained(stack)

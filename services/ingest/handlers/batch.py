@@ -1,5 +1,6 @@
 """What a batch of landed records comes to: rolls, rosters, calendars, what goes back, and how many of each."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -40,12 +41,13 @@ from services.ingest.rules.landing import (
     RollMark,
     mistake_in_parts,
 )
-from services.ingest.rules.pseudonyms import Districts
+from services.ingest.rules.pseudonyms import Districts, Pseudonyms
 from services.ingest.rules.rolls import OpenRoll
 from services.ingest.store.feeds import DECLARED, EVERY_SCHOOL, TellsOf, Word
 from services.runtime.delivery.publisher import Message, partition_of
 
 Outgoing = defaultdict[str, defaultdict[int, list[Message]]]
+_FIRST_TEXT = re.compile(r'\s*\[\s*"([^"\\]{1,64})"')
 _Forgotten = ForgottenHousehold | ForgottenStudent
 _Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household | _Forgotten
 
@@ -371,6 +373,8 @@ class Batch:
             self.accepted[source.sender.origin.district, receipt] += source.weight
 
     def _send_back(self, record: ConsumerRecord, source: _Source, rejection: Rejection) -> None:
+        if rejection.kept and self.forgetting.names_somebody(record.value, source.sender):
+            rejection = Rejection(rejection.reason, rejection.detail, kept=False)
         self.returns.send_back(record, source.sender, rejection)
         self._counts[source.sender.origin.district, "rejected"] += source.weight
 
@@ -383,7 +387,9 @@ def _without(
     refused: Sequence[RefusedMark],
 ) -> tuple[Sequence[RollMark], Sequence[int], Sequence[RefusedMark]]:
     """Part the marks of those who are forgotten from the others."""
-    keys = source.sender.origin.pseudonyms.student_keys([mark.student for mark in marks])
+    pseudonyms = source.sender.origin.pseudonyms
+    refused = [_without_bytes(each) if _is_of(each, forgotten, pseudonyms) else each for each in refused]
+    keys = pseudonyms.student_keys([mark.student for mark in marks])
     if forgotten.isdisjoint(keys):
         return marks, places, refused
     gone = [
@@ -391,6 +397,17 @@ def _without(
     ]
     kept = [at for at, key in enumerate(keys) if key not in forgotten]
     return [marks[at] for at in kept], [places[at] for at in kept], [*refused, *gone]
+
+
+def _is_of(refused: RefusedMark, forgotten: Set[str], pseudonyms: Pseudonyms) -> bool:
+    # A mark that can't be read is an array all the same, mostly: its first text is the number.
+    number = _FIRST_TEXT.match(refused.original.decode(errors="replace"))
+    return number is not None and pseudonyms.student_keys([number[1]])[0] in forgotten
+
+
+def _without_bytes(refused: RefusedMark) -> RefusedMark:
+    rejection = Rejection(refused.rejection.reason, refused.rejection.detail, kept=False)
+    return refused._replace(rejection=rejection, original=b"")
 
 
 def _nothing() -> Outgoing:

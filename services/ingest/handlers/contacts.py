@@ -17,7 +17,7 @@ class _Contact(msgspec.Struct, gc=False):
     event_id: UUID
     household_key: UUID
     source_version: int
-    district: str
+    district: str = ""
 
 
 _read = msgspec.json.Decoder(_Contact).decode

@@ -1,5 +1,6 @@
 """What a batch of landed records forgets, and whom it knows again: kept, told, and the copies marked for clearing."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from services.ingest.rules.landing import (
     Household,
     Rejection,
 )
+from services.ingest.rules.pseudonyms import Pseudonyms
 from services.ingest.store import contacts, forgotten
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.delivery.transaction import Transaction, Written
@@ -30,6 +32,7 @@ from services.runtime.forgotten import Kept, Word, keep
 
 HOUSEHOLD, STUDENT = forgotten.HOUSEHOLD, forgotten.STUDENT
 _FORGOTTEN = {HOUSEHOLD: events.HouseholdForgotten, STUDENT: events.StudentForgotten}
+_NUMBER = re.compile(r'"(household|student|state_student)"\s*:\s*"([^"\\]{1,64})"')
 _KNOWN_AGAIN = {HOUSEHOLD: events.HouseholdKnownAgain, STUDENT: events.StudentKnownAgain}
 
 
@@ -93,6 +96,20 @@ class Forgetting:
                 self.changes.setdefault(subject, Change(identity)).identity = identity
         return None
 
+    def names_somebody(self, value: bytes | None, sender: Sender) -> bool:
+        """Tell whether bytes that can't become a fact, however broken, hold the number of somebody who is forgotten."""
+        memory = self._memories.get(sender.origin.district, NOTHING)
+        if not memory.households and not memory.forgotten:
+            return False
+        pseudonyms = sender.origin.pseudonyms
+        for name, number in _NUMBER.findall((value or b"").decode(errors="replace")):
+            if name == "household":
+                if self.is_forgotten(sender.origin.district, pseudonyms.household_key(number)):
+                    return True
+            elif _key(pseudonyms, name, number) in memory.forgotten:
+                return True
+        return False
+
     def is_forgotten(self, district: str, household_key: str) -> bool:
         """Tell whether a household is forgotten by now."""
         return self.remembered(Subject(HOUSEHOLD, household_key, district)).is_forgotten
@@ -108,6 +125,12 @@ class Forgetting:
         households, students = dict(memory.households), dict(memory.students)
         (households if subject.kind == HOUSEHOLD else students)[subject.key] = remembered
         self._memories[subject.district] = memory_of(households, students)
+
+
+def _key(pseudonyms: Pseudonyms, name: str, number: str) -> str:
+    if name == "state_student":
+        return pseudonyms.student_key(student=None, state_student=number)
+    return pseudonyms.student_key(student=number, state_student=None)
 
 
 def _numbers_of(student: str | None, state_student: str | None) -> list[str]:
