@@ -48,6 +48,7 @@ class HouseholdKnownAgain(Event):
     version: SourceVersion
     forgotten_version: SourceVersion = Field(description="what was forgotten up to this one stays so")
     forgotten_at: Moment
+    figures: Figures = "kept"
 
 
 class StudentKnownAgain(Event):
@@ -59,6 +60,7 @@ class StudentKnownAgain(Event):
     version: SourceVersion
     forgotten_version: SourceVersion = Field(description="what was forgotten up to this one stays so")
     forgotten_at: Moment
+    figures: Figures = "kept"
 
 
 class LandingCut(Event):
@@ -84,13 +86,16 @@ Forgetting = (
 )
 
 
+Kind = Literal["household", "student"]
+
+
 class Said(NamedTuple):
     """What an event says of somebody: up to which version they are forgotten, since which they are known again.
 
     `again` is -1 where no version said so.
     """
 
-    kind: Literal["household", "student"]
+    kind: Kind
     key: UUID
     district: str
     version: int
@@ -103,18 +108,22 @@ def said_of(event: Event) -> Said | None:
     """Read what an event says of somebody who is, or was, forgotten; None where it says something else."""
     match event:
         case HouseholdForgotten():
-            return Said("household", event.household_key, event.district, event.version, -1, event.figures,
-                        event.occurred_at)  # fmt: skip
+            return _forgotten("household", event.household_key, event)
         case StudentForgotten():
-            return Said("student", event.student_key, event.district, event.version, -1, event.figures,
-                        event.occurred_at)  # fmt: skip
+            return _forgotten("student", event.student_key, event)
         case HouseholdKnownAgain():
-            return Said("household", event.household_key, event.district, event.forgotten_version, event.version,
-                        "kept", event.forgotten_at)  # fmt: skip
+            return _known_again("household", event.household_key, event)
         case StudentKnownAgain():
-            return Said("student", event.student_key, event.district, event.forgotten_version, event.version,
-                        "kept", event.forgotten_at)  # fmt: skip
+            return _known_again("student", event.student_key, event)
     return None
+
+
+def _forgotten(kind: Kind, key: UUID, said: HouseholdForgotten | StudentForgotten) -> Said:
+    return Said(kind, key, said.district, said.version, -1, said.figures, said.occurred_at)
+
+
+def _known_again(kind: Kind, key: UUID, said: HouseholdKnownAgain | StudentKnownAgain) -> Said:
+    return Said(kind, key, said.district, said.forgotten_version, said.version, said.figures, said.forgotten_at)
 
 
 def key_of(said: Forgetting) -> str:

@@ -235,6 +235,7 @@ class StudentKnownAgain(Struct, tag_field="event_type", tag="student.known-again
     version: Version
     forgotten_version: Version
     forgotten_at: datetime
+    figures: Literal["kept", "erased"] = "kept"
 
 
 class LandingCut(Struct, tag_field="event_type", tag="landing.cut.v1", gc=False):

@@ -76,6 +76,12 @@ def _word(said: facts.Forgetting) -> Word | None:
         return Word(STUDENT, said.student_key, said.district, said.version, -1, said.figures, said.occurred_at)
     if isinstance(said, facts.StudentKnownAgain):
         return Word(
-            STUDENT, said.student_key, said.district, said.forgotten_version, said.version, "kept", said.forgotten_at
+            STUDENT,
+            said.student_key,
+            said.district,
+            said.forgotten_version,
+            said.version,
+            said.figures,
+            said.forgotten_at,
         )
     return None

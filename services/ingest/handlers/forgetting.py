@@ -193,6 +193,7 @@ def tell_subject(tx: Transaction, subject: Subject, remembered: Remembered, kept
             "version": remembered.again,
             "forgotten_version": remembered.version,
             "forgotten_at": kept.forgotten_at,
+            "figures": kept.figures,
         }
     else:
         return  # nobody ever wanted them forgotten: only kept here, should an older wish still come
