@@ -294,18 +294,17 @@ def _policy(arguments: argparse.Namespace, screen: Screen) -> int:
 
 
 def _forget(arguments: argparse.Namespace, screen: Screen) -> int:
-    from deploy.commands.forget import forget
+    from deploy.commands.forget import Wish, forget
 
-    return forget(
-        screen,
+    wish = Wish(
         district=arguments.district,
         kind=arguments.kind,
         number=arguments.number,
         state_number=arguments.state_number,
         version=arguments.version,
         figures=arguments.figures,
-        dry_run=arguments.dry_run,
     )
+    return forget(screen, wish, dry_run=arguments.dry_run)
 
 
 def _retention(arguments: argparse.Namespace, screen: Screen) -> int:

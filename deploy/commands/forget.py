@@ -44,31 +44,33 @@ def whom_of(places: Places, *, district: str, kind: str, numbers: Sequence[str])
     return Whom(kind, district, list(numbers), [UUID(each) for each in keys])
 
 
-def forget(
-    screen: Screen,
-    *,
-    district: str,
-    kind: str,
-    number: str,
-    state_number: str | None,
-    version: int | None,
-    figures: str | None,
-    dry_run: bool,
-) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Who is to be forgotten, by the district's numbers; up to which version; what becomes of figures."""
+
+    district: str
+    kind: str
+    number: str
+    state_number: str | None = None
+    version: int | None = None
+    figures: str | None = None
+
+
+def forget(screen: Screen, wish: Wish, *, dry_run: bool) -> int:
     """List what goes; without `dry_run` let it go as the district's own word, and wait until it has."""
     found = state.load_whole()
-    token = districts.token_of(district)
+    token = districts.token_of(wish.district)
     places = Places(
         bootstrap=found.bootstrap(),
         admin_url=found.admin_url(),
         ingest=found.address_of("ingest"),
         districts_file=districts.districts_file(),
     )
-    given = sys.stdin.readline().strip() if number == "-" else number
+    given = sys.stdin.readline().strip() if wish.number == "-" else wish.number
     if not given:
         raise NotForgotten("name the district's number; - reads it from standard input, where no history keeps it")
-    numbers = [given] if state_number is None else [given, f"state:{state_number}"]
-    whom = whom_of(places, district=district, kind=kind, numbers=numbers)
+    numbers = [given] if wish.state_number is None else [given, f"state:{wish.state_number}"]
+    whom = whom_of(places, district=wish.district, kind=wish.kind, numbers=numbers)
     before = asyncio.run(kept_of(whom, bootstrap=places.bootstrap, admin_url=places.admin_url))
     _show(screen, before)
     if dry_run:
@@ -76,9 +78,9 @@ def forget(
         screen.say("nothing was changed")
         return 0
 
-    chosen = asyncio.run(newest_version(whom, places.admin_url)) if version is None else version
-    sent = record_of(whom, version=chosen, figures=figures)
-    push.upload(screen, [push.ndjson("roster", [sent])], address=places.ingest, district=district, token=token)
+    chosen = asyncio.run(newest_version(whom, places.admin_url)) if wish.version is None else wish.version
+    sent = record_of(whom, version=chosen, figures=wish.figures)
+    push.upload(screen, [push.ndjson("roster", [sent])], address=places.ingest, district=wish.district, token=token)
     with screen.wait("every service lets it go"):
         asyncio.run(until_forgotten(whom, places))
     after = asyncio.run(kept_of(whom, bootstrap=places.bootstrap, admin_url=places.admin_url))

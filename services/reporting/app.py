@@ -5,9 +5,9 @@ from pathlib import Path
 import fastapi
 
 from contracts.topics import COMPACTED
-from services.reporting import forgetting, metrics
+from services.reporting import metrics
 from services.reporting.api import effect, tables
-from services.reporting.handlers import decode, on_events
+from services.reporting.handlers import decode, keep_forgotten, on_events
 from services.reporting.pages import readers
 from services.reporting.reports.reading import Reading, publish_due
 from services.runtime.delivery.subscription import Subscription
@@ -39,7 +39,7 @@ EVENTS = Subscription(
 NOT_FROM_EVENTS = ("release",)
 
 # What two workers did at the same moment, each without seeing the other.
-KEEP_FORGOTTEN = Timer(name="keep forgotten", every_seconds=600, run=forgetting.keep_forgotten)
+KEEP_FORGOTTEN = Timer(name="keep forgotten", every_seconds=600, run=keep_forgotten)
 
 # Soon enough for what is published once a month, also where a simulated month passes in two minutes.
 PUBLICATION = Timer(name="publication", every_seconds=20, run=publish_due)

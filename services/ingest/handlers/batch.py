@@ -1,8 +1,7 @@
 """What a batch of landed records comes to: rolls, rosters, calendars, what goes back, and how many of each."""
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta, tzinfo
 
@@ -12,7 +11,7 @@ from contracts.calendar import school_year_of
 from contracts.events import Feed
 from contracts.topics import PARTITIONS
 from services.ingest.formats import own
-from services.ingest.handlers.forgetting import Forgetting
+from services.ingest.handlers.forgetting import Forgetting, without
 from services.ingest.handlers.messages import Sender
 from services.ingest.handlers.returns import Returns
 from services.ingest.handlers.uploads import readable_upload
@@ -41,13 +40,12 @@ from services.ingest.rules.landing import (
     RollMark,
     mistake_in_parts,
 )
-from services.ingest.rules.pseudonyms import Districts, Pseudonyms
+from services.ingest.rules.pseudonyms import Districts
 from services.ingest.rules.rolls import OpenRoll
 from services.ingest.store.feeds import DECLARED, EVERY_SCHOOL, TellsOf, Word
 from services.runtime.delivery.publisher import Message, partition_of
 
 Outgoing = defaultdict[str, defaultdict[int, list[Message]]]
-_FIRST_TEXT = re.compile(r'\s*\[\s*"([^"\\]{1,64})"')
 _Forgotten = ForgottenHousehold | ForgottenStudent
 _Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household | _Forgotten
 
@@ -238,7 +236,7 @@ class Batch:
             return None
         marks, places, refused = self._sift(record, landed, feed)
         if forgotten := self.forgetting.students(district):
-            marks, places, refused = _without(forgotten, source, marks, places, refused)
+            marks, places, refused = without(forgotten, source.sender.origin.pseudonyms, (marks, places, refused))
         for each in refused:
             self.returns.send_back_mark(record, source.sender, each)
         if marks or roll.complete:
@@ -377,37 +375,6 @@ class Batch:
             rejection = Rejection(rejection.reason, rejection.detail, kept=False)
         self.returns.send_back(record, source.sender, rejection)
         self._counts[source.sender.origin.district, "rejected"] += source.weight
-
-
-def _without(
-    forgotten: Set[str],
-    source: _Source,
-    marks: Sequence[RollMark],
-    places: Sequence[int],
-    refused: Sequence[RefusedMark],
-) -> tuple[Sequence[RollMark], Sequence[int], Sequence[RefusedMark]]:
-    """Part the marks of those who are forgotten from the others."""
-    pseudonyms = source.sender.origin.pseudonyms
-    refused = [_without_bytes(each) if _is_of(each, forgotten, pseudonyms) else each for each in refused]
-    keys = pseudonyms.student_keys([mark.student for mark in marks])
-    if forgotten.isdisjoint(keys):
-        return marks, places, refused
-    gone = [
-        RefusedMark(place, FORGOTTEN_STUDENT, b"") for key, place in zip(keys, places, strict=True) if key in forgotten
-    ]
-    kept = [at for at, key in enumerate(keys) if key not in forgotten]
-    return [marks[at] for at in kept], [places[at] for at in kept], [*refused, *gone]
-
-
-def _is_of(refused: RefusedMark, forgotten: Set[str], pseudonyms: Pseudonyms) -> bool:
-    # A mark that can't be read is an array all the same, mostly: its first text is the number.
-    number = _FIRST_TEXT.match(refused.original.decode(errors="replace"))
-    return number is not None and pseudonyms.student_keys([number[1]])[0] in forgotten
-
-
-def _without_bytes(refused: RefusedMark) -> RefusedMark:
-    rejection = Rejection(refused.rejection.reason, refused.rejection.detail, kept=False)
-    return refused._replace(rejection=rejection, original=b"")
 
 
 def _nothing() -> Outgoing:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,14 +15,16 @@ from contracts.identities import microseconds
 from contracts.topics import FORGOTTEN, HOUSEHOLD_CONTACTS, PARTITIONS
 from services.ingest.handlers.messages import Sender
 from services.ingest.rules.attendance import Identity
-from services.ingest.rules.forgetting import NOTHING, Memory, Remembered, memory_of
+from services.ingest.rules.forgetting import FORGOTTEN_STUDENT, NOTHING, Memory, Remembered, memory_of
 from services.ingest.rules.landing import (
     Calendar,
     Enrollment,
     ForgottenHousehold,
     ForgottenStudent,
     Household,
+    RefusedMark,
     Rejection,
+    RollMark,
 )
 from services.ingest.rules.pseudonyms import Pseudonyms
 from services.ingest.store import contacts, forgotten
@@ -33,6 +35,7 @@ from services.runtime.forgotten import Kept, Word, keep
 HOUSEHOLD, STUDENT = forgotten.HOUSEHOLD, forgotten.STUDENT
 _FORGOTTEN = {HOUSEHOLD: events.HouseholdForgotten, STUDENT: events.StudentForgotten}
 _NUMBER = re.compile(r'"(household|student|state_student)"\s*:\s*"([^"\\]{1,64})"')
+_FIRST_TEXT = re.compile(r'\s*\[\s*"([^"\\]{1,64})"')
 _KNOWN_AGAIN = {HOUSEHOLD: events.HouseholdKnownAgain, STUDENT: events.StudentKnownAgain}
 
 
@@ -145,6 +148,34 @@ def _named(landed: ForgottenHousehold | ForgottenStudent, sender: Sender) -> lis
     numbers = _numbers_of(landed.student, landed.state_student)
     keys = pseudonyms.student_keys(numbers)
     return [(STUDENT, key, number.removeprefix("state:")) for key, number in zip(keys, numbers, strict=True)]
+
+
+Sifted = tuple[Sequence[RollMark], Sequence[int], Sequence[RefusedMark]]
+"""Of a landed roll: the marks that go on, their places, and those that go back."""
+
+
+def without(forgotten: Set[str], pseudonyms: Pseudonyms, sifted: Sifted) -> Sifted:
+    """Part the marks of those who are forgotten from the others, and send back none of their bytes."""
+    marks, places, refused = sifted
+    refused = [_without_bytes(each) if _is_of(each, forgotten, pseudonyms) else each for each in refused]
+    keys = pseudonyms.student_keys([mark.student for mark in marks])
+    if forgotten.isdisjoint(keys):
+        return marks, places, refused
+    at_places = zip(keys, places, strict=True)
+    gone = [RefusedMark(place, FORGOTTEN_STUDENT, b"") for key, place in at_places if key in forgotten]
+    kept = [at for at, key in enumerate(keys) if key not in forgotten]
+    return [marks[at] for at in kept], [places[at] for at in kept], [*refused, *gone]
+
+
+def _is_of(refused: RefusedMark, forgotten: Set[str], pseudonyms: Pseudonyms) -> bool:
+    # A mark that can't be read is an array all the same, mostly: its first text is the number.
+    number = _FIRST_TEXT.match(refused.original.decode(errors="replace"))
+    return number is not None and pseudonyms.student_keys([number[1]])[0] in forgotten
+
+
+def _without_bytes(refused: RefusedMark) -> RefusedMark:
+    rejection = Rejection(refused.rejection.reason, refused.rejection.detail, kept=False)
+    return refused._replace(rejection=rejection, original=b"")
 
 
 async def tell(tx: Transaction, forgetting: Forgetting) -> None:

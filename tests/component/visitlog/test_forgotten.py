@@ -11,13 +11,13 @@ from services.visitlog.handlers import forgetting
 from services.visitlog.store import ageing
 from tests.component.visit_events import DISTRICT, MORNING, contact, household, student
 from tests.component.visitlog.conftest import VisitLog as World
-from tests.component.visitlog.test_logs import a_log, of_visit
+from tests.component.visitlog.test_logs import STARTED, a_log, of_visit
 from tests.delivering import RecordingPublisher
 from tests.zones import HERE
 
 WORDS: dict[str, Any] = {
     "voice": {"hopes": "Quenzabel hopes"}, "private_note": "Quenzabel", "small_step": {"what": "Quenzabel"},
-    "left_note": "Quenzabel", "promises": [{"what": "Quenzabel", "due": "2026-10-30"}],
+    "left_note": "Quenzabel", "promises": [{"what": "Quenzabel", "due": (STARTED + timedelta(days=30)).date().isoformat()}],
 }  # fmt: skip
 
 
