@@ -209,12 +209,14 @@ class HouseholdForgotten(Struct, tag_field="event_type", tag="household.forgotte
     """A family's data is to be gone: nothing here is of a family."""
 
     district: Text
+    occurred_at: datetime
 
 
 class HouseholdKnownAgain(Struct, tag_field="event_type", tag="household.known-again.v1", gc=False):
     """A family is known again: nothing here is of a family."""
 
     district: Text
+    occurred_at: datetime
 
 
 class StudentForgotten(Struct, tag_field="event_type", tag="student.forgotten.v1", gc=False):
@@ -242,6 +244,7 @@ class LandingCut(Struct, tag_field="event_type", tag="landing.cut.v1", gc=False)
     """A landing log was cut: none is read here."""
 
     district: Text
+    occurred_at: datetime
 
 
 class DistrictEnded(Struct, tag_field="event_type", tag="district.ended.v1", gc=False):

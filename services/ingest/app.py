@@ -13,7 +13,7 @@ from services.ingest.handlers import ageing, clearing, landed, policies, progres
 from services.ingest.handlers.own_words import OWN
 from services.ingest.rules.landing import Landed, Rejection
 from services.ingest.store import books, forgotten
-from services.runtime import retention
+from services.runtime.delivery import letting_go
 from services.runtime.delivery.pace import Pace
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.delivery.subscription import Delivery, Subscription
@@ -93,7 +93,7 @@ service = Service(
     timers=(
         Timer(name="clear what is forgotten", every_seconds=CLEAR_SECONDS, run=clearing.clear),
         Timer(name="close parts with names", every_seconds=CLOSE_SECONDS, run=clearing.close_parts),
-        Timer(name="let go what is too old", every_seconds=retention.EVERY_SECONDS, run=ageing.let_go),
+        Timer(name="let go what is too old", every_seconds=letting_go.EVERY_SECONDS, run=ageing.let_go),
     ),
     own_words=OWN,
     routes=_routes,

@@ -14,7 +14,7 @@ from contracts.events.forgetting import said_of
 from services.reporting import facts
 from services.reporting.rules import measures
 from services.reporting.store import forgetting, policies, projections, tallies, visits
-from services.runtime import forgotten as memory
+from services.runtime.delivery import forgotten as memory
 from services.runtime.delivery.subscription import Delivery, read_event
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.context import Context

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from contracts.topics import COMPACTED
-from services.runtime import retention
+from services.runtime.delivery import letting_go
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
 from services.runtime.web.context import Context
@@ -55,7 +55,7 @@ service = Service(
     own_words=OWN,
     timers=(
         Timer(name="keep forgotten", every_seconds=forgetting.EVERY_SECONDS, run=forgetting.keep_forgotten),
-        Timer(name="let go what is too old", every_seconds=retention.EVERY_SECONDS, run=forgetting.let_go),
+        Timer(name="let go what is too old", every_seconds=letting_go.EVERY_SECONDS, run=forgetting.let_go),
     ),
     routes=api.routes,
     pages=log_pages,

@@ -16,9 +16,9 @@ from services.flagging import facts
 from services.flagging.facts import EnrollmentChanged
 from services.flagging.store import forgetting as store
 from services.runtime import clock
-from services.runtime import forgotten as memory
+from services.runtime.delivery import forgotten as memory
+from services.runtime.delivery.forgotten import Kept, Word
 from services.runtime.delivery.transaction import Transaction
-from services.runtime.forgotten import Kept, Word
 from services.runtime.web.context import Context
 
 STUDENT = "student"

@@ -28,9 +28,9 @@ from services.ingest.rules.landing import (
 )
 from services.ingest.rules.pseudonyms import Pseudonyms
 from services.ingest.store import contacts, forgotten
+from services.runtime.delivery.forgotten import Kept, Word, keep
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.delivery.transaction import Transaction, Written
-from services.runtime.forgotten import Kept, Word, keep
 
 HOUSEHOLD, STUDENT = forgotten.HOUSEHOLD, forgotten.STUDENT
 _FORGOTTEN = {HOUSEHOLD: events.HouseholdForgotten, STUDENT: events.StudentForgotten}

@@ -13,7 +13,7 @@ from contracts.topics import FORGOTTEN
 from services.ingest.rules.forgetting import Remembered
 from services.ingest.store import forgotten
 from services.ingest.store.forgotten import Cut
-from services.runtime import forgotten as memory
+from services.runtime.delivery import forgotten as memory
 from services.runtime.delivery.own_words import OwnWords, Topics, events_of
 from services.runtime.delivery.transaction import Transaction
 

@@ -38,7 +38,8 @@ async def figures_by_policy(connection: Connection, districts: Collection[str]) 
         """,
         sorted(districts),
     )
-    return {row[0]: RetentionPolicy.model_validate_json(row[1]).forgotten_figures for row in rows}
+    policies = [(row[0], RetentionPolicy.model_validate_json(row[1])) for row in rows]
+    return {district: policy.forgotten_figures for district, policy in policies}
 
 
 async def drop_dead_letters(connection: Connection, *, district: str, numbers: Iterable[str]) -> None:

@@ -5,19 +5,20 @@ from uuid import UUID
 
 from contracts import events
 from contracts.events.forgetting import said_of
-from services.runtime import forgotten as memory
+from services.runtime import clock
+from services.runtime.delivery import forgotten as memory
+from services.runtime.delivery.letting_go import Rule
+from services.runtime.delivery.letting_go import let_go as by_rules
 from services.runtime.delivery.transaction import Transaction
-from services.runtime.retention import Rule
-from services.runtime.retention import let_go as by_rules
 from services.runtime.web.context import Context
 from services.scheduling.store import ageing, forgetting
 
 EVERY_SECONDS = 600.0
 RULES = (
-    Rule(kind="contacts", take=ageing.take_contacts),
-    Rule(kind="requests", take=ageing.take_requests),
-    Rule(kind="disclosures", take=ageing.take_disclosures),
-    Rule(kind="dead_letters", take=ageing.take_dead_letters),
+    Rule(kind="contacts", years=lambda policy: policy.contacts_years, take=ageing.take_contacts),
+    Rule(kind="requests", years=lambda policy: policy.requests_years, take=ageing.take_requests),
+    Rule(kind="disclosures", years=lambda policy: policy.disclosures_years, take=ageing.take_disclosures),
+    Rule(kind="dead_letters", years=lambda policy: policy.dead_letters_years, take=ageing.take_dead_letters),
 )
 
 
@@ -56,4 +57,4 @@ async def keep_forgotten(context: Context) -> None:
 
 async def let_go(context: Context) -> None:
     """Let go what districts keep no longer."""
-    await by_rules(context, RULES, ageing.years)
+    await by_rules(context.begin, RULES, ageing.decided, now=clock.now())

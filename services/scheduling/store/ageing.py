@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from contracts.events import RetentionPolicy
 from services.runtime.database import Connection
 from services.scheduling.store import policies
 
 _OF_REQUESTS = ("contact_attempt", "offered_time", "request_history")
 
 
-async def years(connection: Connection) -> Mapping[str, Mapping[str, int]]:
-    """Read by district and kind for how many years it is kept, as it is in force today."""
+async def decided(connection: Connection) -> Mapping[str, RetentionPolicy]:
+    """Read by district for how many years it keeps what, as it is in force today."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT district, (clock_timestamp() AT TIME ZONE current_setting('leap.time_zone'))::date FROM policy
@@ -19,16 +20,7 @@ async def years(connection: Connection) -> Mapping[str, Mapping[str, int]]:
     if not rows:
         return {}
     in_force = await policies.in_force(connection, [row[0] for row in rows], day=rows[0][1])
-    decided = {district: policy.retention for district, policy in in_force.items()}
-    return {
-        district: {
-            "contacts": policy.contacts_years,
-            "requests": policy.requests_years,
-            "disclosures": policy.disclosures_years,
-            "dead_letters": policy.dead_letters_years,
-        }
-        for district, policy in decided.items()
-    }
+    return {district: policy.retention for district, policy in in_force.items()}
 
 
 async def take_contacts(connection: Connection, district: str, before: datetime, most: int) -> int:

@@ -9,11 +9,12 @@ from uuid import UUID
 
 from contracts import events
 from contracts.events.forgetting import said_of
-from services.runtime import forgotten as memory
+from services.runtime import clock
 from services.runtime.database import Connection
+from services.runtime.delivery import forgotten as memory
+from services.runtime.delivery.letting_go import Rule
+from services.runtime.delivery.letting_go import let_go as by_rules
 from services.runtime.delivery.transaction import Transaction
-from services.runtime.retention import Rule
-from services.runtime.retention import let_go as by_rules
 from services.runtime.web.context import Context
 from services.visitlog.rules.form import Log
 from services.visitlog.store import ageing, forgetting
@@ -68,13 +69,13 @@ async def _take_bodies(connection: Connection, district: str, before: datetime, 
 
 
 RULES = (
-    Rule(kind="contacts", take=ageing.take_contacts),
-    Rule(kind="log_bodies", take=_take_bodies),
-    Rule(kind="disclosures", take=ageing.take_disclosures),
-    Rule(kind="dead_letters", take=ageing.take_dead_letters),
+    Rule(kind="contacts", years=lambda policy: policy.contacts_years, take=ageing.take_contacts),
+    Rule(kind="log_bodies", years=lambda policy: policy.log_bodies_years, take=_take_bodies),
+    Rule(kind="disclosures", years=lambda policy: policy.disclosures_years, take=ageing.take_disclosures),
+    Rule(kind="dead_letters", years=lambda policy: policy.dead_letters_years, take=ageing.take_dead_letters),
 )
 
 
 async def let_go(context: Context) -> None:
     """Let go what districts keep no longer."""
-    await by_rules(context, RULES, ageing.years)
+    await by_rules(context.begin, RULES, ageing.decided, now=clock.now())

@@ -8,8 +8,8 @@ from contracts.events import RetentionPolicy
 from services.runtime.database import Connection
 
 
-async def years(connection: Connection) -> Mapping[str, Mapping[str, int]]:
-    """Read by district and kind for how many years it is kept, as it is in force today."""
+async def decided(connection: Connection) -> Mapping[str, RetentionPolicy]:
+    """Read by district for how many years it keeps what, as it is in force today."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT ON (district) district, retention::text FROM retention_policy
@@ -17,16 +17,7 @@ async def years(connection: Connection) -> Mapping[str, Mapping[str, int]]:
         ORDER BY district, version DESC
         """
     )
-    decided = {row[0]: RetentionPolicy.model_validate_json(row[1]) for row in rows}
-    return {
-        district: {
-            "contacts": policy.contacts_years,
-            "log_bodies": policy.log_bodies_years,
-            "disclosures": policy.disclosures_years,
-            "dead_letters": policy.dead_letters_years,
-        }
-        for district, policy in decided.items()
-    }
+    return {row[0]: RetentionPolicy.model_validate_json(row[1]) for row in rows}
 
 
 async def old_bodies(connection: Connection, district: str, before: datetime, most: int) -> list[tuple[UUID, str]]:

@@ -5,17 +5,20 @@ moment, and a service says for how many years which owner keeps what.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 
-from services.runtime import clock
 from services.runtime.database import Connection
+from services.runtime.delivery.transaction import Transaction
 from services.runtime.seen.metric import counter
-from services.runtime.web.context import Context
 
 log = structlog.get_logger(__name__)
+
+Begin = Callable[[], AbstractAsyncContextManager[Transaction]]
 
 EVERY_SECONDS = 600.0
 ROWS_AT_A_TIME = 500
@@ -29,9 +32,13 @@ DELETED = counter(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What is let go: `take` deletes or empties so many rows of an owner older than a moment, and counts them."""
+    """What is let go: `take` deletes or empties so many rows of an owner older than a moment, and counts them.
+
+    `years` reads in what the owner decided for how many years they are kept; 0: for as long as nobody says.
+    """
 
     kind: str
+    years: Callable[[Any], int]
     take: Callable[[Connection, str, datetime, int], Awaitable[int]]
 
 
@@ -44,24 +51,26 @@ def cut_off(now: datetime, years: int) -> datetime:
 
 
 async def let_go(
-    context: Context,
+    begin: Begin,
     rules: Sequence[Rule],
-    years_of: Callable[[Connection], Awaitable[Mapping[str, Mapping[str, int]]]],
+    decided: Callable[[Connection], Awaitable[Mapping[str, Any]]],
+    *,
+    now: datetime,
 ) -> None:
-    """Let go what is too old. `years_of` gives, by owner and kind, for how many years; 0 or nothing said: kept."""
-    async with context.pool.acquire() as connection:
-        years = await years_of(connection)
-    for owner, by_kind in sorted(years.items()):
+    """Let go what is too old by now. `decided` gives what each owner decided."""
+    async with begin() as tx:
+        by_owner = await decided(tx.connection)
+    for owner, policy in sorted(by_owner.items()):
         for rule in rules:
-            if kept := by_kind.get(rule.kind, 0):
-                await _apply(context, rule, owner, kept)
+            if years := rule.years(policy):
+                await _apply(begin, rule, owner, years, now)
 
 
-async def _apply(context: Context, rule: Rule, owner: str, years: int) -> None:
-    before = cut_off(clock.now(), years)
+async def _apply(begin: Begin, rule: Rule, owner: str, years: int, now: datetime) -> None:
+    before = cut_off(now, years)
     total = 0
     for _ in range(PARTS_A_ROUND):
-        async with context.begin() as tx:
+        async with begin() as tx:
             rows = await rule.take(tx.connection, owner, before, ROWS_AT_A_TIME)
             if rows:
                 await _note(tx.connection, owner, rule.kind, years, before, rows)
