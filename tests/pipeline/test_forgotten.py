@@ -5,6 +5,7 @@ Nothing of them is found anywhere, and everybody else is as before.
 
 import asyncio
 import json
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from contracts.services import SERVICES
 from contracts.topics import HOUSEHOLD_CONTACTS, PARTITIONS
 from deploy.audit.rounds import Auditor
-from deploy.commands import forget, story
+from deploy.commands import ending, forget, story
 from deploy.commands.kept_of import NUMBER, Whom, kept_of
 from deploy.local.dumps import dump_schema, restore_schema, role_of
 from deploy.local.topics import admin
@@ -271,3 +272,36 @@ async def test_an_ingest_put_back_to_before_a_cut_goes_on_behind_it(stack: Stack
     async with stack.sql("ingest") as connection:
         assert await connection.fetchval("SELECT count(*) FROM passed_over") == 0
         assert await connection.fetchval("SELECT count(*) FROM stopped_partition") == 0
+
+
+async def test_the_end_of_a_contract_leaves_nothing_of_it(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "end"
+    folder.mkdir()
+    manifest = await ending.export(HARTFORD, folder, places(stack))
+    assert manifest["rows"]["visitlog/visit_log"] == 1
+    assert manifest["rows"]["scheduling/household_contact"] >= 1
+    with zipfile.ZipFile(folder / manifest["file"]) as packed:
+        assert "Keptington" in packed.read("scheduling/household_contact.ndjson").decode()
+        assert json.loads(packed.read("manifest.json"))["rows"] == manifest["rows"]
+
+    monkeypatch.setattr(ending, "ERASED_SECONDS", -1.0)
+    with pytest.raises(ending.NotEnded):
+        await ending.erase(HARTFORD, folder, places(stack), manifest)
+    monkeypatch.setattr(ending, "ERASED_SECONDS", 60.0)
+    assert await ending.export(HARTFORD, folder, places(stack)) == manifest, "the export of before"
+    certificate = await ending.erase(HARTFORD, folder, places(stack), manifest)
+
+    assert not any((await ending.count(HARTFORD, stack.database.address)).values())
+    assert certificate["erased"]["scheduling/request"] == 2
+    assert "CERTIFICATE OF ERASURE" in (folder / "certificate.txt").read_text()
+    assert [each for service in SERVICES for each in await in_database_of(stack, service, NEIGHBOUR_WORDS)] == []
+    await parts_close(stack)
+    await asyncio.sleep(1.1)
+    await parts_close(stack)
+
+    async def cleaned() -> bool:
+        return await in_topics(stack, NEIGHBOUR_WORDS) == []
+
+    await eventually(cleaned, "the compacted topic is cleaned")

@@ -121,8 +121,8 @@ class Context:
     """What a timer works with, on the test's database."""
 
     def __init__(self, world: World) -> None:
-        self.pool = world.pool
+        self._pool = world.pool
 
     def begin(self) -> Any:
         publisher: Any = RecordingPublisher()
-        return begin(self.pool, publisher, zone=HERE)
+        return begin(self._pool, publisher, zone=HERE)
