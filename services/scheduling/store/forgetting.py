@@ -12,13 +12,12 @@ import asyncpg
 _CONTACTS = """
 DELETE FROM household_contact AS c USING forgotten AS f
 WHERE f.kind = 'household' AND f.subject = c.household_key AND c.source_version <= f.version"""
+# By version alone: ingest says up to which one, and a word that they are known again may be older than the wish.
 _LATE_CONTACTS = """
 INSERT INTO household_forgotten AS kept (household_key, source_version, forgotten_at)
-SELECT subject, version, forgotten_at FROM forgotten WHERE kind = 'household' AND version >= 0 ORDER BY subject
-ON CONFLICT (household_key) DO UPDATE
-SET source_version = greatest(kept.source_version, excluded.source_version),
-    forgotten_at = greatest(kept.forgotten_at, excluded.forgotten_at)
-WHERE kept.source_version < excluded.source_version OR kept.forgotten_at < excluded.forgotten_at"""
+SELECT subject, version, '-infinity' FROM forgotten WHERE kind = 'household' AND version >= 0 ORDER BY subject
+ON CONFLICT (household_key) DO UPDATE SET source_version = excluded.source_version
+WHERE kept.source_version < excluded.source_version"""
 # What could not be applied names them all the same: by their key, which is the record's, or inside it.
 _DEAD_LETTERS = """
 DELETE FROM dead_letter AS d USING forgotten AS f
