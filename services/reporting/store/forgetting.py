@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from services.runtime.database import Connection
 
-_ERASED = "SELECT subject FROM forgotten WHERE kind = '{kind}' AND figures = 'erased' AND version >= again"
+_ERASED = "SELECT subject FROM forgotten WHERE figures = 'erased' AND version >= again"
 _BY_STUDENT = ("flag", "flag_figures", "student_month")
 _BY_HOUSEHOLD = ("flag", "request", "visit", "visit_log", "appointment", "contact", "follow_up", "referral")
 _BY_DISTRICT = (
@@ -15,11 +15,12 @@ _BY_DISTRICT = (
 
 async def erase_figures(connection: Connection) -> None:
     """Let go rows of children and families whose figures are to be erased; given again it finds nothing."""
-    for kind, tables in (("student", _BY_STUDENT), ("household", _BY_HOUSEHOLD)):
-        if not await connection.fetchval(f"SELECT EXISTS ({_ERASED.format(kind=kind)})"):
-            continue
+    if not await connection.fetchval(f"SELECT EXISTS ({_ERASED})"):
+        return
+    # A child of whom no household is known is a household alone, by the same key.
+    for column, tables in (("student_key", _BY_STUDENT), ("household_key", _BY_HOUSEHOLD)):
         for table in tables:
-            await connection.execute(f"DELETE FROM {table} WHERE {kind}_key IN ({_ERASED.format(kind=kind)})")
+            await connection.execute(f"DELETE FROM {table} WHERE {column} IN ({_ERASED})")
 
 
 async def erase_districts(connection: Connection, districts: Collection[str]) -> None:

@@ -24,10 +24,11 @@ DELETE FROM dead_letter AS d USING forgotten AS f
 WHERE d.topic = 'household-contacts' AND f.version >= f.again
   AND (position(convert_to(f.subject::text, 'UTF8') IN coalesce(d.key, '')) > 0
        OR position(convert_to(f.subject::text, 'UTF8') IN coalesce(d.value, '')) > 0)"""
+# Also a child of whom no household is known: that is a household alone, by the same key.
 _PLACES = """
 UPDATE appointment AS a SET place_text = NULL
 FROM visit AS v JOIN request AS r USING (request_id) JOIN forgotten AS f ON f.subject = r.household_key
-WHERE a.visit_id = v.visit_id AND f.kind = 'household' AND a.place_text IS NOT NULL
+WHERE a.visit_id = v.visit_id AND a.place_text IS NOT NULL
   AND (f.version >= f.again OR a.made_at <= f.forgotten_at)"""
 _NAMES = """
 UPDATE household_contact AS c
@@ -46,13 +47,13 @@ _OF_REQUESTS = ("contact_attempt", "offered_time", "request_history")
 _EMPTY_REQUESTS = """
 WITH gone AS (
     SELECT request_id FROM request JOIN forgotten AS f ON f.subject = household_key
-    WHERE f.kind = 'household' AND f.figures = 'erased' AND f.version >= f.again
+    WHERE f.figures = 'erased' AND f.version >= f.again
 )
 DELETE FROM {table} WHERE request_id IN (SELECT request_id FROM gone)"""
 _PRICES = """
 UPDATE request AS r SET priority = NULL, wish = NULL, promise_kind = NULL, promise_due = NULL
 FROM forgotten AS f
-WHERE f.kind = 'household' AND f.subject = r.household_key AND f.figures = 'erased' AND f.version >= f.again
+WHERE f.subject = r.household_key AND f.figures = 'erased' AND f.version >= f.again
   AND num_nonnulls(r.priority, r.wish, r.promise_kind, r.promise_due) > 0"""
 # Once flagging told that nothing is left of the child's year: until then the flag is what closes the request.
 _FLAGS = """

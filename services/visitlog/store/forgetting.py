@@ -38,9 +38,10 @@ WHERE EXISTS (
     WHERE f.kind = 'student' AND f.version >= f.again AND ($1::uuid[] IS NULL OR f.subject = ANY ($1::uuid[]))
       AND f.owner = c.district
       AND c.students @> jsonb_build_array(jsonb_build_object('student_key', f.subject::text)))"""
+# Also a child of whom no household is known: that is a household alone, by the same key.
 _BODIES = f"""
 SELECT log_id, body FROM visit_log JOIN visit USING (visit_id) JOIN forgotten AS f ON f.subject = household_key
-WHERE f.kind = 'household' AND wordless IS DISTINCT FROM 'forgotten'
+WHERE wordless IS DISTINCT FROM 'forgotten'
   AND (f.version >= f.again OR logged_at <= f.forgotten_at)
 ORDER BY log_id LIMIT {LOGS_AT_A_TIME} FOR UPDATE OF visit_log"""
 _EMPTY = """
@@ -76,7 +77,7 @@ async def is_wordless(connection: Connection, *, log_id: UUID, visit_id: UUID) -
             """
             SELECT EXISTS (SELECT FROM visit_log WHERE log_id = $1 AND wordless IS NOT NULL)
                 OR EXISTS (SELECT FROM visit JOIN forgotten AS f ON f.subject = household_key
-                           WHERE visit_id = $2 AND f.kind = 'household' AND f.version >= f.again)
+                           WHERE visit_id = $2 AND f.version >= f.again)
             """,
             log_id,
             visit_id,
