@@ -1,5 +1,7 @@
 """What is kept of a household or a child, by service and kind, as counts: no name, and no number but how many."""
 
+import base64
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,6 +12,7 @@ from aiokafka import ConsumerRecord
 
 from contracts.topics import HOUSEHOLD_CONTACTS, PARTITIONS, landing_topics
 from deploy.audit.logs import Logs
+from deploy.local.dumps import FORMER
 from services.runtime.delivery.publisher import partition_of
 
 GOES, NUMBER = "goes", "stays as a number, or goes where figures are erased"
@@ -82,6 +85,7 @@ _HOUSEHOLD: Mapping[str, Sequence[tuple[str, str, str]]] = {
         ),
     ),
 }
+_REACHED = "SELECT count(*) FROM household_contact WHERE household_key = ANY ($1)"
 _NAMED = "SELECT count(*) FROM household_contact WHERE EXISTS (SELECT FROM jsonb_array_elements(students) AS child" + (
     " WHERE (child ->> 'student_key')::uuid = ANY ($1))"
 )
@@ -117,7 +121,23 @@ async def kept_of(whom: Whom, *, bootstrap: str, admin_url: str) -> list[Line]:
         finally:
             await connection.close()
     lines.append(Line("ingest", "records set aside", await _dead_letters(whom, admin_url), GOES))
+    lines += await _put_aside(whom, admin_url)
     return lines + await _in_topics(whom, bootstrap)
+
+
+async def _put_aside(whom: Whom, admin_url: str) -> list[Line]:
+    """Count what the last restore put aside: tables that no service reads, until the next restore removes them."""
+    lines = []
+    for service in ("scheduling", "visitlog"):
+        connection = await asyncpg.connect(admin_url, server_settings={"search_path": service + FORMER})
+        try:
+            if await connection.fetchval("SELECT to_regclass('household_contact') IS NOT NULL"):
+                statement = _NAMED if whom.kind == "student" else _REACHED
+                rows = await connection.fetchval(statement, list(whom.keys))
+                lines.append(Line(service + FORMER, "how to reach them", int(rows), "stands: drop that schema by hand"))
+        finally:
+            await connection.close()
+    return lines
 
 
 def is_about(whom: Whom) -> Callable[[bytes | None], bool]:
@@ -176,9 +196,6 @@ def _lane(whom: Whom) -> int:
 
 
 def _original(value: bytes | None) -> bytes:
-    import base64
-    import json
-
     try:
         told: Any = json.loads(value or b"{}")
         return base64.b64decode(told.get("original", ""))
