@@ -39,7 +39,7 @@ service = Service(
     timers=(
         Timer(name="settle", every_seconds=1.0, run=settle),
         Timer(name="judge", every_seconds=1.0, run=judge_due),
-        Timer(name="keep forgotten", every_seconds=600.0, run=forgetting.keep_forgotten),
+        Timer(name="keep forgotten", every_seconds=120.0, run=forgetting.keep_forgotten),
     ),
     routes=api.routes,
 )

@@ -39,7 +39,7 @@ EVENTS = Subscription(
 NOT_FROM_EVENTS = ("release",)
 
 # What two workers did at the same moment, each without seeing the other.
-KEEP_FORGOTTEN = Timer(name="keep forgotten", every_seconds=600, run=keep_forgotten)
+KEEP_FORGOTTEN = Timer(name="keep forgotten", every_seconds=120, run=keep_forgotten)
 
 # Soon enough for what is published once a month, also where a simulated month passes in two minutes.
 PUBLICATION = Timer(name="publication", every_seconds=20, run=publish_due)

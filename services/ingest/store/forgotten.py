@@ -65,7 +65,7 @@ async def want_cut(connection: Connection, districts: Collection[str], *, reject
     """
     await connection.execute(
         """
-        INSERT INTO cut_wanted AS kept (district, since, rejected) SELECT district, clock_timestamp(), $2
+        INSERT INTO cut_wanted AS kept (district, since, rejected) SELECT district, clock_timestamp(), $2::boolean
         FROM unnest($1::text[]) AS district ORDER BY 1
         ON CONFLICT (district) DO UPDATE
         SET since = excluded.since, rejected = kept.rejected OR excluded.rejected
@@ -187,15 +187,13 @@ async def cuts(connection: Connection) -> dict[tuple[str, int], Cut]:
     return {(row[0], row[1]): Cut(*row) for row in rows}
 
 
-async def closing_wanted(connection: Connection) -> list[str]:
-    """List households taken back in the last days: parts of the log with their names must close to be cleaned."""
-    rows = await connection.fetch(
-        """
-        SELECT subject::text FROM forgotten
-        WHERE forgotten_at > clock_timestamp() - interval '3 days' ORDER BY 1
-        """
+async def closing_wanted(connection: Connection) -> bool:
+    """Tell whether anybody was forgotten in the last days: parts of the log with their names must close."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM forgotten WHERE forgotten_at > clock_timestamp() - interval '3 days')"
+        )
     )
-    return [row[0] for row in rows]
 
 
 async def keep_policies(connection: Connection, rows: Collection[tuple[str, int, object, str]]) -> None:

@@ -13,7 +13,7 @@ from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.context import Context
 from services.scheduling.store import ageing, forgetting
 
-EVERY_SECONDS = 600.0
+EVERY_SECONDS = 120.0
 RULES = (
     Rule(kind="contacts", years=lambda policy: policy.contacts_years, take=ageing.take_contacts),
     Rule(kind="requests", years=lambda policy: policy.requests_years, take=ageing.take_requests),

@@ -19,7 +19,7 @@ from services.runtime.web.context import Context
 from services.visitlog.rules.form import Log
 from services.visitlog.store import ageing, forgetting
 
-EVERY_SECONDS = 600.0
+EVERY_SECONDS = 120.0
 
 
 async def on_forgetting(tx: Transaction, said: Sequence[events.Forgetting]) -> None:
