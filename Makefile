@@ -43,7 +43,7 @@ faults: .venv/checks  ## random faults on the whole system, every figure recompu
 	$(BIN)/python -m tests.faults $(if $(SHORT),--short,--kills $(or $(KILLS),1000)) --seed $(or $(SEED),1) \
 		--brokers $(or $(BROKERS),1) $(if $(DENSE),--kills-a-round 20 --times-a-round 8) $(if $(ANEW),--anew)
 
-seeded: .venv/checks  ## ten bugs, each put into a copy of this tree, and the control that must find it
+seeded: .venv/checks  ## eleven bugs, each put into a copy of this tree, and the control that must find it
 	$(BIN)/python -m tests.faults.seeded
 
 up: .venv/runs  ## the whole system on this machine, with a simulated state

@@ -49,7 +49,11 @@ _LANDED = {
         ("mark", "retraction", "roll", "roll_completed", "roll_reopened", "feed"),
         "marks, retractions, whole, completed and reopened rolls, and how its schools report",
     ),
-    "roster": (ROSTER_IN, ("enrollment", "calendar", "household"), "enrolments, calendars and household contacts"),
+    "roster": (
+        ROSTER_IN,
+        ("enrollment", "calendar", "household", "household_forgotten", "student_forgotten"),
+        "enrolments, calendars, household contacts, and who is to be forgotten",
+    ),
 }
 
 

@@ -29,6 +29,8 @@ def run(words: list[str]) -> int:
     from deploy.audit.logs import LogSilent
     from deploy.commands.backup import BackupRefused
     from deploy.commands.districts import DistrictUnknown
+    from deploy.commands.ending import NotEnded
+    from deploy.commands.forget import NotForgotten
     from deploy.commands.http_client import Refused
     from deploy.commands.logs import LogMissing
     from deploy.commands.policy import NotAPolicy
@@ -68,6 +70,8 @@ def run(words: list[str]) -> int:
         LogSilent,
         StoryStuck,
         NothingToTrace,
+        NotForgotten,
+        NotEnded,
         DoorClosed,
         SettingsRejected,
     ) as error:
@@ -138,9 +142,29 @@ def parser() -> argparse.ArgumentParser:
     policy.add_argument("changes", nargs="*", metavar="FIELD=VALUE", help="such as absence.min_enrolled_days=15")
     policy.add_argument("--from", dest="effective_from", help="a school day; else the first that is not over")
 
-    district = command("district", "whether what is computed for a district is told", _district)
-    district.add_argument("status", choices=["rehearsal", "live", "paused"])
+    district = command(
+        "district", "whether what is computed for a district is told; or the end of its contract", _district
+    )
+    district.add_argument("status", choices=["rehearsal", "live", "paused", "end"])
     district.add_argument("district")
+    district.add_argument(
+        "--into", type=Path, help="(end) folder for the export and the certificate; given again it goes on"
+    )
+    district.add_argument("--dry-run", action="store_true", help="(end) export and count, erase nothing")
+
+    forget = command("forget", "let a household or a child be forgotten: list what goes, then let it go", _forget)
+    forget.add_argument("district")
+    forget.add_argument("kind", choices=["household", "student"])
+    forget.add_argument("number", help="the district's number of it; - reads it from standard input")
+    forget.add_argument("--state-number", help="(student) the state's number too: marks may come with either")
+    forget.add_argument("--version", type=int, help="up to which nothing comes back (the newest that is known)")
+    forget.add_argument(
+        "--figures", choices=["kept", "erased"], help="flags and counts (as the district's policy says)"
+    )
+    forget.add_argument("--dry-run", action="store_true", help="list what would go, by service and kind")
+
+    let_go = command("retention", "what was deleted because it was too old: when, whose, by which rule", _retention)
+    let_go.add_argument("--csv", action="store_true")
 
     retell = command(
         "retell", "tell all that stands of a district again: after flagging's database was restored", _retell
@@ -275,9 +299,35 @@ def _policy(arguments: argparse.Namespace, screen: Screen) -> int:
     )
 
 
+def _forget(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.forget import Wish, forget
+
+    wish = Wish(
+        district=arguments.district,
+        kind=arguments.kind,
+        number=arguments.number,
+        state_number=arguments.state_number,
+        version=arguments.version,
+        figures=arguments.figures,
+    )
+    return forget(screen, wish, dry_run=arguments.dry_run)
+
+
+def _retention(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.retention import retention
+
+    return retention(screen, as_csv=arguments.csv)
+
+
 def _district(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands import district
 
+    if arguments.status == "end":
+        from deploy.commands.ending import NotEnded, end
+
+        if arguments.into is None:
+            raise NotEnded("leap district end DISTRICT --into FOLDER: say where the export goes")
+        return end(screen, district=arguments.district, folder=arguments.into, dry_run=arguments.dry_run)
     return district.declare(screen, district=arguments.district, status=arguments.status)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
+from zlib import crc32
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PLACE = re.compile(r"marks\[(\d+)\]:")
@@ -92,6 +93,17 @@ class Returned:
 def _of_runs(runs: list[list[int]] | None) -> Iterator[int]:
     for first, last in runs or ():
         yield from range(first, last + 1)
+
+
+LANES = 24
+
+
+def lane_of(district: str) -> int:
+    """Give the partition in which everything of a district is told: by six hex digits at the head, else by checksum."""
+    head = district[:6]
+    if re.fullmatch("[0-9a-fA-F]{6}", head):
+        return int(head, 16) % LANES
+    return crc32(district.encode()) % LANES
 
 
 class Keys:

@@ -5,6 +5,7 @@ from pathlib import Path
 from contracts.access import ROUTES
 from contracts.topics import COMPACTED
 from services.flagging import api, metrics
+from services.flagging.handlers import forgetting
 from services.flagging.handlers.arrivals import decode, on_facts
 from services.flagging.handlers.settling import judge_due, settle
 from services.runtime.delivery.subscription import Subscription
@@ -24,6 +25,7 @@ FACTS = Subscription(
         "district-policies",
         "district-statuses",
         "transfers",
+        "forgotten",
     ),
     decode=decode,
     handle=on_facts,
@@ -39,6 +41,7 @@ service = Service(
     timers=(
         Timer(name="settle", every_seconds=1.0, run=settle),
         Timer(name="judge", every_seconds=1.0, run=judge_due),
+        Timer(name="keep forgotten", every_seconds=120.0, run=forgetting.keep_forgotten),
     ),
     routes=api.routes,
 )

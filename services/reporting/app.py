@@ -8,7 +8,7 @@ from contracts.access import ROUTES
 from contracts.topics import COMPACTED
 from services.reporting import metrics
 from services.reporting.api import effect, tables
-from services.reporting.handlers import decode, on_events
+from services.reporting.handlers import decode, keep_forgotten, on_events
 from services.reporting.pages import readers
 from services.reporting.reports.reading import Reading, publish_due
 from services.runtime.delivery.subscription import Subscription
@@ -25,6 +25,7 @@ EVENTS = Subscription(
         "visit-log",
         "visitors",
         "district-policies",
+        "forgotten",
         # What was told before the three first, and stays true where they say nothing newer.
         "absence-flags",
         "student-months",
@@ -37,6 +38,9 @@ EVENTS = Subscription(
 
 # What was published stays word for word: no event could bring it back, and a rebuild takes it over as it is.
 NOT_FROM_EVENTS = ("release",)
+
+# What two workers did at the same moment, each without seeing the other.
+KEEP_FORGOTTEN = Timer(name="keep forgotten", every_seconds=120, run=keep_forgotten)
 
 # Soon enough for what is published once a month, also where a simulated month passes in two minutes.
 PUBLICATION = Timer(name="publication", every_seconds=20, run=publish_due)
@@ -58,7 +62,7 @@ service = Service(
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(EVENTS,),
-    timers=(PUBLICATION,),
+    timers=(PUBLICATION, KEEP_FORGOTTEN),
     routes=routes,
     pages=readers.reader_pages,
 )

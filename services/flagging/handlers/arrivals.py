@@ -15,7 +15,7 @@ from aiokafka import ConsumerRecord
 
 from contracts.calendar import first_day_of, local_day, school_year_of
 from services.flagging import facts, telling
-from services.flagging.handlers import enrolling, joining, marking, places
+from services.flagging.handlers import enrolling, forgetting, joining, marking, places
 from services.flagging.handlers.concluding import conclude
 from services.flagging.handlers.marking import Day, DayMarks, Effects
 from services.flagging.handlers.work import Work
@@ -73,6 +73,9 @@ class Facts:
         self.policies: list[facts.PolicyDecided] = by_type[facts.PolicyDecided]
         self.statuses: list[facts.StatusChanged] = by_type[facts.StatusChanged]
         self.transfers: list[facts.TransferConfirmed] = by_type[facts.TransferConfirmed]
+        self.forgetting: list[facts.Forgetting] = [
+            *by_type[facts.StudentForgotten], *by_type[facts.StudentKnownAgain], *by_type[facts.DistrictEnded],
+        ]  # fmt: skip
         self.completions: list[tuple[Day, Completion]] = [
             *((_day(each), _word(each.completed, is_complete=True)) for each in rolls if each.completed),
             # Of before: completions carried no version, and any that does comes after them.
@@ -84,6 +87,7 @@ class Facts:
         """Name every district that a fact is of."""
         others: tuple[Any, ...] = (
             *self.enrollments, *self.calendars, *self.feeds, *self.policies, *self.statuses, *self.transfers,
+            *self.forgetting,
         )  # fmt: skip
         return {day[0] for day in self.said_ms} | {each.district for each in others}
 
@@ -125,6 +129,7 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     districts = batch.districts()
     await registers.lock(districts, newest_us=1000 * max(each.record.timestamp for each in deliveries))
     await _keep_decisions(registers, batch)
+    batch.enrollments = await forgetting.apply(transaction, batch.enrollments, batch.forgetting)
     touched = (
         await rosters.apply_enrollments(connection, batch.enrollments) if batch.enrollments else Touched({}, set())
     )
@@ -142,6 +147,8 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     work = Work(transaction, registers, await policies.read(connection, districts))
     await _tell_effects(work, effects)
     await conclude(work)
+    if batch.forgetting:
+        await forgetting.sweep(transaction)
 
 
 async def _keep_decisions(registers: Registers, batch: Facts) -> None:

@@ -11,6 +11,7 @@ from contracts.calendar import school_year_of
 from contracts.events import Feed
 from services.ingest.formats import own
 from services.ingest.handlers.contacts import CONTRADICTS, LandedContact
+from services.ingest.handlers.forgetting import Forgetting, without
 from services.ingest.handlers.messages import Sender
 from services.ingest.handlers.returns import Returns
 from services.ingest.handlers.uploads import readable_upload
@@ -19,11 +20,14 @@ from services.ingest.rules.allowance import Bucket
 from services.ingest.rules.attendance import Identity
 from services.ingest.rules.books import NEW, Page
 from services.ingest.rules.door import ABSENCES, Door
+from services.ingest.rules.forgetting import FORGOTTEN_STUDENT, Memory
 from services.ingest.rules.landing import (
     Calendar,
     CompletedRoll,
     DeclaredFeed,
     Enrollment,
+    ForgottenHousehold,
+    ForgottenStudent,
     Household,
     Landed,
     Mark,
@@ -43,7 +47,8 @@ from services.ingest.store.feeds import DECLARED, EVERY_SCHOOL, TellsOf, Word
 from services.runtime.delivery.publisher import Message
 
 Outgoing = defaultdict[str, defaultdict[int, list[Message]]]
-_Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household
+_Forgotten = ForgottenHousehold | ForgottenStudent
+_Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household | _Forgotten
 
 
 @dataclass(slots=True)
@@ -107,6 +112,7 @@ class Batch:
         moved: timedelta = timedelta(),
         pages: Mapping[tuple[str, int], Page] | None = None,
         one_by_one: Bucket | None = None,
+        memories: Mapping[str, Memory] | None = None,
     ) -> None:
         self.accepted: Counter[tuple[str, str]] = Counter()
         self.told_feeds: dict[TellsOf, Word] = {}
@@ -116,6 +122,7 @@ class Batch:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._districts = districts
         self._pages = pages or {}
+        self.forgetting = Forgetting(memories or {})
         self._zone, self._moved = zone, moved
         self._door = Door.at(0, zone=zone, moved=moved)
         self._sources: dict[tuple[str, int], _Source] = {}
@@ -219,6 +226,11 @@ class Batch:
             if mistake := self._door.mistake_in_mark(mark.date, category=mark.category, feed=feed):
                 self._send_back(record, source, Rejection(*mistake))
                 return None
+        if forgotten := self.forgetting.students(source.sender.origin.district):
+            key = source.sender.origin.pseudonyms.student_key(student=mark.student, state_student=mark.state_student)
+            if key in forgotten:
+                self._send_back(record, source, FORGOTTEN_STUDENT)
+                return None
         if record.headers and (receipt := readable_upload(record).receipt) is not None:
             roll.receipts.setdefault(receipt, []).append(len(roll.marks))
         roll.marks.append(mark)
@@ -241,6 +253,8 @@ class Batch:
             self._send_back(record, source, Rejection(*mistake))
             return None
         marks, places, refused = self._sift(record, landed, feed)
+        if forgotten := self.forgetting.students(district):
+            marks, places, refused = without(forgotten, source.sender.origin.pseudonyms, (marks, places, refused))
         for each in refused:
             self.returns.send_back_mark(record, source.sender, each)
         if marks or roll.complete:
@@ -292,6 +306,11 @@ class Batch:
             self._complete(record, source, landed, landed.feed)
         elif isinstance(landed, (ReopenedRoll, DeclaredFeed)):
             self._tell_of_rolls(record, source, landed)
+        elif isinstance(landed, (ForgottenHousehold, ForgottenStudent)):
+            self.forgetting.forget(landed, _identity(record, source), source.sender)
+        elif (refusal := self.forgetting.refusal(landed, _identity(record, source), source.sender)) is not None:
+            self._send_back(record, source, refusal)
+            return
         else:
             self._tell_roster(record, source, landed)
         kind = "roll" if isinstance(landed, (CompletedRoll, ReopenedRoll)) else "roster"
@@ -333,7 +352,11 @@ class Batch:
             self._outgoing["rosters"][sender.lane].append(sender.message(enrollment))
         else:
             contact = attendance.changed_contact(landed, identity=identity, pseudonyms=pseudonyms)
-            self._contacts.append(LandedContact.of(record, sender, source.weight, contact))
+            # What it said is known by all that it said, also of whom it named and nobody is to know any more.
+            told = LandedContact.of(record, sender, source.weight, contact)
+            gone = self.forgetting.students(identity.district)
+            contact.students = [each for each in contact.students if each.student_key not in gone]
+            self._contacts.append(told)
 
     def _hear(self, of: TellsOf, version: int, feed: Feed) -> None:
         self.told_feeds[of] = max(Word(version, feed.value), self.told_feeds.get(of, Word(version, feed.value)))
@@ -355,6 +378,8 @@ class Batch:
             self.accepted[source.sender.origin.district, receipt] += source.weight
 
     def _send_back(self, record: ConsumerRecord, source: _Source, rejection: Rejection) -> None:
+        if rejection.kept and self.forgetting.names_somebody(record.value, source.sender):
+            rejection = Rejection(rejection.reason, rejection.detail, kept=False)
         self.returns.send_back(record, source.sender, rejection)
         self._counts[source.sender.origin.district, "rejected"] += source.weight
 

@@ -1,6 +1,6 @@
 """Contact data in the order of its versions: on a compacted topic what comes last is what is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -46,8 +46,15 @@ class LandedContact(NamedTuple):
         return cls(record, sender, weight, fact, UUID(fact.household_key), fact.source_version, content)
 
 
-async def tell(transaction: Transaction, landed: Sequence[LandedContact]) -> list[LandedContact]:
+async def tell(
+    transaction: Transaction,
+    landed: Sequence[LandedContact],
+    *,
+    is_forgotten: Callable[[str, str], bool] = lambda _district, _household: False,
+) -> list[LandedContact]:
     """Tell contact data when the transaction commits, where no such version of the household was told yet.
+
+    Nothing of a household that is forgotten by the end of the batch: not even to be taken back at once.
 
     Of two with one version the first stands: whoever reads one by one, all at once or the compacted topic, keeps it.
     Returns those that say something else under a version that was told: they go back.
@@ -56,6 +63,7 @@ async def tell(transaction: Transaction, landed: Sequence[LandedContact]) -> lis
     transaction, and what a process that hung sends late is refused by the broker. So nothing older comes to stand
     behind something newer.
     """
+    landed = [each for each in landed if not is_forgotten(each.fact.district, each.fact.household_key)]
     if not landed:
         return []
     known = await contacts.lock_versions(transaction.connection, {each.household_key for each in landed})

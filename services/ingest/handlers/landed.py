@@ -11,14 +11,14 @@ from aiokafka import ConsumerRecord
 from contracts.events import RejectionReason
 from services.ingest import metrics
 from services.ingest.formats import csv_rows, own
-from services.ingest.handlers import bookkeeping, contacts
+from services.ingest.handlers import bookkeeping, contacts, forgetting
 from services.ingest.handlers.batch import Batch
 from services.ingest.handlers.uploads import refuse_unless_utf8, upload_of
 from services.ingest.rules import landing
 from services.ingest.rules.allowance import Bucket
 from services.ingest.rules.landing import Landed, Rejection
 from services.ingest.rules.pseudonyms import Districts
-from services.ingest.store import counts, feeds
+from services.ingest.store import counts, feeds, forgotten
 from services.runtime import clock
 from services.runtime.delivery.subscription import Delivery, Undecodable
 from services.runtime.delivery.transaction import Transaction
@@ -80,7 +80,11 @@ async def on_landed(
 ) -> None:
     """Publish the batch's facts and rejections, then count them with the position."""
     pages = await bookkeeping.enter(transaction, deliveries)
-    batch = Batch(districts, zone=transaction.zone, moved=clock.moved(), pages=pages, one_by_one=one_by_one)
+    of = {districts.by_landing_topic[topic] for topic, _ in pages}
+    memories = await forgotten.read_memories(transaction.connection, of)
+    batch = Batch(
+        districts, zone=transaction.zone, moved=clock.moved(), pages=pages, one_by_one=one_by_one, memories=memories
+    )
     for record, decoded in deliveries:
         landed = read_landed(record, districts=districts) if decoded is Unread.UNREAD else decoded
         if (district := batch.land(record, landed)) is not None:
@@ -98,13 +102,18 @@ async def on_landed(
 
 
 async def _publish(transaction: Transaction, batch: Batch) -> None:
-    for contradicting in await contacts.tell(transaction, batch.take_contacts()):
+    for contradicting in await contacts.tell(
+        transaction, batch.take_contacts(), is_forgotten=batch.forgetting.is_forgotten
+    ):
         batch.send_back_contact(contradicting)
     for topic, messages_by_partition in batch.close().items():
         await transaction.publisher.publish_batches(topic, messages_by_partition, caused_at_ms=batch.landed_at_ms)
 
 
 async def _keep(transaction: Transaction, batch: Batch) -> None:
+    await forgetting.tell(transaction, batch.forgetting)
+    if batch.returns.copies:
+        await forgotten.want_cut(transaction.connection, sorted(batch.returns.copies), rejected=False)
     await counts.add_landed_counts(transaction.connection, batch.counts())
     if batch.told_feeds:
         await feeds.keep_feeds(transaction.connection, batch.told_feeds)

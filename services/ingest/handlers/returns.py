@@ -24,11 +24,11 @@ _MAX_DETAIL = 300
 
 @dataclass(slots=True)
 class _Together:
-    """Rejections that are alike: the first one's event, and the runs of places of the others."""
+    """Rejections that are alike: the first one's event and headers, and the runs of places of the others."""
 
-    record: ConsumerRecord
     sender: Sender
     event: AttendanceRejected
+    headers: Headers
     runs: list[list[int]]
 
     def join(self, place: int) -> None:
@@ -52,6 +52,8 @@ class Returns:
         self.rows: list[RejectedRow] = []
         self.reasons: Counter[tuple[str, str]] = Counter()
         self.foreign: Counter[str] = Counter()
+        self.copies: set[str] = set()
+        """Districts in whose landing logs copies stand of what is forgotten."""
 
     def send_back(self, record: ConsumerRecord, sender: Sender, rejection: Rejection) -> None:
         """Return a whole record, its bytes unaltered."""
@@ -60,11 +62,10 @@ class Returns:
         group = (record.topic, record.partition, record.timestamp, *alike(rejection))
         if not self._is_told_with(group, record.offset):
             event = self._event(record, sender, rejection, sender.event_id(record.offset), upload)
-            self._return(record, sender, event, group)
-        self.reasons[sender.origin.district, rejection.reason.value] += 1
+            self._return(sender, event, _landing_headers(record) if rejection.kept else [], group)
         if rejection.reason is RejectionReason.FOREIGN_DISTRICT:
             self.foreign[sender.origin.district] += 1
-        self._tell_receipt(sender, upload, rejection)
+        self._count(sender, upload, rejection)
 
     def send_back_mark(self, record: ConsumerRecord, sender: Sender, refused: RefusedMark) -> None:
         """Return one mark of a landed roll by itself: its place is told as the row, and nothing of its neighbours.
@@ -73,15 +74,15 @@ class Returns:
         """
         upload = readable_upload(record)
         where = f"marks[{refused.place}]: "
-        rejection = Rejection(refused.rejection.reason, f"{where}{refused.rejection.detail}")
+        rejection = refused.rejection
+        rejection = Rejection(rejection.reason, f"{where}{rejection.detail}", kept=rejection.kept)
         group = (record.topic, record.partition, record.offset, *alike(rejection, but=where))
         if not self._is_told_with(group, refused.place):
             event_id = sender.event_id_of_mark(record.offset, refused.place)
             event = self._event(record, sender, rejection, event_id, Upload(upload.receipt, refused.place))
-            event.original = refused.original
-            self._return(record, sender, event, group)
-        self.reasons[sender.origin.district, rejection.reason.value] += 1
-        self._tell_receipt(sender, upload, rejection)
+            event.original = refused.original if rejection.kept else b""
+            self._return(sender, event, _landing_headers(record) if rejection.kept else [], group)
+        self._count(sender, upload, rejection)
 
     def take(self) -> dict[int, list[Message]]:
         """Give the messages gathered since the last time."""
@@ -90,7 +91,7 @@ class Returns:
                 each.event.also_offsets = each.runs or None
             else:
                 each.event.also_rows = each.runs or None
-            self._write(each.record, each.sender, each.event)
+            self._write(each.sender, each.event, each.headers)
         self._together = {}
         taken, self.messages_by_lane = self.messages_by_lane, {}
         return taken
@@ -109,7 +110,8 @@ class Returns:
             landing_offset=record.offset,
             row=upload.row,
             receipt=upload.receipt,
-            original=record.value or b"",
+            # Of whom a family wants to be forgotten no copy is made, not even to go back.
+            original=(record.value or b"") if rejection.kept else b"",
         )
 
     def _is_told_with(self, group: tuple[object, ...], place: int) -> bool:
@@ -119,20 +121,20 @@ class Returns:
         together.join(place)
         return True
 
-    def _return(
-        self, record: ConsumerRecord, sender: Sender, event: AttendanceRejected, group: tuple[object, ...]
-    ) -> None:
+    def _return(self, sender: Sender, event: AttendanceRejected, headers: Headers, group: tuple[object, ...]) -> None:
         if self._one_by_one.wait_seconds(sender.origin.district, now=time.monotonic()):
-            self._together[group] = _Together(record, sender, event, [])
+            self._together[group] = _Together(sender, event, headers, [])
         else:
-            self._write(record, sender, event)
+            self._write(sender, event, headers)
 
-    def _write(self, record: ConsumerRecord, sender: Sender, event: AttendanceRejected) -> None:
+    def _write(self, sender: Sender, event: AttendanceRejected, of_the_record: Headers) -> None:
         key, value, headers = sender.message(event)
-        message = (key, value, headers + _landing_headers(record))
-        self.messages_by_lane.setdefault(sender.lane, []).append(message)
+        self.messages_by_lane.setdefault(sender.lane, []).append((key, value, headers + of_the_record))
 
-    def _tell_receipt(self, sender: Sender, upload: Upload, rejection: Rejection) -> None:
+    def _count(self, sender: Sender, upload: Upload, rejection: Rejection) -> None:
+        self.reasons[sender.origin.district, rejection.reason.value] += 1
+        if not rejection.kept:
+            self.copies.add(sender.origin.district)
         if upload.receipt is not None and upload.row is not None:
             self.rows.append(
                 RejectedRow(

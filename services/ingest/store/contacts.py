@@ -42,3 +42,19 @@ async def raise_versions(connection: Connection, told: Mapping[UUID, Known]) -> 
         [each.content for _, each in ordered],
     )
     return {row["household_key"] for row in rows}
+
+
+async def known_version(connection: Connection, household_key: UUID) -> int:
+    """Give the newest version of a household's contact data that was told; -1: none ever was."""
+    known = await connection.fetchval(
+        "SELECT source_version FROM contact_version WHERE household_key = $1", household_key
+    )
+    return -1 if known is None else int(known)
+
+
+async def is_newest(connection: Connection, household_key: UUID, version: int) -> bool:
+    """Tell whether this version was told last, and keep everybody from telling another until the transaction ends."""
+    known = await connection.fetchval(
+        "SELECT source_version FROM contact_version WHERE household_key = $1 FOR UPDATE", household_key
+    )
+    return bool(known == version)

@@ -18,7 +18,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from services.runtime.database import POOL_SECONDS, at_once
+from services.runtime.database import POOL_SECONDS, Connection, at_once
 from services.runtime.delivery import positions
 from services.runtime.delivery.batch import Applied
 from services.runtime.delivery.identity import (
@@ -251,9 +251,10 @@ class Partitions:
         adopted = {each: found for each, found in (await logs.fingerprints(unknown)).items() if found}
         async with self._pool.acquire() as connection:
             for each, offset in going.items():
-                if offset > standings[each].next_offset:
-                    self._tell_lost(each, standings[each].next_offset, offset)
-                    await positions.pass_over(connection, group, each, begin=standings[each].next_offset, end=offset)
+                position = standings[each].next_offset
+                if offset > position and not await self._passes_a_cut(connection, each, position, offset):
+                    self._tell_lost(each, position, offset)
+                    await positions.pass_over(connection, group, each, begin=position, end=offset)
             for each, found in adopted.items():
                 await positions.adopt(connection, group, each, found)
             await positions.end_stops(connection, group, going)
@@ -269,6 +270,28 @@ class Partitions:
         self._lag.held = self.stops.keys() | self._paced
         self._membership.seek(going)
         self._membership.resume(going.keys() - self._paced)
+
+    async def _passes_a_cut(self, connection: Connection, partition: TopicPartition, begin: int, end: int) -> bool:
+        """Move over what was cut once it had its effect: a restored position alone has not seen it."""
+        was_cut = self._subscription.was_cut
+        if was_cut is None or not await was_cut(connection, partition.topic, partition.partition, begin, end):
+            return False
+        async with connection.transaction():
+            group = self._subscription.group
+            locked = await positions.lock_positions(connection, group, [partition])
+            if locked[partition] == begin:
+                await positions.move_positions(connection, group, {partition: positions.Move(end, 0)})
+                if self._subscription.passed is not None:
+                    await self._subscription.passed(connection, {tuple(partition): (begin, end)})
+        log.info(
+            "moved over what was cut",
+            group=group,
+            topic=partition.topic,
+            partition=partition.partition,
+            expected=begin,
+            found=end,
+        )
+        return True
 
     def _tell_lost(self, partition: TopicPartition, begin: int, end: int) -> None:
         telemetry.HOLES.labels(self._subscription.group).inc()

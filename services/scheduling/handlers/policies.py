@@ -50,6 +50,10 @@ class _Log(events.LogPolicy, Part):
     extra_fields: Annotated[tuple[_ExtraField, ...], Field(max_length=20)] = ()
 
 
+class _Retention(events.RetentionPolicy, Part):
+    pass
+
+
 class DecidePolicy(Part):
     """A district's next policy, the whole of it. `version` is the one it replaces; what is left out is the default's.
 
@@ -61,6 +65,7 @@ class DecidePolicy(Part):
     absence: _Absence = _Absence()
     desk: _Desk = _Desk()
     log: _Log = _Log()
+    retention: _Retention = _Retention()
 
 
 class StalePolicy(Refusal):
@@ -120,6 +125,7 @@ async def decide_policy(act: Act[str, DecidePolicy]) -> DistrictPolicy:
         absence=decided.absence,
         desk=decided.desk,
         log=decided.log,
+        retention=decided.retention,
     )
     saved = await policies.save(
         connection, district=district, policy=policy, changed_by=act.person.name, changed_at=act.as_of

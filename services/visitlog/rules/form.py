@@ -232,6 +232,13 @@ class Log(Part):
         """
         return json.dumps(self.model_dump(mode="json", exclude={"written_at"}), sort_keys=True)
 
+    def without_words(self) -> "Log":
+        """Give what two people did, and none of what the family said or anybody wrote down of them."""
+        emptied = dict.fromkeys(("private_note", "left_note", "small_step"))
+        return self.model_copy(
+            update={**emptied, "voice": Voice(), "promises": (), "extra": {}, "took_part": (), "left": ()}
+        )
+
     def of_a_visit_only(self) -> bool:
         """Tell whether something stands here that only a visit that took place can have."""
         return any(getattr(self, name) != Log.model_fields[name].default for name in self.OF_A_VISIT)

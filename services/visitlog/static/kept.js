@@ -2,6 +2,7 @@
 // Each is marked with the person who wrote it: another person on the same phone neither sees nor sends it.
 
 const DATABASE = "leap-visit-log";
+const DRAFT_DAYS = 14;
 let opened = null;
 
 function open() {
@@ -55,10 +56,22 @@ export async function waitingOf(person) {
   return waiting.sort((one, other) => (one.client < other.client ? -1 : 1));
 }
 
-export const keepDraft = (draft) => change(["drafts"], (drafts) => drafts.put(draft));
+export const keepDraft = (draft) => change(["drafts"], (drafts) => drafts.put({ ...draft, kept: Date.now() }));
 export const dropDraft = (visit) => change(["drafts"], (drafts) => drafts.delete(visit));
 export const keepWaiting = (entry) => change(["outbox"], (outbox) => outbox.put(entry));
 export const dropWaiting = (client) => change(["outbox"], (outbox) => outbox.delete(client));
+
+// A draft that nobody went on with for two weeks is no log any more: a family's words are not left lying on a phone.
+export const dropOldDrafts = () =>
+  change(["drafts"], (drafts) => {
+    drafts.openCursor().onsuccess = ({ target: { result: cursor } }) => {
+      if (!cursor) return;
+      const { kept } = cursor.value;
+      if (kept === undefined) cursor.update({ ...cursor.value, kept: Date.now() });
+      else if (Date.now() - kept > DRAFT_DAYS * 86_400_000) cursor.delete();
+      cursor.continue();
+    };
+  });
 
 // A finished log leaves the drafts as it enters the outbox: it is never in both and never in neither.
 export const finish = (entry) =>
@@ -69,7 +82,7 @@ export const takeBack = (entry, refused) =>
   change(["drafts", "outbox"], (drafts, outbox) => {
     outbox.delete(entry.client);
     const { visit, client, person, fields } = entry;
-    drafts.put({ visit, client, person, fields, refused });
+    drafts.put({ visit, client, person, fields, refused, kept: Date.now() });
   });
 
 // Nothing of a family stays on a phone after sign-out.

@@ -1,6 +1,6 @@
 // The pages as an application: readable offline, logs kept and sent, nothing left behind after sign-out.
 
-import { draftsOf, dropDraft, dropWaiting, forgetEverything, waitingOf } from "./kept.js";
+import { draftsOf, dropDraft, dropOldDrafts, dropWaiting, forgetEverything, waitingOf } from "./kept.js";
 import { send, show } from "./outbox.js";
 import { write } from "./writing.js";
 
@@ -11,6 +11,7 @@ async function start() {
   if (!person || !("indexedDB" in window) || !("locks" in navigator)) return;
   const worker = navigator.serviceWorker?.register("/service-worker.js").catch(() => undefined);
   watchSignOut();
+  await dropOldDrafts();
   await settle();
 
   const form = document.getElementById("log-form");

@@ -278,9 +278,7 @@ async def test_a_route_that_is_not_in_the_table_keeps_its_service_from_starting(
     nowhere: Any = None
     with pytest.raises(RoutesUndeclared, match="GET /v1/families"):
         served(careless, nowhere, people.everybody())
-    forgotten = Service(
-        name="forgotten", migrations=Path(), access={"GET /v1/gone": {Role.STATE: Scope.NOTHING}}
-    )
+    forgotten = Service(name="forgotten", migrations=Path(), access={"GET /v1/gone": {Role.STATE: Scope.NOTHING}})
     with pytest.raises(RoutesUndeclared, match="GET /v1/gone"):
         served(forgotten, nowhere, people.everybody())
 

@@ -194,7 +194,7 @@ def flood(*values: Any, one_by_one: int = 2) -> tuple[Batch, list[dict[str, Any]
     batch = Batch(districts(), zone=HERE, one_by_one=Bucket(one_by_one, 1e-9))
     for offset, value in enumerate(values):
         written = json.dumps(value) if isinstance(value, dict) else value
-        landing = record("attendance-in-hartford", 0, offset, written, timestamp_ms=NOON)
+        landing = record("attendance-in-hartford", 0, offset, written)
         batch.land(landing, read_landed(landing, districts=districts()))
     messages = batch.close()["attendance-rejected"].values()
     return batch, [json.loads(value) for each in messages for _, value, _ in each]
