@@ -21,6 +21,9 @@ from services.runtime.service import Service
 from services.runtime.web import application
 from services.runtime.web.context import Context
 from services.runtime.web.people import People
+from services.runtime.web.sign_in import Admission
+from tests.people import SESSION_SECRET
+from tests.sessions import SessionsInMemory
 from tests.zones import HERE
 
 
@@ -67,11 +70,14 @@ class RecordingExclusive:
 def served(
     service: Service,
     pool: asyncpg.Pool,
-    people: People | None = None,
+    people: People | Admission | None = None,
     publisher: Publisher | RecordingPublisher | None = None,
     zone: ZoneInfo = HERE,
 ) -> fastapi.FastAPI:
-    """Make the application that the service's process serves, on this database and without a broker."""
+    """Make the application that the service's process serves, on this database and without a broker.
+
+    Without a database its sessions are kept in memory.
+    """
 
     async def ready() -> str:
         return ""
@@ -80,7 +86,11 @@ def served(
 
     settings = service.settings.model_construct(time_zone=zone.key)
     context = Context(
-        settings, pool, cast(Publisher, publisher or RecordingPublisher()), service=service.name, people=people
+        settings,
+        pool,
+        cast(Publisher, publisher or RecordingPublisher()),
+        service=service.name,
+        admission=admitted(people, pool) if isinstance(people, People) else people,
     )
     app = application.application(
         service.name, alive=lambda: "", ready=ready, measure=measure, max_body_bytes=service.max_body_bytes
@@ -88,6 +98,11 @@ def served(
     app.state.changes = context.changes
     service.serve(app, context)
     return app
+
+
+def admitted(people: People, pool: asyncpg.Pool | None) -> Admission:
+    """Give who may come in to a service of a test, whose sessions its own table keeps where there is one."""
+    return Admission(people=people, secret=SESSION_SECRET, kept=SessionsInMemory() if pool is None else None)
 
 
 async def deliver(

@@ -6,6 +6,7 @@ in the schemas is the next job's (migrate.py).
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -28,7 +29,7 @@ HTTP_PORT = 8000
 RETRY_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
 KNOWN = Path("/run/leap")
 """A volume for each service, so that none can read another's login."""
-LOGIN = "database-url"
+LOGIN, SESSION_SECRET = "database-url", "session-secret"
 
 
 def main() -> None:
@@ -39,6 +40,7 @@ def main() -> None:
     _one_of(KNOWN / "people" / "people.json", people.people_file)
     _patiently(lambda: create_topics(bootstrap, districts.codes()))
     for service in SERVICES:
+        _give_session_secret(KNOWN / service / SESSION_SECRET)
         _give_login(service, partial(_provision, admin_url, service))
     _give_login("auditor", partial(provision_auditor, admin_url))
     # For `leap status` and its like, run in the same network.
@@ -56,6 +58,12 @@ def _give_login(service: str, lay_out: Callable[[], Coroutine[Any, Any, str]]) -
     # A new password would shut out the service that runs with the old one.
     if not (login.exists() and _patiently(lambda: _opens(login.read_text()))):
         write_whole(login, _patiently(lay_out))
+
+
+def _give_session_secret(file: Path) -> None:
+    """Make what signs the service's sessions; one that is there stays, or everybody would have to sign in again."""
+    if not file.exists():
+        write_whole(file, secrets.token_hex(32))
 
 
 async def _provision(admin_url: str, service: str) -> str:

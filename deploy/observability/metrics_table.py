@@ -25,6 +25,8 @@ LABELS = {
     "route": "declared HTTP routes, never an address",
     "method": "HTTP method",
     "status": "HTTP status",
+    "happened": "closed list in services/runtime/seen/security.py",
+    "file": "people, providers",
 }
 """Every label there may be, and what keeps it small. Never a student, a school, an event or a person."""
 

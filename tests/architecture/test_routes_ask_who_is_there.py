@@ -20,6 +20,7 @@ NO_DATABASE: Any = None
 # The runtime's own: what machines ask, and what leads to signing in.
 _OF_THE_RUNTIME = {
     "GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json", "HEAD /openapi.json",
+    "GET /sign-in/with/{provider}", "GET /sign-in/back", "GET /sign-out/with/{provider}",
     "GET /sign-in", "POST /sign-in", "POST /sign-out", "POST /language", "GET /static/{path:path}",
 }  # fmt: skip
 

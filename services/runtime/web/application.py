@@ -103,7 +103,7 @@ def _depends_on_a_person(dependant: Dependant) -> bool:
     return any(each.call is signed_in or _depends_on_a_person(each) for each in dependant.dependencies)
 
 
-def server(app: fastapi.FastAPI, host: str, port: int) -> Server:
+def server(app: fastapi.FastAPI, host: str, port: int, *, trusted_proxies: str = "") -> Server:
     """Make the HTTP server; its log goes where the service's goes, without a line per request."""
     return Server(
         uvicorn.Config(
@@ -115,6 +115,9 @@ def server(app: fastapi.FastAPI, host: str, port: int) -> Server:
             lifespan="off",
             timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
             server_header=False,
+            # Whose word counts for where a request came from and whether by TLS; nobody's unless said.
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=trusted_proxies,
         )
     )
 
