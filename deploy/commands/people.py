@@ -183,7 +183,7 @@ def show(screen: Screen) -> int:
             "scopes": each.scopes,
             "expires": each.expires.isoformat() if each.expires is not None else None,
             "expired": each.expires is not None and each.expires <= now,
-            "key": "ours" if each.key is not None else "of the release before" if each.key_sha256 else "none",
+            "key": "ours" if each.key is not None else "rotate" if each.key_sha256 is not None else "none",
             "in_logs": _codes_of(name),
         }
         for name, each in declared.people.items()
@@ -193,10 +193,10 @@ def show(screen: Screen) -> int:
     if not screen.as_json:
         table = Table("name", "role", "sees", "until", "key", box=None)
         for each in known:
-            until = f"{each['expires']}{' (over)' if each['expired'] else ''}" if each["expires"] else ""
+            until = f"{each['expires'][:10]}{' (over)' if each['expired'] else ''}" if each["expires"] else ""
             table.add_row(each["name"], each["role"], " ".join(each["scopes"]), until, each["key"])
         for name, moment in withdrawn.items():
-            table.add_row(name, "withdrawn", "", moment, "")
+            table.add_row(name, "withdrawn", "", moment[:10], "")
         Console(highlight=False).print(table)
     return 0
 

@@ -56,10 +56,10 @@ def test_a_key_of_the_release_before_is_listed_and_rotated_into_one_of_ours(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed = {each["name"]: each["key"] for each in leap(capsys, "list")["people"]}
-    assert listed["ana"] == "of the release before"
+    assert listed["ana"] == "rotate", "of the release before"
     key = leap(capsys, "rotate", "ana")["key"]
     listed = {each["name"]: each["key"] for each in leap(capsys, "list")["people"]}
-    assert (listed["ana"], listed["ben"]) == ("ours", "of the release before")
+    assert (listed["ana"], listed["ben"]) == ("ours", "rotate")
     known = People.load(file)
     assert (known.with_key(key), known.with_key(people.key_of("ana"))) == (known.named("ana"), None)
 
