@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from itsdangerous import URLSafeTimedSerializer
 
 from services.runtime.settings import SettingsRejected
+from services.runtime.web import application
 from services.runtime.web.sign_in import session_secret
 from tests import people
 from tests.delivering import served
@@ -272,3 +273,32 @@ async def test_neither_name_nor_key_is_in_any_answer_of_a_refusal(browser: httpx
     refused = await browser.post("/sign-in", data={"name": "<script>alert(1)</script>", "key": "hunter2"})
     assert "<script>alert" not in refused.text
     assert "hunter2" not in json.dumps(dict(refused.headers)) + refused.text
+
+
+@pytest.mark.parametrize(
+    ("trusted", "comes_from", "is_taken"),
+    [
+        ("", "10.0.0.5", False),
+        ("", "127.0.0.1", False),
+        ("10.0.0.5", "10.0.0.5", True),
+        ("10.0.0.0/24, 127.0.0.1", "10.0.0.5", True),
+        ("10.0.0.5", "10.0.0.6", False),
+    ],
+)
+async def test_a_proxy_s_word_counts_where_the_setting_names_it(
+    app: FastAPI, trusted: str, comes_from: str, is_taken: bool
+) -> None:
+    config = application.server(app, "127.0.0.1", 0, trusted_proxies=trusted).config
+    config.load()
+    transport = httpx.ASGITransport(app=config.loaded_app, client=(comes_from, 1))
+    word = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.9"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://leap.test", headers={**people.SAME_ORIGIN, **word}
+    ) as client:
+        cookie = (await client.post("/sign-in", data=people.sign_in("ana"))).headers["set-cookie"]
+        assert cookie.startswith("__Host-") is is_taken
+        for _ in range(5):
+            await client.post("/sign-in", data=people.sign_in("ana") | {"key": "wrong"})
+        elsewhere = {"X-Forwarded-For": "192.0.2.10"}
+        other = await client.post("/sign-in", data=people.sign_in("ana") | {"key": "wrong"}, headers=elsewhere)
+        assert other.status_code == (401 if is_taken else 429), "nobody gets round the limit by saying an address"
