@@ -32,6 +32,7 @@ KNOWN_SECONDS, KNOWN_WHILE_WATCHED_SECONDS = 2.0, 60.0
 WATCH_SECONDS = 2.0
 _HEARD_SECONDS = 10.0
 MOST_KNOWN = 20_000
+_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 log = structlog.get_logger(__name__)
@@ -197,13 +198,15 @@ class Sessions:
             return await self.person_of(request, used=False) is not None
         except HTTPException:
             return False
+        except _AWAY:
+            return True  # without the database there is nothing to hear; once it answers it is asked again
 
     async def watch(self) -> None:
         """Hear, for as long as the process runs, of sessions ended elsewhere, and of people who were withdrawn."""
         while True:
             try:
                 await self.look()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except _AWAY as error:
                 log.warning("ended sessions not heard of for a moment", **telemetry.where(error))
             await asyncio.sleep(WATCH_SECONDS)
 
