@@ -248,7 +248,7 @@ _ALERTS: tuple[Alert, ...] = (
         expr="max by (job, file) (leap_file_broken) > 0",
         wait="2m",
         summary="the {{ $labels.file }} file can't be used by {{ $labels.job }}",
-        meaning="what was known before goes on, and nobody who was added or withdrawn since is, or is not, let in",
+        meaning="who was added since can't come in, and who was withdrawn since still can",
     ),
     Alert(
         name="ContactsCopied",
