@@ -11,11 +11,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 import pytest_asyncio
-import structlog
 
 from services.runtime.web import oidc, vouching
 from tests import people, vouched
 from tests.delivering import served
+from tests.heard import heard
 from tests.sessions import SessionsInMemory
 from tests.unit.runtime import little
 from tests.vouched import MARISOL, Running, running_provider
@@ -251,7 +251,7 @@ async def test_signing_out_ends_ours_gives_the_tokens_back_and_offers_theirs(jou
 
 
 async def test_tokens_are_sealed_and_neither_they_nor_names_are_in_the_log(journey: Journey) -> None:
-    with structlog.testing.capture_logs() as said:
+    with heard() as said:
         await journey.come_back()
         journey.later(250)
         await journey.note()

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from services.runtime.seen.telemetry import FILE_BROKEN
 from services.runtime.settings import SettingsRejected
 from services.runtime.web.keys import sha256_of
 from services.runtime.web.people import People
 from tests import people
+from tests.heard import heard
 
 
 def test_a_person_sees_their_scopes_and_the_star_sees_all(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_broken_file_leaves_the_last_good_one_in_force_and_says_so(tmp_path: P
         file.unlink()
     else:
         file.write_text(broken)
-    with structlog.testing.capture_logs() as said:
+    with heard() as said:
         assert not known.reread()
         assert not known.reread()
     assert [(line["log_level"], line["event"]) for line in said] == [

@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 from fastapi import FastAPI
 from itsdangerous import URLSafeTimedSerializer
 
@@ -15,6 +14,7 @@ from services.runtime.web import application
 from services.runtime.web.sign_in import session_secret
 from tests import people
 from tests.delivering import served
+from tests.heard import heard
 from tests.sessions import SessionsInMemory
 from tests.unit.runtime import little
 
@@ -242,7 +242,7 @@ async def test_a_program_that_tries_keys_is_held_back_and_others_from_there_go_o
 
 
 async def test_what_happens_at_the_door_is_told_without_names_or_keys(browser: httpx.AsyncClient) -> None:
-    with structlog.testing.capture_logs() as said:
+    with heard() as said:
         await browser.post("/sign-in", data=people.sign_in("ana") | {"key": "hunter2"})
         await browser.post("/sign-in", data=people.sign_in("ana"))
         await browser.put("/v1/notes/1", json={})
