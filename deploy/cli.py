@@ -162,14 +162,14 @@ def parser() -> argparse.ArgumentParser:
     position.add_argument("--service", choices=list(SERVICES), help="of this service alone; else of all that read it")
 
     people = command("people", "who may sign in: in force at every service within five seconds", _people)
-    what = people.add_subparsers(dest="action", required=True)
+    actions = people.add_subparsers(dest="action", required=True)
     for name, described in (
         ("add", "let somebody in; their key is shown once"),
         ("withdraw", "shut somebody out, by whatever door"),
         ("rotate", "give somebody a new key, shown once"),
         ("list", "everybody, with role, districts and expiry"),
     ):
-        each = what.add_parser(name, help=described, description=described)
+        each = actions.add_parser(name, help=described, description=described)
         if name != "list":
             each.add_argument("name")
         if name == "add":

@@ -176,7 +176,7 @@ def show(screen: Screen) -> int:
     """List who may sign in, as what and until when, and who was withdrawn. Raises SettingsRejected."""
     declared = DeclaredPeople.read(_meant())
     now = datetime.now(UTC)
-    known = [
+    known: list[dict[str, Any]] = [
         {
             "name": name,
             "role": each.role,

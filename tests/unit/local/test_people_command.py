@@ -35,7 +35,7 @@ def test_somebody_comes_gets_a_new_key_and_goes(file: Path, capsys: pytest.Captu
     key = leap(capsys, "add", "lena", "--role", "scheduler", "--scopes", "hartford", "--language", "es")["key"]
     lena = People.load(file).with_key(key)
     assert lena is not None
-    assert (lena.name, lena.role, lena.scopes, lena.language) == ("lena", "scheduler", {"hartford"}, "es")
+    assert (lena.name, lena.role, lena.scopes, lena.language) == ("lena", "scheduler", frozenset({"hartford"}), "es")
     assert key not in file.read_text()
     assert is_ours(key)
 

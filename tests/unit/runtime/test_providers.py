@@ -20,10 +20,10 @@ def test_the_first_group_in_the_table_decides_and_scopes_of_that_role_add_up(tmp
     (valley,) = read_providers(vouched.table(tmp_path, ISSUER)).values()
     both = valley.person("valley", told("desk of danbury", "desk of hartford", "visitors"))
     assert both is not None
-    assert (both.name, both.role, both.scopes) == ("valley.m.vega", "scheduler", {"hartford", "danbury"})
+    assert (both.name, both.role, both.scopes) == ("valley.m.vega", "scheduler", frozenset({"hartford", "danbury"}))
     visitor = valley.person("valley", told("visitors"))
     assert visitor is not None
-    assert (visitor.role, visitor.scopes, visitor.language) == ("visitor", {"hartford"}, "es")
+    assert (visitor.role, visitor.scopes, visitor.language) == ("visitor", frozenset({"hartford"}), "es")
 
 
 def test_who_is_in_no_group_of_the_table_is_nobody(tmp_path: Path) -> None:
