@@ -99,6 +99,7 @@ LIES: dict[str, dict[str, Any]] = {
     "a nonce of another sign-in": {"nonce": "another"},
     "expired": {"expired_seconds": 3600},
     "for another client": {"aud": "another"},
+    "for another client, and asked for by us": {"aud": "another", "azp": "leap"},
     "for us and another, who asked": {"aud": ["leap", "another"], "azp": "another"},
     "of another issuer": {"iss": "https://login.elsewhere.example"},
     "of another person": {"sub": "s-2"},
