@@ -93,7 +93,17 @@ def _each(rule: Rule, *routes: str) -> Access:
 
 # What every service has, and every one with pages.
 OF_ALL = _each(dict.fromkeys(_EVERY_ROLE, Scope.NOTHING), "GET /openapi.json")
-OF_PAGES = _each(_OPEN, "GET /sign-in", "POST /sign-in", "POST /sign-out", "POST /language", "GET /static/{path:path}")
+OF_PAGES = _each(
+    _OPEN,
+    "GET /sign-in",
+    "POST /sign-in",
+    "GET /sign-in/with/{provider}",
+    "GET /sign-in/back",
+    "POST /sign-out",
+    "GET /sign-out/with/{provider}",
+    "POST /language",
+    "GET /static/{path:path}",
+)
 
 ROUTES: Mapping[str, Access] = {
     "ingest": {

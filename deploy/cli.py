@@ -33,6 +33,7 @@ def run(words: list[str]) -> int:
     from deploy.commands.forget import NotForgotten
     from deploy.commands.http_client import Refused
     from deploy.commands.logs import LogMissing
+    from deploy.commands.people import PeopleRefused
     from deploy.commands.policy import NotAPolicy
     from deploy.commands.position import PositionRefused
     from deploy.commands.push import FileRefused
@@ -66,6 +67,7 @@ def run(words: list[str]) -> int:
         NobodyFound,
         LogMissing,
         NotAPolicy,
+        PeopleRefused,
         PositionRefused,
         LogSilent,
         StoryStuck,
@@ -189,6 +191,26 @@ def parser() -> argparse.ArgumentParser:
     )
     position.add_argument("--service", choices=list(SERVICES), help="of this service alone; else of all that read it")
 
+    people = command("people", "who may sign in: in force at every service within five seconds", _people)
+    actions = people.add_subparsers(dest="action", required=True)
+    for name, described in (
+        ("add", "let somebody in; their key is shown once"),
+        ("withdraw", "shut somebody out, by whatever door"),
+        ("rotate", "give somebody a new key, shown once"),
+        ("list", "everybody, with role, districts and expiry"),
+    ):
+        each = actions.add_parser(name, help=described, description=described)
+        if name != "list":
+            each.add_argument("name")
+        if name == "add":
+            from deploy.commands.people import ROLES
+
+            each.add_argument("--role", required=True, choices=ROLES)
+            each.add_argument("--scopes", required=True, nargs="+", metavar="DISTRICT", help="districts, or * for all")
+            each.add_argument("--display-name")
+            each.add_argument("--language", help="such as es")
+            each.add_argument("--expires", type=date.fromisoformat, metavar="DAY", help="the last day of the key")
+
     told = command("story", "two guided minutes: from three absences to a line in the report", _story)
     told.add_argument("--pace", type=float, default=8.0, help="seconds to read each step (8)")
 
@@ -283,6 +305,22 @@ def _story(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands.story import story
 
     return story(screen, pace_seconds=arguments.pace)
+
+
+def _people(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import people
+
+    if arguments.action == "list":
+        return people.show(screen)
+    if arguments.action == "withdraw":
+        return people.withdraw(screen, name=arguments.name)
+    if arguments.action == "rotate":
+        return people.rotate(screen, name=arguments.name)
+    more = {"display_name": arguments.display_name, "language": arguments.language}
+    if arguments.expires is not None:
+        more["expires"] = people.end_of_day(arguments.expires)
+    given = {name: value for name, value in more.items() if value is not None}
+    return people.add(screen, name=arguments.name, role=arguments.role, scopes=arguments.scopes, more=given)
 
 
 def _policy(arguments: argparse.Namespace, screen: Screen) -> int:

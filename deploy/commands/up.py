@@ -1,6 +1,7 @@
 """`leap up`: parts, schemas, topics, services, the simulated state; then addresses and what to try."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from concurrent import futures
@@ -34,6 +35,9 @@ from services.runtime.settings import zone_from
 POLL_SECONDS = 0.5
 READY_WITHIN_SECONDS = 2 * 3600.0
 """What an update carries over is a state's year at most; a service that dies meanwhile is noticed at once."""
+
+_PASSED_ON = ("LEAP_PROVIDERS_FILE", "LEAP_TRUSTED_PROXIES")
+"""Of our own environment, to every service."""
 
 _DOORS = (
     ("Scheduling desk", "scheduling", "ana"),
@@ -97,7 +101,12 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
     with screen.wait(f"services: {', '.join(HTTP_PORTS)}"):
         processes = []
         for name, preferred in HTTP_PORTS.items():
-            own = {"LEAP_PEOPLE_FILE": str(people.people_file()), "LEAP_TIME_ZONE": zone_from().key}
+            own = {
+                "LEAP_PEOPLE_FILE": str(people.people_file()),
+                "LEAP_SESSION_SECRET_FILE": str(people.session_secret_file(name)),
+                "LEAP_TIME_ZONE": zone_from().key,
+                **{given: os.environ[given] for given in _PASSED_ON if given in os.environ},
+            }
             if name == "ingest":
                 own["LEAP_DISTRICTS_FILE"] = str(districts.districts_file())
             if simulated:

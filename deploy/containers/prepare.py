@@ -7,6 +7,7 @@ in the schemas is the next job's (migrate.py).
 import asyncio
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -32,7 +33,7 @@ HTTP_PORT, OPERATIONS_PORT = 8000, 9000
 RETRY_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
 KNOWN = Path("/run/leap")
 """A volume for each service, so that none can read another's login."""
-LOGIN = "database-url"
+LOGIN, SESSION_SECRET = "database-url", "session-secret"
 OWNERS = "owners"
 """The volume of the jobs that migrate: a file for each service, with the login of its tables' owner."""
 
@@ -50,6 +51,7 @@ def main() -> None:
     _patiently(lambda: create_topics(bootstrap, districts.codes()))
     for service in SERVICES:
         _patiently(partial(lay_out, admin_url, [service]))
+        _give_session_secret(KNOWN / service / SESSION_SECRET)
         _give_login(service, partial(_provision, admin_url, service))
     # Nobody but the jobs that migrate owns tables, and only they can read how to become who does.
     for service, owner in _patiently(partial(part_owners, admin_url, SERVICES)).items():
@@ -99,6 +101,12 @@ def _keep_login(login: Path, lay_out: Callable[[], Coroutine[Any, Any, str]]) ->
     # A new password would shut out whoever runs with the old one.
     if not (login.exists() and _patiently(lambda: _opens(login.read_text()))):
         write_whole(login, _patiently(lay_out))
+
+
+def _give_session_secret(file: Path) -> None:
+    """Make what signs the service's sessions; one that is there stays, or everybody would have to sign in again."""
+    if not file.exists():
+        write_whole(file, secrets.token_hex(32))
 
 
 async def _provision(admin_url: str, service: str) -> str:

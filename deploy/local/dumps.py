@@ -45,7 +45,9 @@ def dump_schema(admin_url: str, schema: str, file: Path) -> None:
     """
     arriving = file.with_suffix(".arriving")
     try:
-        _run(admin_url, "pg_dump", "--format=custom", f"--schema={schema}", f"--file={arriving}")
+        # Not who is signed in: a restore would let in again whoever has signed out or was withdrawn since.
+        signed_in = f"--exclude-table-data={schema}.session"
+        _run(admin_url, "pg_dump", "--format=custom", f"--schema={schema}", signed_in, f"--file={arriving}")
         arriving.chmod(0o600)
         arriving.rename(file)
     finally:

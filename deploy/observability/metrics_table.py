@@ -27,6 +27,8 @@ LABELS = {
     "status": "HTTP status",
     "why": "head, body, unread, room, address, malformed: why a connection was ended",
     "what": "of which a person has as many as they may: stream, plan",
+    "happened": "closed list in services/runtime/seen/security.py",
+    "file": "people, providers",
 }
 """Every label there may be, and what keeps it small. Never a student, a school, an event or a person."""
 

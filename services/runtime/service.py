@@ -34,7 +34,7 @@ from services.runtime.delivery.subscription import Subscription
 from services.runtime.measure import Measurements, standard_readings
 from services.runtime.migrate import Schema
 from services.runtime.revision import SchemaTooNew, SchemaUnfit
-from services.runtime.seen import telemetry, tracing
+from services.runtime.seen import security, telemetry, tracing
 from services.runtime.seen.away import away, is_of_kafka_client
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web import application, connections
@@ -43,6 +43,8 @@ from services.runtime.web.context import Context
 from services.runtime.web.operations import operations
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import People
+from services.runtime.web.sign_in import Admission, session_secret
+from services.runtime.web.vouching import Vouching
 
 __all__ = ["Context", "Running", "Service", "Timer", "run"]
 
@@ -107,10 +109,10 @@ class Service:
 class Running:
     """One service in this process, from start to stop."""
 
-    def __init__(self, service: Service, settings: Settings, people: People | None = None) -> None:
+    def __init__(self, service: Service, settings: Settings, admission: Admission | None = None) -> None:
         self.service = service
         self.settings = settings
-        self.people = people
+        self.admission = admission
         self.stop = asyncio.Event()
         self.exit_code = 0
         self._started = False
@@ -149,7 +151,8 @@ class Running:
             ("http", app, self.settings.http_port),
             ("operations", machines, self.settings.port_of_operations),
         ):
-            servers.append(application.server(served, self.settings.http_host, port))
+            proxies = self.settings.trusted_proxies
+            servers.append(application.server(served, self.settings.http_host, port, trusted_proxies=proxies))
             serving.append(asyncio.create_task(servers[-1].serve(), name=name))
             serving[-1].add_done_callback(self._ended)
         starting = asyncio.create_task(self._start(app), name="start")
@@ -176,13 +179,15 @@ class Running:
         await self._until_there(self._publisher.start)
         if self.service.own_words is not None:
             await self._until_there(partial(self._refuse_behind, self.service.own_words, pool))
-        context = Context(self.settings, pool, self._publisher, service=self.service.name, people=self.people)
+        context = Context(self.settings, pool, self._publisher, service=self.service.name, admission=self.admission)
         self._context = context
         readings = standard_readings(pool)
         if self.service.measure is not None:
             readings[self.service.name] = partial(self.service.measure, context)
         self._measurements = Measurements(readings)
         self.service.serve(app, context)
+        if app.state.sessions is not None:
+            self._spawn(app.state.sessions.watch(), "sessions")
         self._spawn(self._relay.run(), "relay")
         self._spawn(self._watch(), "watch")
         for subscription in self.service.subscriptions:
@@ -320,7 +325,7 @@ def run(service: Service) -> int:
     try:
         settings = service.settings.from_environment()
         faults.arm(settings.crash_at)
-        people = People.load(settings.people_file) if settings.people_file is not None else None
+        admission = _admission(settings)
     except (SettingsRejected, ValueError) as error:
         sys.stderr.write(f"{service.name} can't start: {error}\n")
         return 2
@@ -332,12 +337,22 @@ def run(service: Service) -> int:
 
     async def main() -> int:
         asyncio.get_running_loop().set_exception_handler(_log_unhandled)
-        return await Running(service, settings, people).run()
+        return await Running(service, settings, admission).run()
 
     try:
         return asyncio.run(main())
     finally:
         tracing.stop()
+
+
+def _admission(settings: Settings) -> Admission | None:
+    """Read who may come in, as the settings say. Raises SettingsRejected; None where nobody may."""
+    if settings.people_file is None:
+        return None
+    secret = session_secret(settings.session_secret_file)
+    security.use(secret)
+    vouching = Vouching.load(settings.providers_file, secret) if settings.providers_file is not None else None
+    return Admission(people=People.load(settings.people_file), secret=secret, vouching=vouching)
 
 
 def _log_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

@@ -46,6 +46,9 @@ class Settings(BaseModel):
     kafka_member_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     migrations: Literal["at-start", "by-job"] = "at-start"  # who brings the schema: each process, or it waits for a job
     people_file: Path | None = None  # who may sign in; a service with pages or APIs for people needs it
+    session_secret_file: Path | None = None  # this service's own, beside people_file: 64 hexadecimal digits or more
+    providers_file: Path | None = None  # identity providers that vouch for people, and what their groups mean here
+    trusted_proxies: str = ""  # addresses or networks whose X-Forwarded-* count, by commas; none: nobody's word
     clock_file: Path | None = None  # simulated states only: the seconds by which the clock is moved
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "America/New_York"  # whose days are days, here and in SQL
     otlp_endpoint: str | None = None  # where traces are sent (OTLP over HTTP, .../v1/traces); unset, none are made

@@ -20,6 +20,7 @@ NO_DATABASE: Any = None
 
 # The runtime's own: what leads to signing in. What machines ask is on another port.
 _OF_THE_RUNTIME = {
+    "GET /sign-in/with/{provider}", "GET /sign-in/back", "GET /sign-out/with/{provider}",
     "GET /sign-in", "POST /sign-in", "POST /sign-out", "POST /language", "GET /static/{path:path}",
 }  # fmt: skip
 

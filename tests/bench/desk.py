@@ -21,7 +21,7 @@ from services.scheduling.rules import priority
 from services.scheduling.rules.policy import Weights
 from services.scheduling.rules.priority import RULE_VERSION, Child, Inputs
 from tests.bench.machine import Ground
-from tests.people import SAME_ORIGIN, declared, key_of, people_file, sign_in
+from tests.people import SAME_ORIGIN, declared, key_of, people_file, session_secret_file, sign_in
 
 P95_MILLISECONDS = 100.0
 CHANGE_SECONDS = 1.0
@@ -76,7 +76,10 @@ async def measure(ground: Ground, size: Size) -> dict[str, Any]:
         database_url=url,
         port=free_port(),
         folder=ground.folder / "desk",
-        env={"LEAP_PEOPLE_FILE": str(people)},
+        env={
+            "LEAP_PEOPLE_FILE": str(people),
+            "LEAP_SESSION_SECRET_FILE": str(session_secret_file(ground.folder)),
+        },
     )
     try:
         process.wait_ready()

@@ -70,6 +70,7 @@ class Stack:
         # The broker takes a killed worker's partitions away after this time: the tests wait it out after every kill.
         environment.setdefault("LEAP_KAFKA_SESSION_TIMEOUT_MS", "6000")
         environment["LEAP_PEOPLE_FILE"] = str(self.people_file)
+        environment["LEAP_SESSION_SECRET_FILE"] = str(people.session_secret_file(self.folder))
         if self.clock_file.exists():
             environment["LEAP_CLOCK_FILE"] = str(self.clock_file)
         if service == "ingest":

@@ -94,6 +94,10 @@ POOL = gauge("leap_pool_connections", "Connections to the database: used, idle, 
 TIMER_FAILURES = counter("leap_timer_failures_total", "Runs of a timer that failed", ["timer"])
 # A metric that can't be read must not look like one that is well.
 MEASURE_FAILURES = counter("leap_measure_failures_total", "Measurements that failed, so that metrics are old", ["part"])
+# Who was let in, who was not, and who left: `wrong_key` many times in a minute is somebody who tries keys.
+SECURITY = counter("leap_security_events_total", "Sign-ins, refusals and ends of sessions", ["happened"])
+# 1: what was known before the change is in force, and a person has to correct the file.
+FILE_BROKEN = gauge("leap_file_broken", "Whether a file that is read again when it changes can't be used", ["file"])
 # Until the answer begins; streams and the operators' own paths are left out. The promise: 95 % within 0.5.
 HTTP_SECONDS = histogram(
     "leap_http_request_seconds",

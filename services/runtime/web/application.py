@@ -95,9 +95,17 @@ def _depends_on_a_person(dependant: Dependant) -> bool:
     return any(each.call is signed_in or _depends_on_a_person(each) for each in dependant.dependencies)
 
 
-def server(app: fastapi.FastAPI, host: str, port: int, *, guests: connections.Guests | None = None) -> Server:
+def server(
+    app: fastapi.FastAPI,
+    host: str,
+    port: int,
+    *,
+    trusted_proxies: str = "",
+    guests: connections.Guests | None = None,
+) -> Server:
     """Make the HTTP server; its log goes where the service's goes, without a line per request.
 
+    `trusted_proxies` are those whose word on where a request came from, and whether by TLS, counts: by itself nobody's.
     `guests` bounds its connections, where it is not the usual number.
     """
     config = uvicorn.Config(
@@ -110,6 +118,8 @@ def server(app: fastapi.FastAPI, host: str, port: int, *, guests: connections.Gu
         timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
         server_header=False,
         h11_max_incomplete_event_size=connections.MAX_HEAD_BYTES,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies,
     )
     if guests is None:
         guests = connections.Guests(trusted=config.forwarded_allow_ips)

@@ -14,7 +14,8 @@ from services.runtime.delivery.transaction import Transaction, begin
 from services.runtime.roles import enter_for_people
 from services.runtime.settings import Settings, SettingsRejected
 from services.runtime.web.people import People
-from services.runtime.web.sign_in import Sessions
+from services.runtime.web.session_table import SessionTable
+from services.runtime.web.sign_in import Admission, Sessions
 from services.runtime.web.sse import Broadcast
 
 
@@ -32,14 +33,14 @@ class Context:
         publisher: Publisher,
         *,
         service: str = "service",
-        people: People | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.settings = settings
         self._pool = pool
         self.publisher = publisher
         self.changes = Broadcast(pool)
         self._service = service
-        self._people = people
+        self._admission = admission
         self._lease: Lease | None = None
         self._asked_for: Callable[[], str] | None = None
 
@@ -73,14 +74,18 @@ class Context:
     @property
     def people(self) -> People:
         """Give the people who may sign in. Raises SettingsRejected where nobody said who they are."""
-        if self._people is None:
-            raise SettingsRejected("LEAP_PEOPLE_FILE: must be set; it says who may sign in")
-        return self._people
+        return self._admitted.people
 
     @cached_property
     def sessions(self) -> Sessions:
         """Give what tells who is asking. Raises SettingsRejected as `people` does."""
-        return Sessions(self.people, self._service)
+        return Sessions(self._admitted, self._service, self._admitted.kept or SessionTable(self._pool))
+
+    @property
+    def _admitted(self) -> Admission:
+        if self._admission is None:
+            raise SettingsRejected("LEAP_PEOPLE_FILE: must be set; it says who may sign in")
+        return self._admission
 
 
 @asynccontextmanager

@@ -25,7 +25,9 @@ from services.runtime.web.languages import N_
 from services.runtime.web.people import Person
 
 HEARTBEAT_SECONDS = 15.0
-# A stream ends after this time and the browser opens another: the right to hear is looked at again.
+# A stream that nobody may hear any more ends within this time: signed out, withdrawn.
+STILL_SECONDS = 2.0
+# A stream ends after this time and the browser opens another.
 STREAM_SECONDS = 15 * 60.0
 RETRY_MS = 1000
 LISTEN_AGAIN_SECONDS = 1.0
@@ -216,6 +218,7 @@ async def _stream(
     if not broadcast.has_room_for(person.name):
         return  # others that were asked for in the same moment have begun meanwhile
     until = time.monotonic() + STREAM_SECONDS
+    said_at = time.monotonic()
     number = int(time.time() * 1000)  # only ever grows, and says to us that a browser has been here before
     with broadcast.counted(person.name):
         async with broadcast.subscribe(person.may_see) as listener:
@@ -223,11 +226,13 @@ async def _stream(
             if request.headers.get("last-event-id"):
                 yield format_sse_event(event="missed", data_str="{}", id=str(number))
             while time.monotonic() < until:
-                missed, versions = await listener.next(heartbeat_seconds)
-                if broadcast.closed:
+                missed, versions = await listener.next(min(heartbeat_seconds, STILL_SECONDS))
+                if broadcast.closed or not await request.app.state.sessions.still(request):
                     return
                 if not missed and not versions:
-                    yield KEEPALIVE_COMMENT
+                    if time.monotonic() - said_at >= heartbeat_seconds:
+                        said_at = time.monotonic()
+                        yield KEEPALIVE_COMMENT
                     continue
                 number += 1
                 if missed:

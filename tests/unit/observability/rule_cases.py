@@ -324,6 +324,11 @@ PROCESS_CASES = (
     Case(alert="AccessRefused", story="somebody guesses keys", series={_REFUSED: f"0+30{LONG}"},
          fires=({"severity": "ticket", "job": "scheduling"},)),
     Case(alert="AccessRefused", story="somebody mistyped theirs", series={_REFUSED: f"0+1{LONG}"}),
+    Case(alert="FileBroken", story="somebody edited the people file by hand",
+         series={'leap_file_broken{job="scheduling",file="people"}': f"1{LONG}"},
+         fires=({"severity": "ticket", "job": "scheduling", "file": "people"},)),
+    Case(alert="FileBroken", story="it was mended within the minute",
+         series={'leap_file_broken{job="scheduling",file="people"}': "0x20 1 0x20"}, at="21m"),
     Case(alert="Watchdog", story="always", series={"up": f"1{LONG}"}, fires=({"severity": "none"},)),
 )
 
