@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from contracts.access import OF_ALL, Role, Scope
+from contracts.access import OF_ALL, Access, Role, Scope
 from contracts.services import SERVICES
 from services.runtime.service import Service
 from services.runtime.web.application import routes_by_person
@@ -73,7 +73,7 @@ def test_a_route_that_asks_nobody_is_found() -> None:
         router.add_api_route("/students", lambda: None)
         return router
 
-    declared = {**OF_ALL, "GET /v1/students": {Role.ANYBODY: Scope.NOTHING}}
+    declared: Access = {**OF_ALL, "GET /v1/students": {Role.ANYBODY: Scope.NOTHING}}
     open_door = Service(name="careless", migrations=ROOT, routes=routes, access=declared)
     named = routes_by_person(served(open_door, NO_DATABASE, people.everybody()))
     assert named[False] - _OF_THE_RUNTIME == {"GET /v1/students"}

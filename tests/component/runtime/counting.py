@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
-from contracts.access import OF_ALL, Role, Scope
+from contracts.access import OF_ALL, Access, Role, Scope
 from services.runtime.delivery.subscription import Delivery, Subscription, Undecodable
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context, Service, run
@@ -86,7 +86,7 @@ def subscription(*topics: str, pattern: str | None = None, **changes: Any) -> Su
     )
 
 
-ACCESS = {**OF_ALL, "POST /v1/counts/{name}": {Role.ANYBODY: Scope.NOTHING}}
+ACCESS: Access = {**OF_ALL, "POST /v1/counts/{name}": {Role.ANYBODY: Scope.NOTHING}}
 
 
 def _routes(context: Context) -> APIRouter:
