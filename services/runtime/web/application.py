@@ -122,7 +122,8 @@ def server(
         forwarded_allow_ips=trusted_proxies,
     )
     if guests is None:
-        guests = connections.Guests(trusted=config.forwarded_allow_ips)
+        # This machine itself is no place on the network: who lives on it shares one address.
+        guests = connections.Guests(trusted=f"{trusted_proxies},{connections.THIS_MACHINE}")
     config.http = partial(connections.GuardedProtocol, guests=guests)  # type: ignore[assignment]
     # Counted as cut off: a line for each would let anybody fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

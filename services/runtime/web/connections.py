@@ -34,6 +34,7 @@ MOST_CONNECTIONS = 2_000
 MOST_FROM_ONE_ADDRESS = 256
 """A school behind one address has a hundred people with two or three connections each. Proxies that are trusted are
 none: they count for themselves."""
+THIS_MACHINE = "127.0.0.0/8,::1"
 FILES_OF_ONES_OWN = 256
 """Files that a process needs for everything but connections."""
 
