@@ -5,7 +5,7 @@ starting. What the door found out stays with the request: the transactions that 
 (`services.runtime.roles`), whatever their statements ask for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -48,15 +48,19 @@ class Door:
         self._access = access
         self._rules: dict[tuple[int, str], Mapping[str, Scope]] = {}
 
-    def learn(self, routes: Sequence[BaseRoute]) -> None:
-        """Give each route its line. Raises RoutesUndeclared where a route has no line, or a line no route."""
+    def learn(self, routes: Sequence[BaseRoute], *, may_lack: Collection[str] = ()) -> None:
+        """Give each route its line; those that it `may_lack` are there in some installations only.
+
+        Raises RoutesUndeclared where a route has no line, or a line no route.
+        """
         offered = {
             f"{method} {context.path}": (id(context.original_route), method)
             for context in iter_route_contexts(routes)
             for method in context.methods or ()
         }
-        if offered.keys() != self._access.keys():
-            without, gone = sorted(offered.keys() - self._access.keys()), sorted(self._access.keys() - offered.keys())
+        without = sorted(offered.keys() - self._access.keys())
+        gone = sorted(self._access.keys() - offered.keys() - set(may_lack))
+        if without or gone:
             raise RoutesUndeclared(f"nobody says who may use {without or 'them'}; nobody offers {gone or 'others'}")
         # By the route itself: what is matched doesn't know under which prefix it was put.
         self._rules = {place: self._access[named] for named, place in offered.items()}

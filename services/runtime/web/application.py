@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.runtime.seen import telemetry
-from services.runtime.web import connections
+from services.runtime.web import connections, with_provider
 from services.runtime.web.access import Access, Door
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
@@ -79,7 +79,7 @@ def serve(
     if pages is not None or routes_by_person(app)[True]:
         app.state.sessions = context.sessions
         app.add_api_route("/openapi.json", _describe, dependencies=[Depends(door)], include_in_schema=False)
-    door.learn(app.routes)
+    door.learn(app.routes, may_lack=with_provider.ROUTES)
 
 
 def routes_by_person(app: fastapi.FastAPI) -> dict[bool, set[str]]:

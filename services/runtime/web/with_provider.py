@@ -20,6 +20,9 @@ _NO_ROLE = N_("You are known there, but to nobody here: ask whoever runs this in
 _REFUSED = N_("This sign-in did not go through, and nobody was signed in. Begin again here.")
 _NONE = N_("There is no such way to sign in here.")
 
+ROUTES = ("GET /sign-in/with/{provider}", "GET /sign-in/back", "GET /sign-out/with/{provider}")
+"""There where an installation has a provider."""
+
 
 def offer(router: APIRouter, sessions: Sessions, vouching: Vouching, tell: Tell) -> None:
     """Add the routes to those of the pages. A link leads there, never a form: forms may only be sent to ourselves."""
