@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
@@ -310,8 +311,31 @@ class Checker:
         return [month for month in months
                 if all(self.is_closed((district, school), month) for school, at in taught if at == month)]  # fmt: skip
 
-    def shares(self, district: str, month: date) -> dict[str, Share]:
-        """Count a district's students up to a month's end by school, each at the one entered last; "" is all."""
+    def told(self, districts: Iterable[str], month: date, *, exactly: Share | None = None) -> Share:
+        """Say what is published of districts: of each school and grade band the middles of the sixes, added up.
+
+        `exactly`: what is counted in place of the sum (the state's persons): the difference is told by its six too.
+        """
+        parts = [
+            share
+            for district in districts
+            for where, share in self.shares(district, month, by_band=True).items()
+            if where
+        ]
+        chronic = [share.chronic for share in parts]
+        others = [share.students - share.chronic for share in parts]
+        less = exactly or Share(sum(chronic + others), sum(chronic))
+        differ = Share(sum(chronic + others) - less.students, sum(chronic) - less.chronic)
+        return Share(
+            _whole(sum(map(_middle, chronic + others))) - _whole(_middle(differ.students)),
+            _whole(sum(map(_middle, chronic))) - _whole(_middle(differ.chronic)),
+        )
+
+    def shares(self, district: str, month: date, *, by_band: bool = False) -> dict[str, Share]:
+        """Count a district's students up to a month's end by school, each at the one entered last; "" is all.
+
+        `by_band`: by school and grade band.
+        """
         end = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         students: defaultdict[str, list[bool]] = defaultdict(list)
         for (of_district, _), child in self.children.items():
@@ -319,7 +343,8 @@ class Checker:
             if of_district == district and entered and entered[-1].grade != "PK":
                 days = child.until(end)
                 if days.counted >= MINIMUM_DAYS:
-                    for where in ("", entered[-1].school):
+                    band = f"/{_band(entered[-1].grade)}" if by_band else ""
+                    for where in ("", entered[-1].school + band):
                         students[where].append(is_chronic(days))
         return {where: Share(len(each), sum(each)) for where, each in students.items()}
 
@@ -353,3 +378,19 @@ class Checker:
 
 def _rank(mark: Mark) -> tuple[int, bool]:
     return mark.version, mark.absent is True
+
+
+def _band(grade: str) -> str:
+    return "K-5" if grade in ("K", "1", "2", "3", "4", "5") else "6-8" if grade in ("6", "7", "8") else "9-12"
+
+
+def _middle(count: int) -> Fraction:
+    """The middle of 1 to 6, 7 to 12 and so on, on either side of zero."""
+    if count == 0:
+        return Fraction(0)
+    first = (abs(count) - 1) // 6 * 6 + 1
+    return Fraction(2 * first + 5, 2) * (1 if count > 0 else -1)
+
+
+def _whole(half: Fraction) -> int:
+    return round(half)
