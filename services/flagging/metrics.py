@@ -6,7 +6,7 @@ even where nobody was absent.
 
 from datetime import time
 
-from services.flagging.store import measured, waiting
+from services.flagging.store import claims, measured, waiting
 from services.runtime import clock
 from services.runtime.seen.metric import gauge, snapshot
 from services.runtime.web.context import Context
@@ -25,6 +25,11 @@ UNSCHEDULED = snapshot("gauge", "leap_schools_without_calendar", "Schools with r
 # Marks came, three school days passed, and nobody said that the roll is complete: they count for nothing. Who owes
 # nothing is told as 0, so that the alert ends.
 WAITING = snapshot("gauge", "leap_rolls_waiting", "School days whose marks wait for their roll too long", ["district"])
+# Somebody's state number enrolled in two districts, and neither has confirmed a transfer: a mover not yet settled, a
+# typing mistake, or somebody who would like to know.
+CLAIMS = snapshot(
+    "gauge", "leap_claims_unconfirmed", "Persons whom two districts enrol without a confirmed transfer", ["district"]
+)
 # In the districts' own time, so that no rule has to know when clocks change.
 DUE = gauge("leap_rolls_due", "1 from 10:00 local time until midnight, else 0")
 
@@ -37,12 +42,14 @@ async def measure(context: Context) -> None:
         flags = await measured.standing_flags(connection)
         schools = await measured.schools_on(connection, local.date())
         rolls = await waiting.waiting_rolls(connection, local.date())
+        claimed = await claims.unconfirmed(connection, local.date())
     DUE.set(local.time() >= DUE_AT)
     MARKS.replace({(row["district"], effect): row[effect] for row in marks for effect in ("applied", "unchanged")})
     FLAGS.replace({(row["district"],): row["flags"] for row in flags})
     EXPECTED.replace({(row["district"],): row["expected"] for row in schools})
     REPORTED.replace({(row["district"],): row["reported"] for row in schools})
     UNSCHEDULED.replace({(row["district"],): row["without_calendar"] for row in schools})
+    CLAIMS.replace({(row["district"],): claimed.get(row["district"], 0) for row in schools})
     WAITING.replace(
         {(district,): rolls.get(district, waiting.NOTHING).days for district in (row["district"] for row in schools)}
     )

@@ -1,0 +1,9 @@
+-- Who said for a district that a person of theirs has moved to another, and when: the other then sees the days.
+CREATE TABLE transfer (
+    person_key    uuid NOT NULL,
+    from_district text NOT NULL,
+    district      text NOT NULL CHECK (district <> from_district),
+    confirmed_by  text NOT NULL,
+    confirmed_at  timestamptz NOT NULL,
+    PRIMARY KEY (person_key, from_district, district)
+);
