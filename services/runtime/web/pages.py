@@ -154,8 +154,6 @@ class Pages:
             refuse_other_sites(request)
             answer = RedirectResponse("/sign-in", status_code=303)
             self.sessions.end(answer)
-            # What a page kept in the browser for times without a network goes with the session.
-            answer.headers["Clear-Site-Data"] = '"storage"'
             return answer
 
         @self.router.post("/language")

@@ -1,0 +1,6 @@
+-- The key of what a person keeps on a phone: handed out with their session, and gone with them when the row is deleted.
+CREATE TABLE phone_key (
+    person  text PRIMARY KEY,
+    secret  bytea NOT NULL CHECK (length(secret) = 32),
+    made_at timestamptz NOT NULL
+);
