@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.reporting.rules.measures import BANDS, REFERRAL_STATUSES, STEPS, grade_band
-from services.reporting.rules.sixes import told, told_alone
+from services.reporting.rules.sixes import told
 from services.reporting.rules.suppression import SMALLEST_DENOMINATOR, SMALLEST_NUMERATOR, Part, Sum, hidden_cells
 from services.reporting.rules.tables import HIDDEN_MARK, STATE, Number
 
@@ -112,8 +112,17 @@ class Cube:
         if cell not in self.told:
             return told(parts)
         # The sum less what it differs by, each by its own sixes: exactly told, it would tell how the parts' sixes err.
-        differs = sum(times * count for times, count in parts) - self.told[cell]
-        return told(parts) - told_alone(differs)
+        # A whole differs by what its bands do: its own six would tell how theirs err.
+        finer = [each for each in self.told if each[0] == cell[0] and len(each[1]) > len(cell[1])]
+        differ = [self._differs(each) for each in finer]
+        if sum(differ) != self._differs(cell):
+            differ = [self._differs(cell)]
+        return told(parts) - told((1, each) for each in differ)
+
+    def _differs(self, cell: Cell) -> int:
+        """Say by how much less a told cell is than the sum of its parts."""
+        parts = self.coefficients.get(cell, {})
+        return sum(times * self.parts[part] for part, times in parts.items()) - self.told[cell]
 
 
 def funnel_cube(furthest: Lines, visits: Lines, districts: Iterable[str]) -> Cube:

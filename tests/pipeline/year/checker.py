@@ -311,24 +311,37 @@ class Checker:
         return [month for month in months
                 if all(self.is_closed((district, school), month) for school, at in taught if at == month)]  # fmt: skip
 
-    def told(self, districts: Iterable[str], month: date, *, exactly: Share | None = None) -> Share:
+    def told(self, districts: Iterable[str], month: date, *, persons: bool = False) -> Share:
         """Say what is published of districts: of each school and grade band the middles of the sixes, added up.
 
-        `exactly`: what is counted in place of the sum (the state's persons): the difference is told by its six too.
+        `persons`: the state's persons in place of the sum; by how many they differ is told by sixes too, each band's.
         """
         parts = [
-            share
+            (where, share)
             for district in districts
             for where, share in self.shares(district, month, by_band=True).items()
             if where
         ]
-        chronic = [share.chronic for share in parts]
-        others = [share.students - share.chronic for share in parts]
-        less = exactly or Share(sum(chronic + others), sum(chronic))
-        differ = Share(sum(chronic + others) - less.students, sum(chronic) - less.chronic)
+        chronic = [share.chronic for _, share in parts]
+        others = [share.students - share.chronic for _, share in parts]
+        fewer = Share(0, 0)
+        if persons:
+            found = self.persons_by_band(month)
+            bands = {where.rpartition("/")[2] for where, _ in parts}
+            differ = [
+                Share(
+                    sum(share.students for where, share in parts if where.endswith(f"/{band}")) - found[band].students,
+                    sum(share.chronic for where, share in parts if where.endswith(f"/{band}")) - found[band].chronic,
+                )
+                for band in bands
+            ]
+            fewer = Share(
+                round(sum(_middle(each.students) for each in differ)),
+                round(sum(_middle(each.chronic) for each in differ)),
+            )
         return Share(
-            _whole(sum(map(_middle, chronic + others))) - _whole(_middle(differ.students)),
-            _whole(sum(map(_middle, chronic))) - _whole(_middle(differ.chronic)),
+            round(sum(map(_middle, chronic + others))) - fewer.students,
+            round(sum(map(_middle, chronic))) - fewer.chronic,
         )
 
     def shares(self, district: str, month: date, *, by_band: bool = False) -> dict[str, Share]:
@@ -348,7 +361,7 @@ class Checker:
                         students[where].append(is_chronic(days))
         return {where: Share(len(each), sum(each)) for where, each in students.items()}
 
-    def persons(self, month: date) -> Share:
+    def persons_by_band(self, month: date) -> dict[str, Share]:
         """Count the whole state's students up to a month's end: a mover once, with the days of all districts."""
         end = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         days: defaultdict[str, list[Tally]] = defaultdict(list)
@@ -359,13 +372,12 @@ class Checker:
                 person = entered[-1].state_number or ":".join(child)
                 days[person].append(judged.until(end))
                 grades[person] = max(grades.get(person, (date.min, "")), (entered[-1].entry, entered[-1].grade))
-        counted = [
-            Tally(sum(each.counted for each in of), sum(each.absent for each in of))
-            for person, of in days.items()
-            if grades[person][1] != "PK"
-        ]
-        counted = [each for each in counted if each.counted >= MINIMUM_DAYS]
-        return Share(len(counted), sum(map(is_chronic, counted)))
+        counted: defaultdict[str, list[Tally]] = defaultdict(list)
+        for person, of in days.items():
+            tally = Tally(sum(each.counted for each in of), sum(each.absent for each in of))
+            if grades[person][1] != "PK" and tally.counted >= MINIMUM_DAYS:
+                counted[_band(grades[person][1])].append(tally)
+        return {band: Share(len(counted[band]), sum(map(is_chronic, counted[band]))) for band in ("K-5", "6-8", "9-12")}
 
     def flagged_by_grade(self, district: str) -> dict[str, Tally]:
         """Count who is flagged today in each grade of a district, and who of them severely."""
@@ -390,7 +402,3 @@ def _middle(count: int) -> Fraction:
         return Fraction(0)
     first = (abs(count) - 1) // 6 * 6 + 1
     return Fraction(2 * first + 5, 2) * (1 if count > 0 else -1)
-
-
-def _whole(half: Fraction) -> int:
-    return round(half)

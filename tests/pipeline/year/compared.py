@@ -197,7 +197,7 @@ class Compared:
         """Hold the published shares of districts and of the state, where they are not hidden."""
         districts = {child[0] for child in self.child_of.values()}
         true = {district: self.checker.told([district], month) for district in districts}
-        true["state"] = self.checker.told(districts, month, exactly=self.checker.persons(month))
+        true["state"] = self.checker.told(districts, month, persons=True)
         for line in lines:
             share = true.pop(line["district"])
             for what in ("students", "chronic"):
