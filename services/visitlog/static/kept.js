@@ -35,7 +35,7 @@ function open() {
   return opened;
 }
 
-// Bring the person's key: from the server while there is a connection, else the one of this session. Says until when.
+// Bring the person's key: the one of this session, asked for again behind the page, or else the server's. Says until when.
 export async function bringKey(person) {
   held = (await keyHere()) ?? null;
   if (held && held.person !== person) {
@@ -44,6 +44,14 @@ export async function bringKey(person) {
     await dropKey();
     held = null;
   }
+  const asked = askForKey(person);
+  // A connection that hangs must not keep a page from its words.
+  if (!held) await asked;
+  if (held) await lockUp(person);
+  return held?.until;
+}
+
+async function askForKey(person) {
   try {
     const answer = await fetch("/phone-key", {
       headers: { Accept: "application/json" },
@@ -53,11 +61,8 @@ export async function bringKey(person) {
     if (answer.ok) {
       const { key, seconds } = await answer.json();
       const bytes = Uint8Array.from(atob(key), (letter) => letter.charCodeAt(0));
-      held = {
-        person,
-        key: await crypto.subtle.importKey("raw", bytes, "AES-GCM", false, ["encrypt", "decrypt"]),
-        until: held?.until ?? Date.now() + seconds * 1000,
-      };
+      const imported = await crypto.subtle.importKey("raw", bytes, "AES-GCM", false, ["encrypt", "decrypt"]);
+      held = { person, key: imported, until: held?.until ?? Date.now() + seconds * 1000 };
       await keepKey(held);
     } else if (answer.status === 401 || answer.status === 403) {
       await dropKey();
@@ -66,8 +71,6 @@ export async function bringKey(person) {
   } catch {
     // No connection: the key of this session will do.
   }
-  if (held) await lockUp(person);
-  return held?.until;
 }
 
 // What it belongs to stands beside it: nothing of a family is in a visit's id, a log's id and a visitor's name.

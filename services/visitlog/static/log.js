@@ -12,13 +12,16 @@ async function start() {
   if (!person || !("indexedDB" in window) || !("locks" in navigator) || !crypto.subtle) return;
   const worker = navigator.serviceWorker?.register("/service-worker.js").catch(() => undefined);
   watchSignOut();
-  const until = await bringKey(person);
+  const form = document.getElementById("log-form");
+  // What is typed before the draft is here would be lost to it.
+  if (form) form.inert = true;
+  const until = await bringKey(person).catch(() => undefined);
+  if (form) form.inert = false;
   if (!until) return;
   setTimeout(() => location.reload(), Math.min(until - Date.now(), 2 ** 31 - 1));
   await ageOut(person, (days) => confirm(words.old.replace("%s", days)));
   await settle();
 
-  const form = document.getElementById("log-form");
   if (form) await write(form);
   const bar = document.getElementById("outbox");
   if (bar) {
