@@ -16,8 +16,10 @@ async function start() {
   // What is typed before the draft is here would be lost to it.
   if (form) form.inert = true;
   const until = await bringKey(person).catch(() => undefined);
-  if (form) form.inert = false;
-  if (!until) return;
+  if (!until) {
+    if (form) form.inert = false;
+    return;
+  }
   setTimeout(() => location.reload(), Math.min(until - Date.now(), 2 ** 31 - 1));
   await ageOut(person, (days) => confirm(words.old.replace("%s", days)));
   await settle();
