@@ -324,24 +324,15 @@ class Checker:
         ]
         chronic = [share.chronic for _, share in parts]
         others = [share.students - share.chronic for _, share in parts]
-        fewer = Share(0, 0)
+        differ = []
         if persons:
-            found = self.persons_by_band(month)
-            bands = {where.rpartition("/")[2] for where, _ in parts}
-            differ = [
-                Share(
-                    sum(share.students for where, share in parts if where.endswith(f"/{band}")) - found[band].students,
-                    sum(share.chronic for where, share in parts if where.endswith(f"/{band}")) - found[band].chronic,
-                )
-                for band in bands
-            ]
-            fewer = Share(
-                round(sum(_middle(each.students) for each in differ)),
-                round(sum(_middle(each.chronic) for each in differ)),
-            )
+            for band, found in self.persons_by_band(month).items():
+                here = [share for where, share in parts if where.endswith(f"/{band}")]
+                students, absent = sum(each.students for each in here), sum(each.chronic for each in here)
+                differ.append(Share(students - found.students, absent - found.chronic))
         return Share(
-            round(sum(map(_middle, chronic + others))) - fewer.students,
-            round(sum(map(_middle, chronic))) - fewer.chronic,
+            round(sum(map(_middle, chronic + others))) - round(sum(_middle(each.students) for each in differ)),
+            round(sum(map(_middle, chronic))) - round(sum(_middle(each.chronic) for each in differ)),
         )
 
     def shares(self, district: str, month: date, *, by_band: bool = False) -> dict[str, Share]:
