@@ -5,7 +5,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test up down contracts release generated bench observe containers worlds year drill faults seeded
+.PHONY: help setup check test up down contracts release generated bench observe containers worlds year drill doors faults seeded \
+	sbom licences audit digests load
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,11 +36,14 @@ year: .venv/checks  ## a replayed school year, every figure compared with the fa
 drill: .venv/checks  ## backups put back while Kafka is ahead, each behind further days and work (ROUNDS=10)
 	RESTORE_ROUNDS=$(or $(ROUNDS),10) $(BIN)/python -m pytest -q -s tests/pipeline/test_restore_drill.py
 
-faults: .venv/checks  ## random faults on the whole system, every figure recomputed (KILLS=1000, SEED, BROKERS=3, ANEW=1; SHORT=1)
-	$(BIN)/python -m tests.faults $(if $(SHORT),--short,--kills $(or $(KILLS),1000)) --seed $(or $(SEED),1) \
-		--brokers $(or $(BROKERS),1) $(if $(ANEW),--anew)
+doors: .venv/checks  ## everybody asks everything: requests from the table of routes across districts and roles (DOORS=100000)
+	DOORS=$(or $(DOORS),100000) $(BIN)/python -m pytest -q -s tests/component/doors
 
-seeded: .venv/checks  ## ten bugs, each put into a copy of this tree, and the control that must find it
+faults: .venv/checks  ## random faults on the whole system, every figure recomputed (KILLS=1000, SEED, BROKERS=3, DENSE=1, ANEW=1; SHORT=1)
+	$(BIN)/python -m tests.faults $(if $(SHORT),--short,--kills $(or $(KILLS),1000)) --seed $(or $(SEED),1) \
+		--brokers $(or $(BROKERS),1) $(if $(DENSE),--kills-a-round 20 --times-a-round 8) $(if $(ANEW),--anew)
+
+seeded: .venv/checks  ## eleven bugs, each put into a copy of this tree, and the control that must find it
 	$(BIN)/python -m tests.faults.seeded
 
 up: .venv/runs  ## the whole system on this machine, with a simulated state
@@ -56,6 +60,22 @@ release: .venv/checks  ## a version: checked, listed as released, in the CHANGEL
 	@$(BIN)/python -m contracts.release --ready "$(VERSION)"
 	$(MAKE) check
 	@$(BIN)/python -m contracts.release "$(VERSION)"
+	@$(BIN)/python -m deploy.supply.bill build/leap-$(VERSION).cdx.json
+
+sbom: .venv/checks  ## the bill of materials, CycloneDX, into build/leap.cdx.json
+	$(BIN)/python -m deploy.supply.bill build/leap.cdx.json
+
+licences: .venv/checks  ## every part that runs, by its licence; fails for one that is not on the list
+	$(BIN)/python -m deploy.supply.licences
+
+audit: .venv/checks  ## known holes in what runs; ends with 4, proving nothing, where no service of advisories can be asked
+	$(BIN)/python -m deploy.supply.audit
+
+digests: .venv/checks  ## the images of others pinned by digest, where a registry can be asked, into deploy/images.env
+	$(BIN)/python -m deploy.supply.digests
+
+load: .venv/checks  ## half-sent requests, rubbish, uploads and plans: the desk and a neighbour before and during (SHORT=1)
+	$(BIN)/python -m tests.doors $(if $(SHORT),--short)
 
 generated: contracts  ## everything that is generated: contracts, rules and boards, compose files
 	$(BIN)/python -m deploy.observability.generate

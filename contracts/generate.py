@@ -1,6 +1,6 @@
-"""What is derived from the events and the topics: a JSON Schema per event, an AsyncAPI 3.0 document per service.
+"""What is derived: a JSON Schema per event, an AsyncAPI 3.0 document per service, and who may use which route.
 
-python -m contracts.generate            writes both
+python -m contracts.generate            writes all of it
 python -m contracts.generate --check    says what differs from the committed files, and fails if anything does
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from contracts import access
 from contracts.events import Event
 from contracts.services import SERVICES
 from contracts.topics import ATTENDANCE_IN, LANDING_RETENTION_MS, ROSTER_IN, TOPICS, Topic
@@ -22,6 +23,7 @@ Json = dict[str, Any]
 
 FOLDER = Path(__file__).parent
 CONTRACTS_VERSION = "1.0.0"
+ACCESS = "access.md"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 CLOUD_EVENT_HEADERS: Json = {
@@ -47,7 +49,11 @@ _LANDED = {
         ("mark", "retraction", "roll", "roll_completed", "roll_reopened", "feed"),
         "marks, retractions, whole, completed and reopened rolls, and how its schools report",
     ),
-    "roster": (ROSTER_IN, ("enrollment", "calendar", "household"), "enrolments, calendars and household contacts"),
+    "roster": (
+        ROSTER_IN,
+        ("enrollment", "calendar", "household", "household_forgotten", "student_forgotten"),
+        "enrolments, calendars, household contacts, and who is to be forgotten",
+    ),
 }
 
 
@@ -213,7 +219,8 @@ def generated_files() -> dict[str, str]:
     """Return the text of every generated file, by its path below `contracts/`."""
     documents = {f"schemas/{event.EVENT_TYPE}.json": schema_of(event) for event in concrete_events()}
     documents |= {f"asyncapi/{service}.json": asyncapi_of(service) for service in SERVICES}
-    return {path: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for path, document in documents.items()}
+    texts = {path: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for path, document in documents.items()}
+    return texts | {ACCESS: access.document()}
 
 
 def stale_files(folder: Path = FOLDER) -> list[str]:
@@ -222,6 +229,7 @@ def stale_files(folder: Path = FOLDER) -> list[str]:
     found = {
         path.relative_to(folder).as_posix() for kind in ("schemas", "asyncapi") for path in (folder / kind).glob("*")
     }
+    found |= {ACCESS} if (folder / ACCESS).exists() else set()
     stale = [f"{path}: not committed" for path in sorted(wanted.keys() - found)]
     stale += [f"{path}: belongs to no event or service" for path in sorted(found - wanted.keys())]
     stale += [

@@ -15,13 +15,15 @@ FOR_EVER = -1
 ATTENDANCE_IN = "attendance-in-"
 ROSTER_IN = "roster-in-"
 HOUSEHOLD_CONTACTS = "household-contacts"
+FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
     """One topic. `key` says what the order holds for; `personal_data` decides who may ever read it.
 
-    `tombstone` completes "a record without a value says", on a compacted topic that has such.
+    `tombstone` completes "a record without a value says", on a compacted topic that has such. `gone_within_ms`
+    bounds how long a record stands that a newer one on its key replaced: a day where names are taken back.
     """
 
     name: str
@@ -34,7 +36,32 @@ class Topic:
     compacted: bool = False
     personal_data: bool = False
     tombstone: str = ""
+    gone_within_ms: int | None = None
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Give what the broker is to be told of it, by Kafka's names."""
+        wanted = {"retention.ms": str(self.retention_ms), "cleanup.policy": "compact" if self.compacted else "delete"}
+        if self.compacted:
+            # A service put back from the oldest backup that may be used must still read what was taken back since.
+            # A tombstone names nobody: it may stand longer than what it takes back.
+            wanted["delete.retention.ms"] = str(LANDING_RETENTION_MS)
+        if self.gone_within_ms is not None:
+            # Only what lies in a closed part of the log is ever cleaned: parts close and are cleaned within it.
+            wanted |= {"max.compaction.lag.ms": str(self.gone_within_ms), "segment.ms": str(self.gone_within_ms)}
+        elif self.personal_data:
+            wanted["segment.ms"] = str(_DAY_MS)
+        return wanted
+
+
+LANDING_SETTINGS = {
+    "retention.ms": str(LANDING_RETENTION_MS),
+    # The broker's clock, not the district's: a replayed year must not look thirty days old on arrival.
+    "message.timestamp.type": "LogAppendTime",
+    # Whole parts of a log are removed: with parts of a week it would keep names for so much longer.
+    "segment.ms": str(_DAY_MS),
+}
+"""Of every landing topic, by Kafka's names. What a family asks to be forgotten is cut away sooner (decision 24)."""
 
 TOPICS: tuple[Topic, ...] = (
     Topic(
@@ -94,7 +121,24 @@ TOPICS: tuple[Topic, ...] = (
         consumers=("scheduling", "visitlog"),
         compacted=True,
         personal_data=True,
+        gone_within_ms=_DAY_MS,
         tombstone="that the district took the contact data back: whoever keeps any deletes it",
+    ),
+    # A district stays in one partition, in the order in which it was said; the newest word on each is kept for ever.
+    Topic(
+        name=FORGOTTEN,
+        key="district; the record's own key is of whom it tells, so that the newest word on each is kept",
+        events=(
+            events.HouseholdForgotten,
+            events.StudentForgotten,
+            events.HouseholdKnownAgain,
+            events.StudentKnownAgain,
+            events.LandingCut,
+            events.DistrictEnded,
+        ),
+        producer="ingest",
+        consumers=("flagging", "scheduling", "visitlog", "reporting"),
+        compacted=True,
     ),
     # The original bytes of a rejected record may name a child: it goes back to its district and to nobody else.
     Topic(
@@ -190,7 +234,7 @@ TOPICS: tuple[Topic, ...] = (
         key="district; the record's own key is district/version, so that every version is kept",
         events=(events.DistrictPolicyDecided,),
         producer="scheduling",
-        consumers=("flagging", "visitlog", "reporting"),
+        consumers=("ingest", "flagging", "visitlog", "reporting"),
         compacted=True,
     ),
     Topic(

@@ -29,8 +29,11 @@ def run(words: list[str]) -> int:
     from deploy.audit.logs import LogSilent
     from deploy.commands.backup import BackupRefused
     from deploy.commands.districts import DistrictUnknown
+    from deploy.commands.ending import NotEnded
+    from deploy.commands.forget import NotForgotten
     from deploy.commands.http_client import Refused
     from deploy.commands.logs import LogMissing
+    from deploy.commands.people import PeopleRefused
     from deploy.commands.policy import NotAPolicy
     from deploy.commands.position import PositionRefused
     from deploy.commands.push import FileRefused
@@ -64,10 +67,13 @@ def run(words: list[str]) -> int:
         NobodyFound,
         LogMissing,
         NotAPolicy,
+        PeopleRefused,
         PositionRefused,
         LogSilent,
         StoryStuck,
         NothingToTrace,
+        NotForgotten,
+        NotEnded,
         DoorClosed,
         SettingsRejected,
     ) as error:
@@ -125,7 +131,9 @@ def parser() -> argparse.ArgumentParser:
 
     trace = command("trace", "where what a district sent has ended", _trace)
     trace.add_argument("district")
-    trace.add_argument("what", metavar="OFFSET|DATE", help="an offset of its landing topic, or a school day")
+    trace.add_argument(
+        "what", metavar="[PARTITION/]OFFSET|DATE", help="an offset of its landing topic (partition 0), or a school day"
+    )
     trace.add_argument("school", nargs="?", help="(of a day: all)")
 
     policy = command("policy", "a district's one policy: what flags, the desk and the visit log go by", _policy)
@@ -136,9 +144,29 @@ def parser() -> argparse.ArgumentParser:
     policy.add_argument("changes", nargs="*", metavar="FIELD=VALUE", help="such as absence.min_enrolled_days=15")
     policy.add_argument("--from", dest="effective_from", help="a school day; else the first that is not over")
 
-    district = command("district", "whether what is computed for a district is told", _district)
-    district.add_argument("status", choices=["rehearsal", "live", "paused"])
+    district = command(
+        "district", "whether what is computed for a district is told; or the end of its contract", _district
+    )
+    district.add_argument("status", choices=["rehearsal", "live", "paused", "end"])
     district.add_argument("district")
+    district.add_argument(
+        "--into", type=Path, help="(end) folder for the export and the certificate; given again it goes on"
+    )
+    district.add_argument("--dry-run", action="store_true", help="(end) export and count, erase nothing")
+
+    forget = command("forget", "let a household or a child be forgotten: list what goes, then let it go", _forget)
+    forget.add_argument("district")
+    forget.add_argument("kind", choices=["household", "student"])
+    forget.add_argument("number", help="the district's number of it; - reads it from standard input")
+    forget.add_argument("--state-number", help="(student) the state's number too: marks may come with either")
+    forget.add_argument("--version", type=int, help="up to which nothing comes back (the newest that is known)")
+    forget.add_argument(
+        "--figures", choices=["kept", "erased"], help="flags and counts (as the district's policy says)"
+    )
+    forget.add_argument("--dry-run", action="store_true", help="list what would go, by service and kind")
+
+    let_go = command("retention", "what was deleted because it was too old: when, whose, by which rule", _retention)
+    let_go.add_argument("--csv", action="store_true")
 
     retell = command(
         "retell", "tell all that stands of a district again: after flagging's database was restored", _retell
@@ -156,8 +184,32 @@ def parser() -> argparse.ArgumentParser:
     position.add_argument("action", choices=["show", "set"])
     position.add_argument("topic", nargs="?", help="(show, without one: every partition that is not read on)")
     position.add_argument("partition", nargs="?", type=int)
-    position.add_argument("--to", metavar="PLACE", help="start, end, or an offset: the next one to read")
+    position.add_argument(
+        "--to",
+        metavar="PLACE",
+        help="start, end, an offset (the next one to read), or gone: the broker has no such partition any more",
+    )
     position.add_argument("--service", choices=list(SERVICES), help="of this service alone; else of all that read it")
+
+    people = command("people", "who may sign in: in force at every service within five seconds", _people)
+    actions = people.add_subparsers(dest="action", required=True)
+    for name, described in (
+        ("add", "let somebody in; their key is shown once"),
+        ("withdraw", "shut somebody out, by whatever door"),
+        ("rotate", "give somebody a new key, shown once"),
+        ("list", "everybody, with role, districts and expiry"),
+    ):
+        each = actions.add_parser(name, help=described, description=described)
+        if name != "list":
+            each.add_argument("name")
+        if name == "add":
+            from deploy.commands.people import ROLES
+
+            each.add_argument("--role", required=True, choices=ROLES)
+            each.add_argument("--scopes", required=True, nargs="+", metavar="DISTRICT", help="districts, or * for all")
+            each.add_argument("--display-name")
+            each.add_argument("--language", help="such as es")
+            each.add_argument("--expires", type=date.fromisoformat, metavar="DAY", help="the last day of the key")
 
     told = command("story", "two guided minutes: from three absences to a line in the report", _story)
     told.add_argument("--pace", type=float, default=8.0, help="seconds to read each step (8)")
@@ -255,6 +307,22 @@ def _story(arguments: argparse.Namespace, screen: Screen) -> int:
     return story(screen, pace_seconds=arguments.pace)
 
 
+def _people(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import people
+
+    if arguments.action == "list":
+        return people.show(screen)
+    if arguments.action == "withdraw":
+        return people.withdraw(screen, name=arguments.name)
+    if arguments.action == "rotate":
+        return people.rotate(screen, name=arguments.name)
+    more = {"display_name": arguments.display_name, "language": arguments.language}
+    if arguments.expires is not None:
+        more["expires"] = people.end_of_day(arguments.expires)
+    given = {name: value for name, value in more.items() if value is not None}
+    return people.add(screen, name=arguments.name, role=arguments.role, scopes=arguments.scopes, more=given)
+
+
 def _policy(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands import policy
 
@@ -269,9 +337,35 @@ def _policy(arguments: argparse.Namespace, screen: Screen) -> int:
     )
 
 
+def _forget(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.forget import Wish, forget
+
+    wish = Wish(
+        district=arguments.district,
+        kind=arguments.kind,
+        number=arguments.number,
+        state_number=arguments.state_number,
+        version=arguments.version,
+        figures=arguments.figures,
+    )
+    return forget(screen, wish, dry_run=arguments.dry_run)
+
+
+def _retention(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.retention import retention
+
+    return retention(screen, as_csv=arguments.csv)
+
+
 def _district(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands import district
 
+    if arguments.status == "end":
+        from deploy.commands.ending import NotEnded, end
+
+        if arguments.into is None:
+            raise NotEnded("leap district end DISTRICT --into FOLDER: say where the export goes")
+        return end(screen, district=arguments.district, folder=arguments.into, dry_run=arguments.dry_run)
     return district.declare(screen, district=arguments.district, status=arguments.status)
 
 

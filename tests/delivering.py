@@ -21,7 +21,13 @@ from services.runtime.service import Service
 from services.runtime.web import application
 from services.runtime.web.context import Context
 from services.runtime.web.people import People
+from services.runtime.web.sign_in import Admission
+from tests.people import SESSION_SECRET
+from tests.sessions import SessionsInMemory
 from tests.zones import HERE
+
+LANDED_MS = 1_788_220_800_000
+"""When a record of the tests landed, unless it says so itself."""
 
 
 class RecordingPublisher:
@@ -67,27 +73,32 @@ class RecordingExclusive:
 def served(
     service: Service,
     pool: asyncpg.Pool,
-    people: People | None = None,
+    people: People | Admission | None = None,
     publisher: Publisher | RecordingPublisher | None = None,
     zone: ZoneInfo = HERE,
 ) -> fastapi.FastAPI:
-    """Make the application that the service's process serves, on this database and without a broker."""
+    """Make the application that the service's process serves, on this database and without a broker.
 
-    async def ready() -> str:
-        return ""
-
-    async def measure() -> None: ...
+    Without a database its sessions are kept in memory.
+    """
 
     settings = service.settings.model_construct(time_zone=zone.key)
     context = Context(
-        settings, pool, cast(Publisher, publisher or RecordingPublisher()), service=service.name, people=people
+        settings,
+        pool,
+        cast(Publisher, publisher or RecordingPublisher()),
+        service=service.name,
+        admission=admitted(people, pool) if isinstance(people, People) else people,
     )
-    app = application.application(
-        service.name, alive=lambda: "", ready=ready, measure=measure, max_body_bytes=service.max_body_bytes
-    )
+    app = application.application(service.name, max_body_bytes=service.max_body_bytes)
     app.state.changes = context.changes
     service.serve(app, context)
     return app
+
+
+def admitted(people: People, pool: asyncpg.Pool | None) -> Admission:
+    """Give who may come in to a service of a test, whose sessions its own table keeps where there is one."""
+    return Admission(people=people, secret=SESSION_SECRET, kept=SessionsInMemory() if pool is None else None)
 
 
 async def deliver(
@@ -141,7 +152,7 @@ def record(
     value: bytes | str | None,
     key: bytes | str | None = None,
     headers: Sequence[tuple[str, bytes]] = (),
-    timestamp_ms: int = 1_788_220_800_000,
+    timestamp_ms: int = LANDED_MS,
 ) -> ConsumerRecord:
     """Build a record as aiokafka hands it over; text becomes UTF-8."""
     value = value.encode() if isinstance(value, str) else value

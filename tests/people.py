@@ -6,10 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from services.runtime.web.keys import key_from
 from services.runtime.web.people import People
 
 HARTFORD, DANBURY = "hartford", "danbury"
 SECRET = "5e" * 32
+SESSION_SECRET = bytes.fromhex("7a" * 32)
 
 _HERE: dict[str, tuple[str, tuple[str, ...]]] = {
     "ana": ("scheduler", (HARTFORD,)),
@@ -28,8 +30,8 @@ _HERE: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def key_of(name: str) -> str:
-    """The key by which the person signs in."""
-    return f"key-of-{name}-in-tests"
+    """The key by which the person signs in: of the form of every key, and the same in every test."""
+    return key_from(hashlib.sha256(name.encode()).digest()[:15])
 
 
 def declared(name: str, role: str, scopes: tuple[str, ...], language: str = "en") -> dict[str, Any]:
@@ -47,9 +49,19 @@ PEOPLE: dict[str, dict[str, Any]] = {name: declared(name, role, scopes) for name
 
 
 def people_file(folder: Path, **more: dict[str, Any]) -> Path:
-    """The file to name in LEAP_PEOPLE_FILE, with `more` people as `declared` makes them."""
+    """The file to name in LEAP_PEOPLE_FILE, with `more` people as `declared` makes them.
+
+    It is as the release before has it, with one secret for all services: both can read it.
+    """
     path = folder / "people.json"
     path.write_text(json.dumps({"secret": SECRET, "people": PEOPLE | more}))
+    return path
+
+
+def session_secret_file(folder: Path) -> Path:
+    """The file to name in LEAP_SESSION_SECRET_FILE."""
+    path = folder / "session-secret"
+    path.write_text(SESSION_SECRET.hex())
     return path
 
 

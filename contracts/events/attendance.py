@@ -178,10 +178,18 @@ class RejectionReason(StrEnum):
     FOREIGN_DISTRICT = "foreign_district"
 
 
+Run = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+"""The first and the last of places that follow each other."""
+
+
 class AttendanceRejected(Event):
     """A landed record that could not become a fact, its bytes unaltered, on its way back to its district.
 
     `detail` names the field and the rule it broke, never a value. `original` is what the district sent.
+
+    Where very many go back, those of one log with one reason and detail are told together: `original` is the first
+    one's, `also_offsets` are the places of the others in the log, `also_rows` those of other marks of the same landed
+    roll, each as a run from its first to its last.
     """
 
     EVENT_TYPE: ClassVar[str] = "attendance.rejected.v1"
@@ -194,6 +202,16 @@ class AttendanceRejected(Event):
     row: int | None = Field(default=None, ge=1)
     receipt: UUID | None = None
     original: Base64Bytes
+    also_offsets: list[Run] | None = None
+    also_rows: list[Run] | None = None
+
+
+class RollRows(Contract):
+    """The rows of one upload that one record of `rolls` told."""
+
+    offset: int = Field(ge=0)
+    accepted: int = Field(ge=0)
+    duplicate: int = Field(ge=0)
 
 
 class ReceiptProgressed(Event):
@@ -204,6 +222,11 @@ class ReceiptProgressed(Event):
     receipt: UUID
     accepted: int = Field(ge=0)
     duplicate: int = Field(ge=0)
+    rolls: list[RollRows] | None = Field(
+        default=None,
+        description="the same by the offset in `rolls` that told the rows: each is counted once, however often and in"
+        " whatever company flagging reads it; what was told before rows were told apart has none",
+    )
 
 
 __all__ = [

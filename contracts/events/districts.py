@@ -117,6 +117,27 @@ class LogPolicy(Contract):
     extra_fields: tuple[ExtraField, ...] = Field(default=(), max_length=20)
 
 
+Years = Annotated[int, Field(ge=0, le=100)]
+
+
+class RetentionPolicy(Contract):
+    """For how many years a district keeps what; 0: nobody said, and it is kept until they do. Numbers stay.
+
+    State law leaves the years to the district's contract.
+    """
+
+    contacts_years: Years = Field(default=0, description="how to reach a family, since the district last told it")
+    log_bodies_years: Years = Field(default=0, description="words, notes and additions of a log, since the visit")
+    requests_years: Years = Field(default=0, description="a closed request's tries, steps and times, since it closed")
+    disclosures_years: Years = Field(default=0, description="who saw whose data, since they saw it")
+    dead_letters_years: Years = Field(default=0, description="records that could not be applied, since they came")
+    receipts_years: Years = Field(default=0, description="receipts of uploads and their refused rows, since they came")
+    forgotten_figures: Literal["kept", "erased"] = Field(
+        default="kept",
+        description="numbers of whom is forgotten: kept under the pseudonym, or erased",
+    )
+
+
 class DistrictPolicy(Contract):
     """All that a district decides for itself, with the version and the school day from which it is in force.
 
@@ -129,6 +150,7 @@ class DistrictPolicy(Contract):
     absence: AbsencePolicy = AbsencePolicy()
     desk: DeskPolicy = DeskPolicy()
     log: LogPolicy = LogPolicy()
+    retention: RetentionPolicy = RetentionPolicy()
 
 
 class DistrictPolicyDecided(Event):
@@ -141,6 +163,7 @@ class DistrictPolicyDecided(Event):
     absence: AbsencePolicy = AbsencePolicy()
     desk: DeskPolicy = DeskPolicy()
     log: LogPolicy = LogPolicy()
+    retention: RetentionPolicy = RetentionPolicy()
 
 
 class DistrictStatus(StrEnum):

@@ -1,8 +1,9 @@
 """The auditor as a process: `python -m deploy.audit`. One district after the other, round after round.
 
 Told by the environment: LEAP_KAFKA_BOOTSTRAP_SERVERS, LEAP_DATABASE_URL (a login that reads flagging's tables and
-nothing else), LEAP_DISTRICTS_FILE, LEAP_HTTP_HOST and LEAP_HTTP_PORT for /metrics; LEAP_AUDIT_EVERY_SECONDS, how long a
-round of all districts takes (600), and LEAP_AUDIT_SHARE of the school days that it looks at (0.1).
+nothing else; for one elsewhere LEAP_DATABASE_CA_FILE), LEAP_DISTRICTS_FILE, LEAP_HTTP_HOST and LEAP_HTTP_PORT for
+/metrics; LEAP_AUDIT_EVERY_SECONDS, how long a round of all districts takes (600), and LEAP_AUDIT_SHARE of the school
+days that it looks at (0.1).
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from prometheus_client import start_http_server
 
 from deploy.audit.logs import LogSilent
 from deploy.audit.rounds import Auditor
+from services.runtime.database_url import guarded_by_environment
 
 PAUSE_SECONDS = 20.0
 """Between two looks at what disagrees: longer than a mark takes on its way."""
@@ -44,7 +46,7 @@ async def audit(auditor: Auditor, *, every_seconds: float) -> None:
 async def _run() -> None:
     auditor = Auditor(
         bootstrap=os.environ["LEAP_KAFKA_BOOTSTRAP_SERVERS"],
-        database_url=os.environ["LEAP_DATABASE_URL"],
+        database_url=guarded_by_environment(os.environ["LEAP_DATABASE_URL"]),
         districts_file=Path(os.environ["LEAP_DISTRICTS_FILE"]),
         share=float(os.environ.get("LEAP_AUDIT_SHARE", "0.1")),
         pause=PAUSE_SECONDS,

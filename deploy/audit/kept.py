@@ -26,11 +26,20 @@ _REGISTERS = """
 SELECT school, school_year::int, students, traits, marked, missed FROM flagging.register_page
 WHERE district = $1 AND school = ANY ($2::text[]) AND school_year = ANY ($3::int[])"""
 
+# Landing places are kept by log: its topic and partition, and behind an @ what tells it from others of that name.
+_LOGS = """
+SELECT count(DISTINCT log) > count(DISTINCT split_part(log, '@', 1)) FROM flagging.landing_place WHERE district = $1"""
+
 
 class Kept:
-    """What is kept of some school days: the marks, and on which of them registers say that a child was missed."""
+    """What is kept of some school days: the marks, and on which of them registers say that a child was missed.
+
+    `is_only_log` is False where a landing topic of the district was made anew: what stood on the former one is kept,
+    and the log that there is now says nothing of it.
+    """
 
     def __init__(self) -> None:
+        self.is_only_log = True
         self.marks: dict[SchoolDay, list[Sent]] = {}
         self.registers: dict[SchoolDay, list[tuple[bytes, bool]]] = {}
 
@@ -43,6 +52,7 @@ async def read(connection: "asyncpg.Connection[Any]", district: str, days: Colle
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         for school, day, *columns in await connection.fetch(_MARKS, district, schools, dates):
             found.marks.setdefault(SchoolDay(school, day), []).extend(_marks(*columns))
+        found.is_only_log = not await connection.fetchval(_LOGS, district)
         pages = await connection.fetch(_REGISTERS, district, sorted(set(schools)), years)
     wanted: dict[tuple[str, int], list[SchoolDay]] = {}
     for each in days:

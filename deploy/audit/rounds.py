@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from deploy.audit import kept, metrics
 from deploy.audit.compare import Disagreement, compare, disagreement
 from deploy.audit.kept import Kept
 from deploy.audit.logs import Logs
-from deploy.audit.sent import Keys, Returned, SchoolDay, Sent, marks_of
+from deploy.audit.sent import Keys, Returned, SchoolDay, Sent, Where, lane_of, marks_of
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ class _Sample:
     """The marks of the chosen days, gathered record by record."""
 
     def __init__(self, keys: Keys, returned: Returned, *, share: float, seed: bytes, always: set[SchoolDay]) -> None:
-        self.marks: dict[SchoolDay, list[tuple[tuple[str, int, int], int, Sent]]] = {}
+        self.marks: dict[SchoolDay, list[tuple[Where, int, Sent]]] = {}
         self._keys, self._returned = keys, returned
         self._bound, self._seed, self._always = int(share * 2**32), seed, always
         self._chosen: dict[SchoolDay, bool] = {}
@@ -48,7 +49,7 @@ class _Sample:
             found = list(marks_of(record.value, dict(record.headers), keys=self._keys))
         except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
             return
-        where = record.topic, record.partition, record.offset
+        where = Where(record.topic, record.partition, record.offset, record.timestamp)
         for place, (day, sent) in enumerate(found, 1):
             if self._is_chosen(day):
                 self.marks.setdefault(day, []).append((where, place, sent))
@@ -104,8 +105,12 @@ class Auditor:
             landing = await logs.partitions([ATTENDANCE_IN + district, ROSTER_IN + district])
             back = await logs.partitions(["attendance-rejected"])
             begins = await logs.begins(landing)
-            at: dict[TopicPartition, int] = dict(begins)
             went_back: dict[TopicPartition, int] = dict(await logs.begins(back))
+            if (cut_at := await _returns_cut_at(logs, district)) is not None:
+                # Of what is older nobody can say any more whether it went back.
+                since = await logs.since(landing, cut_at)
+                begins = {each: max(begin, since[each]) for each, begin in begins.items()}
+            at: dict[TopicPartition, int] = dict(begins)
             for look in range(LOOKS):
                 if look:
                     await asyncio.sleep(self._pause)
@@ -125,6 +130,7 @@ class Auditor:
             tables = await kept.read(connection, district, list(sent))
         finally:
             await connection.close()
+        is_whole = is_whole and tables.is_only_log
         return [found for day, of_day in sorted(sent.items()) if (found := _judge(day, of_day, tables, is_whole))]
 
     def _tell(self, district: str, sent: Mapping[SchoolDay, list[Sent]], found: list[Found]) -> None:
@@ -143,6 +149,20 @@ class Auditor:
                 registers=registers,
                 **differs._asdict(),
             )
+
+
+async def _returns_cut_at(logs: Logs, district: str) -> datetime | None:
+    """Say when what went back in the district's lane was cut, as copies of somebody who is forgotten stood there."""
+    moments: list[datetime] = []
+
+    def hear(record: ConsumerRecord) -> None:
+        told = json.loads(record.value or b"{}")
+        if told.get("event_type") == "landing.cut.v1" and told["topic"] == "attendance-rejected":
+            moments.append(datetime.fromisoformat(told["occurred_at"]))
+
+    told_in = [each for each in await logs.partitions(["forgotten"]) if each.partition == lane_of(district)]
+    await logs.read(await logs.begins(told_in), hear)
+    return max(moments, default=None)
 
 
 def _judge(day: SchoolDay, sent: list[Sent], tables: Kept, is_whole: bool) -> Found | None:

@@ -7,10 +7,12 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
+from zlib import crc32
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PLACE = re.compile(r"marks\[(\d+)\]:")
 
 
@@ -51,29 +53,57 @@ ABSENT = frozenset(
 )
 
 
+class Where(NamedTuple):
+    """One landed record. A topic that was made anew has another one at the same offset, of another time."""
+
+    topic: str
+    partition: int
+    offset: int
+    at_ms: int
+
+
 class Returned:
-    """What ingest sent back to the districts, by landing topic and offset: whole records, or marks of a roll."""
+    """What ingest sent back to the districts, by landing topic, offset and time: whole records, or marks of a roll."""
 
     def __init__(self) -> None:
-        self._whole: set[tuple[str, int, int]] = set()
-        self._places: dict[tuple[str, int, int], set[int]] = {}
+        self._whole: set[Where] = set()
+        self._places: dict[Where, set[int]] = {}
 
     def add(self, value: bytes) -> None:
         """Take in one rejection as it was published."""
         told = json.loads(value)
-        where = told["landing_topic"], told["landing_partition"], told["landing_offset"]
+        since_1970 = datetime.fromisoformat(told["occurred_at"]) - _EPOCH
+        at_ms = since_1970 // timedelta(milliseconds=1)
+        where = Where(told["landing_topic"], told["landing_partition"], told["landing_offset"], at_ms)
         if place := _PLACE.match(told["detail"]):
-            self._places.setdefault(where, set()).add(int(place[1]))
+            self._places.setdefault(where, set()).update((int(place[1]), *_of_runs(told.get("also_rows"))))
         else:
-            self._whole.add(where)
+            offsets = (where.offset, *_of_runs(told.get("also_offsets")))
+            self._whole.update(where._replace(offset=offset) for offset in offsets)
 
-    def is_whole(self, where: tuple[str, int, int]) -> bool:
+    def is_whole(self, where: Where) -> bool:
         """Say whether the whole record went back."""
         return where in self._whole
 
-    def places(self, where: tuple[str, int, int]) -> set[int]:
+    def places(self, where: Where) -> set[int]:
         """Give the places of a roll's marks that went back, from 1."""
         return self._places.get(where, set())
+
+
+def _of_runs(runs: list[list[int]] | None) -> Iterator[int]:
+    for first, last in runs or ():
+        yield from range(first, last + 1)
+
+
+LANES = 24
+
+
+def lane_of(district: str) -> int:
+    """Give the partition in which everything of a district is told: by six hex digits at the head, else by checksum."""
+    head = district[:6]
+    if re.fullmatch("[0-9a-fA-F]{6}", head):
+        return int(head, 16) % LANES
+    return crc32(district.encode()) % LANES
 
 
 class Keys:

@@ -16,6 +16,8 @@ from deploy.local.dumps import digest, dump_schema
 from deploy.local.machine import checkout, write_whole
 
 MANIFEST = "backup.json"
+RUNTIME = "runtime"
+"""Whose migrations are part of every service's schema."""
 MOST_DAYS = LANDING_RETENTION_MS // (24 * 3600 * 1000)
 """So long landing topics keep what districts sent: behind an older backup a part of it is gone."""
 
@@ -61,7 +63,7 @@ def backup(screen: Screen, *, folder: Path) -> int:
     made = Backup(
         made_at=made_at,
         files=files,
-        migrations={service: newest_migration(service) for service in SERVICES},
+        migrations={name: newest_migration(name) for name in (*SERVICES, RUNTIME)},
         secrets={name: _keep_secret(path, folder / name) for name, path in secret_files(found).items()},
     )
     write_whole(folder / MANIFEST, json.dumps(asdict(made), indent=1))
@@ -95,10 +97,12 @@ def check(folder: Path, made: Backup, services: list[str], *, now: datetime, fou
         file = folder / f"{service}.dump"
         if service not in made.files or not file.exists() or digest(file) != made.files[service]:
             raise BackupRefused(f"{file} is missing or not what was written on {made.made_at}; take another backup")
-        known = [path.name for path in (checkout() / "services" / service / "migrations").glob("*.sql")]
-        if made.migrations[service] not in known:
+    for name in (*services, RUNTIME):
+        known = [path.name for path in _migrations(name)]
+        # A backup of a release before this one does not name what every service has of the runtime's.
+        if name in made.migrations and made.migrations[name] not in known:
             raise BackupRefused(
-                f"{service}'s tables are of a newer release ({made.migrations[service]}): install that, then restore"
+                f"{name}'s tables are of a newer release ({made.migrations[name]}): install that, then restore"
             )
     for name, path in secret_files(found).items():
         if name in made.secrets and digest(path) != made.secrets[name]:
@@ -109,8 +113,12 @@ def check(folder: Path, made: Backup, services: list[str], *, now: datetime, fou
 
 
 def newest_migration(service: str) -> str:
-    """Name the newest migration that this release brings."""
-    return max(path.name for path in (checkout() / "services" / service / "migrations").glob("*.sql"))
+    """Name the newest migration that this release brings, of a service or of what all stand on."""
+    return max(path.name for path in _migrations(service))
+
+
+def _migrations(service: str) -> list[Path]:
+    return sorted((checkout() / "services" / service / "migrations").glob("*.sql"))
 
 
 def secret_files(found: State) -> dict[str, Path]:

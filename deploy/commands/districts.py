@@ -13,7 +13,7 @@ SANDBOX = "sandbox"
 
 
 class DistrictUnknown(Exception):
-    """The message lists the districts there are."""
+    """The message lists the districts there are, or says that this one's token is somebody else's to know."""
 
 
 def districts_file() -> Path:
@@ -42,4 +42,6 @@ def token_of(district: str) -> str:
     declared = json.loads(districts_file().read_text())["districts"]
     if district not in declared:
         raise DistrictUnknown(f"there is no district {district}; there are {', '.join(declared)}")
+    if "token" not in declared[district]:
+        raise DistrictUnknown(f"the token of {district} is not known here: ask whoever administers this installation")
     return str(declared[district]["token"])

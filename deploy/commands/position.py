@@ -11,9 +11,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from contracts.services import SERVICES
 from deploy.commands import state
 from deploy.commands.screen import Screen
+from deploy.local.topics import admin
 
-START, END = "start", "end"
-_OF_ANOTHER_LOG = ("log_replaced", "log_shortened")
+START, END, GONE = "start", "end", "gone"
+OF_ANOTHER_LOG = ("log_replaced", "log_shortened")
+"""Why a partition is not read on, where what was read before is not what stands there."""
 
 
 class PositionRefused(Exception):
@@ -59,6 +61,9 @@ def move(screen: Screen, *, topic: str, partition: int, to: str, service: str | 
     )
     screen.give({"moved": [asdict(each) for each in moved]})
     for each in moved:
+        if each.next_offset is None:
+            screen.say(f"{each.service} keeps no place in {topic}/{partition} any more")
+            continue
         screen.say(f"{each.service} goes on at {each.next_offset} of {topic}/{partition}, within a quarter of a minute")
     return 0
 
@@ -74,7 +79,7 @@ async def read_positions(
         ]
     finally:
         await connection.close()
-    ends = await _bounds(bootstrap, {TopicPartition(row["topic"], row["partition"]) for _, row in rows})
+    ends = await bounds(bootstrap, {TopicPartition(row["topic"], row["partition"]) for _, row in rows})
     positions = []
     for service, row in rows:
         start, end = ends.get(TopicPartition(row["topic"], row["partition"]), (None, None))
@@ -85,11 +90,18 @@ async def read_positions(
 async def set_position(
     admin_url: str, bootstrap: str, *, topic: str, partition: int, to: str, services: Sequence[str]
 ) -> list[Position]:
-    """Set the position of these services in one partition, and keep what that passes over. Raises PositionRefused."""
-    bounds = await _bounds(bootstrap, {TopicPartition(topic, partition)})
-    if not bounds:
-        raise PositionRefused(f"the broker knows no {topic}/{partition}")
-    ((start, end),) = bounds.values()
+    """Set the position of these services in one partition, and keep what that passes over. Raises PositionRefused.
+
+    To `gone`: the broker has no such partition any more, and nobody keeps a place in it.
+    """
+    found = await bounds(bootstrap, {TopicPartition(topic, partition)})
+    if to == GONE:
+        if found:
+            raise PositionRefused(f"{topic}/{partition} is there: its position can be set, and not forgotten")
+        return await _forget(admin_url, topic=topic, partition=partition, services=services)
+    if not found:
+        raise PositionRefused(f"the broker knows no {topic}/{partition}; if it is not to come back: --to {GONE}")
+    ((start, end),) = found.values()
     offset = {START: start, END: end}.get(to) if not to.isdigit() else int(to)
     if offset is None or not start <= offset <= end:
         raise PositionRefused(f"{to} is no place in {topic}/{partition}: `start` ({start}), `end` ({end}) or between")
@@ -112,6 +124,36 @@ async def set_position(
     return moved
 
 
+async def _forget(admin_url: str, *, topic: str, partition: int, services: Sequence[str]) -> list[Position]:
+    connection = await asyncpg.connect(admin_url)
+    forgotten = []
+    try:
+        async with connection.transaction():
+            for service in services:
+                rows = await connection.fetch(_FORGET.format(s=service), topic, partition)
+                forgotten += [
+                    Position(service=service, group=row["consumer_group"], topic=topic, partition=partition,
+                             next_offset=None)
+                    for row in rows
+                ]  # fmt: skip
+    finally:
+        await connection.close()
+    if not forgotten:
+        raise PositionRefused(f"no service has a position in {topic}/{partition}")
+    return forgotten
+
+
+_FORGET = """
+WITH stood AS (
+    DELETE FROM {s}.position WHERE topic = $1 AND partition = $2 RETURNING consumer_group, next_offset
+), stopped AS (
+    DELETE FROM {s}.stopped_partition WHERE topic = $1 AND partition = $2 RETURNING consumer_group
+), former AS (
+    INSERT INTO {s}.former_log (consumer_group, topic, partition, next_offset)
+    SELECT consumer_group, $1, $2, next_offset FROM stood WHERE next_offset > 0
+)
+SELECT consumer_group FROM stood UNION SELECT consumer_group FROM stopped
+"""
 _READ = """
 SELECT consumer_group AS "group", topic, partition, next_offset, reason AS stopped, detail
 FROM {s}.position FULL JOIN {s}.stopped_partition USING (consumer_group, topic, partition)
@@ -126,8 +168,12 @@ WITH standing AS (
 ), freed AS (
     DELETE FROM {{s}}.stopped_partition WHERE topic = $1 AND partition = $2 RETURNING consumer_group, reason
 ), meant AS (
-    SELECT standing.consumer_group, CASE WHEN freed.reason IN {_OF_ANOTHER_LOG} THEN $4 ELSE next_offset END AS was
+    SELECT standing.consumer_group, CASE WHEN freed.reason IN {OF_ANOTHER_LOG} THEN $4 ELSE next_offset END AS was
     FROM standing LEFT JOIN freed USING (consumer_group)
+), former AS (
+    INSERT INTO {{s}}.former_log (consumer_group, topic, partition, next_offset)
+    SELECT standing.consumer_group, $1, $2, standing.next_offset FROM standing JOIN freed USING (consumer_group)
+    WHERE freed.reason IN {OF_ANOTHER_LOG} AND standing.next_offset > 0
 ), passed AS (
     INSERT INTO {{s}}.passed_over (consumer_group, topic, partition, from_offset, to_offset, reason)
     SELECT consumer_group, $1, $2, was, $3, 'by_hand' FROM meant WHERE was < $3
@@ -141,15 +187,15 @@ RETURNING position.consumer_group
 """
 
 
-async def _bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
-    """Ask where these logs begin and end; one that the broker does not know is left out."""
+async def bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+    """Ask where these logs begin and end; a partition that the broker does not know is left out."""
     consumer: Any = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed"
     )
     await consumer.start()
     try:
-        topics = await consumer.topics()
-        there = [each for each in partitions if each.topic in topics]
+        # A topic may have been made anew with fewer partitions than it had.
+        there = list(partitions & await _partitions(bootstrap, {each.topic for each in partitions}))
         if not there:
             return {}
         consumer.assign(there)
@@ -158,3 +204,10 @@ async def _bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[Topic
         return {each: (starts[each], ends[each]) for each in there}
     finally:
         await consumer.stop()
+
+
+async def _partitions(bootstrap: str, topics: set[str]) -> set[TopicPartition]:
+    async with admin(bootstrap) as client:
+        known = sorted(topics & set(await client.list_topics()))
+        described = await client.describe_topics(known) if known else []
+    return {TopicPartition(each["topic"], at["partition"]) for each in described for at in each["partitions"]}

@@ -97,6 +97,11 @@ class State:
         """Give the service's HTTP address. Raises NotRunning."""
         return _address(self.services.get(service))
 
+    def operations_of(self, service: str) -> str:
+        """Give the address on which machines ask the service. Raises NotRunning."""
+        described = self.services.get(service) or {}
+        return str(described.get("operations") or self.address_of(service))
+
 
 def load() -> State:
     """Read the state; an empty one where nothing was ever started."""

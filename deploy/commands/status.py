@@ -7,7 +7,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands import state
+from deploy.commands import people, state
 from deploy.commands.figures import DistrictFigures, Figures, Stopped, measure
 from deploy.commands.screen import Screen
 from deploy.local.parts import answers
@@ -20,11 +20,12 @@ def status(screen: Screen) -> int:
     """
     found = state.load_whole()
     running = {name: part.is_running() for name, part in found.parts().items()}
-    ready = {name: running[name] and answers(f"{found.address_of(name)}/readyz") for name in found.services}
+    ready = {name: running[name] and answers(f"{found.operations_of(name)}/readyz") for name in found.services}
     figures = asyncio.run(measure(found))
     # The simulated state may have come to its end: that is nobody's fault.
     serving = [is_running for name, is_running in running.items() if name != "life"]
-    well = all(serving) and all(ready.values()) and figures.lag == 0 and figures.adds_up
+    people_problem = people.problem_of_people()
+    well = all(serving) and all(ready.values()) and figures.lag == 0 and figures.adds_up and not people_problem
 
     screen.give(
         {
@@ -37,10 +38,15 @@ def status(screen: Screen) -> int:
             "districts": [{**asdict(district), "gap": district.gap} for district in figures.districts],
             "totals": figures.totals,
             "adds_up": figures.adds_up,
+            "people_problem": people_problem,
             "well": well,
         }
     )
     if not screen.as_json:
+        if people_problem:
+            print(
+                f"PEOPLE FILE BROKEN  {people_problem}. Who was known before it goes on; nothing newer is in force.\n"
+            )
         _print(figures, {name: running[name] and ready.get(name, True) for name in running if name != "life"})
         print("\n" + _verdict(figures, well=well, serves=all(serving) and all(ready.values())))
     return 0 if well else 1

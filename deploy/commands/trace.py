@@ -1,4 +1,4 @@
-"""`leap trace DISTRICT OFFSET` and `leap trace DISTRICT DATE [SCHOOL]`: where each landed mark ended."""
+"""`leap trace DISTRICT [PARTITION/]OFFSET` and `leap trace DISTRICT DATE [SCHOOL]`: where each landed mark ended."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -14,12 +14,14 @@ from contracts.topics import ATTENDANCE_IN, PARTITIONS
 from deploy.commands import districts, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
-from deploy.commands.traced import TAKEN_BACK, TracedMark, Traces
+from deploy.commands.traced import TAKEN_BACK, TracedMark, Traces, spelt
 from services.flagging.rules.register import School, SchoolYear
 from services.flagging.rules.rolls import CATEGORIES, Mark
 from services.flagging.store import rolls, rosters
 from services.flagging.store.registers import Registers
 from services.runtime.delivery.publisher import partition_of
+
+OF_BEFORE = " (of the topic's former log)"
 
 
 class NothingToTrace(Exception):
@@ -37,88 +39,132 @@ class End(NamedTuple):
     student_key: str | None = None
 
 
+_MOST = 2**63
+
+
 def trace(screen: Screen, *, district: str, what: str, school: str | None) -> int:
     """Print where a landing place ended, or those of a day: applied, superseded, waiting, rejected or dead."""
+    asked = _asked(what)
     districts.token_of(district)
     found = state.load_running()
-    try:
-        ends = asyncio.run(
-            _of_offset(found, district, int(what))
-            if what.isdecimal()
-            else _of_day(found, district, date.fromisoformat(what), school)
-        )
-    except ValueError:
-        raise NothingToTrace("leap trace DISTRICT OFFSET, or leap trace DISTRICT YYYY-MM-DD [SCHOOL]") from None
+    ends = asyncio.run(
+        _of_day(found, district, asked, school)
+        if isinstance(asked, date)
+        else _of_offset(found, district, asked[1], partition=asked[0])
+    )
     screen.give({"district": district, "asked": what, "ends": [each._asdict() for each in ends]})
     counted = Counter((each.ending, each.why) for each in ends)
-    if what.isdecimal():
-        for each in ends:
-            who = f"  {each.school} {each.day} student {each.student_key}" if each.student_key else ""
-            screen.say(f"{each.place:16} {each.ending:10} {each.why}{who}")
-    else:
+    if isinstance(asked, date):
         for (ending, why), marks in sorted(counted.items()):
             screen.say(f"{marks:8,} {ending:10} {why}")
         screen.say(f"{len(ends):8,} landing places of {what} in {district}")
+    else:
+        for each in ends:
+            who = f"  {each.school} {each.day} student {each.student_key}" if each.student_key else ""
+            screen.say(f"{each.place:16} {each.ending:10} {each.why}{who}")
     return 0
 
 
-async def _of_offset(found: State, district: str, offset: int) -> list[End]:
+def _asked(what: str) -> date | tuple[int, int]:
+    """Read a day, or a partition and an offset; of one partition, as landing topics are made, the offset is enough."""
+    partition, _, offset = what.rpartition("/")
+    if (offset.isascii() and offset.isdigit()) and (not partition or (partition.isascii() and partition.isdigit())):
+        at = int(partition or 0), int(offset)
+        if max(at) < _MOST:
+            return at
+    try:
+        return date.fromisoformat(what)
+    except ValueError:
+        raise NothingToTrace(
+            "leap trace DISTRICT OFFSET, DISTRICT PARTITION/OFFSET or DISTRICT YYYY-MM-DD [SCHOOL]"
+        ) from None
+
+
+async def _of_offset(found: State, district: str, offset: int, *, partition: int = 0) -> list[End]:
     traces = Traces(district)
-    await traces.read(found.bootstrap(), offset=offset)
-    ends = [End(f"{offset}", "rejected", f"{each.reason}: {each.detail}") for each in traces.returned
-            if each.offset == offset]  # fmt: skip
-    marks = [each for place, each in traces.marks.items() if place.offset == offset]
-    ends += await _ends_of(found, district, marks, traces)
-    return ends or [await _untold(found, district, offset, traces)]
+    await traces.read(found.bootstrap(), at=(partition, offset))
+    if traces.bounds is None:
+        raise NothingToTrace(f"{ATTENDANCE_IN}{district} has no partition {partition}")
+    asked = [each for each in traces.returned if (each.partition, each.offset) == (partition, offset)]
+    ends = [
+        End(spelt(partition, offset), "rejected", f"{each.reason}: {each.detail}")
+        for each in asked
+        if traces.is_of_this_log(each)
+    ]
+    marks = [each for place, each in traces.marks.items() if (place.partition, place.offset) == (partition, offset)]
+    ends += await _ends_of(found, district, [each for each in marks if traces.is_current(each)], traces)
+    if not ends:
+        ends.append(await _untold(found, district, traces, partition=partition, offset=offset))
+    # The topic was made anew: what stood at that offset before is told too, and that it is of before.
+    ends += [
+        End(spelt(partition, offset), "rejected", f"{each.reason}: {each.detail}{OF_BEFORE}")
+        for each in asked
+        if not traces.is_of_this_log(each)
+    ]
+    former = await _ends_of(found, district, [each for each in marks if not traces.is_current(each)], traces)
+    return ends + [each._replace(why=each.why + OF_BEFORE) for each in former]
 
 
 async def _of_day(found: State, district: str, day: date, school: str | None) -> list[End]:
     traces = Traces(district)
-    await traces.read(found.bootstrap(), offset=None)
+    await traces.read(found.bootstrap(), at=None)
     marks = [each for each in traces.marks.values() if each.day == day and school in (None, each.school)]
-    of_rolls = {place.offset: (each.school, each.day.isoformat()) for place, each in traces.marks.items()}
+    of_rolls = {
+        (place.partition, place.offset): (each.school, each.day.isoformat()) for place, each in traces.marks.items()
+    }
     returned = []
     for each in traces.returned:
         # Of a mark in a landed roll only its own bytes went back: its neighbours say which day it is of.
         own = each.told.get("school"), each.told.get("date")
-        about = own if each.told else of_rolls.get(each.offset, own)
+        about = own if each.told else of_rolls.get((each.partition, each.offset), own)
         if about[1] == day.isoformat() and school in (None, about[0]):
-            returned.append(End(str(each.offset), "rejected", each.reason, *about))
+            returned.append(End(spelt(each.partition, each.offset), "rejected", each.reason, *about))
     return [*await _ends_of(found, district, marks, traces), *returned]
 
 
-async def _untold(found: State, district: str, offset: int, traces: Traces) -> End:
+async def _untold(found: State, district: str, traces: Traces, *, partition: int, offset: int) -> End:
     """Say what became of a record of which no mark was told and nothing went back."""
-    topic, (begin, end) = ATTENDANCE_IN + district, traces.bounds
+    assert traces.bounds is not None, "the partition was found"
+    topic, (begin, end), place = ATTENDANCE_IN + district, traces.bounds, spelt(partition, offset)
     connection = await asyncpg.connect(found.admin_url(), server_settings={"search_path": "ingest"})
     try:
         position = await connection.fetchval(
-            "SELECT next_offset FROM position WHERE topic = $1 AND partition = 0 AND consumer_group = 'leap-ingest'",
+            "SELECT next_offset FROM position WHERE topic = $1 AND partition = $2 AND consumer_group = 'leap-ingest'",
             topic,
+            partition,
         )
         reason = await connection.fetchval(
-            "SELECT reason FROM dead_letter WHERE topic = $1 AND partition = 0 AND record_offset = $2", topic, offset
-        )
-        dealt, void = await connection.fetchrow(
-            """SELECT coalesce(bool_or(dealt @> $2::bigint OR $2 < began), false), coalesce(bool_or(void @> $2), false)
-               FROM landing_book WHERE topic = $1 AND partition = 0""",
+            """SELECT reason FROM dead_letter WHERE topic = $1 AND partition = $2 AND record_offset = $3
+                 AND (record_timestamp_ms = $4 OR record_timestamp_ms IS NULL OR $4 IS NULL)""",
             topic,
+            partition,
             offset,
-        ) or (False, False)
+            traces.landed_at_ms,
+        )
+        # Of several logs of that name the newest is the one that there is.
+        dealt, void, newest_ms = await connection.fetchrow(
+            """SELECT dealt @> $3::bigint OR $3 < began, void @> $3, newest_ms
+               FROM landing_book WHERE topic = $1 AND partition = $2 ORDER BY log DESC LIMIT 1""",
+            topic,
+            partition,
+            offset,
+        ) or (False, False, 0)
     finally:
         await connection.close()
+    if traces.landed_at_ms is not None and dealt and traces.landed_at_ms > newest_ms:
+        return End(place, "waiting", "the log is another one by now, and is not read yet: see `leap position show`")
     if reason is not None:
-        return End(str(offset), "dead", f"ingest set it aside: {reason}")
+        return End(place, "dead", f"ingest set it aside: {reason}")
     if offset >= end:
-        return End(str(offset), "never", f"the log ends at {end}")
+        return End(place, "never", f"the log ends at {end}")
     if position is None or offset >= position:
-        return End(str(offset), "waiting", f"ingest has not read it yet: it stands at {position or 0}")
+        return End(place, "waiting", f"ingest has not read it yet: it stands at {position or 0}")
     if dealt:
         kind = (traces.landed or {}).get("type", "a record that the log no longer holds")
-        return End(str(offset), "applied", f"{kind}: published, and no mark of it is told in `rolls` as it is kept")
+        return End(place, "applied", f"{kind}: published, and no mark of it is told in `rolls` as it is kept")
     if void:
-        return End(str(offset), "never", "no record stands there: a transaction's end, or what it took back")
-    return End(str(offset), "missing", f"ingest passed it over (the log holds {begin} to {end}): see ConservationGap")
+        return End(place, "never", "no record stands there: a transaction's end, or what it took back")
+    return End(place, "missing", f"ingest passed it over (the log holds {begin} to {end}): see ConservationGap")
 
 
 async def _ends_of(found: State, district: str, marks: Collection[TracedMark], traces: Traces) -> list[End]:

@@ -3,10 +3,10 @@
 import base64
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 
 from contracts.events import CATEGORY_LETTERS
 from contracts.topics import ATTENDANCE_IN, PARTITIONS
@@ -15,6 +15,7 @@ from services.runtime.delivery.publisher import partition_of
 
 _CATEGORY_OF = {letter: str(category) for category, letter in CATEGORY_LETTERS.items()}
 TAKEN_BACK = "taken back"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Place(NamedTuple):
@@ -24,8 +25,24 @@ class Place(NamedTuple):
     offset: int
     place: int
 
+    @property
+    def partition(self) -> int:
+        """The partition of the landing topic."""
+        return int(self.log.partition("@")[0].rpartition("/")[2])
+
+    @property
+    def began_ms(self) -> int:
+        """What tells the log from others of its name: when its first record was appended; 0 of long ago."""
+        return int(self.log.rpartition("@")[2])
+
     def __str__(self) -> str:
-        return f"{self.offset}, mark {self.place}" if self.place else str(self.offset)
+        where = spelt(self.partition, self.offset)
+        return f"{where}, mark {self.place}" if self.place else where
+
+
+def spelt(partition: int, offset: int) -> str:
+    """Write a landing place as `leap trace` takes it: nearly every landing topic has one partition."""
+    return f"{partition}/{offset}" if partition else str(offset)
 
 
 class TracedMark(NamedTuple):
@@ -38,15 +55,19 @@ class TracedMark(NamedTuple):
     version: int
     category: str
     at: int
+    told_at: str
+    """When the newest record behind the roll landed."""
 
 
 class TracedReturn(NamedTuple):
     """A landed record, or one mark of it, that went back."""
 
+    partition: int
     offset: int
     reason: str
     detail: str
     told: dict[str, Any]
+    occurred_at: str
 
 
 class Traces:
@@ -57,24 +78,40 @@ class Traces:
         self.marks: dict[Place, TracedMark] = {}
         self.returned: list[TracedReturn] = []
         self.landed: dict[str, Any] | None = None
-        """What stands at the offset that was asked for; None: nothing, or no longer."""
-        self.bounds = (0, 0)
+        """What stands at the place that was asked for; None: nothing, or no longer."""
+        self.landed_at_ms: int | None = None
+        self.bounds: tuple[int, int] | None = None
+        """Where the partition that was asked for begins and ends; None: there is none."""
+        self._newest: dict[int, int] = {}
 
-    async def read(self, bootstrap: str, *, offset: int | None) -> None:
-        """Read the rolls of the district's lane, what went back, and the landing record at the offset."""
+    def is_current(self, mark: TracedMark) -> bool:
+        """Tell whether a mark landed in the log that there is, and not in one that bore its name before.
+
+        Of a log that was made anew and is not read yet nothing is told: its record is younger than what was.
+        """
+        is_newest = mark.place.began_ms == self._newest[mark.place.partition]
+        return is_newest and (self.landed_at_ms is None or _ms(mark.told_at) >= self.landed_at_ms)
+
+    def is_of_this_log(self, returned: TracedReturn) -> bool:
+        """Tell whether what went back is what stands at the place that was asked for, or may be."""
+        return self.landed_at_ms in (None, _ms(returned.occurred_at))
+
+    async def read(self, bootstrap: str, *, at: tuple[int, int] | None) -> None:
+        """Read the rolls of the district's lane, what went back, and what landed in that partition at that offset."""
         landing = ATTENDANCE_IN + self.district
         async with Logs(bootstrap) as logs:
             partitions = await logs.partitions(["rolls", "attendance-rejected", landing])
             begins = await logs.begins(partitions)
             lane = partition_of(self.district, PARTITIONS)
-            rolls = {each: at for each, at in begins.items() if each.topic == "rolls" and each.partition == lane}
-            back = {each: at for each, at in begins.items() if each.topic == "attendance-rejected"}
-            (of_landing,) = [each for each in partitions if each.topic == landing and each.partition == 0]
+            rolls = {each: start for each, start in begins.items() if each.topic == "rolls" and each.partition == lane}
+            back = {each: start for each, start in begins.items() if each.topic == "attendance-rejected"}
             await logs.read(rolls, self._take_roll)
             await logs.read(back, self._take_return)
-            self.bounds = begins[of_landing], await logs.end(of_landing)
-            if offset is not None and self.bounds[0] <= offset < self.bounds[1]:
-                self.landed = _kind(await logs.one(of_landing, offset))
+            if at is None or (asked := TopicPartition(landing, at[0])) not in begins:
+                return
+            self.bounds = begins[asked], await logs.end(asked)
+            if self.bounds[0] <= at[1] < self.bounds[1] and (record := await logs.one(asked, at[1])) is not None:
+                self.landed, self.landed_at_ms = _kind(record), record.timestamp
 
     def _take_roll(self, record: ConsumerRecord) -> None:
         told = _json(record.value)
@@ -86,12 +123,25 @@ class Traces:
         ):
             version = versions[at] if isinstance(versions, list) else versions
             day, category = date.fromisoformat(told["school_day"]), _CATEGORY_OF.get(letter, TAKEN_BACK)
-            self.marks[place] = TracedMark(place, told["school"], day, key, version, category, record.offset)
+            self._newest[place.partition] = max(place.began_ms, self._newest.get(place.partition, 0))
+            self.marks[place] = TracedMark(
+                place, told["school"], day, key, version, category, record.offset, told["occurred_at"]
+            )
 
     def _take_return(self, record: ConsumerRecord) -> None:
         told = _json(record.value)
         if told.get("landing_topic") == ATTENDANCE_IN + self.district:
-            self.returned.append(TracedReturn(told["landing_offset"], told["reason"], told["detail"], _original(told)))
+            first = told["landing_offset"]
+            also = [*_also(told.get("also_offsets")), *(first for _ in _also(told.get("also_rows")))]
+            partition, said, at = told["landing_partition"], (told["reason"], told["detail"]), told["occurred_at"]
+            self.returned.append(TracedReturn(partition, first, *said, _original(told), at))
+            # Of those that were told with the first one, nobody keeps the words but the landing log.
+            self.returned += (TracedReturn(partition, each, *said, {}, at) for each in also)
+
+
+def _also(runs: list[list[int]] | None) -> Iterator[int]:
+    for first, last in runs or ():
+        yield from range(first, last + 1)
 
 
 def _places(landed: dict[str, Any]) -> Iterator[Place]:
@@ -100,9 +150,11 @@ def _places(landed: dict[str, Any]) -> Iterator[Place]:
             yield Place(landed["log"], offset, place + n) if place else Place(landed["log"], offset + n, 0)
 
 
-def _kind(record: ConsumerRecord | None) -> dict[str, Any] | None:
-    if record is None:
-        return None
+def _ms(moment: str) -> int:
+    return (datetime.fromisoformat(moment) - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _kind(record: ConsumerRecord) -> dict[str, Any]:
     told = _json(record.value)
     return {"type": told.get("type", "?"), "school": told.get("school"), "date": told.get("date")}
 

@@ -1,6 +1,7 @@
 """`leap up`: parts, schemas, topics, services, the simulated state; then addresses and what to try."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from concurrent import futures
@@ -35,6 +36,9 @@ POLL_SECONDS = 0.5
 READY_WITHIN_SECONDS = 2 * 3600.0
 """What an update carries over is a state's year at most; a service that dies meanwhile is noticed at once."""
 
+_PASSED_ON = ("LEAP_PROVIDERS_FILE", "LEAP_TRUSTED_PROXIES")
+"""Of our own environment, to every service."""
+
 _DOORS = (
     ("Scheduling desk", "scheduling", "ana"),
     ("Visit log", "visitlog", "marisol"),
@@ -60,6 +64,7 @@ def up(screen: Screen, *, demonstration: Demonstration | None, observed: bool = 
             screen.say("already running")
         else:
             _start(screen, found, simulated=demonstration is not None)
+        _audit(screen, found)
         if observed:
             _observe(screen, found)
         if demonstration is not None and found.demo is None:
@@ -96,7 +101,12 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
     with screen.wait(f"services: {', '.join(HTTP_PORTS)}"):
         processes = []
         for name, preferred in HTTP_PORTS.items():
-            own = {"LEAP_PEOPLE_FILE": str(people.people_file()), "LEAP_TIME_ZONE": zone_from().key}
+            own = {
+                "LEAP_PEOPLE_FILE": str(people.people_file()),
+                "LEAP_SESSION_SECRET_FILE": str(people.session_secret_file(name)),
+                "LEAP_TIME_ZONE": zone_from().key,
+                **{given: os.environ[given] for given in _PASSED_ON if given in os.environ},
+            }
             if name == "ingest":
                 own["LEAP_DISTRICTS_FILE"] = str(districts.districts_file())
             if simulated:
@@ -114,16 +124,23 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
             found.save()
         for process in processes:
             process.wait_ready(READY_WITHIN_SECONDS)
+    screen.step(f"ready after {time.monotonic() - began:.0f} s")
+
+
+def _audit(screen: Screen, found: State) -> None:
+    """Start the auditor where it does not run, with its rights: it may have ended alone, or lost them."""
+    if found.auditor is not None and part_from(found.auditor).is_running():
+        return
+    with screen.wait("the auditor"):
         auditor = start_auditor(
-            bootstrap=broker_part.address,
-            database_url=asyncio.run(provision_auditor(database_part.address)),
+            bootstrap=found.bootstrap(),
+            database_url=asyncio.run(provision_auditor(found.admin_url())),
             districts_file=districts.districts_file(),
             port=free_port(AUDIT_PORT),
             folder=state.folder() / "logs",
         )
         found.auditor = auditor.describe()
         found.save()
-    screen.step(f"ready after {time.monotonic() - began:.0f} s")
 
 
 def _observe(screen: Screen, found: State) -> None:

@@ -3,9 +3,14 @@
 import json
 import re
 import secrets
+import ssl
+import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from contracts.services import SERVICES
 from deploy.commands import http_client
@@ -17,7 +22,8 @@ from deploy.local.parts import PartFailed, free_port
 PROJECT = "leap-proof"
 PARTS = ("kafka", "postgres")
 WATCHERS = ("prometheus", "alertmanager")
-LASTING = (*PARTS, *SERVICES, "auditor", *WATCHERS)
+PROXY = "proxy"
+LASTING = (*PARTS, *SERVICES, "auditor", PROXY, *WATCHERS)
 """What keeps running. Grafana is the one that is left out: it can be built of nothing that is to be had here."""
 
 
@@ -33,6 +39,7 @@ class Composed:
             **{name: str(free_port()) for name in re.findall(r"\$\{(\w+_PORT):-", file.read_text(encoding="utf-8"))},
             "POSTGRES_PASSWORD": secrets.token_hex(16),
             "GRAFANA_PASSWORD": secrets.token_hex(16),
+            "CERTIFICATE_FOLDER": str(make_certificate(engine.folder / "certificate")),
         }
         self._stopping = threading.Event()
         self._looking = threading.Thread(target=self._look, daemon=True)
@@ -50,7 +57,17 @@ class Composed:
     def down(self) -> None:
         """Remove containers, network and volumes."""
         self._stopping.set()
-        self.compose("--profile", "tools", "down", "--volumes", "--remove-orphans", "--timeout", "15")
+        self.compose(
+            "--profile",
+            "tools",
+            "--profile",
+            "administration",
+            "down",
+            "--volumes",
+            "--remove-orphans",
+            "--timeout",
+            "15",
+        )
 
     def name_of(self, service: str) -> str:
         """Give the container's name."""
@@ -130,6 +147,17 @@ class Composed:
         """Try to make a file inside."""
         return self._engine.succeeds("exec", self.name_of(service), "touch", path)
 
+    def proxied(self, service: str, path: str) -> int:
+        """Ask a service as a browser on this machine would, through the proxy, and give the status."""
+        trusting = ssl.create_default_context(cafile=str(Path(self._variables["CERTIFICATE_FOLDER"]) / "proxy.pem"))
+        handlers = (ProxyHandler({}), HTTPSHandler(context=trusting))
+        address = f"https://localhost:{self._variables[f'{service.upper()}_PORT']}{path}"
+        try:
+            with build_opener(*handlers).open(address, timeout=10) as answer:
+                return int(answer.status)
+        except HTTPError as error:
+            return error.code
+
     def _run_tool(self, *command: str) -> str:
         name = self.begin(*command)
         try:
@@ -145,3 +173,14 @@ class Composed:
             for service in LASTING:
                 if not self._stopping.is_set():
                     self.healthy(service)
+
+
+def make_certificate(folder: Path, *, name: str = "localhost") -> Path:
+    """Make a certificate that nobody else trusts, for a day and this name, and give its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
+    files = ("-keyout", str(folder / "proxy.key"), "-out", str(folder / "proxy.pem"))
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *names, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    (folder / "proxy.key").chmod(0o644)  # the proxy is another user, and this key opens nothing but the proof
+    return folder

@@ -18,6 +18,7 @@ BUILT = {
     "POSTGRES_IMAGE": "localhost/leap-postgres",
     "PROMETHEUS_IMAGE": "localhost/leap-prometheus",
     "ALERTMANAGER_IMAGE": "localhost/leap-alertmanager",
+    "PROXY_IMAGE": "localhost/leap-proxy",
 }
 """By the variables that compose.yaml and deploy/local/containers.py know."""
 
@@ -71,7 +72,7 @@ def build_services(engine: Engine) -> None:
 
 
 def build_parts(engine: Engine, folder: Path) -> None:
-    """Build Kafka, PostgreSQL, Prometheus and Alertmanager on the same base."""
+    """Build Kafka, PostgreSQL, Prometheus, Alertmanager and nginx on the same base."""
     context = folder / "context"
     shutil.rmtree(context, ignore_errors=True)
     shutil.copytree(HERE, context)
@@ -79,7 +80,7 @@ def build_parts(engine: Engine, folder: Path) -> None:
     wheel = postgres_programs().parents[1]
     shutil.copytree(wheel, context / "postgres" / wheel.name, symlinks=True)
     shutil.copytree(wheel.with_suffix(".libs"), context / "postgres" / f"{wheel.name}.libs", symlinks=True)
-    for target in ("kafka", "postgres", "prometheus", "alertmanager"):
+    for target in ("kafka", "postgres", "prometheus", "alertmanager", "proxy"):
         _build(engine, "--target", target, "-t", BUILT[f"{target.upper()}_IMAGE"], context=context, mounted=_FOR_APT)
     shutil.rmtree(context)
 

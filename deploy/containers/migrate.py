@@ -4,19 +4,28 @@
 needed. May run again. Ends with 1 where a schema could not be brought up, after it has tried the others.
 """
 
+import asyncio
 import sys
 from pathlib import Path
 
 from contracts.services import SERVICES
-from deploy.containers.prepare import KNOWN, LOGIN
+from deploy.containers.prepare import KNOWN, OWNERS
+from deploy.local import let_look
 from services.runtime.migrate import job
 from services.runtime.revision import Stage
 
 
 def main(arguments: list[str], known: Path = KNOWN) -> int:
-    """Migrate each service as the service itself, with the login that was prepared for it."""
+    """Migrate each service as the owner of its tables, with the login that was prepared for that."""
     stage = Stage(arguments[0])
-    return max(job(service, stage, (known / service / LOGIN).read_text()) for service in SERVICES)
+    return max(_migrate(service, stage, (known / OWNERS / service).read_text()) for service in SERVICES)
+
+
+def _migrate(service: str, stage: Stage, login: str) -> int:
+    ended = job(service, stage, login)
+    if ended == 0:
+        asyncio.run(let_look(login, service))
+    return ended
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 from contracts.services import SERVICES
 from deploy.containers import images
-from deploy.containers.composed import LASTING, PARTS, WATCHERS, Composed
+from deploy.containers.composed import LASTING, PARTS, PROXY, WATCHERS, Composed
 from deploy.containers.engine import Engine, engine
 from deploy.local.machine import checkout
 from deploy.local.parts import PartFailed, PartMissing, wait_until
@@ -55,7 +55,7 @@ def _build(made: Engine) -> None:
         images.build_base(made, made.folder)
     with _step("image of the services"):
         images.build_services(made)
-    with _step("images of Kafka, PostgreSQL, Prometheus and Alertmanager"):
+    with _step("images of Kafka, PostgreSQL, Prometheus, Alertmanager and nginx"):
         images.build_parts(made, made.folder)
 
 
@@ -71,9 +71,12 @@ def _run_composed(made: Engine) -> None:
         with _step("topics, roles and schemas laid out a second time: every login stays"):
             _require(composed.prepare_again() == 0, "the second preparation failed")
         _stopped_while_sending(composed)
+        with _step("the desk answers through the proxy, over TLS; what machines ask does not"):
+            _require(composed.proxied("scheduling", "/sign-in") == 200, "no page came through the proxy")
+            _require(composed.proxied("scheduling", "/metrics") == 404, "metrics can be asked from outside")
         with _step("Prometheus reaches every service"):
             wait_until(lambda: composed.seen_by_prometheus() == set(SERVICES), seconds=60, what="Prometheus")
-        for service in (*WATCHERS, *SERVICES, *PARTS):
+        for service in (PROXY, *WATCHERS, *SERVICES, *PARTS):
             _stop(composed, service)
     finally:
         with _step("down"):

@@ -1,7 +1,7 @@
 """The parts of the system on one machine, for `leap up` and the tests alike."""
 
 from deploy.local.broker import start_broker
-from deploy.local.database import provision, provision_auditor, start_database
+from deploy.local.database import let_look, provision, provision_auditor, provision_onlooker, start_database
 from deploy.local.found import part_from
 from deploy.local.parts import Given, Part, PartFailed, PartMissing, Process, free_port
 from deploy.local.services import AUDIT_PORT, HTTP_PORTS, start_auditor, start_service
@@ -18,9 +18,11 @@ __all__ = [
     "create_topics",
     "districts_of",
     "free_port",
+    "let_look",
     "part_from",
     "provision",
     "provision_auditor",
+    "provision_onlooker",
     "start_auditor",
     "start_broker",
     "start_database",

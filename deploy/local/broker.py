@@ -9,6 +9,7 @@ from pathlib import Path
 from deploy.local.containers import daemon_answers, start_kafka_container
 from deploy.local.machine import apt_install, checkout
 from deploy.local.parts import Given, Part, PartFailed, PartMissing, Process, free_port
+from deploy.supply.jars import JarsDiffer, verify
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
 JAVA_VERSION = 17
@@ -89,6 +90,11 @@ def kafka_jars() -> Path:
     if finished.returncode:
         shutil.rmtree(arriving, ignore_errors=True)
         raise PartMissing(f"Maven could not fetch Kafka's jars:\n{finished.stdout[-2000:]}\n{WAYS_OUT}")
+    try:
+        verify(arriving)
+    except JarsDiffer as differs:
+        shutil.rmtree(arriving, ignore_errors=True)
+        raise PartFailed(f"Kafka was not started: {differs}") from None
     try:
         # Whoever comes second finds the folder there: never a half-filled one.
         arriving.rename(jars)

@@ -60,6 +60,7 @@ class Given:
 
     address: str
     pid: int | None = None
+    operations: str = ""
 
     def start(self) -> None:
         """Leave it as it is."""
@@ -77,7 +78,7 @@ class Given:
 
     def describe(self) -> dict[str, Any]:
         """Give what `part_from` needs to find the part again."""
-        return {"kind": "given", "address": self.address}
+        return {"kind": "given", "address": self.address, "operations": self.operations}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +93,7 @@ class Process:
     folder: Path
     ready_line: str | None = None
     ready_url: str | None = None
+    operations: str = ""  # where machines ask, if that is not the address that people have
     stop_signal: int = signal.SIGTERM
     pid: int | None = None
     created: float | None = None

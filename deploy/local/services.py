@@ -6,11 +6,14 @@ from pathlib import Path
 
 from contracts.services import SERVICES
 from deploy.local.machine import checkout
-from deploy.local.parts import Process
+from deploy.local.parts import Process, free_port
 
 FIRST_HTTP_PORT = 8001
 HTTP_PORTS = {name: port for port, name in enumerate(SERVICES, start=FIRST_HTTP_PORT)}
 """The ports tried first, by service in the order of the list; a busy one moves."""
+
+OPERATIONS_ABOVE = 1000
+"""How far above a service's port the one is tried first on which machines ask it."""
 
 AUDIT_PORT = FIRST_HTTP_PORT + 90
 """Tried first for the auditor, far enough behind for services to come."""
@@ -43,6 +46,7 @@ def start_service(
 ) -> Process:
     """Start one service and return at once; `wait_ready` waits for its /readyz. Its log is in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
+    operations = free_port(port + OPERATIONS_ABOVE)
     process = Process(
         name=name,
         address=f"http://127.0.0.1:{port}",
@@ -52,11 +56,13 @@ def start_service(
             "LEAP_DATABASE_URL": database_url,
             "LEAP_HTTP_HOST": "127.0.0.1",
             "LEAP_HTTP_PORT": str(port),
+            "LEAP_OPERATIONS_PORT": str(operations),
             **(env or {}),
         },
         log=folder.absolute() / f"{name}.log",
         folder=checkout(),
-        ready_url=f"http://127.0.0.1:{port}/readyz",
+        ready_url=f"http://127.0.0.1:{operations}/readyz",
+        operations=f"http://127.0.0.1:{operations}",
     )
     process.launch()
     return process

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 
-from contracts.topics import ATTENDANCE_IN, LANDING_RETENTION_MS, ROSTER_IN, TOPICS, Topic, landing_topics
+from contracts.topics import ATTENDANCE_IN, LANDING_SETTINGS, ROSTER_IN, TOPICS, Topic, landing_topics
 from deploy.local.parts import PartFailed
 
 _TOPICS_AT_ONCE = 100
@@ -62,17 +62,10 @@ def is_landing(topic: str) -> bool:
 
 
 def _shared_topic(topic: Topic, copies: int) -> NewTopic:
-    configs = {
-        "retention.ms": str(topic.retention_ms),
-        "cleanup.policy": "compact" if topic.compacted else "delete",
-    }
-    if topic.compacted:
-        # A service put back from the oldest backup that may be used must still read what was taken back since.
-        configs["delete.retention.ms"] = str(LANDING_RETENTION_MS)
-    return NewTopic(name=topic.name, num_partitions=topic.partitions, replication_factor=copies, topic_configs=configs)
+    return NewTopic(
+        name=topic.name, num_partitions=topic.partitions, replication_factor=copies, topic_configs=topic.settings
+    )
 
 
 def _landing_topic(name: str, copies: int) -> NewTopic:
-    # The broker's clock, not the district's: a replayed year must not look thirty days old on arrival.
-    configs = {"retention.ms": str(LANDING_RETENTION_MS), "message.timestamp.type": "LogAppendTime"}
-    return NewTopic(name=name, num_partitions=1, replication_factor=copies, topic_configs=configs)
+    return NewTopic(name=name, num_partitions=1, replication_factor=copies, topic_configs=LANDING_SETTINGS)

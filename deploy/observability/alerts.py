@@ -246,9 +246,17 @@ _ALERTS: tuple[Alert, ...] = (
     Alert(
         name="AccessRefused",
         severity="ticket",
-        expr='sum by (job) (increase(leap_http_request_seconds_count{status=~"401|403"}[15m])) > 100',
+        expr='sum by (job) (increase(leap_http_request_seconds_count{status=~"401|403|429"}[15m])) > 100',
         summary="{{ $labels.job }} refuses many requests",
         meaning="somebody guesses keys, or a district's upload has lost its token",
+    ),
+    Alert(
+        name="FileBroken",
+        severity="ticket",
+        expr="max by (job, file) (leap_file_broken) > 0",
+        wait="2m",
+        summary="the {{ $labels.file }} file can't be used by {{ $labels.job }}",
+        meaning="who was added since can't come in, and who was withdrawn since still can",
     ),
     Alert(
         name="ContactsCopied",

@@ -25,6 +25,10 @@ LABELS = {
     "route": "declared HTTP routes, never an address",
     "method": "HTTP method",
     "status": "HTTP status",
+    "why": "head, body, unread, room, address, malformed: why a connection was ended",
+    "what": "of which a person has as many as they may: stream, plan",
+    "happened": "closed list in services/runtime/seen/security.py",
+    "file": "people, providers",
 }
 """Every label there may be, and what keeps it small. Never a student, a school, an event or a person."""
 

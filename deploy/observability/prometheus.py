@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from contracts.services import SERVICES
 
-PORT_IN_A_CONTAINER = 8000
+OPERATIONS_PORT, AUDITORS_PORT = 9000, 8000
+"""In a container: where a service answers machines, and where the auditor does, which answers nobody else."""
 
 
 def configuration(
@@ -40,10 +41,8 @@ def in_containers() -> dict[str, object]:
     made["scrape_configs"] = [
         {
             "job_name": service,
-            "dns_sd_configs": [
-                {"names": [service], "type": "A", "port": PORT_IN_A_CONTAINER, "refresh_interval": "15s"}
-            ],
+            "dns_sd_configs": [{"names": [service], "type": "A", "port": port, "refresh_interval": "15s"}],
         }
-        for service in (*SERVICES, "auditor")
+        for service, port in (*((each, OPERATIONS_PORT) for each in SERVICES), ("auditor", AUDITORS_PORT))
     ]
     return made

@@ -47,9 +47,11 @@ _AGO = " offset 2m"
 
 
 def _gap_between(hop: str, ours: str, group: str) -> str:
-    # While the next hop is behind, a difference is not a gap but a wait, which the lag shows.
+    # While the next hop is behind, a difference is not a gap but a wait, which the lag shows. How many are missing is
+    # not told: it would be a number of children.
     return (
-        f'label_replace(max by (district) (leap_flags) - max by (district) ({ours}), "hop", "{hop}", "", "")'
+        f"label_replace(max by (district) (leap_flags_digest) != bool max by (district) ({ours}),"
+        f' "hop", "{hop}", "", "")'
         f' and on () (leap:lag:seconds{{group="{group}"}} < 60)'
     )
 
@@ -62,8 +64,8 @@ CONSERVATION = "\nor\n".join(
         f"label_replace(clamp_min({_published_marks(_AGO)} - {_dealt_with_marks()}, 0)"
         f' + clamp_max({_published_marks()} - {_dealt_with_marks(_AGO)}, 0), "hop", "decided", "", "")'
         ' and on () (leap:lag:seconds{group="leap-flagging"} < 60)',
-        _gap_between("queued", "leap_desk_flags", "leap-scheduling"),
-        _gap_between("reported", "leap_report_flags", "leap-reporting"),
+        _gap_between("queued", "leap_desk_flags_digest", "leap-scheduling"),
+        _gap_between("reported", "leap_report_flags_digest", "leap-reporting"),
     )
 )
 

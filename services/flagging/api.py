@@ -18,11 +18,10 @@ from services.flagging.store.reads import Part
 from services.runtime import clock
 from services.runtime.service import Context
 from services.runtime.web.people import Person
-from services.runtime.web.sign_in import require_role, signed_in
+from services.runtime.web.sign_in import signed_in
 
 Who = Annotated[Person, Depends(signed_in)]
 MOST_CLAIMS = 1000
-_WORK_WITH_STUDENTS = ("scheduler", "visitor", "coordinator", "district", "auditor")
 
 
 def routes(context: Context) -> APIRouter:
@@ -34,7 +33,6 @@ def routes(context: Context) -> APIRouter:
         student_key: UUID, person: Who, school_year: Annotated[int | None, Query(ge=1900, le=2199)] = None
     ) -> dict[str, Any]:
         """Tell one student's year: the days, the three accumulators, the rule with its numbers, the flag's history."""
-        require_role(person, *_WORK_WITH_STUDENTS)
         async with context.pool.acquire() as connection:
             year = school_year or await reads.newest_school_year(connection, student_key)
             parts = await reads.parts_of(connection, student_key, year) if year else []
@@ -68,7 +66,6 @@ def routes(context: Context) -> APIRouter:
 
         Both districts' coordinators see that it is so and with whom, and of the other's days nothing.
         """
-        require_role(person, "coordinator")
         year = school_year or school_year_of(local_day(clock.now(), zone=context.settings.zone))
         districts = None if person.sees_everything else sorted(person.scopes)
         async with context.pool.acquire() as connection:
@@ -77,9 +74,8 @@ def routes(context: Context) -> APIRouter:
                 "more": len(found) > MOST_CLAIMS}  # fmt: skip
 
     @router.get("/counts")
-    async def counts(person: Who) -> dict[str, Any]:
+    async def counts(_: Who) -> dict[str, Any]:
         """Count marks, students, standing flags and what this school year's rolls leave open, per district."""
-        require_role(person, "operations")
         today = local_day(clock.now(), zone=context.settings.zone)
         async with context.pool.acquire() as connection:
             return {"districts": await reads.counts(connection, today)}

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from contracts.access import ROUTES
 from contracts.topics import COMPACTED
 from services.flagging import api, metrics
+from services.flagging.handlers import forgetting
 from services.flagging.handlers.arrivals import decode, on_facts
 from services.flagging.handlers.settling import judge_due, settle
 from services.runtime.delivery.subscription import Subscription
@@ -23,6 +25,7 @@ FACTS = Subscription(
         "district-policies",
         "district-statuses",
         "transfers",
+        "forgotten",
     ),
     decode=decode,
     handle=on_facts,
@@ -31,12 +34,14 @@ FACTS = Subscription(
 
 service = Service(
     name="flagging",
+    access=ROUTES["flagging"],
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(FACTS,),
     timers=(
         Timer(name="settle", every_seconds=1.0, run=settle),
         Timer(name="judge", every_seconds=1.0, run=judge_due),
+        Timer(name="keep forgotten", every_seconds=120.0, run=forgetting.keep_forgotten),
     ),
     routes=api.routes,
 )

@@ -1,7 +1,7 @@
 """What arrives: just the fields flagging uses, checked strictly, so that PostgreSQL can cast every value of a batch."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
@@ -205,12 +205,68 @@ class TransferConfirmed(Struct, tag_field="event_type", tag="transfer.confirmed.
     person_key: UUID
 
 
+class HouseholdForgotten(Struct, tag_field="event_type", tag="household.forgotten.v1", gc=False):
+    """A family's data is to be gone: nothing here is of a family."""
+
+    district: Text
+    occurred_at: datetime
+
+
+class HouseholdKnownAgain(Struct, tag_field="event_type", tag="household.known-again.v1", gc=False):
+    """A family is known again: nothing here is of a family."""
+
+    district: Text
+    occurred_at: datetime
+
+
+class StudentForgotten(Struct, tag_field="event_type", tag="student.forgotten.v1", gc=False):
+    """A child's data is to be gone: from that day there is no enrolment any more, or there never was one."""
+
+    district: Text
+    student_key: UUID
+    version: Version
+    occurred_at: datetime
+    figures: Literal["kept", "erased"] = "kept"
+
+
+class StudentKnownAgain(Struct, tag_field="event_type", tag="student.known-again.v1", gc=False):
+    """A child is enrolled again."""
+
+    district: Text
+    student_key: UUID
+    version: Version
+    forgotten_version: Version
+    forgotten_at: datetime
+    figures: Literal["kept", "erased"] = "kept"
+
+
+class LandingCut(Struct, tag_field="event_type", tag="landing.cut.v1", gc=False):
+    """A landing log was cut: none is read here."""
+
+    district: Text
+    occurred_at: datetime
+
+
+class DistrictEnded(Struct, tag_field="event_type", tag="district.ended.v1", gc=False):
+    """A district's contract is over."""
+
+    district: Text
+    occurred_at: datetime
+
+
+Forgetting = (
+    HouseholdForgotten | HouseholdKnownAgain | StudentForgotten | StudentKnownAgain | LandingCut | DistrictEnded
+)
 Mark = AttendanceRecorded | AttendanceRetracted
 OfADay = Roll | Mark | RollCompleted | RollReopened
 Decision = PolicyDecided | StatusChanged | TransferConfirmed
-Fact = Roll | Mark | RollCompleted | RollReopened | FeedDeclared | EnrollmentChanged | SchoolCalendarChanged | Decision
+_OfSchools = Roll | Mark | RollCompleted | RollReopened | FeedDeclared | EnrollmentChanged | SchoolCalendarChanged
+Fact = _OfSchools | Decision | Forgetting
 
-_WITHOUT_A_DAY = (SchoolCalendarChanged, FeedDeclared, PolicyDecided, StatusChanged, TransferConfirmed)
+_WITHOUT_A_DAY = (
+    SchoolCalendarChanged, FeedDeclared, PolicyDecided, StatusChanged, TransferConfirmed,
+    HouseholdForgotten, HouseholdKnownAgain, StudentForgotten, StudentKnownAgain, LandingCut, DistrictEnded,
+)  # fmt: skip
 
 # Not behind another backslash, which makes it a text that merely looks so.
 _UNSTORABLE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?:0000|[dD][89a-fA-F])")
@@ -236,6 +292,7 @@ _decoder = msgspec.json.Decoder(
     | PolicyDecided
     | StatusChanged
     | TransferConfirmed
+    | Forgetting
 )
 
 

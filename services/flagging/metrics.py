@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from services.flagging.store import claims, measured, waiting
 from services.runtime import clock
 from services.runtime.database import Connection
-from services.runtime.seen.metric import gauge, snapshot
+from services.runtime.seen.metric import about, gauge, snapshot
 from services.runtime.web.context import Context
 
 DUE_AT = clock_time(10)
@@ -23,7 +23,9 @@ _counted_claims: WeakKeyDictionary[Context, tuple[float, dict[str, int]]] = Weak
 
 # From the counts that move with the position: exact whatever is killed when.
 MARKS = snapshot("counter", "leap_marks_total", "Marks and retractions dealt with, by effect", ["district", "effect"])
-FLAGS = snapshot("gauge", "leap_flags", "Students whose flag stands, as flagging judged", ["district"])
+FLAGS = snapshot("gauge", "leap_flags", "Students whose flag stands, as flagging judged, to tens", ["district"])
+# Whoever else keeps flags tells the same number of them, or misses one. How many there are, nobody can read from it.
+WHICH = snapshot("gauge", "leap_flags_digest", "Which flags stand as flagging judged, as one number", ["district"])
 # 0 on a holiday: whoever asks for silence asks for it there.
 EXPECTED = snapshot("gauge", "leap_schools_expected", "Schools whose calendar has a school day today", ["district"])
 REPORTED = snapshot("gauge", "leap_schools_reported", "Expected schools whose roll of today is complete", ["district"])
@@ -52,7 +54,8 @@ async def measure(context: Context) -> None:
         claimed = await _claimed(context, connection, local.date())
     DUE.set(local.time() >= DUE_AT)
     MARKS.replace({(row["district"], effect): row[effect] for row in marks for effect in ("applied", "unchanged")})
-    FLAGS.replace({(row["district"],): row["flags"] for row in flags})
+    FLAGS.replace({(row["district"],): about(row["flags"]) for row in flags})
+    WHICH.replace({(row["district"],): row["digest"] for row in flags})
     EXPECTED.replace({(row["district"],): row["expected"] for row in schools})
     REPORTED.replace({(row["district"],): row["reported"] for row in schools})
     UNSCHEDULED.replace({(row["district"],): row["without_calendar"] for row in schools})

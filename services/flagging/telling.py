@@ -170,10 +170,27 @@ def student_months(
         )  # fmt: skip
 
 
-def receipt(moment: Moment, receipt_id: UUID, *, accepted: int, duplicate: int) -> Written:
-    """Tell an upload how many of its rows had an effect, and how many were known already."""
+class Rows(NamedTuple):
+    """Rows of one upload: the offset of the roll that told them, how many had an effect, how many were known."""
+
+    offset: int | None
+    accepted: int
+    duplicate: int
+
+
+def receipt(moment: Moment, receipt_id: UUID, rows: Sequence[Rows]) -> Written:
+    """Tell an upload how many of its rows had an effect, and how many were known already.
+
+    Roll by roll: a restored database reads them in other batches, and each must count once all the same.
+    """
     event_id = _id(f"receipt/{moment.district}/{receipt_id}/{moment.version}")
-    return _told("receipt.progressed.v1", event_id, moment, receipt=receipt_id, accepted=accepted, duplicate=duplicate)
+    accepted, duplicate = sum(each.accepted for each in rows), sum(each.duplicate for each in rows)
+    # A row that was told by itself, as before there were rolls, has no such offset: then the event counts as one.
+    rolls = None if any(each.offset is None for each in rows) else [each._asdict() for each in sorted(rows)]
+    return _told(
+        "receipt.progressed.v1", event_id, moment,
+        receipt=receipt_id, accepted=accepted, duplicate=duplicate, rolls=rolls,
+    )  # fmt: skip
 
 
 def _policy(version: int) -> dict[str, Any]:

@@ -5,25 +5,48 @@ from pathlib import Path
 
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
+from pydantic import Field
 
-from contracts.topics import PARTITIONS
+from contracts.access import ROUTES
+from contracts.topics import COMPACTED, PARTITIONS
 from services.ingest import api, metrics
 from services.ingest.districts_file import DistrictsFile
-from services.ingest.handlers import landed, progress
+from services.ingest.handlers import ageing, clearing, landed, policies, progress
+from services.ingest.handlers.own_words import OWN
+from services.ingest.rules.allowance import Allowance, copies
 from services.ingest.rules.landing import Landed, Rejection
-from services.ingest.store import books
+from services.ingest.store import books, forgotten
+from services.runtime.delivery import letting_go
 from services.runtime.delivery.pace import Pace
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.delivery.subscription import Delivery, Subscription
 from services.runtime.delivery.transaction import Transaction
-from services.runtime.service import Context, Service
+from services.runtime.service import Context, Service, Timer
 from services.runtime.settings import Settings
+
+CLEAR_SECONDS = 5.0
+CLOSE_SECONDS = 3600.0
 
 
 class IngestSettings(Settings):
-    """Ingest alone is told where the districts' secrets and tokens are."""
+    """Ingest alone is told where the districts' secrets and tokens are, and how much each may upload."""
 
     districts_file: Path
+    upload_bytes_per_hour: int = Field(default=Allowance().bytes, ge=1)
+    upload_rows_per_hour: int = Field(default=Allowance().rows, ge=1)
+    upload_refused_rows_per_hour: int = Field(default=Allowance().refused, ge=1)
+
+    @property
+    def allowance(self) -> Allowance:
+        """What a district's uploads may come to in an hour."""
+        return Allowance(
+            bytes=self.upload_bytes_per_hour,
+            rows=self.upload_rows_per_hour,
+            refused=self.upload_refused_rows_per_hour,
+        )
+
+
+_one_by_one = copies()
 
 
 @cache
@@ -37,7 +60,7 @@ def _decode_landed(record: ConsumerRecord) -> Landed | Rejection | landed.Unread
 
 
 async def _on_landed(transaction: Transaction, deliveries: list[Delivery]) -> None:
-    await landed.on_landed(transaction, deliveries, districts=_file().districts)
+    await landed.on_landed(transaction, deliveries, districts=_file().districts, one_by_one=_one_by_one)
 
 
 def _is_declared(topic: str) -> bool:
@@ -49,11 +72,14 @@ def _lane_of(topic: str) -> int:
 
 
 def _routes(context: Context) -> APIRouter:
-    return api.routes(context, _file().current)
+    settings = context.settings
+    allowance = settings.allowance if isinstance(settings, IngestSettings) else Allowance()
+    return api.routes(context, _file().current, allowance)
 
 
 service = Service(
     name="ingest",
+    access=ROUTES["ingest"],
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(
@@ -63,6 +89,7 @@ service = Service(
             decode=_decode_landed,
             handle=_on_landed,
             passed=books.pass_over,
+            was_cut=forgotten.was_cut,
             # A topic may be there before the file names its district: set aside, its records would have no effect.
             expected=_is_declared,
             # A district's flood would keep those of its lane waiting at flagging: it waits where it landed.
@@ -76,7 +103,20 @@ service = Service(
             decode=progress.decode_progress,
             handle=progress.on_receipt_progressed,
         ),
+        Subscription(
+            group="leap-ingest-policies",
+            topics=("district-policies",),
+            decode=policies.decode,
+            handle=policies.on_policies,
+            compacted=COMPACTED,
+        ),
     ),
+    timers=(
+        Timer(name="clear what is forgotten", every_seconds=CLEAR_SECONDS, run=clearing.clear),
+        Timer(name="close parts with names", every_seconds=CLOSE_SECONDS, run=clearing.close_parts),
+        Timer(name="let go what is too old", every_seconds=letting_go.EVERY_SECONDS, run=ageing.let_go),
+    ),
+    own_words=OWN,
     routes=_routes,
     settings=IngestSettings,
     max_body_bytes=None,  # an upload's limit is the api's own

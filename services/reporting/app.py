@@ -4,10 +4,11 @@ from pathlib import Path
 
 import fastapi
 
+from contracts.access import ROUTES
 from contracts.topics import COMPACTED
 from services.reporting import metrics
 from services.reporting.api import effect, tables
-from services.reporting.handlers import decode, on_events
+from services.reporting.handlers import decode, keep_forgotten, on_events
 from services.reporting.pages import readers
 from services.reporting.reports.reading import Reading, publish_due
 from services.runtime.delivery.subscription import Subscription
@@ -24,6 +25,7 @@ EVENTS = Subscription(
         "visit-log",
         "visitors",
         "district-policies",
+        "forgotten",
         # What was told before the three first, and stays true where they say nothing newer.
         "absence-flags",
         "student-months",
@@ -36,6 +38,9 @@ EVENTS = Subscription(
 
 # What was published stays word for word: no event could bring it back, and a rebuild takes it over as it is.
 NOT_FROM_EVENTS = ("release",)
+
+# What two workers did at the same moment, each without seeing the other.
+KEEP_FORGOTTEN = Timer(name="keep forgotten", every_seconds=120, run=keep_forgotten)
 
 # Soon enough for what is published once a month, also where a simulated month passes in two minutes.
 PUBLICATION = Timer(name="publication", every_seconds=20, run=publish_due)
@@ -52,10 +57,12 @@ def routes(context: Context) -> fastapi.APIRouter:
 
 service = Service(
     name="reporting",
+    access=ROUTES["reporting"],
+    keeps_apart=True,
     migrations=Path(__file__).parent / "migrations",
     measure=metrics.measure,
     subscriptions=(EVENTS,),
-    timers=(PUBLICATION,),
+    timers=(PUBLICATION, KEEP_FORGOTTEN),
     routes=routes,
     pages=readers.reader_pages,
 )

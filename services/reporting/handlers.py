@@ -1,7 +1,7 @@
 """What reporting does with events: a batch from all topics becomes one upsert per projection."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import uuid5
@@ -10,11 +10,14 @@ from aiokafka import ConsumerRecord
 from pydantic import Field, TypeAdapter
 
 from contracts import events
+from contracts.events.forgetting import said_of
 from services.reporting import facts
 from services.reporting.rules import measures
-from services.reporting.store import policies, projections, tallies, visits
+from services.reporting.store import forgetting, policies, projections, tallies, visits
+from services.runtime.delivery import forgotten as memory
 from services.runtime.delivery.subscription import Delivery, read_event
 from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.context import Context
 
 _Flag = events.FlagRaised | events.FlagChanged | events.FlagCleared
 _Appointed = events.VisitScheduled | events.VisitRescheduled
@@ -34,7 +37,8 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
         | _Logged
         | _Appended
         | events.VisitorChanged
-        | events.DistrictPolicyDecided,
+        | events.DistrictPolicyDecided
+        | events.Forgetting,
         Field(discriminator="event_type"),
     ]
 )
@@ -63,6 +67,33 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
             if isinstance(e, events.DistrictPolicyDecided)
         ],
     )
+    await _on_forgetting(tx, [e for e in happened if isinstance(e, events.Forgetting)])
+
+
+async def _on_forgetting(tx: Transaction, said: Sequence[events.Forgetting]) -> None:
+    """Remember who is forgotten, and let go figures that are to be erased.
+
+    What was published stays word for word: no cell of it is of fewer than six.
+    """
+    words = [memory.Word(*each) for event in said if (each := said_of(event)) is not None]
+    await memory.keep(tx.connection, words)
+    ended = [(each.district, each.occurred_at) for each in said if isinstance(each, events.DistrictEnded)]
+    if ended:
+        await memory.end(tx.connection, ended)
+    if words or ended:
+        await _sweep(tx)
+
+
+async def keep_forgotten(context: Context) -> None:
+    """Sweep again."""
+    async with context.begin() as tx:
+        await _sweep(tx)
+
+
+async def _sweep(tx: Transaction) -> None:
+    await forgetting.erase_figures(tx.connection)
+    if ended := await memory.ended(tx.connection):
+        await forgetting.erase_districts(tx.connection, ended)
 
 
 async def _keep_tallies(tx: Transaction, happened: list[Any]) -> None:

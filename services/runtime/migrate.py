@@ -9,15 +9,16 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import asyncpg
 import structlog
 
 from services.runtime.database import ANSWER_SECONDS, POOL_SECONDS, SERVER_SETTINGS, Connection, watch_line
+from services.runtime.database_url import guarded_by_environment
 from services.runtime.revision import (
     RUNTIME_MIGRATIONS,
     File,
@@ -34,6 +35,7 @@ from services.runtime.revision import (
     stage_of,
     standing,
 )
+from services.runtime.roles import as_owner, hand_over, owned_by_the_login
 from services.runtime.seen import telemetry
 
 __all__ = [
@@ -77,7 +79,7 @@ ORDER BY xact_start LIMIT 3
 """
 _PROCESSES = """
 SELECT DISTINCT application_name FROM pg_stat_activity
-WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 _BROKEN_INDEXES = """
 SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
@@ -117,17 +119,29 @@ async def migrate(
     applied: list[str] = []
     known = known_in(folder)
     async with _alone(connection, say):
-        await connection.execute(_CREATE)
-        stands = await standing(connection, known)
-        stands.refuse_what_is_too_new()
-        to_run = [name for name in (*stands.lacking, *stands.later) if stage_of(name) in stages]
-        for place, name in enumerate(to_run, start=1):
-            if service and stage_of(name) is Stage.POST:
-                await _refuse_beside_older_ones(connection, service, known)
-            async with _told(f"{name}, {place} of {len(to_run)}", say):
-                await _apply_with_patience(connection, known.files[name], patience)
-            applied.append(name)
+        await hand_over_all(connection, patience)
+        async with as_owner(connection):
+            await connection.execute(_CREATE)
+            stands = await standing(connection, known)
+            stands.refuse_what_is_too_new()
+            to_run = [name for name in (*stands.lacking, *stands.later) if stage_of(name) in stages]
+            for place, name in enumerate(to_run, start=1):
+                if service and stage_of(name) is Stage.POST:
+                    await _refuse_beside_older_ones(connection, service, known)
+                async with _told(f"{name}, {place} of {len(to_run)}", say):
+                    await _with_patience(connection, name, partial(_apply, connection, known.files[name]), patience)
+                applied.append(name)
     return applied
+
+
+async def hand_over_all(connection: Connection, patience: float = PATIENCE_SECONDS) -> None:
+    """Give what the login owns of the schema, as releases of before made it, to the schema's owner.
+
+    Raises TablesInUse.
+    """
+    for each in await owned_by_the_login(connection):
+        await connection.execute(f"SET lock_timeout = '{LOCK_SECONDS:.0f}s'")
+        await _with_patience(connection, f"handing over {each['name']}", partial(hand_over, connection, each), patience)
 
 
 def process_name(service: str, known: Known) -> str:
@@ -164,21 +178,23 @@ async def _alone(connection: Connection, say: Say) -> AsyncIterator[None]:
             )
 
 
-async def _apply_with_patience(connection: Connection, file: File, patience: float) -> None:
+async def _with_patience(
+    connection: Connection, what: str, change: Callable[[], Awaitable[None]], patience: float
+) -> None:
     deadline, pause = time.monotonic() + patience, 0.5
     while True:
         try:
-            return await _apply(connection, file)
+            return await change()
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as in_use:
             holders = [
                 f"{row['who']} (pid {row['pid']}, {row['seconds']} s)" for row in await connection.fetch(_HOLDERS)
             ]
             if time.monotonic() + pause > deadline:
                 raise TablesInUse(
-                    f"{file.name}: a table is in use; the longest transactions: {', '.join(holders) or 'none now'}. "
+                    f"{what}: a table is in use; the longest transactions: {', '.join(holders) or 'none now'}. "
                     "End them and run it again"
                 ) from in_use
-            log.warning("a migration waits for a table", file=file.name, longest_transactions=holders)
+            log.warning("a migration waits for a table", file=what, longest_transactions=holders)
             # Nobody's writes wait during the pause: that is what it is for.
             await asyncio.sleep(pause * random.uniform(0.7, 1))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -337,4 +353,6 @@ def job(service: str, stage: Stage, database_url: str) -> int:
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit("usage: python -m services.runtime.migrate NAME [pre|post]")
-    sys.exit(job(sys.argv[1], Stage((*sys.argv, Stage.PRE)[2]), os.environ["LEAP_DATABASE_URL"]))
+    sys.exit(
+        job(sys.argv[1], Stage((*sys.argv, Stage.PRE)[2]), guarded_by_environment(os.environ["LEAP_DATABASE_URL"]))
+    )

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
@@ -34,13 +34,17 @@ from services.runtime.delivery.subscription import Subscription
 from services.runtime.measure import Measurements, standard_readings
 from services.runtime.migrate import Schema
 from services.runtime.revision import SchemaTooNew, SchemaUnfit
-from services.runtime.seen import telemetry, tracing
+from services.runtime.seen import security, telemetry, tracing
 from services.runtime.seen.away import away, is_of_kafka_client
 from services.runtime.settings import Settings, SettingsRejected
-from services.runtime.web import application
+from services.runtime.web import application, connections
+from services.runtime.web.access import Access, RoutesUndeclared, asked_for
 from services.runtime.web.context import Context
+from services.runtime.web.operations import operations
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import People
+from services.runtime.web.sign_in import Admission, session_secret
+from services.runtime.web.vouching import Vouching
 
 __all__ = ["Context", "Running", "Service", "Timer", "run"]
 
@@ -86,22 +90,29 @@ class Service:
     max_body_bytes: int | None = MAX_BODY_BYTES
     own_words: OwnWords | None = None
     """What it tells that follows from no other topic: it never starts behind that."""
+    access: Access = field(default_factory=dict)
+    """Who may use which of its routes, and what it shows them; a route that is not named is not served."""
+    keeps_apart: bool = False
+    """Its tables have row-level security: people's requests go on as the role that it bounds."""
     measure: Callable[[Context], Awaitable[None]] | None = None
     """Sets the service's own metrics from what it keeps, when they are asked for."""
 
     def serve(self, app: fastapi.FastAPI, context: Context) -> None:
         """Let the application answer with the service's pages and routes."""
+        if self.keeps_apart:
+            context = context.for_people(asked_for)
         pages = self.pages(context) if self.pages is not None else None
-        application.serve(app, context, pages=pages, routes=self.routes(context) if self.routes is not None else None)
+        routes = self.routes(context) if self.routes is not None else None
+        application.serve(app, context, access=self.access, pages=pages, routes=routes)
 
 
 class Running:
     """One service in this process, from start to stop."""
 
-    def __init__(self, service: Service, settings: Settings, people: People | None = None) -> None:
+    def __init__(self, service: Service, settings: Settings, admission: Admission | None = None) -> None:
         self.service = service
         self.settings = settings
-        self.people = people
+        self.admission = admission
         self.stop = asyncio.Event()
         self.exit_code = 0
         self._started = False
@@ -127,17 +138,23 @@ class Running:
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self.stop.set)
-        app = application.application(
+        app = application.application(self.service.name, max_body_bytes=self.service.max_body_bytes)
+        machines = operations(
             self.service.name,
             alive=self.alive,
             ready=self.ready,
             measure=self.measure,
             revision=self._schema.revision,
-            max_body_bytes=self.service.max_body_bytes,
         )
-        server = application.server(app, self.settings.http_host, self.settings.http_port)
-        serving = asyncio.create_task(server.serve(), name="http")
-        serving.add_done_callback(self._ended)
+        servers, serving = [], []
+        for name, served, port in (
+            ("http", app, self.settings.http_port),
+            ("operations", machines, self.settings.port_of_operations),
+        ):
+            proxies = self.settings.trusted_proxies
+            servers.append(application.server(served, self.settings.http_host, port, trusted_proxies=proxies))
+            serving.append(asyncio.create_task(servers[-1].serve(), name=name))
+            serving[-1].add_done_callback(self._ended)
         starting = asyncio.create_task(self._start(app), name="start")
         starting.add_done_callback(self._ended)
 
@@ -149,8 +166,9 @@ class Running:
         if self._context is not None:
             self._context.changes.close()
         await self._stop()
-        server.should_exit = True
-        await asyncio.gather(serving, starting, return_exceptions=True)
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*serving, starting, return_exceptions=True)
         return self.exit_code
 
     async def _start(self, app: fastapi.FastAPI) -> None:
@@ -161,13 +179,15 @@ class Running:
         await self._until_there(self._publisher.start)
         if self.service.own_words is not None:
             await self._until_there(partial(self._refuse_behind, self.service.own_words, pool))
-        context = Context(self.settings, pool, self._publisher, service=self.service.name, people=self.people)
+        context = Context(self.settings, pool, self._publisher, service=self.service.name, admission=self.admission)
         self._context = context
         readings = standard_readings(pool)
         if self.service.measure is not None:
             readings[self.service.name] = partial(self.service.measure, context)
         self._measurements = Measurements(readings)
         self.service.serve(app, context)
+        if app.state.sessions is not None:
+            self._spawn(app.state.sessions.watch(), "sessions")
         self._spawn(self._relay.run(), "relay")
         self._spawn(self._watch(), "watch")
         for subscription in self.service.subscriptions:
@@ -210,7 +230,10 @@ class Running:
         if task.cancelled() or self.stop.is_set():
             return
         error = task.exception()
-        if isinstance(error, SettingsRejected):
+        if isinstance(error, RoutesUndeclared):
+            log.error("a route has no line in the table of who may use it", problem=str(error))
+            self.give_up("routes")
+        elif isinstance(error, SettingsRejected):
             log.error("the settings do not do", problem=str(error))
             self.give_up("settings")
             self.exit_code = 2
@@ -302,23 +325,34 @@ def run(service: Service) -> int:
     try:
         settings = service.settings.from_environment()
         faults.arm(settings.crash_at)
-        people = People.load(settings.people_file) if settings.people_file is not None else None
+        admission = _admission(settings)
     except (SettingsRejected, ValueError) as error:
         sys.stderr.write(f"{service.name} can't start: {error}\n")
         return 2
     telemetry.configure_logging(settings.log_level, service.name)
+    connections.allow_all_files()
     gc.set_threshold(*COLLECT_CYCLES)
     clock.use(settings.clock_file)
     tracing.configure(settings.otlp_endpoint, service.name)
 
     async def main() -> int:
         asyncio.get_running_loop().set_exception_handler(_log_unhandled)
-        return await Running(service, settings, people).run()
+        return await Running(service, settings, admission).run()
 
     try:
         return asyncio.run(main())
     finally:
         tracing.stop()
+
+
+def _admission(settings: Settings) -> Admission | None:
+    """Read who may come in, as the settings say. Raises SettingsRejected; None where nobody may."""
+    if settings.people_file is None:
+        return None
+    secret = session_secret(settings.session_secret_file)
+    security.use(secret)
+    vouching = Vouching.load(settings.providers_file, secret) if settings.providers_file is not None else None
+    return Admission(people=People.load(settings.people_file), secret=secret, vouching=vouching)
 
 
 def _log_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

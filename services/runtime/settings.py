@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from services.runtime.database_url import LineRefused, guarded
+
 PREFIX = "LEAP_"
 
 
@@ -31,8 +33,12 @@ class Settings(BaseModel):
 
     kafka_bootstrap_servers: str = Field(min_length=1)
     database_url: str = Field(min_length=1, repr=False)  # it carries a password
+    database_ca_file: Path | None = None  # who signed its certificate: reached by TLS, and its name checked
+    database_in_the_clear: bool = False  # said where a database elsewhere is reached over a network of its own
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8000, ge=1, le=65535)
+    # Metrics, liveness and readiness, for machines alone; 1000 above the other one unless said.
+    operations_port: int | None = Field(default=None, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kafka_metadata_max_age_ms: int = Field(default=30_000, ge=100)  # how soon a new topic of a pattern is noticed
     kafka_session_timeout_ms: int = Field(default=30_000, ge=6_000)  # how soon a dead member's partitions move on
@@ -40,10 +46,18 @@ class Settings(BaseModel):
     kafka_member_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     migrations: Literal["at-start", "by-job"] = "at-start"  # who brings the schema: each process, or it waits for a job
     people_file: Path | None = None  # who may sign in; a service with pages or APIs for people needs it
+    session_secret_file: Path | None = None  # this service's own, beside people_file: 64 hexadecimal digits or more
+    providers_file: Path | None = None  # identity providers that vouch for people, and what their groups mean here
+    trusted_proxies: str = ""  # addresses or networks whose X-Forwarded-* count, by commas; none: nobody's word
     clock_file: Path | None = None  # simulated states only: the seconds by which the clock is moved
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "America/New_York"  # whose days are days, here and in SQL
     otlp_endpoint: str | None = None  # where traces are sent (OTLP over HTTP, .../v1/traces); unset, none are made
     crash_at: str = ""  # fault tests only: the process ends itself at this named point
+
+    @property
+    def port_of_operations(self) -> int:
+        """Give the port on which machines ask."""
+        return self.operations_port if self.operations_port is not None else self.http_port + 1000
 
     @property
     def zone(self) -> ZoneInfo:
@@ -57,7 +71,13 @@ class Settings(BaseModel):
             name.removeprefix(PREFIX).lower(): text for name, text in environment.items() if name.startswith(PREFIX)
         }
         try:
-            return cls.model_validate(given)
+            settings = cls.model_validate(given)
+            url = guarded(
+                settings.database_url, ca_file=settings.database_ca_file, in_the_clear=settings.database_in_the_clear
+            )
+            return settings.model_copy(update={"database_url": url})
+        except LineRefused as refused:
+            raise SettingsRejected(str(refused)) from None
         except ValidationError as error:
             problems = sorted(
                 f"{PREFIX}{str(problem['loc'][0]).upper()}: {_WORDS.get(problem['type'], problem['type'])}"

@@ -3,16 +3,17 @@
 from datetime import timedelta
 
 from services.runtime import clock
-from services.runtime.seen.metric import snapshot
+from services.runtime.seen.metric import about, snapshot
 from services.runtime.web.context import Context
 from services.scheduling.store import measured
 
-DESK = snapshot("gauge", "leap_desk_requests", "Requests that wait for somebody", ["district", "stage"])
+DESK = snapshot("gauge", "leap_desk_requests", "Requests that wait for somebody, to tens", ["district", "stage"])
 DESK_AGE = snapshot("gauge", "leap_desk_oldest_seconds", "Age of the oldest request that waits", ["district", "stage"])
+FLAGS = snapshot("gauge", "leap_desk_flags", "Students whose flag stands, as the desk knows, to tens", ["district"])
 # To be held against flagging's: a flag that never came here is a child nobody visits.
-FLAGS = snapshot("gauge", "leap_desk_flags", "Students whose flag stands, as the desk knows", ["district"])
+WHICH = snapshot("gauge", "leap_desk_flags_digest", "Which flags stand as the desk knows, as one number", ["district"])
 # Disclosures of personal data; a jump is somebody copying an address book.
-SHOWN = snapshot("gauge", "leap_contacts_shown_last_hour", "Contact data shown to somebody in an hour", ["district"])
+SHOWN = snapshot("gauge", "leap_contacts_shown_last_hour", "Contact data shown in an hour, to tens", ["district"])
 
 
 async def measure(context: Context) -> None:
@@ -22,7 +23,8 @@ async def measure(context: Context) -> None:
         desk = await measured.desk_by_stage(connection, as_of=now)
         flags = await measured.known_flags(connection)
         shown = await measured.contacts_shown(connection, since=now - timedelta(hours=1))
-    DESK.replace({(row["district"], row["stage"]): row["requests"] for row in desk})
+    DESK.replace({(row["district"], row["stage"]): about(row["requests"]) for row in desk})
     DESK_AGE.replace({(row["district"], row["stage"]): row["oldest_seconds"] for row in desk})
-    FLAGS.replace({(row["district"],): row["flags"] for row in flags})
-    SHOWN.replace({(row["district"],): row["shown"] for row in shown})
+    FLAGS.replace({(row["district"],): about(row["flags"]) for row in flags})
+    WHICH.replace({(row["district"],): row["digest"] for row in flags})
+    SHOWN.replace({(row["district"],): about(row["shown"]) for row in shown})

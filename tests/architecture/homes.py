@@ -25,7 +25,8 @@ MAY_NAME_A_ZONE = {
 }
 # The code of a district, and in the runtime, which knows none, that of a scope.
 _DISTRICT_CODE = "[a-z0-9][a-z0-9-]{0,47}"
-MAY_WRITE_CSV = "services/runtime/web/csv_file.py"
+# The second is a list of jars for us, whose names are ours.
+MAY_WRITE_CSV = {"services/runtime/web/csv_file.py", "deploy/supply/jars.py"}
 MAY_SPELL_A_DISTRICT = {"contracts/events/envelope.py", "services/runtime/web/people.py"}
 
 
@@ -67,7 +68,7 @@ def csv_writers(root: Path) -> list[str]:
     return [
         f"{_name(path, root)}:{node.lineno}: writes CSV; ask services.runtime.web.csv_file"
         for path in _code(root, "contracts", "services", "deploy")
-        if _name(path, root) != MAY_WRITE_CSV
+        if _name(path, root) not in MAY_WRITE_CSV
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if _is_csv_writer(node)
     ]

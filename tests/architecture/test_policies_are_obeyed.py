@@ -28,7 +28,7 @@ def changed(tree: Path, path: str, before: str, after: str) -> None:
 def test_every_field_of_every_policy_is_read() -> None:
     found = policy_fields(ROOT)
     assert {field.policy for field in found} == {
-        "DistrictPolicy", "AbsencePolicy", "DeskPolicy", "Weights", "LogPolicy",
+        "DistrictPolicy", "AbsencePolicy", "DeskPolicy", "Weights", "LogPolicy", "RetentionPolicy",
     }  # fmt: skip
     assert fields_nobody_reads(ROOT) == []
 

@@ -78,4 +78,4 @@ def test_only_scheduling_and_visitlog_subscribe_to_household_contacts() -> None:
 
 def test_what_is_known_of_a_person_can_be_deleted_on_request() -> None:
     compacted = {topic.name for topic in TOPICS if topic.compacted}
-    assert compacted == {"household-contacts", "visitors", "district-policies", "district-statuses"}
+    assert compacted == {"household-contacts", "visitors", "district-policies", "district-statuses", "forgotten"}

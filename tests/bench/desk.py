@@ -21,7 +21,7 @@ from services.scheduling.rules import priority
 from services.scheduling.rules.policy import Weights
 from services.scheduling.rules.priority import RULE_VERSION, Child, Inputs
 from tests.bench.machine import Ground
-from tests.people import SAME_ORIGIN, declared, people_file, sign_in
+from tests.people import SAME_ORIGIN, declared, key_of, people_file, session_secret_file, sign_in
 
 P95_MILLISECONDS = 100.0
 CHANGE_SECONDS = 1.0
@@ -65,22 +65,27 @@ async def measure(ground: Ground, size: Size) -> dict[str, Any]:
     """Fill a desk, open the pages, and measure what people do and what they see of each other."""
     (url,) = (await ground.fresh_schemas("scheduling")).values()
     print(f"filling the desk with {size.requests:,} open requests", flush=True)
-    await _fill(url, size.requests)
-    people = people_file(ground.folder, cleo=declared("cleo", "scheduler", (DISTRICT,)))
+    await fill(url, size.requests)
+    open_pages = {
+        f"open-{number}": declared(f"open-{number}", "scheduler", (DISTRICT,)) for number in range(size.clients)
+    }
+    people = people_file(ground.folder, cleo=declared("cleo", "scheduler", (DISTRICT,)), **open_pages)
     process = start_service(
         "scheduling",
         bootstrap=ground.broker.address,
         database_url=url,
         port=free_port(),
         folder=ground.folder / "desk",
-        env={"LEAP_PEOPLE_FILE": str(people)},
+        env={
+            "LEAP_PEOPLE_FILE": str(people),
+            "LEAP_SESSION_SECRET_FILE": str(session_secret_file(ground.folder)),
+        },
     )
     try:
         process.wait_ready()
         async with _browser(process, "ana") as ana:
             await _act(ana, rounds=2)
-            cookie = "; ".join(f"{name}={value}" for name, value in ana.cookies.items())
-            streams = [_Stream(process.address, cookie) for _ in range(size.clients)]
+            streams = [_Stream(process.address, key_of(name)) for name in open_pages]
             try:
                 await asyncio.gather(*(stream.open() for stream in streams))
                 print(f"{size.clients} pages are open", flush=True)
@@ -125,10 +130,10 @@ def print_pages(found: Mapping[str, Any]) -> None:
 class _Stream:
     """One open page's stream of changes, as bytes: a browser's would cost this machine more than the desk does."""
 
-    def __init__(self, address: str, cookie: str) -> None:
+    def __init__(self, address: str, key: str) -> None:
         parts = urlsplit(address)
-        self._host, self._port, self._cookie = parts.hostname, parts.port, cookie
-        self._heard: dict[str, asyncio.Future[float]] = {}
+        self._host, self._port, self._key = parts.hostname, parts.port, key
+        self._heard: dict[str, asyncio.Future[tuple[float, int]]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
@@ -136,14 +141,14 @@ class _Stream:
         """Connect and wait for the stream's first word."""
         reader, self._writer = await asyncio.open_connection(self._host, self._port)
         self._writer.write(
-            f"GET /events HTTP/1.1\r\nHost: {self._host}\r\nCookie: {self._cookie}\r\n"
+            f"GET /events HTTP/1.1\r\nHost: {self._host}\r\nAuthorization: Bearer {self._key}\r\n"
             "Accept: text/event-stream\r\n\r\n".encode()
         )
         self._reading = asyncio.create_task(self._read(reader))
         await asyncio.wait_for(self._ready.wait(), 30)
 
-    def expect(self, request_id: str) -> "asyncio.Future[float]":
-        """Give the moment at which the stream names the request."""
+    def expect(self, request_id: str) -> "asyncio.Future[tuple[float, int]]":
+        """Give the moment at which the stream names the request, and the version that it names."""
         return self._heard.setdefault(request_id, asyncio.get_running_loop().create_future())
 
     async def close(self) -> None:
@@ -157,9 +162,10 @@ class _Stream:
             if line.startswith(b"event: ready"):
                 self._ready.set()
             if line.startswith(b"data: {"):
-                future = self._heard.get(json.loads(line[6:]).get("id", ""))
+                told = json.loads(line[6:])
+                future = self._heard.get(told.get("id", ""))
                 if future is not None and not future.done():
-                    future.set_result(time.perf_counter())
+                    future.set_result((time.perf_counter(), told["version"]))
 
 
 async def _act(browser: httpx.AsyncClient, *, rounds: int) -> dict[str, list[float]]:
@@ -210,15 +216,15 @@ async def _changes(
         claiming = asyncio.create_task(cleo.post(f"/requests/{request_id}/claim", data={"version": version}))
 
         async def see(
-            future: "asyncio.Future[float]", begun: float = begun, key: str = request_id, told: int = int(version) + 1
+            future: "asyncio.Future[tuple[float, int]]", begun: float = begun, key: str = request_id
         ) -> float:
-            await asyncio.wait_for(future, 30)
+            _, told = await asyncio.wait_for(future, 30)
             answer = await ana.get(f"/queue/rows?ids={key}.{told}")
             assert key in answer.text
             return (time.perf_counter() - begun) * 1000
 
         shown += await asyncio.gather(*(see(future) for future in futures))
-        heard.append(max(future.result() for future in futures) - begun)
+        heard.append(max(future.result()[0] for future in futures) - begun)
         assert (await claiming).status_code == 303
     return heard, shown
 
@@ -240,7 +246,7 @@ def _figures(times: list[float]) -> dict[str, float]:
     return {"median": median(times), "p95": _p95(times)}
 
 
-async def _fill(url: str, requests: int) -> None:
+async def fill(url: str, requests: int) -> None:
     """Rows as the service itself would have written them, by COPY: half a year of a large district."""
     chance = random.Random(20261123)
     today = datetime.now(UTC).date()

@@ -19,7 +19,7 @@ from deploy.local import Part, Process, free_port, provision, start_broker, star
 from deploy.local.machine import checkout, write_whole
 from services.ingest.rules.pseudonyms import Pseudonyms
 from services.runtime.migrate import migrate
-from tests.people import people_file
+from tests.people import people_file, session_secret_file
 
 _numbers = itertools.count(1)
 
@@ -92,6 +92,7 @@ class Ground:
             folder=self.folder / f"{service}-{next(_numbers)}",
             env={
                 "LEAP_PEOPLE_FILE": str(self.people_file),
+                "LEAP_SESSION_SECRET_FILE": str(session_secret_file(self.folder)),
                 **({"LEAP_CLOCK_FILE": str(clock)} if clock else {}),
                 **({"LEAP_DISTRICTS_FILE": str(self.districts_file)} if service == "ingest" else {}),
             },

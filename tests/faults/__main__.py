@@ -33,12 +33,13 @@ async def run(arguments: argparse.Namespace) -> Ledger:
             if arguments.short:
                 await play_all(rounds, SHORT, kills=4, times=2)
                 return ledger
+            kills, times = arguments.kills_a_round, arguments.times_a_round
             if arguments.only:
-                await play_all(rounds, arguments.only, kills=KILLS_A_ROUND, times=TIMES_A_ROUND)
+                await play_all(rounds, arguments.only, kills=kills, times=times)
                 return ledger
             while not ledger.is_enough(arguments.kills):
                 number = len(ledger.rounds)
-                await rounds.play(number, kind_of(ledger.seed, number))
+                await rounds.play(number, kind_of(ledger.seed, number), kills=kills, times=times)
         finally:
             await rounds.stop()
     return ledger
@@ -68,6 +69,12 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--kills", type=int, default=1000, help="of services; of brokers, databases and lines a tenth as many"
     )
+    parser.add_argument(
+        "--kills-a-round", type=_some, default=KILLS_A_ROUND, help="of services; more make a run denser"
+    )
+    parser.add_argument(
+        "--times-a-round", type=_some, default=TIMES_A_ROUND, help="the round's own fault is inflicted, at most"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--students", type=int, default=80, help="of each district")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
@@ -78,6 +85,12 @@ def _parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--anew", action="store_true", help="forget what an earlier run had stored")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     return parser.parse_args(words)
+
+
+def _some(word: str) -> int:
+    if (number := int(word)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is fewer than one")
+    return number
 
 
 if __name__ == "__main__":

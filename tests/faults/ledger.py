@@ -36,8 +36,6 @@ class Ledger:
     seed: int
     rounds: list[Round] = field(default_factory=list)
     receipts: dict[str, str] = field(default_factory=dict)
-    former: dict[str, dict[str, int]] = field(default_factory=dict)
-    """What districts had sent on landing topics that were deleted since."""
 
     @classmethod
     def of(cls, folder: Path, *, seed: int) -> "Ledger":
@@ -46,6 +44,7 @@ class Ledger:
         if not file.exists():
             return cls(seed=seed)
         written: dict[str, Any] = json.loads(file.read_text())
+        written.pop("former", None)  # of a run that kept no records of former topics
         written["rounds"] = [Round(**each) for each in written["rounds"]]
         return cls(**written)
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
@@ -22,7 +22,6 @@ from deploy.local.topics import admin
 from tests.faults import town
 from tests.faults.bed import Bed
 from tests.faults.checks import WRONG, waiting
-from tests.faults.ledger import Ledger
 from tests.faults.reading import Reader
 from tests.faults.sender import Sender
 
@@ -39,7 +38,6 @@ class Operators:
     bed: Bed
     sender: Sender
     reader: Reader
-    ledger: Ledger
     number: int
     count: Callable[[str], None]
     found: list[str] = field(default_factory=list)
@@ -57,7 +55,7 @@ class Operators:
         async with self.sender.holding(topic):
             await self._until(lambda: self._is_read(topic), f"{topic} is read")
             await self.reader.read_on()
-            self.ledger.former[district] = asdict(self.reader.sent[district])
+            self.reader.keep(topic)
             async with admin(self.bed.broker.address) as client:
                 await client.delete_topics([topic])
             await self._until(self._made, f"{topic} is made again")

@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -14,6 +16,7 @@ from tests.pipeline.year.landed import Landed
 
 FLAGS, VISITS = "flags", "home-visits"
 PARTITIONS = 24
+_FORMER = "former-*.jsonl"
 PATIENCE_SECONDS = 30.0
 Ends = dict[TopicPartition, int]
 
@@ -83,16 +86,32 @@ class Told:
         self.levels[student] = max(known, (version, level))
 
 
+class _Kept(NamedTuple):
+    """A record of a landing topic that is no more."""
+
+    topic: str
+    timestamp: int
+    value: bytes
+
+    @classmethod
+    def of(cls, written: tuple[str, int, str]) -> Self:
+        """Read it as it was kept."""
+        return cls(written[0], written[1], bytes.fromhex(written[2]))
+
+
 class Reader:
     """Reads on from where it stood, on its own consumers, which it makes anew when the broker was away."""
 
-    def __init__(self, bootstrap: str, landing: Sequence[str], former: Mapping[str, Mapping[str, int]]) -> None:
-        """Begin with what districts had sent on topics that are no more."""
+    def __init__(self, bootstrap: str, landing: Sequence[str], folder: Path) -> None:
+        """Begin with what had landed on topics that are no more: the folder has it, whoever broke off in between."""
         self._bootstrap, self._landing = bootstrap, landing
         self.landed, self.told = Landed(), Told()
         self.sent: defaultdict[str, Sent] = defaultdict(Sent)
-        self.sent |= {district: Sent(**counted) for district, counted in former.items()}
         self._at: Ends = {}
+        self._folder = folder
+        self._read: defaultdict[str, list[ConsumerRecord]] = defaultdict(list)
+        """What stands on each landing topic as it is now."""
+        self._knows_former = False
         self._consumer: AIOKafkaConsumer | None = None
 
     async def stop(self) -> None:
@@ -119,6 +138,8 @@ class Reader:
         ends = await self.ends(wanted)
         consumer = await self._connected()
         try:
+            if not self._knows_former:
+                await self._read_former(consumer, ends)
             consumer.assign([each for each in wanted if ends[each] > self._at.get(each, 0)])
             for each in consumer.assignment():
                 consumer.seek(each, self._at.get(each, 0))
@@ -130,9 +151,39 @@ class Reader:
             await self.stop()
             raise
 
+    def keep(self, topic: str) -> None:
+        """Write down what landed on a topic that will be deleted; all of it has been read."""
+        number = len([*self._folder.glob(_FORMER)])
+        file = self._folder / _FORMER.replace("*", f"{number:04}")
+        arriving = file.with_suffix(".new")
+        lines = [json.dumps([each.topic, each.timestamp, each.value.hex()]) for each in self._read[topic]]
+        arriving.write_text("\n".join(lines))
+        arriving.rename(file)
+
     def is_another(self, topic: str) -> None:
         """Read a topic from its beginning, because it is another one now; what the former one said still counts."""
         self._at.pop(TopicPartition(topic, 0), None)
+        self._read.pop(topic, None)
+
+    async def _read_former(self, consumer: AIOKafkaConsumer, ends: Ends) -> None:
+        """Take in what was kept of former topics, but of one that was kept and never deleted."""
+        for file in sorted(self._folder.glob(_FORMER)):
+            kept = [_Kept.of(json.loads(line)) for line in file.read_text().splitlines()]
+            now = TopicPartition(kept[0].topic, 0)
+            if ends[now] and await self._first(consumer, now) == (kept[0].timestamp, kept[0].value):
+                file.unlink()
+                continue
+            for each in kept:
+                self._count(each)
+        self._knows_former = True
+
+    async def _first(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> tuple[int, bytes]:
+        consumer.assign([partition])
+        consumer.seek(partition, 0)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not (found := await consumer.getmany(partition, timeout_ms=500, max_records=1)):
+                pass
+        return found[partition][0].timestamp, found[partition][0].value
 
     def _take(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
         for record in records:
@@ -140,12 +191,13 @@ class Reader:
                 self.told.take(record.value)
             else:
                 self._count(record)
+                self._read[partition.topic].append(record)
             self._at[partition] = record.offset + 1
 
-    def _count(self, record: ConsumerRecord) -> None:
-        before = self.landed.refused
-        self.landed.read([record])
-        sent = self.sent[record.topic.split("-in-", 1)[1]]
+    def _count(self, record: "ConsumerRecord | _Kept") -> None:
+        before, district = self.landed.refused, record.topic.split("-in-", 1)[1]
+        self.landed.take(district, record.value, landed_at=datetime.fromtimestamp(record.timestamp / 1000, UTC))
+        sent = self.sent[district]
         sent.records += 1
         if self.landed.refused > before:
             sent.rejected += 1

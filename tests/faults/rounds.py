@@ -54,7 +54,7 @@ class Rounds:
         self.reader = Reader(
             bed.broker.address,
             [topic for district in bed.districts for topic in landing_topics(district)],
-            ledger.former,
+            bed.folder,
         )
         self.checks = Checks(bed, self.reader)
         self.checks.receipts = ledger.receipts
@@ -72,9 +72,7 @@ class Rounds:
         draw = random.Random(f"{self.ledger.seed}/faults/{number}")
         done: Counter[str] = Counter()
         faults = Faults(self.bed, draw, lambda each: done.update([each]))
-        operators = Operators(
-            bed=self.bed, sender=self.sender, reader=self.reader, ledger=self.ledger, number=number, count=faults.count
-        )
+        operators = Operators(bed=self.bed, sender=self.sender, reader=self.reader, number=number, count=faults.count)
         faults.kinds |= {
             "landing topic made anew": operators.topic_made_anew, "database put back": operators.database_put_back
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Ten bugs, each put into a copy of this tree, and the control by name that must find it there.
+"""Eleven bugs, each put into a copy of this tree, and the control by name that must find it there.
 
 python -m tests.faults.seeded [NAME ...]    all without a name; 1 where a control lets its bug pass
 """
@@ -40,6 +40,14 @@ class Bug:
 
 
 BUGS = (
+    Bug(
+        name="deletion not remembered",
+        file="services/ingest/rules/forgetting.py",
+        line="        return self._replace(version=max(self.version, version))\n",
+        instead="        return self\n",
+        control="tests/component/ingest/test_forgotten.py::test_no_older_or_repeated_file_brings_a_family_back",
+        says="AssertionError",
+    ),
     Bug(
         name="commit first",
         file="services/runtime/delivery/batch.py",

@@ -9,6 +9,7 @@ import pytest_asyncio
 from contracts.topics import landing_topics
 from tests.faults.bed import Bed, Shape, running
 from tests.faults.ledger import Ledger
+from tests.faults.operators import Operators
 from tests.faults.rounds import Rounds
 from tests.faults.town import DAYS, DISTRICTS, Town
 from tests.pipeline.stack import eventually
@@ -127,3 +128,18 @@ async def test_what_is_one_districts_is_shown_to_no_other(rounds: Rounds) -> Non
     await assert_the_year_has_begun(rounds)
     found = await rounds.checks.walls()
     assert not found, "\n".join(found)
+
+
+async def test_who_goes_on_after_a_topic_was_made_anew_knows_what_the_former_one_told(rounds: Rounds) -> None:
+    """The last one. A run that was broken off goes on in another process, which reads the topics as they are now."""
+    await assert_the_year_has_begun(rounds)
+    operators = Operators(bed=rounds.bed, sender=rounds.sender, reader=rounds.reader, number=1, count=lambda _: None)
+    await operators.topic_made_anew()
+    assert operators.found == []
+    await assert_all_agrees(rounds)
+
+    again = Rounds(rounds.bed, TOWN, Ledger(seed=TOWN.seed), load_seconds=0)
+    try:
+        await assert_all_agrees(again)
+    finally:
+        await again.stop()

@@ -65,7 +65,7 @@ async def in_metrics(stack: Stack, words: Iterable[str]) -> list[Found]:
     """Search what every service tells of itself."""
     found: list[Found] = []
     for name, process in stack.processes.items():
-        text = await asyncio.to_thread(_get, f"{process.address}/metrics")
+        text = await asyncio.to_thread(_get, f"{process.operations or process.address}/metrics")
         assert b"http" in text, f"{name} tells nothing"
         found += search(words, text, f"the metrics of {name}")
     return found

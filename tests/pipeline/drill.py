@@ -179,15 +179,23 @@ class State:
 
     async def leap(self, *words: str) -> dict[str, Any]:
         """Run a command of `leap` on this state, which must do well; what it gives as JSON."""
-        parts = {"broker": self.stack.broker.describe(), "database": self.stack.database.describe()}
-        services = {name: process.describe() for name, process in self.stack.processes.items()}
-        state.State(services=services, **parts).save()
+        self._left_by_up()
         said = await asyncio.to_thread(_run, [*words, "--json"])
         for name, described in state.load().services.items():
             part = part_from(described)
             assert isinstance(part, Process)
             self.stack.processes[name] = part
         return said
+
+    async def leap_refuses(self, *words: str) -> str:
+        """Run a command of `leap` that must not do well; what it says."""
+        self._left_by_up()
+        return await asyncio.to_thread(_refused, [*words])
+
+    def _left_by_up(self) -> None:
+        parts = {"broker": self.stack.broker.describe(), "database": self.stack.database.describe()}
+        services = {name: process.describe() for name, process in self.stack.processes.items()}
+        state.State(services=services, **parts).save()
 
 
 def _excused(first: int, seed: int) -> Iterable[dict[str, Any]]:
@@ -211,6 +219,16 @@ def _run(words: list[str]) -> dict[str, Any]:
         assert cli.run(words) == 0, told.getvalue()
     said: dict[str, Any] = json.loads(told.getvalue().splitlines()[-1])
     return said
+
+
+def _refused(words: list[str]) -> str:
+    import contextlib
+    import io
+
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):
+        assert cli.run(words) != 0, told.getvalue()
+    return told.getvalue()
 
 
 async def _done(asked: Any) -> Any:

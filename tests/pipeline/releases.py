@@ -68,7 +68,10 @@ def start_before(stack: Stack, code: Path, name: str) -> Process:
     """Start a service of the release before, ready or not, where the newest one of this name has been."""
     if (newest := stack.processes.get(name)) is not None:
         newest.stop()
-    port = free_port()
+    port, operations = free_port(), None
+    # A release that knows no port of its own for machines refuses to be told of one.
+    if "operations_port" in (code / "services/runtime/settings.py").read_text():
+        operations = free_port()
     process = Process(
         name=name,
         address=f"http://127.0.0.1:{port}",
@@ -80,11 +83,13 @@ def start_before(stack: Stack, code: Path, name: str) -> Process:
             "LEAP_KAFKA_SESSION_TIMEOUT_MS": "6000",
             "LEAP_PEOPLE_FILE": str(stack.people_file),
             "LEAP_CLOCK_FILE": str(stack.clock_file),
+            **({"LEAP_OPERATIONS_PORT": str(operations)} if operations else {}),
             **({"LEAP_DISTRICTS_FILE": str(stack.districts_file)} if name == "ingest" else {}),
         },
         log=stack.folder / f"{name}-before.log",
         folder=code,
-        ready_url=f"http://127.0.0.1:{port}/readyz",
+        ready_url=f"http://127.0.0.1:{operations or port}/readyz",
+        operations=f"http://127.0.0.1:{operations or port}",
     )
     process.launch()
     stack.processes[name] = process

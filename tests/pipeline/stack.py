@@ -70,6 +70,7 @@ class Stack:
         # The broker takes a killed worker's partitions away after this time: the tests wait it out after every kill.
         environment.setdefault("LEAP_KAFKA_SESSION_TIMEOUT_MS", "6000")
         environment["LEAP_PEOPLE_FILE"] = str(self.people_file)
+        environment["LEAP_SESSION_SECRET_FILE"] = str(people.session_secret_file(self.folder))
         if self.clock_file.exists():
             environment["LEAP_CLOCK_FILE"] = str(self.clock_file)
         if service == "ingest":
@@ -168,12 +169,11 @@ class Stack:
             consumer.assign([TopicPartition(*where) for where in ends])
             await consumer.seek_to_beginning()
             found: list[ConsumerRecord] = []
-            left = {where for where, end in ends.items() if end}
-            while left:
-                for partition, records in (await consumer.getmany(timeout_ms=500)).items():
+            # By where it stands, not by the last record seen: what was cut, or cleaned away, is never brought.
+            left = {TopicPartition(*where): end for where, end in ends.items() if end}
+            while left := {each: end for each, end in left.items() if await consumer.position(each) < end}:
+                for records in (await consumer.getmany(*left, timeout_ms=500)).values():
                     found += records
-                    if records and records[-1].offset + 1 >= ends[(partition.topic, partition.partition)]:
-                        left.discard((partition.topic, partition.partition))
             return found
         finally:
             await consumer.stop()

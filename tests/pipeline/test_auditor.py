@@ -2,22 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from contracts.topics import landing_topics
 from deploy.audit import metrics
 from deploy.audit.rounds import Auditor, Found
+from deploy.commands.position import set_position
 from deploy.local import provision_auditor
+from deploy.local.database import roles_of
+from deploy.local.dumps import dump_schema, restore_schema
 from services.flagging.rules.register import SchoolYear
 from services.flagging.rules.rolls import Mark, RollPage
 from services.flagging.store import rolls
 from services.flagging.store.registers import Registers
 from services.flagging.store.rolls import RollKey
 from tests.pipeline.schools import NOW, SCHOOL, marks, roster, school_days, whole
-from tests.pipeline.stack import Stack, start_stack
+from tests.pipeline.stack import Stack, eventually, start_stack
+from tests.pipeline.test_landing_topics_change import make_anew
 
 DISTRICT = "norwich"
 STUDENTS = range(100, 180)
@@ -47,18 +53,23 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 @pytest_asyncio.fixture(loop_scope="session")
 async def audit(stack: Stack) -> Callable[[], Awaitable[list[Found]]]:
     """Recount every day of the district."""
-    auditor = Auditor(
+    auditor = await an_auditor(stack)
+
+    async def recount() -> list[Found]:
+        return await auditor.recount(DISTRICT, seed=bytes(16))
+
+    return recount
+
+
+async def an_auditor(stack: Stack) -> Auditor:
+    """Give an auditor of every day, with a login of its own from now on."""
+    return Auditor(
         bootstrap=stack.broker.address,
         database_url=await provision_auditor(stack.database.address),
         districts_file=stack.districts_file,
         share=1.0,
         pause=0.0,
     )
-
-    async def recount() -> list[Found]:
-        return await auditor.recount(DISTRICT, seed=bytes(16))
-
-    return recount
 
 
 Page = dict[RollKey, RollPage]
@@ -205,3 +216,58 @@ async def test_the_auditors_login_reads_what_is_kept_of_marks_and_nothing_else(s
                 await connection.execute(forbidden)
     finally:
         await connection.close()
+
+
+async def test_whoever_puts_the_tables_there_the_auditor_reads_them(
+    stack: Stack, audit: Callable[[], Awaitable[list[Found]]], tmp_path: Path
+) -> None:
+    """A restore and a rebuild make another schema of the name: without rights in it nothing is recounted any more."""
+    url, file = stack.database.address, tmp_path / "flagging.dump"
+    dump_schema(url, "flagging", file)
+    stack.processes["flagging"].stop()
+    await restore_schema(url, "flagging", file)
+    assert await audit() == []
+    admin: Any = await asyncpg.connect(url)
+    try:
+        owner = roles_of("flagging", await admin.fetchval("SELECT current_database()")).owner
+        await admin.execute(f"CREATE SCHEMA flagging_next AUTHORIZATION {owner}")  # as a rebuild does
+        auditor = roles_of("auditor", await admin.fetchval("SELECT current_database()")).login
+        assert await admin.fetchval("SELECT has_schema_privilege($1, 'flagging_next', 'USAGE')", auditor)
+        await admin.execute("DROP SCHEMA flagging_next")
+
+        # A cluster that was lost whole has no such login yet, and the file tells of it.
+        await admin.execute(f"DROP OWNED BY {auditor}")
+        await admin.execute(f"DROP ROLE {auditor}")
+        await restore_schema(url, "flagging", file)
+    finally:
+        await admin.close()
+    stack.processes["flagging"].start()
+    assert await (await an_auditor(stack)).recount(DISTRICT, seed=bytes(16)) == []
+
+
+async def test_a_landing_topic_made_anew_accuses_nobody_and_still_tells_what_is_lost(
+    stack: Stack, audit: Callable[[], Awaitable[list[Found]]]
+) -> None:
+    """The last one: the days before stood on the former log alone."""
+    topic, _ = landing_topics(DISTRICT)
+    await make_anew(stack, topic)
+    # Where the former log had what went back, this one has marks: as many records, none of them bad.
+    again = [*marks(students=STUDENTS, days=range(5), seed=5, feed="full", version=9)]
+    await stack.land(DISTRICT, again)
+
+    async def is_told() -> bool:
+        async with stack.sql("ingest") as connection:
+            return bool(await connection.fetchval("SELECT true FROM stopped_partition WHERE topic = $1", topic))
+
+    await eventually(is_told, "the topic is another")
+    places = (stack.database.address, stack.broker.address)
+    await set_position(*places, topic=topic, partition=0, to="start", services=["ingest"])
+    await stack.settled()
+    assert await audit() == []
+
+    mend = await seeded(stack, lose_a_mark)
+    try:
+        (found,) = await audit()
+        assert (found.day.day, found.differs.lost) == (SEEDED, 1)
+    finally:
+        await mend()

@@ -175,7 +175,7 @@ async def rebuilt_while_it_answers(stack: Stack, telling: Telling) -> tuple[Rebu
     done = asyncio.Event()
 
     def ask() -> int:
-        with urllib.request.urlopen(f"{stack.processes['reporting'].address}/readyz", timeout=5) as answer:
+        with urllib.request.urlopen(f"{stack.processes['reporting'].operations}/readyz", timeout=5) as answer:
             return int(answer.status)
 
     async def keep_asking() -> None:

@@ -1,19 +1,25 @@
 """`leap trace` on real parts: where a landing place ended, in the five words of the trade."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewPartitions
 
 from deploy.commands import trace
+from deploy.commands.position import PositionRefused, read_positions, set_position
 from deploy.commands.state import State
 from deploy.commands.trace import End
 from deploy.local import Given
+from deploy.local.topics import admin
 from tests.pipeline.schools import NOW, SCHOOL, roster, school_days
-from tests.pipeline.stack import Stack, start_stack
+from tests.pipeline.stack import Stack, eventually, start_stack
+from tests.pipeline.test_landing_topics_change import make_anew
 
 DISTRICT = "hartford"
 DAYS = school_days(2)
@@ -47,7 +53,8 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
     running = await start_stack(tmp_path_factory.mktemp("trace"), (DISTRICT,), ())
     running.it_is(NOW)
     try:
-        await asyncio.gather(*(running.start(name) for name in ("ingest", "flagging")))
+        soon = {"LEAP_KAFKA_METADATA_MAX_AGE_MS": "1000"}
+        await asyncio.gather(running.start("ingest", **soon), running.start("flagging"))
         await running.land(DISTRICT, roster(DISTRICT, students=range(100, 110)), roster=True)
         await running.settled()
         await running.land(DISTRICT, LANDED)
@@ -62,9 +69,9 @@ def as_left_by_up(stack: Stack) -> State:
     return State(broker=Given(stack.broker.address).describe(), database=Given(stack.database.address).describe())
 
 
-async def ends(stack: Stack, offset: int) -> list[End]:
+async def ends(stack: Stack, offset: int, *, partition: int = 0) -> list[End]:
     """Ask where the record at an offset ended."""
-    return await trace._of_offset(as_left_by_up(stack), DISTRICT, offset)
+    return await trace._of_offset(as_left_by_up(stack), DISTRICT, offset, partition=partition)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +91,12 @@ async def ends(stack: Stack, offset: int) -> list[End]:
 async def test_each_landing_place_says_where_it_ended(stack: Stack, offset: int, ending: str, why: str) -> None:
     (found,) = await ends(stack, offset)
     assert (found.ending, found.why) == (ending, why)
+
+
+@pytest.mark.parametrize("what", ["", "x", "-1", "1/", "1/x", "2026-02-30", "1/2/3", str(2**63), "\u0664"])
+def test_what_is_neither_a_place_nor_a_day_is_said_to_be_none(what: str) -> None:
+    with pytest.raises(trace.NothingToTrace):
+        trace._asked(what)
 
 
 async def test_each_mark_of_a_landed_roll_has_an_end_of_its_own(stack: Stack) -> None:
@@ -109,9 +122,73 @@ async def test_what_is_still_to_be_read_waits_and_what_was_passed_over_is_missin
 
     async with stack.sql("ingest") as connection:
         await connection.execute("UPDATE position SET next_offset = 10 WHERE topic = $1", f"attendance-in-{DISTRICT}")
-    await stack.start("ingest")
+    await stack.start("ingest", LEAP_KAFKA_METADATA_MAX_AGE_MS="1000")
     await stack.settled()
     (missing,) = await ends(stack, 9)
     assert missing.ending == "missing"
     (stands,) = await ends(stack, 10)
     assert stands.ending == "applied"
+
+
+async def test_a_landing_topic_of_several_partitions_is_traced_in_each(stack: Stack) -> None:
+    topic = f"attendance-in-{DISTRICT}"
+    async with admin(stack.broker.address) as client:
+        await client.create_partitions({topic: NewPartitions(total_count=3)})
+    async with AIOKafkaProducer(bootstrap_servers=stack.broker.address, metadata_max_age_ms=500) as producer:
+
+        async def is_wider() -> bool:
+            return len(await producer.partitions_for(topic)) == 3
+
+        await eventually(is_wider, "three partitions")
+        for value in (json.dumps(said("108")).encode(), b"none", json.dumps(said("999")).encode()):
+            await producer.send_and_wait(topic, value, partition=2)
+
+    async def ended() -> list[str]:
+        return [(await ends(stack, offset, partition=2))[0].ending for offset in range(4)]
+
+    async def is_read() -> bool:
+        return await ended() == ["applied", "rejected", "waiting", "never"]
+
+    await eventually(is_read, "ingest reads the partition, too", 60)
+    (stands,) = await ends(stack, 0, partition=2)
+    assert stands.place == "2/0"
+    (first,) = await ends(stack, 0)
+    assert (first.place, first.why) == ("0", "it stands: excused_absence")
+    with pytest.raises(trace.NothingToTrace, match="no partition 3"):
+        await ends(stack, 0, partition=3)
+
+
+async def test_of_a_topic_made_anew_the_present_record_is_told_first_and_the_former_as_such(stack: Stack) -> None:
+    """The last one: the former log is gone."""
+    topic = f"attendance-in-{DISTRICT}"
+    await make_anew(stack, topic)
+    await stack.land(DISTRICT, [b"none", said("103", version=3), said("104"), said("105", version=3)])
+    now, before = await ends(stack, 0)
+    assert (now.ending, before.ending) == ("waiting", "applied")
+    assert before.why.endswith(trace.OF_BEFORE)
+
+    async def is_told() -> bool:
+        async with stack.sql("ingest") as connection:
+            return bool(await connection.fetchval("SELECT true FROM stopped_partition WHERE topic = $1", topic))
+
+    await eventually(is_told, "the topic is another")
+    places = (stack.database.address, stack.broker.address)
+    await set_position(*places, topic=topic, partition=0, to="start", services=["ingest"])
+    with pytest.raises(PositionRefused, match=f"the broker knows no {topic}/2"):
+        await set_position(*places, topic=topic, partition=2, to="start", services=["ingest"])
+    shown = await read_positions(*places, topic=topic, services=["ingest"])
+    assert [(each.partition, each.log_end) for each in shown] == [(0, 4), (1, None), (2, None)]
+    await stack.settled()
+    # Nobody is given the two partitions that the topic has no more: what is said of them is taken away by hand.
+    for partition in (1, 2):
+        await set_position(*places, topic=topic, partition=partition, to="gone", services=["ingest"])
+    with pytest.raises(PositionRefused, match="is there"):
+        await set_position(*places, topic=topic, partition=0, to="gone", services=["ingest"])
+    assert [each.partition for each in await read_positions(*places, topic=topic, services=["ingest"])] == [0]
+    assert await read_positions(*places, topic=None, services=["ingest"]) == []
+    assert [(each.ending, each.why.endswith(trace.OF_BEFORE)) for each in await ends(stack, 0)] == [
+        ("rejected", False), ("applied", True),
+    ]  # fmt: skip
+    assert [(each.ending, each.why.endswith(trace.OF_BEFORE)) for each in await ends(stack, 3)] == [
+        ("applied", False), ("rejected", True),
+    ]  # fmt: skip

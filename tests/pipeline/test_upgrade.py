@@ -184,7 +184,7 @@ async def _before(stack: Stack, code: Path, *services: str) -> None:
 
 
 def _readiness(stack: Stack, service: str) -> str:
-    with urllib.request.urlopen(f"{stack.processes[service].address}/readyz", timeout=5) as answer:
+    with urllib.request.urlopen(f"{stack.processes[service].operations}/readyz", timeout=5) as answer:
         return str(answer.read().decode())
 
 

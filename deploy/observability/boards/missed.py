@@ -83,8 +83,8 @@ MISSED = Board(
             ("flagging", "sum(max by (district) (leap_flags))"),
             ("desk", "sum(max by (district) (leap_desk_flags))"),
             ("reports", "sum(max by (district) (leap_report_flags))"),
-            reading="Students whose flag stands this school year, as three services know them: the lines lie on each "
-            "other.",
+            reading="Students whose flag stands this school year, as three services know them, to tens: the lines lie "
+            "on each other.",
         ),
     ),
 )

@@ -9,12 +9,13 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
 from contracts.calendar import first_day_of, local_day, school_year_of
 from services.flagging import facts, telling
-from services.flagging.handlers import enrolling, joining, marking, places
+from services.flagging.handlers import enrolling, forgetting, joining, marking, places
 from services.flagging.handlers.concluding import conclude
 from services.flagging.handlers.marking import Day, DayMarks, Effects
 from services.flagging.handlers.work import Work
@@ -51,8 +52,11 @@ class Facts:
         """When the newest of what schools say here of a day was appended."""
         self.taught_ms: dict[SchoolYear, int] = {}
         """When the newest of their calendars was."""
+        offsets: list[int] = []
         for record, event in deliveries:
             by_type[type(event)].append(event)
+            if isinstance(event, facts.Roll):
+                offsets.append(record.offset)
             if isinstance(event, facts.OfADay):
                 day = _day(event)
                 self.said_ms[day] = max(record.timestamp, self.said_ms.get(day, 0))
@@ -61,7 +65,7 @@ class Facts:
                 self.taught_ms[key] = max(record.timestamp, self.taught_ms.get(key, 0))
         rolls: list[facts.Roll] = by_type[facts.Roll]
         self.days: dict[Day, DayMarks] = marking.by_day(
-            rolls, (*by_type[facts.AttendanceRecorded], *by_type[facts.AttendanceRetracted])
+            zip(offsets, rolls, strict=True), (*by_type[facts.AttendanceRecorded], *by_type[facts.AttendanceRetracted])
         )
         self.enrollments: list[facts.EnrollmentChanged] = by_type[facts.EnrollmentChanged]
         self.calendars: list[facts.SchoolCalendarChanged] = by_type[facts.SchoolCalendarChanged]
@@ -69,6 +73,9 @@ class Facts:
         self.policies: list[facts.PolicyDecided] = by_type[facts.PolicyDecided]
         self.statuses: list[facts.StatusChanged] = by_type[facts.StatusChanged]
         self.transfers: list[facts.TransferConfirmed] = by_type[facts.TransferConfirmed]
+        self.forgetting: list[facts.Forgetting] = [
+            *by_type[facts.StudentForgotten], *by_type[facts.StudentKnownAgain], *by_type[facts.DistrictEnded],
+        ]  # fmt: skip
         self.completions: list[tuple[Day, Completion]] = [
             *((_day(each), _word(each.completed, is_complete=True)) for each in rolls if each.completed),
             # Of before: completions carried no version, and any that does comes after them.
@@ -80,6 +87,7 @@ class Facts:
         """Name every district that a fact is of."""
         others: tuple[Any, ...] = (
             *self.enrollments, *self.calendars, *self.feeds, *self.policies, *self.statuses, *self.transfers,
+            *self.forgetting,
         )  # fmt: skip
         return {day[0] for day in self.said_ms} | {each.district for each in others}
 
@@ -121,6 +129,7 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     districts = batch.districts()
     await registers.lock(districts, newest_us=1000 * max(each.record.timestamp for each in deliveries))
     await _keep_decisions(registers, batch)
+    batch.enrollments = await forgetting.apply(transaction, batch.enrollments, batch.forgetting)
     touched = (
         await rosters.apply_enrollments(connection, batch.enrollments) if batch.enrollments else Touched({}, set())
     )
@@ -138,6 +147,8 @@ async def on_facts(transaction: Transaction, deliveries: list[Delivery]) -> None
     work = Work(transaction, registers, await policies.read(connection, districts))
     await _tell_effects(work, effects)
     await conclude(work)
+    if batch.forgetting:
+        await forgetting.sweep(transaction)
 
 
 async def _keep_decisions(registers: Registers, batch: Facts) -> None:
@@ -206,7 +217,10 @@ def _days(calendar: facts.SchoolCalendarChanged) -> int:
 async def _tell_effects(work: Work, effects: Effects) -> None:
     """Count marks by what they changed, and tell uploads of their rows."""
     await counts.add(work.transaction.connection, landed=effects.landed, applied=effects.applied)
-    for (district, receipt), rows in effects.landed_rows.items():
-        accepted = effects.accepted_rows[district, receipt]
-        told = telling.receipt(work.moment(district), receipt, accepted=accepted, duplicate=rows - accepted)
-        work.transaction.emit(topic=telling.RECEIPTS, key=str(receipt), event=told)
+    of_uploads: defaultdict[tuple[str, UUID], list[telling.Rows]] = defaultdict(list)
+    for (district, row), rows in effects.landed_rows.items():
+        accepted = effects.accepted_rows[district, row]
+        of_uploads[district, row.receipt].append(telling.Rows(row.at, accepted, rows - accepted))
+    for (district, receipt), told in of_uploads.items():
+        event = telling.receipt(work.moment(district), receipt, told)
+        work.transaction.emit(topic=telling.RECEIPTS, key=str(receipt), event=event)

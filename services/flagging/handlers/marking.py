@@ -39,6 +39,13 @@ class Landed(NamedTuple):
     runs: list[Run]
 
 
+class Row(NamedTuple):
+    """A row of an upload: whose it is, and the offset of the roll that told it; None for one told by itself."""
+
+    receipt: UUID
+    at: int | None
+
+
 @dataclass(slots=True)
 class DayMarks:
     """The marks of a school's day that are in a batch, a place for each in every column."""
@@ -48,14 +55,14 @@ class DayMarks:
     versions: list[int] = field(default_factory=list)
     parts: dict[int, tuple[int, int]] = field(default_factory=dict)
     """The parts of the day, present and all, by the place of a mark that has any."""
-    receipts: dict[int, UUID] = field(default_factory=dict)
+    receipts: dict[int, Row] = field(default_factory=dict)
     """The upload that a mark came with, by its place here."""
     landed: list[Landed] = field(default_factory=list)
     repeats: set[int] = field(default_factory=set)
     """Marks that were counted before, by their place here: they are applied like any other."""
 
-    def add_roll(self, roll: facts.Roll) -> None:
-        """Add the marks of a roll."""
+    def add_roll(self, roll: facts.Roll, *, at: int) -> None:
+        """Add the marks of a roll that stands at this offset."""
         first = len(self.students)
         self.students += roll.students
         self.codes += roll.codes
@@ -64,7 +71,7 @@ class DayMarks:
             if parts is not None:
                 self.parts[first + place] = parts
         for receipt, places in (roll.receipts or {}).items():
-            self.receipts.update((first + place, receipt) for place in places)
+            self.receipts.update((first + place, Row(receipt, at)) for place in places)
         if roll.landed is None:
             return  # published before anybody noted where marks land
         if not roll.landed.runs:
@@ -76,7 +83,7 @@ class DayMarks:
         """Add a single mark."""
         place = len(self.students)
         if mark.receipt is not None:
-            self.receipts[place] = mark.receipt
+            self.receipts[place] = Row(mark.receipt, None)
         self.students.append(mark.student_key.bytes)
         self.versions.append(mark.source_version)
         if isinstance(mark, facts.AttendanceRetracted):
@@ -112,20 +119,20 @@ class Effects:
 
     applied: Counter[str] = field(default_factory=Counter)
     landed: Counter[str] = field(default_factory=Counter)
-    accepted_rows: Counter[tuple[str, UUID]] = field(default_factory=Counter)
-    landed_rows: Counter[tuple[str, UUID]] = field(default_factory=Counter)
+    accepted_rows: Counter[tuple[str, Row]] = field(default_factory=Counter)
+    landed_rows: Counter[tuple[str, Row]] = field(default_factory=Counter)
 
 
 Day = tuple[str, str, date]
 """District, school and school day."""
 
 
-def by_day(rolls_of_batch: Iterable[facts.Roll], single: Iterable[facts.Mark]) -> dict[Day, DayMarks]:
-    """Gather a batch's marks by school and day, however they came."""
+def by_day(rolls_of_batch: Iterable[tuple[int, facts.Roll]], single: Iterable[facts.Mark]) -> dict[Day, DayMarks]:
+    """Gather a batch's marks by school and day, however they came; rolls come with their offsets."""
     found: defaultdict[Day, DayMarks] = defaultdict(DayMarks)
-    for roll in rolls_of_batch:
+    for at, roll in rolls_of_batch:
         if roll.students:
-            found[roll.district, roll.school, roll.school_day].add_roll(roll)
+            found[roll.district, roll.school, roll.school_day].add_roll(roll, at=at)
     for mark in single:
         found[mark.district, mark.school, mark.school_day].add_mark(mark)
     return found
@@ -231,6 +238,6 @@ def _count(effects: Effects, district: str, marks: DayMarks, won: Sequence[int])
     effects.landed[district] += len(marks.students) - len(marks.repeats)
     effects.applied[district] += len(won)
     if marks.receipts:
-        rows = {place: receipt for place, receipt in marks.receipts.items() if place not in marks.repeats}
-        effects.landed_rows.update((district, receipt) for receipt in rows.values())
+        rows = {place: row for place, row in marks.receipts.items() if place not in marks.repeats}
+        effects.landed_rows.update((district, row) for row in rows.values())
         effects.accepted_rows.update((district, rows[place]) for place in won if place in rows)

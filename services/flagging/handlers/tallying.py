@@ -118,8 +118,7 @@ def _months_with_other_rolls(school: School) -> int:
         month
         for month in months.months_of(school.key.school_year)
         if month & school.closed
-        and (before.calendars[0] & month & ~before.completed).bit_count()
-        != (now.calendars[0] & month & ~now.completed).bit_count()
+        and (before.taught & month & ~before.completed).bit_count() != (now.taught & month & ~now.completed).bit_count()
     )
 
 
@@ -167,7 +166,7 @@ def _tell_month(work: Work, school: School, month: int, students: list[StudentMo
         return
     district, code, year = school.key
     first_day = telling.last_day(month & -month, year)
-    missing = (school.school_days & month & ~school.completed).bit_count() if school.has_calendar else None
+    missing = (school.terms.taught & month & ~school.completed).bit_count() if school.has_calendar else None
     told = telling.student_months(work.moment(district), code, first_day, students, missing_rolls=missing)
     for each in told:
         work.tell(telling.MONTHS, district, each)
@@ -182,8 +181,8 @@ def _ask_for_closing(work: Work) -> None:
 def _complete_months(school: School) -> int:
     return months.closing_days(
         school_year=school.key.school_year,
-        school_days=school.school_days if school.has_calendar else None,
-        district_days=0,
+        taught=school.terms.taught if school.has_calendar else None,
+        calendar=0,
         completed=school.completed,
         closed=school.closed,
         today=None,
@@ -198,8 +197,9 @@ async def _closing(work: Work, today: date) -> dict[School, int]:
     closing = {
         school: months.closing_days(
             school_year=school.key.school_year,
-            school_days=school.school_days if school.has_calendar else None,
-            district_days=district_days.get((school.key.district, school.key.school_year), 0),
+            taught=school.terms.taught if school.has_calendar else None,
+            calendar=(school.school_days if school.has_calendar else 0)
+            or district_days.get((school.key.district, school.key.school_year), 0),
             completed=school.completed | school.sent_days(),
             closed=school.closed,
             today=today,

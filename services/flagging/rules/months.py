@@ -15,22 +15,23 @@ SCHOOL_DAYS_OF_GRACE = 10
 
 
 def closing_days(
-    *, school_year: int, school_days: int | None, district_days: int, completed: int, closed: int, today: date | None
+    *, school_year: int, taught: int | None, calendar: int, completed: int, closed: int, today: date | None
 ) -> int:
     """Give the days of the months that close now and were open.
 
     A month closes when every school day of it has a complete roll, at the latest on the tenth school day after it; the
-    last of a year on the tenth weekday after the last school day. `school_days` is the school's calendar, None where
-    there is none: then its district's days say when it is late. Without `today` only complete months close.
+    last of a year on the tenth weekday after the last school day. `taught` are the days of the school's calendar and
+    its tracks', None where it has none. `calendar` says when a month is late: the school's own, else its district's
+    days. Without `today` only complete months close.
     """
     closing = 0
     for month in months_of(school_year):
         if closed & month:
             continue
-        taught = month & (completed if school_days is None else school_days)
-        is_complete = school_days is not None and not taught & ~completed
-        is_late = today is not None and today >= _latest_day(month, school_days or district_days, school_year)
-        if taught and (is_complete or is_late):
+        days = month & (completed if taught is None else taught)
+        is_complete = taught is not None and not days & ~completed
+        is_late = today is not None and today >= _latest_day(month, calendar, school_year)
+        if days and (is_complete or is_late):
             closing |= month
     return closing
 
@@ -52,9 +53,9 @@ def each_day(days: int) -> Iterator[int]:
         days ^= day
 
 
-def _latest_day(month: int, school_days: int, school_year: int) -> date:
+def _latest_day(month: int, calendar: int, school_year: int) -> date:
     first, end = first_day_of(school_year), month.bit_length()
-    days = school_days or _weekdays(school_year)
+    days = calendar or _weekdays(school_year)
     rest = days >> end << end
     for _ in range(SCHOOL_DAYS_OF_GRACE - 1):
         rest &= rest - 1

@@ -5,6 +5,8 @@ school day inside an enrolment and its roll is complete, or on a full feed marke
 declared feed changes the school, and no student.
 """
 
+import functools
+import operator
 from array import array
 from collections.abc import MutableSequence
 from typing import NamedTuple
@@ -50,6 +52,11 @@ class Terms(NamedTuple):
     """School days: the school's own first, then those of each track."""
     enrols: bool
     """A feed without rosters: a mark enrols its student for its day."""
+
+    @property
+    def taught(self) -> int:
+        """The days on which the school teaches anybody: its own and its tracks'."""
+        return functools.reduce(operator.or_, self.calendars)
 
 
 class Columns(NamedTuple):

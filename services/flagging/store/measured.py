@@ -29,10 +29,11 @@ async def marks_by_effect(connection: Connection) -> list[asyncpg.Record]:
 
 
 async def standing_flags(connection: Connection) -> list[asyncpg.Record]:
-    """Count, per district, the students whose flag stands in the newest school year."""
+    """Count, per district, the students whose flag stands in the newest school year, and say which as one number."""
     return await connection.fetch(
         """
-        SELECT district, count(*) AS flags FROM flag
+        SELECT district, count(*) AS flags, sum(uuid_hash(student_key)::bigint & 2147483647)::float8 AS digest
+        FROM flag
         WHERE level > 0 AND school_year = (SELECT max(school_year) FROM flag) GROUP BY district
         """
     )

@@ -63,6 +63,9 @@ def mark_of_row(value: bytes | None, columns: tuple[str, ...]) -> Mark:
     fields = {column: fields[column] for column in fields if column in REQUIRED_COLUMNS + OPTIONAL_COLUMNS}
     try:
         # Not strict: a cell is text, and "1" in a column of numbers is the number.
-        return msgspec.convert({"type": "mark", **fields}, Mark, strict=False)
+        mark = msgspec.convert({"type": "mark", **fields}, Mark, strict=False)
     except msgspec.ValidationError as error:
         own.refuse(error)
+    if not text.isascii():
+        own.refuse_unseen(mark)
+    return mark

@@ -7,13 +7,18 @@ from typing import NoReturn
 import msgspec
 
 from contracts.events import RejectionReason
+from contracts.texts import has_unseen, says_something
 from services.ingest.rules.landing import (
     CODE_RULE,
     STATES,
+    Enrollment,
+    Household,
     Landed,
     PartOfRoll,
     RefusedMark,
     Rejection,
+    ReopenedRoll,
+    Retraction,
     Roll,
     RollInPieces,
     RollMark,
@@ -37,6 +42,7 @@ _FORMS = {
     "language": "not a language: two or three small letters, and where needed a country: en, es, pt-BR",
 }
 """By field, the form that its texts have, and the way out."""
+_CODES = ("school", "student", "state_student", "household", "id", "track")
 _NO_STATE_NUMBER = b'"state:"'
 
 
@@ -54,10 +60,13 @@ def decode(value: bytes | None) -> Landed:
         if _INSIDE_A_MARK in str(error):
             return _in_pieces(value)
         refuse(error)
+    is_plain = b"\\" not in value and value.isascii()
     if isinstance(record, Roll):
-        return _in_pieces(value) if b"\\" in value or _NO_STATE_NUMBER in value else record
-    if b"\\" in value:
+        return record if is_plain and _NO_STATE_NUMBER not in value else _in_pieces(value)
+    if not is_plain:
         _refuse_escaped_control_characters(record)
+        if not _takes_back(record):
+            refuse_unseen(record)
     return record
 
 
@@ -77,6 +86,7 @@ def _in_pieces(value: bytes) -> Landed:
         refuse(error)
     around = {name: getattr(pieces, name) for name in pieces.__struct_fields__ if name != "marks"}
     _refuse_escaped_control_characters(around)
+    _refuse_unseen_in("school", pieces.school)
     marks, places, refused = [], [], []
     for place, piece in enumerate(pieces.marks, 1):
         try:
@@ -102,6 +112,7 @@ def _read_mark(piece: msgspec.Raw) -> RollMark:
         reason, rule = _reason_and_rule(message, path)
         raise Rejection(reason, f"{path}: {rule}") from None
     _refuse_escaped_control_characters(mark)
+    refuse_unseen(mark)
     if mark.student == STATES:
         raise Rejection(RejectionReason.MISSING_FIELD, f"student: no number behind {STATES}")
     return mark
@@ -109,6 +120,32 @@ def _read_mark(piece: msgspec.Raw) -> RollMark:
 
 def _refuse_escaped_control_characters(read: object) -> None:
     refuse_control_characters("".join(_texts(msgspec.to_builtins(read))))
+
+
+def _takes_back(record: Written) -> bool:
+    # What came in before such characters were refused must not stand for ever.
+    return isinstance(record, Retraction | ReopenedRoll) or (isinstance(record, Enrollment) and record.withdrawn)
+
+
+def refuse_unseen(record: Written | RollMark) -> None:
+    """Raise Rejection for a code that looks like another one, or a name of which nobody sees anything.
+
+    A number with a mark of direction or a joiner in it is another pupil's, and on every screen the same.
+    """
+    for code in _CODES:
+        _refuse_unseen_in(code, getattr(record, code, None))
+    if isinstance(record, Household):
+        for student in record.students:
+            _refuse_unseen_in("student", student.student)
+            _refuse_unseen_in("state_student", student.state_student)
+        names = (record.contact_name, *(each for one in record.students for each in (one.given_name, one.family_name)))
+        if not all(map(says_something, names)):
+            raise Rejection(RejectionReason.OUT_OF_RANGE, "record: a name that nobody can see")
+
+
+def _refuse_unseen_in(field: str, code: str | None) -> None:
+    if code is not None and has_unseen(code):
+        raise Rejection(RejectionReason.OUT_OF_RANGE, f"{field}: a character that nobody can see")
 
 
 def refuse(error: Exception) -> NoReturn:

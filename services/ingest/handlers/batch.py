@@ -9,20 +9,25 @@ from aiokafka import ConsumerRecord
 
 from contracts.calendar import school_year_of
 from contracts.events import Feed
-from contracts.topics import PARTITIONS
 from services.ingest.formats import own
+from services.ingest.handlers.contacts import CONTRADICTS, LandedContact
+from services.ingest.handlers.forgetting import Forgetting, without
 from services.ingest.handlers.messages import Sender
 from services.ingest.handlers.returns import Returns
 from services.ingest.handlers.uploads import readable_upload
 from services.ingest.rules import attendance, rolls
+from services.ingest.rules.allowance import Bucket
 from services.ingest.rules.attendance import Identity
 from services.ingest.rules.books import NEW, Page
 from services.ingest.rules.door import ABSENCES, Door
+from services.ingest.rules.forgetting import FORGOTTEN_STUDENT, Memory
 from services.ingest.rules.landing import (
     Calendar,
     CompletedRoll,
     DeclaredFeed,
     Enrollment,
+    ForgottenHousehold,
+    ForgottenStudent,
     Household,
     Landed,
     Mark,
@@ -39,10 +44,11 @@ from services.ingest.rules.landing import (
 from services.ingest.rules.pseudonyms import Districts
 from services.ingest.rules.rolls import OpenRoll
 from services.ingest.store.feeds import DECLARED, EVERY_SCHOOL, TellsOf, Word
-from services.runtime.delivery.publisher import Message, partition_of
+from services.runtime.delivery.publisher import Message
 
 Outgoing = defaultdict[str, defaultdict[int, list[Message]]]
-_Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household
+_Forgotten = ForgottenHousehold | ForgottenStudent
+_Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household | _Forgotten
 
 
 @dataclass(slots=True)
@@ -93,7 +99,8 @@ class _Source:
 class Batch:
     """Takes landed records in, one after the other; `close` gives what is to be published of them.
 
-    `pages` say what of each landing partition was counted before: it is published again, and counts nothing.
+    `one_by_one` bounds what goes back with a copy each. `pages` say what of each landing partition was counted before:
+    it is published again, and counts nothing.
     A mark may move behind marks of other schools and days, and never behind the completion of its own.
     """
 
@@ -104,20 +111,24 @@ class Batch:
         zone: tzinfo,
         moved: timedelta = timedelta(),
         pages: Mapping[tuple[str, int], Page] | None = None,
+        one_by_one: Bucket | None = None,
+        memories: Mapping[str, Memory] | None = None,
     ) -> None:
         self.accepted: Counter[tuple[str, str]] = Counter()
         self.told_feeds: dict[TellsOf, Word] = {}
-        self.returns = Returns()
+        self.returns = Returns(one_by_one)
         self.landed_at_ms: int | None = None
         self.marks_at_hand = 0
         self._counts: Counter[tuple[str, str]] = Counter()
         self._districts = districts
         self._pages = pages or {}
+        self.forgetting = Forgetting(memories or {})
         self._zone, self._moved = zone, moved
         self._door = Door.at(0, zone=zone, moved=moved)
         self._sources: dict[tuple[str, int], _Source] = {}
         self._known_feeds: dict[str, Mapping[TellsOf, Word]] = {}
         self._outgoing: Outgoing = _nothing()
+        self._contacts: list[LandedContact] = []
 
     def land(self, record: ConsumerRecord, landed: Landed | Rejection) -> str | None:
         """Take in one record, and what it was read as.
@@ -150,6 +161,20 @@ class Batch:
         for source in self._sources.values():
             counted[source.sender.origin.district, "mark"] += source.marks
         return +counted
+
+    def take_contacts(self) -> list[LandedContact]:
+        """Give the contact data that landed since the last time; what of it contradicts goes back before `close`."""
+        taken, self._contacts = self._contacts, []
+        return taken
+
+    def send_back_contact(self, landed: LandedContact) -> None:
+        """Send contact data back that was taken in before it was known that it contradicts its own version."""
+        district = landed.sender.origin.district
+        self.returns.send_back(landed.record, landed.sender, CONTRADICTS)
+        self._counts[district, "roster"] -= landed.weight
+        self._counts[district, "rejected"] += landed.weight
+        if (receipt := readable_upload(landed.record).receipt) is not None:
+            self.accepted[district, receipt] -= landed.weight
 
     def close(self) -> Outgoing:
         """Give what is to be published, by topic and partition, of what landed since the last time."""
@@ -201,6 +226,11 @@ class Batch:
             if mistake := self._door.mistake_in_mark(mark.date, category=mark.category, feed=feed):
                 self._send_back(record, source, Rejection(*mistake))
                 return None
+        if forgotten := self.forgetting.students(source.sender.origin.district):
+            key = source.sender.origin.pseudonyms.student_key(student=mark.student, state_student=mark.state_student)
+            if key in forgotten:
+                self._send_back(record, source, FORGOTTEN_STUDENT)
+                return None
         if record.headers and (receipt := readable_upload(record).receipt) is not None:
             roll.receipts.setdefault(receipt, []).append(len(roll.marks))
         roll.marks.append(mark)
@@ -223,6 +253,8 @@ class Batch:
             self._send_back(record, source, Rejection(*mistake))
             return None
         marks, places, refused = self._sift(record, landed, feed)
+        if forgotten := self.forgetting.students(district):
+            marks, places, refused = without(forgotten, source.sender.origin.pseudonyms, (marks, places, refused))
         for each in refused:
             self.returns.send_back_mark(record, source.sender, each)
         if marks or roll.complete:
@@ -266,7 +298,7 @@ class Batch:
         return kept, kept_places, sifted
 
     def _land_other(self, record: ConsumerRecord, source: _Source, landed: _Other) -> None:
-        if mistake := self._mistake_on_this_day(landed):
+        if mistake := mistake_of_others(self._door, landed):
             self._send_back(record, source, Rejection(*mistake))
             return
         district = source.sender.origin.district
@@ -274,23 +306,16 @@ class Batch:
             self._complete(record, source, landed, landed.feed)
         elif isinstance(landed, (ReopenedRoll, DeclaredFeed)):
             self._tell_of_rolls(record, source, landed)
+        elif isinstance(landed, (ForgottenHousehold, ForgottenStudent)):
+            self.forgetting.forget(landed, _identity(record, source), source.sender)
+        elif (refusal := self.forgetting.refusal(landed, _identity(record, source), source.sender)) is not None:
+            self._send_back(record, source, refusal)
+            return
         else:
             self._tell_roster(record, source, landed)
         kind = "roll" if isinstance(landed, (CompletedRoll, ReopenedRoll)) else "roster"
         self._counts[district, kind] += source.weight
         self._accept(record, source)
-
-    def _mistake_on_this_day(self, landed: _Other) -> Mistake | None:
-        match landed:
-            case CompletedRoll():
-                return self._door.mistake_in_completion(landed.date)
-            case ReopenedRoll():
-                return self._door.mistake_in_day(landed.date)
-            case Enrollment():
-                return self._door.mistake_in_enrollment(landed)
-            case Calendar():
-                return self._door.mistake_in_calendar(landed)
-        return None
 
     def _complete(self, record: ConsumerRecord, source: _Source, roll: CompletedRoll | Roll, feed: Feed) -> None:
         completed = source.roll_of(roll.school, roll.date, offset=record.offset)
@@ -327,8 +352,11 @@ class Batch:
             self._outgoing["rosters"][sender.lane].append(sender.message(enrollment))
         else:
             contact = attendance.changed_contact(landed, identity=identity, pseudonyms=pseudonyms)
-            lane = partition_of(contact.household_key, PARTITIONS)
-            self._outgoing["household-contacts"][lane].append(sender.message(contact, contact.household_key))
+            # What it said is known by all that it said, also of whom it named and nobody is to know any more.
+            told = LandedContact.of(record, sender, source.weight, contact)
+            gone = self.forgetting.students(identity.district)
+            contact.students = [each for each in contact.students if each.student_key not in gone]
+            self._contacts.append(told)
 
     def _hear(self, of: TellsOf, version: int, feed: Feed) -> None:
         self.told_feeds[of] = max(Word(version, feed.value), self.told_feeds.get(of, Word(version, feed.value)))
@@ -350,6 +378,8 @@ class Batch:
             self.accepted[source.sender.origin.district, receipt] += source.weight
 
     def _send_back(self, record: ConsumerRecord, source: _Source, rejection: Rejection) -> None:
+        if rejection.kept and self.forgetting.names_somebody(record.value, source.sender):
+            rejection = Rejection(rejection.reason, rejection.detail, kept=False)
         self.returns.send_back(record, source.sender, rejection)
         self._counts[source.sender.origin.district, "rejected"] += source.weight
 
@@ -371,3 +401,31 @@ def _identity(record: ConsumerRecord, source: _Source) -> Identity:
         occurred_at=attendance.moment_of(record.timestamp),
         district=source.sender.origin.district,
     )
+
+
+def mistake_of_others(door: Door, landed: _Other) -> Mistake | None:
+    """Say what is wrong on this day with a record that is no mark and no whole roll, or None."""
+    match landed:
+        case CompletedRoll():
+            return door.mistake_in_completion(landed.date)
+        case ReopenedRoll():
+            return door.mistake_in_day(landed.date)
+        case Enrollment():
+            return door.mistake_in_enrollment(landed)
+        case Calendar():
+            return door.mistake_in_calendar(landed)
+    return None
+
+
+def refused_of(door: Door, landed: Landed | Rejection) -> int:
+    """Count what of a record goes back on this day, as far as that can be told without knowing the school's feed."""
+    if isinstance(landed, Rejection):
+        return 1
+    if isinstance(landed, (Mark, Retraction)):
+        return int(door.mistake_in_mark(landed.date, category=landed.category, feed=None) is not None)
+    if isinstance(landed, (Roll, PartOfRoll)):
+        roll, _, refused = _read(landed)
+        if door.mistake_in_roll(roll.date, complete=roll.complete, feed=roll.feed):
+            return max(1, len(roll.marks) + len(refused))
+        return len(refused)
+    return int(mistake_of_others(door, landed) is not None)

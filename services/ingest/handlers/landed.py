@@ -9,16 +9,16 @@ from enum import Enum
 from aiokafka import ConsumerRecord
 
 from contracts.events import RejectionReason
-from contracts.topics import HOUSEHOLD_CONTACTS
 from services.ingest import metrics
 from services.ingest.formats import csv_rows, own
-from services.ingest.handlers import bookkeeping, contacts
+from services.ingest.handlers import bookkeeping, contacts, forgetting
 from services.ingest.handlers.batch import Batch
 from services.ingest.handlers.uploads import refuse_unless_utf8, upload_of
 from services.ingest.rules import landing
+from services.ingest.rules.allowance import Bucket
 from services.ingest.rules.landing import Landed, Rejection
 from services.ingest.rules.pseudonyms import Districts
-from services.ingest.store import counts, feeds
+from services.ingest.store import counts, feeds, forgotten
 from services.runtime import clock
 from services.runtime.delivery.subscription import Delivery, Undecodable
 from services.runtime.delivery.transaction import Transaction
@@ -58,8 +58,16 @@ def read_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | Rej
         if record.key is not None and not record.key.isascii():
             refuse_unless_utf8(record.key, "key")
         columns = upload_of(record).columns if record.headers else None
-        landed = own.decode(record.value) if columns is None else csv_rows.mark_of_row(record.value, columns)
-        if landed.district is not None and landed.district != districts.by_landing_topic[record.topic]:
+    except Rejection as rejection:
+        return rejection
+    return read_value(record.value, columns, district=districts.by_landing_topic[record.topic])
+
+
+def read_value(value: bytes | None, columns: tuple[str, ...] | None, *, district: str) -> Landed | Rejection:
+    """Read what a district wrote, as its own record or as a CSV row of these columns, or say why it goes back."""
+    try:
+        landed = own.decode(value) if columns is None else csv_rows.mark_of_row(value, columns)
+        if landed.district is not None and landed.district != district:
             return Rejection(RejectionReason.FOREIGN_DISTRICT, "district: not the district of the landing topic")
         mistake = landing.mistake_in_mark(landed) if isinstance(landed, landing.Mark) else landing.mistake_in(landed)
     except Rejection as rejection:
@@ -67,10 +75,16 @@ def read_landed(record: ConsumerRecord, *, districts: Districts) -> Landed | Rej
     return Rejection(*mistake) if mistake else landed
 
 
-async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, districts: Districts) -> None:
+async def on_landed(
+    transaction: Transaction, deliveries: list[Delivery], *, districts: Districts, one_by_one: Bucket | None = None
+) -> None:
     """Publish the batch's facts and rejections, then count them with the position."""
     pages = await bookkeeping.enter(transaction, deliveries)
-    batch = Batch(districts, zone=transaction.zone, moved=clock.moved(), pages=pages)
+    of = {districts.by_landing_topic[topic] for topic, _ in pages}
+    memories = await forgotten.read_memories(transaction.connection, of)
+    batch = Batch(
+        districts, zone=transaction.zone, moved=clock.moved(), pages=pages, one_by_one=one_by_one, memories=memories
+    )
     for record, decoded in deliveries:
         landed = read_landed(record, districts=districts) if decoded is Unread.UNREAD else decoded
         if (district := batch.land(record, landed)) is not None:
@@ -88,14 +102,18 @@ async def on_landed(transaction: Transaction, deliveries: list[Delivery], *, dis
 
 
 async def _publish(transaction: Transaction, batch: Batch) -> None:
+    for contradicting in await contacts.tell(
+        transaction, batch.take_contacts(), is_forgotten=batch.forgetting.is_forgotten
+    ):
+        batch.send_back_contact(contradicting)
     for topic, messages_by_partition in batch.close().items():
-        if topic == HOUSEHOLD_CONTACTS:
-            await contacts.tell(transaction, messages_by_partition)
-        else:
-            await transaction.publisher.publish_batches(topic, messages_by_partition, caused_at_ms=batch.landed_at_ms)
+        await transaction.publisher.publish_batches(topic, messages_by_partition, caused_at_ms=batch.landed_at_ms)
 
 
 async def _keep(transaction: Transaction, batch: Batch) -> None:
+    await forgetting.tell(transaction, batch.forgetting)
+    if batch.returns.copies:
+        await forgotten.want_cut(transaction.connection, sorted(batch.returns.copies), rejected=False)
     await counts.add_landed_counts(transaction.connection, batch.counts())
     if batch.told_feeds:
         await feeds.keep_feeds(transaction.connection, batch.told_feeds)

@@ -58,11 +58,11 @@ class Sender:
         """Give the message of a roll that is written already."""
         return self.key, written, self._headers(event_id, _ROLL)
 
-    def message(self, fact: attendance.Fact | attendance.AttendanceRejected, key: str | None = None) -> Message:
-        """Give the message of a fact, keyed by the district unless it has a key of its own."""
+    def message(self, fact: attendance.Fact | attendance.AttendanceRejected) -> Message:
+        """Give the message of a fact, keyed by the district."""
         event_type = str(fact.__struct_config__.tag).encode()
         written = _encode(fact)
-        return self.key if key is None else key.encode(), written, self._headers(fact.event_id, event_type)
+        return self.key, written, self._headers(fact.event_id, event_type)
 
     def _headers(self, event_id: str, event_type: bytes) -> Headers:
         # cloud_event_headers() of the runtime with its constants made once.

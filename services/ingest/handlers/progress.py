@@ -21,10 +21,30 @@ def decode_progress(record: ConsumerRecord) -> ReceiptProgressed:
 
 
 async def on_receipt_progressed(transaction: Transaction, deliveries: list[Delivery]) -> None:
-    """Add what flagging found effective or known already; an event seen before adds nothing."""
-    progress_by_event: dict[UUID, ReceiptProgressed] = {each.event.event_id: each.event for each in deliveries}
-    fresh = await first_time(transaction.connection, "receipt-progress", progress_by_event)
+    """Add what flagging found effective or known already; what was counted before adds nothing.
 
+    A row is known by the record of `rolls` that told it: flagging's restored tables read these again in other batches,
+    and tell them in other events. What was told as a whole, as by the release before, counts once by its event.
+    """
+    progressed: list[ReceiptProgressed] = [each.event for each in deliveries]
+    rows = [
+        counts.ToldRows(
+            district=progress.district,
+            receipt=str(progress.receipt),
+            offset=of_roll.offset,
+            accepted=of_roll.accepted,
+            duplicate=of_roll.duplicate,
+        )
+        for progress in progressed
+        for of_roll in progress.rolls or ()
+    ]
+    if rows:
+        await counts.count_told_rows(transaction.connection, rows)
+
+    whole: dict[UUID, ReceiptProgressed] = {each.event_id: each for each in progressed if each.rolls is None}
+    if not whole:
+        return
+    fresh = await first_time(transaction.connection, "receipt-progress", whole)
     moves = [
         counts.ReceiptMove(
             district=progress.district,
@@ -32,9 +52,8 @@ async def on_receipt_progressed(transaction: Transaction, deliveries: list[Deliv
             accepted=progress.accepted,
             duplicate=progress.duplicate,
         )
-        for event_id, progress in progress_by_event.items()
+        for event_id, progress in whole.items()
         if event_id in fresh
     ]
-
     if moves:
         await counts.move_receipts(transaction.connection, moves)

@@ -119,7 +119,11 @@ class HouseholdContactChanged(msgspec.Struct, tag_field="event_type", tag="house
     source_version: int
 
 
-class AttendanceRejected(msgspec.Struct, tag_field="event_type", tag="attendance.rejected.v1"):
+MARK_OF_A_ROLL = "marks["
+"""How the detail begins where a mark goes back alone."""
+
+
+class AttendanceRejected(msgspec.Struct, tag_field="event_type", tag="attendance.rejected.v1", omit_defaults=True):
     event_id: str
     occurred_at: str
     district: str
@@ -131,6 +135,14 @@ class AttendanceRejected(msgspec.Struct, tag_field="event_type", tag="attendance
     row: int | None
     receipt: str | None
     original: bytes  # msgspec writes bytes as base64, as the contract says
+    # Runs of places, where others are told with it.
+    also_offsets: list[list[int]] | None = None
+    also_rows: list[list[int]] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell a record that goes back from one mark of a landed roll."""
+        return not self.detail.startswith(MARK_OF_A_ROLL)
 
 
 Fact = RollReopened | FeedDeclared | EnrollmentChanged | SchoolCalendarChanged | HouseholdContactChanged

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import msgspec
 
@@ -38,12 +38,16 @@ MAX_MARKS_OF_A_LANDED_ROLL = 2_000
 
 
 class Rejection(Exception):
-    """A landed record can't become a fact. `detail` names the field and the rule it broke, never a value."""
+    """A landed record can't become a fact. `detail` names the field and the rule it broke, never a value.
 
-    def __init__(self, reason: RejectionReason, detail: str) -> None:
+    Its bytes go back with it, unless they are not to be `kept` anywhere: of whom a family wants to be forgotten.
+    """
+
+    def __init__(self, reason: RejectionReason, detail: str, *, kept: bool = True) -> None:
         super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.kept = kept
 
 
 # `type` tells the records apart; fields we don't know are ignored.
@@ -174,6 +178,7 @@ class Enrollment(msgspec.Struct, tag_field="type", tag="enrollment", frozen=True
     exit_day_counts: bool = False
     withdrawn: bool = False
     track: Track | None = None
+    again: bool = False
     district: str | None = None
 
 
@@ -203,10 +208,41 @@ class Household(msgspec.Struct, tag_field="type", tag="household", frozen=True):
     language: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?\Z")] = "en"
     interpreter_needed: bool = False
     students: Annotated[list[NamedStudent], msgspec.Meta(max_length=30)] = []
+    again: bool = False
     district: str | None = None
 
 
-Written = Mark | Retraction | Roll | CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household
+Figures = Literal["kept", "erased"]
+
+
+class ForgottenHousehold(msgspec.Struct, tag_field="type", tag="household_forgotten", frozen=True, gc=False):
+    household: Number
+    version: Version
+    figures: Figures | None = None
+    district: str | None = None
+
+
+class ForgottenStudent(msgspec.Struct, tag_field="type", tag="student_forgotten", frozen=True, gc=False):
+    version: Version
+    student: Number | None = None
+    state_student: Number | None = None
+    figures: Figures | None = None
+    district: str | None = None
+
+
+Written = (
+    Mark
+    | Retraction
+    | Roll
+    | CompletedRoll
+    | ReopenedRoll
+    | DeclaredFeed
+    | Enrollment
+    | Calendar
+    | Household
+    | ForgottenHousehold
+    | ForgottenStudent
+)
 """What a record may be, told apart by `type`."""
 
 Landed = Written | PartOfRoll
@@ -214,6 +250,12 @@ Landed = Written | PartOfRoll
 Mistake = tuple[RejectionReason, str]
 """Which rule a record breaks, and a detail without any value."""
 
+_STATES_NUMBER: Mistake = (
+    RejectionReason.OUT_OF_RANGE,
+    f"student: a number that begins with {STATES} is the state's, and stands in state_student",
+)
+"""An enrolment may join the district's number and the state's, never two of the state's: one of them would be a child
+whose days are another's."""
 _NOBODY: Mistake = (RejectionReason.MISSING_FIELD, "student or state_student: one of them is needed")
 
 
@@ -240,7 +282,7 @@ def mistake_in(record: Landed) -> Mistake | None:
     match record:
         case Mark():
             return mistake_in_mark(record)
-        case Retraction():
+        case Retraction() | ForgottenStudent():
             return _NOBODY if record.student is None and record.state_student is None else None
         case Roll():
             return _mistake_in_roll(record)
@@ -277,6 +319,9 @@ def _mistake_in_enrollment(enrollment: Enrollment) -> Mistake | None:
         return _NOBODY
     if not enrollment.withdrawn and not _CODE.match(enrollment.school):
         return RejectionReason.OUT_OF_RANGE, f"school: {CODE_RULE}"
+    # One that was taken in before this was refused may be withdrawn.
+    if enrollment.student is not None and enrollment.student.startswith(STATES) and not enrollment.withdrawn:
+        return _STATES_NUMBER
     if enrollment.exit_date is None:
         return None
     # An exit date foreseen for years ahead (graduation) is ordinary: only what nobody can hold goes back.

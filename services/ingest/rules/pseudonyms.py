@@ -11,13 +11,14 @@ from contracts.topics import landing_topics
 class Pseudonyms:
     """One district's keyed hashes. Every key is the text of a UUID, so that PostgreSQL keeps it in 16 bytes."""
 
-    __slots__ = ("_household", "_person", "_stint", "_student")
+    __slots__ = ("_contact", "_household", "_person", "_stint", "_student")
 
     def __init__(self, *, secret: bytes, state_secret: bytes) -> None:
         # Keyed once and copied per student: setting up the key costs as much as hashing.
         self._student = blake2b(key=secret, digest_size=16, person=b"student")
         self._household = blake2b(key=secret, digest_size=16, person=b"household")
         self._stint = blake2b(key=secret, digest_size=16, person=b"stint")
+        self._contact = blake2b(key=secret, digest_size=16, person=b"contact")
         self._person = blake2b(key=state_secret, digest_size=16, person=b"person")
 
     def student_key(self, *, student: str | None, state_student: str | None) -> str:
@@ -41,6 +42,12 @@ class Pseudonyms:
     def household_key(self, household: str) -> str:
         """Hash the district's own number of a household."""
         return _of(self._household, household)
+
+    def contact(self, written: bytes) -> bytes:
+        """Hash what is said of a household: equal where the same is said, and nothing of it can be read."""
+        keyed = self._contact.copy()
+        keyed.update(written)
+        return keyed.digest()
 
     def stint(self, enrollment_id: str) -> str:
         """Hash the source's id of an enrolment to 32 hexadecimal digits."""

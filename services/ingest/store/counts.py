@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
+from services.ingest.rules.allowance import Used
 from services.runtime.columns import columns
 from services.runtime.database import Connection
 
@@ -19,6 +21,17 @@ class RejectedRow:
     row: int
     reason: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldRows:
+    """What flagging made of the rows that one record of `rolls` told of an upload."""
+
+    district: str
+    receipt: str
+    offset: int
+    accepted: int
+    duplicate: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +75,32 @@ async def move_receipts(connection: Connection, moves: Iterable[ReceiptMove]) ->
     )
 
 
+async def count_told_rows(connection: Connection, rows: Iterable[ToldRows]) -> None:
+    """Add to receipts what was told of their rows, each record of `rolls` once; one never issued is passed over."""
+    ordered = sorted(rows, key=lambda each: (each.district, each.receipt, each.offset))
+    await connection.execute(
+        """
+        WITH told AS (
+            SELECT DISTINCT ON (given.district, given.receipt, given.place) given.*
+            FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::int[], $5::int[])
+                 AS given (district, receipt, place, accepted, duplicate)
+            JOIN receipt ON receipt.district = given.district AND receipt.receipt = given.receipt
+            WHERE NOT receipt.told_by @> given.place
+            ORDER BY given.district, given.receipt, given.place
+        ), moved AS (
+            SELECT district, receipt, sum(accepted)::int AS accepted, sum(duplicate)::int AS duplicate,
+                   range_agg(int8range(place, place + 1)) AS places
+            FROM told GROUP BY district, receipt
+        )
+        UPDATE receipt
+        SET accepted = receipt.accepted + moved.accepted, duplicate = receipt.duplicate + moved.duplicate,
+            told_by = receipt.told_by + moved.places
+        FROM moved WHERE receipt.district = moved.district AND receipt.receipt = moved.receipt
+        """,
+        *columns(ordered, "district", "receipt", "offset", "accepted", "duplicate"),
+    )
+
+
 async def reject_rows(connection: Connection, rows: list[RejectedRow]) -> None:
     """Keep why rows of uploads went back, and count them; a row landed twice counts once."""
     await connection.execute(
@@ -86,19 +125,54 @@ async def reject_rows(connection: Connection, rows: list[RejectedRow]) -> None:
     )
 
 
-async def issue_receipt(connection: Connection, *, district: str, receipt: UUID, rows: int) -> None:
+async def issue_receipt(
+    connection: Connection, *, district: str, receipt: UUID, rows: int, not_taken_from: int | None = None
+) -> None:
     """Remember an upload before its first row lands, so that no row can come back to an unknown receipt."""
     await connection.execute(
-        "INSERT INTO receipt (district, receipt, rows) VALUES ($1, $2, $3)", district, receipt, rows
+        "INSERT INTO receipt (district, receipt, rows, not_taken_from) VALUES ($1, $2, $3, $4)",
+        district,
+        receipt,
+        rows,
+        not_taken_from,
     )
 
 
 async def find_receipt(connection: Connection, *, district: str, receipt: UUID) -> asyncpg.Record | None:
-    """Read rows, accepted, duplicate, rejected of a receipt. None where the district has no such one."""
+    """Read a receipt: rows, accepted, duplicate, rejected, not_taken_from. None where the district has no such one."""
     return await connection.fetchrow(
-        "SELECT rows, accepted, duplicate, rejected FROM receipt WHERE district = $1 AND receipt = $2",
+        """
+        SELECT rows, accepted, duplicate, rejected, not_taken_from FROM receipt WHERE district = $1 AND receipt = $2
+        """,
         district,
         receipt,
+    )
+
+
+async def used_in(connection: Connection, *, district: str, hour: datetime) -> Used:
+    """Read what the district's uploads have used of this hour's allowance."""
+    row = await connection.fetchrow(
+        "SELECT bytes, rows, refused FROM upload_hour WHERE district = $1 AND hour = $2", district, hour
+    )
+    return Used() if row is None else Used(**row)
+
+
+async def use(connection: Connection, *, district: str, hour: datetime, used: Used) -> None:
+    """Add to what the district's uploads have used of this hour's allowance."""
+    await connection.execute(
+        """
+        INSERT INTO upload_hour AS before (district, hour, bytes, rows, refused) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (district) DO UPDATE SET
+            hour = excluded.hour,
+            bytes = excluded.bytes + CASE WHEN before.hour = excluded.hour THEN before.bytes ELSE 0 END,
+            rows = excluded.rows + CASE WHEN before.hour = excluded.hour THEN before.rows ELSE 0 END,
+            refused = excluded.refused + CASE WHEN before.hour = excluded.hour THEN before.refused ELSE 0 END
+        """,
+        district,
+        hour,
+        used.bytes,
+        used.rows,
+        used.refused,
     )
 
 

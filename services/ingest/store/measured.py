@@ -8,17 +8,24 @@ from services.runtime.database import Connection
 # a log that was made anew nothing is missing of the one before but holes; nobody can say what its end would have been.
 # And, beside that, what was dealt with and not counted: both move in one transaction, the position's.
 _GAPS = """
-WITH books AS (
+WITH logs AS (
+    SELECT *, lag(newest_ms, 1, -1::bigint) OVER of_name AS before_ms, lead(log) OVER of_name IS NULL AS is_present
+    FROM landing_book WINDOW of_name AS (PARTITION BY topic, partition ORDER BY log)
+), books AS (
     SELECT b.topic, b.dealt,
         int8multirange(int8range(b.began, greatest(b.began,
-            CASE WHEN b.log = max(b.log) OVER (PARTITION BY b.topic, b.partition) THEN p.next_offset
-                 ELSE coalesce(upper(b.dealt), b.began) END))) - b.dealt - b.void - coalesce(d.dead, '{}') AS missing
-    FROM landing_book b
+            CASE WHEN b.is_present THEN p.next_offset ELSE coalesce(upper(b.dealt), b.began) END)))
+        - b.dealt - b.void - coalesce(d.dead, '{}') AS missing
+    FROM logs b
     JOIN position p ON p.consumer_group = 'leap-ingest' AND p.topic = b.topic AND p.partition = b.partition
-    LEFT JOIN (
-        SELECT topic, partition, range_agg(int8range(record_offset, record_offset + 1)) AS dead
-        FROM dead_letter GROUP BY topic, partition
-    ) d ON d.topic = b.topic AND d.partition = b.partition
+    LEFT JOIN LATERAL (
+        SELECT range_agg(int8range(record_offset, record_offset + 1)) AS dead
+        FROM dead_letter AS l
+        WHERE l.topic = b.topic AND l.partition = b.partition
+          -- What was set aside of another log of that name excuses nothing that is missing here.
+          AND (l.record_timestamp_ms IS NULL
+               OR l.record_timestamp_ms > b.before_ms AND (b.is_present OR l.record_timestamp_ms <= b.newest_ms))
+    ) d ON true
 ), by_district AS (
     SELECT regexp_replace(topic, '^(attendance|roster)-in-', '') AS district,
         sum((SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(missing) AS r)) AS missing,

@@ -35,6 +35,6 @@ def routes(reading: Reading) -> APIRouter:
     @router.get("/effect.csv")
     async def effect_csv(person: Who, cut_off: Day = None) -> Response:
         """Give the effect by district and month as CSV."""
-        return csv_answer((await tables(person, cut_off))["effect"])
+        return csv_answer((await tables(person, cut_off))["effect"], is_public=True)
 
     return router

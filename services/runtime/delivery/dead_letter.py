@@ -14,14 +14,26 @@ HANDLER = "handler"
 """The reason given to a record that decodes but that the handler can't apply."""
 
 _INSERT = """
-INSERT INTO dead_letter (topic, partition, record_offset, key, value, headers, reason, detail)
-SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[], $5::bytea[], $6::jsonb[], $7::text[], $8::text[])
+INSERT INTO dead_letter (topic, partition, record_offset, record_timestamp_ms, key, value, headers, reason, detail)
+SELECT dead.* FROM unnest(
+    $1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::jsonb[], $8::text[], $9::text[]
+) AS dead (topic, partition, record_offset, record_timestamp_ms, key, value, headers, reason, detail)
+-- Of what was set aside before its time was kept, the bytes say whether it is the same.
+WHERE NOT EXISTS (
+    SELECT FROM dead_letter AS of_before
+    WHERE of_before.topic = dead.topic AND of_before.partition = dead.partition
+      AND of_before.record_offset = dead.record_offset AND of_before.record_timestamp_ms IS NULL
+      AND of_before.value IS NOT DISTINCT FROM dead.value
+)
+-- The same record, read again: in another log of that name another one stands there, of another time.
 ON CONFLICT DO NOTHING
 """
 _RECENT = """
 SELECT count(*) FROM (
-    SELECT FROM dead_letter WHERE reason = 'handler' AND recorded_at > clock_timestamp() - $1 * interval '1 second'
-    LIMIT $2
+    SELECT FROM dead_letter
+    WHERE reason = 'handler' AND recorded_at > clock_timestamp() - $3 * interval '1 second'
+      AND topic = $1 AND partition = $2
+    LIMIT $4
 ) AS recent
 """
 
@@ -37,16 +49,18 @@ class DeadLetter(NamedTuple):
 async def bury(connection: Connection, dead: Sequence[DeadLetter]) -> None:
     """Store the records, bytes unaltered; one that is there already stays as it is."""
     if dead:
-        await connection.execute(_INSERT, *columns(map(_row, dead), width=8))
+        await connection.execute(_INSERT, *columns(map(_row, dead), width=9))
 
 
-async def recent_handler_failures(connection: Connection, *, seconds: float, limit: int) -> int:
-    """Count the records that handlers could not apply lately, up to the limit."""
-    count: int = await connection.fetchval(_RECENT, seconds, limit)
+async def recent_handler_failures(
+    connection: Connection, topic: str, partition: int, *, seconds: float, limit: int
+) -> int:
+    """Count a partition's records that handlers could not apply lately, up to the limit."""
+    count: int = await connection.fetchval(_RECENT, topic, partition, seconds, limit)
     return count
 
 
-def _row(dead: DeadLetter) -> tuple[str, int, int, bytes | None, bytes | None, str, str, str]:
+def _row(dead: DeadLetter) -> tuple[str, int, int, int, bytes | None, bytes | None, str, str, str]:
     record = dead.record
     headers = [
         (_storable(name), None if value is None else base64.b64encode(value).decode()) for name, value in record.headers
@@ -55,6 +69,7 @@ def _row(dead: DeadLetter) -> tuple[str, int, int, bytes | None, bytes | None, s
         record.topic,
         record.partition,
         record.offset,
+        record.timestamp,
         record.key,
         record.value,
         msgspec.json.encode(headers).decode(),

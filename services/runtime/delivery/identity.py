@@ -51,6 +51,7 @@ class Reason(StrEnum):
     REFUSED = "refused"
     NOT_EXPECTED = "not_expected"
     NO_ANSWER = "no_answer"
+    POISON = "poison"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,20 @@ def unreadable(partition: TopicPartition, *, offset: int, end: int, why: str) ->
         detail=(
             f"what stands at {offset} can't be read ({why}): mend the reader and start again, or pass over it by "
             f"`leap position set {topic} {number} --to {end}` and have its sender send it anew"
+        ),
+        position=offset,
+    )
+
+
+def poisoned(partition: TopicPartition, *, offset: int, why: str) -> Stop:
+    """Say that so many records of a partition can't be applied that it is this service's fault: none is set aside."""
+    topic, number = partition
+    return Stop(
+        partition=partition,
+        reason=Reason.POISON,
+        detail=(
+            f"{why}, the next at {offset}: this release has a fault with them. Start one that has not: it reads on from"
+            f" there. Or pass over them by `leap position set {topic} {number} --to OFFSET`"
         ),
         position=offset,
     )

@@ -18,10 +18,20 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from services.runtime.database import POOL_SECONDS, at_once
+from services.runtime.database import POOL_SECONDS, Connection, at_once
 from services.runtime.delivery import positions
 from services.runtime.delivery.batch import Applied
-from services.runtime.delivery.identity import Bounds, Fingerprint, GoOn, Reason, Standing, Stop, judge, unreadable
+from services.runtime.delivery.identity import (
+    Bounds,
+    Fingerprint,
+    GoOn,
+    Reason,
+    Standing,
+    Stop,
+    judge,
+    poisoned,
+    unreadable,
+)
 from services.runtime.delivery.lag import Lag
 from services.runtime.delivery.logs import Logs
 from services.runtime.delivery.membership import Membership
@@ -108,9 +118,14 @@ class Partitions:
         telemetry.HELD_BACK.labels(self._subscription.group).set(len(paced))
         log.info("what is read was paced", group=self._subscription.group, held_back=len(paced))
 
-    def of_another_log(self) -> set[TopicPartition]:
+    def poisoned(self, partition: TopicPartition, *, offset: int, why: str) -> None:
+        """Read nothing more of a partition whose records can't be applied, one after the other."""
+        self._stop(poisoned(partition, offset=offset, why=why))
+
+    def not_to_apply(self) -> set[TopicPartition]:
         """Name the partitions of which nothing that is in hand may be applied any more."""
-        return {each for each, stop in self.stops.items() if stop.reason in (Reason.REPLACED, Reason.SHORTENED)}
+        given_up = (Reason.REPLACED, Reason.SHORTENED, Reason.POISON)
+        return {each for each, stop in self.stops.items() if stop.reason in given_up}
 
     async def wait(self, stopping: asyncio.Event) -> None:
         """Wait until it is time to look again, sooner where something is open."""
@@ -167,7 +182,7 @@ class Partitions:
     def _may_go_on(self, stop: Stop) -> bool:
         if stop.reason is Reason.REFUSED:
             return time.monotonic() - self._stopped_at[stop.partition] > REFUSED_SECONDS
-        return stop.reason is not Reason.UNREADABLE
+        return stop.reason not in (Reason.UNREADABLE, Reason.POISON)
 
     async def _examine(self, logs: Logs, partitions: set[TopicPartition]) -> None:
         """Judge the partitions by their logs: those that may be read are, from their positions."""
@@ -236,9 +251,10 @@ class Partitions:
         adopted = {each: found for each, found in (await logs.fingerprints(unknown)).items() if found}
         async with self._pool.acquire() as connection:
             for each, offset in going.items():
-                if offset > standings[each].next_offset:
-                    self._tell_lost(each, standings[each].next_offset, offset)
-                    await positions.pass_over(connection, group, each, begin=standings[each].next_offset, end=offset)
+                position = standings[each].next_offset
+                if offset > position and not await self._passes_a_cut(connection, each, position, offset):
+                    self._tell_lost(each, position, offset)
+                    await positions.pass_over(connection, group, each, begin=position, end=offset)
             for each, found in adopted.items():
                 await positions.adopt(connection, group, each, found)
             await positions.end_stops(connection, group, going)
@@ -254,6 +270,28 @@ class Partitions:
         self._lag.held = self.stops.keys() | self._paced
         self._membership.seek(going)
         self._membership.resume(going.keys() - self._paced)
+
+    async def _passes_a_cut(self, connection: Connection, partition: TopicPartition, begin: int, end: int) -> bool:
+        """Move over what was cut once it had its effect: a restored position alone has not seen it."""
+        was_cut = self._subscription.was_cut
+        if was_cut is None or not await was_cut(connection, partition.topic, partition.partition, begin, end):
+            return False
+        async with connection.transaction():
+            group = self._subscription.group
+            locked = await positions.lock_positions(connection, group, [partition])
+            if locked[partition] == begin:
+                await positions.move_positions(connection, group, {partition: positions.Move(end, 0)})
+                if self._subscription.passed is not None:
+                    await self._subscription.passed(connection, {tuple(partition): (begin, end)})
+        log.info(
+            "moved over what was cut",
+            group=group,
+            topic=partition.topic,
+            partition=partition.partition,
+            expected=begin,
+            found=end,
+        )
+        return True
 
     def _tell_lost(self, partition: TopicPartition, begin: int, end: int) -> None:
         telemetry.HOLES.labels(self._subscription.group).inc()

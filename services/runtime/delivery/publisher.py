@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, ProducerClosed, RecordTooLargeError
 from services.runtime.seen import tracing
 
 Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
-"""Key, value, headers."""
+"""Key, value, headers. An empty value is none: on a compacted topic it takes back what stands on the key."""
 
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
@@ -208,12 +208,12 @@ async def _publish(
     acknowledgements = []
     batch = producer.create_batch()
     for key, value, headers in messages:
-        if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+        if batch.append(timestamp=timestamp_ms, key=key, value=value or None, headers=headers) is None:
             if not batch.record_count():
                 raise RecordTooLargeError(f"a message for {to.topic} is larger than a whole batch may be")
             acknowledgements.append(await producer.send_batch(batch, to.topic, partition=to.partition))
             batch = producer.create_batch()
-            batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
+            batch.append(timestamp=timestamp_ms, key=key, value=value or None, headers=headers)
     batch.close()
     acknowledgements.append(await producer.send_batch(batch, to.topic, partition=to.partition))
     # Shielded: a sender that meets an acknowledgement which was called off breaks down over it.

@@ -59,6 +59,8 @@ class Subscription:
     Of a topic in `compacted`, records that a newer one on their key replaced may be gone. A topic of the pattern that
     is not `expected` yet waits until it is, and is asked about again and again. `passed` hears, in the transaction that
     moves the position, of offsets behind the last record that hold none: from the first to, not with, the second.
+    `was_cut` says of a log's missing beginning (topic, partition, from, to) that it is gone by our own doing, once all
+    of it had its effect: a position that was put back to before it goes on behind it, and nothing is lost.
     """
 
     group: str
@@ -71,6 +73,7 @@ class Subscription:
     expected: Callable[[str], bool] | None = None
     pace: Pace | None = None
     passed: Callable[[Connection, Mapping[tuple[str, int], tuple[int, int]]], Awaitable[None]] | None = None
+    was_cut: Callable[[Connection, str, int, int, int], Awaitable[bool]] | None = None
 
     def __post_init__(self) -> None:
         if bool(self.topics) == bool(self.pattern):

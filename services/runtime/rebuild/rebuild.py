@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -19,6 +18,7 @@ from services.runtime.database import Connection
 from services.runtime.rebuild.differences import TableDifference, differences
 from services.runtime.rebuild.own_ways import OwnWays
 from services.runtime.rebuild.shadow import Positions, Shadow, positions_in, records_between
+from services.runtime.roles import make_schema_beside
 from services.runtime.service import Service
 
 CLOSE_RECORDS = 5_000  # near enough to stop the running copy for the rest
@@ -27,7 +27,7 @@ STANDSTILL_TRIES = 5
 
 # Not from the topics, and true only once: they move with the name. The outbox last: whoever writes to it does so as the
 # last thing in a transaction, and waiting for it with another lock in the hand ends in a deadlock.
-_KEPT_BY_THE_RUNTIME = ("passed_over", "stopped_partition", "inbox", "outbox")
+_KEPT_BY_THE_RUNTIME = ("passed_over", "former_log", "stopped_partition", "let_go", "inbox", "outbox", "session")
 
 
 class RebuildFailed(Exception):
@@ -95,9 +95,10 @@ async def rebuild(
     """
     async with _alone(wanted) as admin:
         await admin.execute(f"DROP SCHEMA IF EXISTS {wanted.next_schema} CASCADE")
-        await admin.execute(f"CREATE SCHEMA {wanted.next_schema} AUTHORIZATION {_role(wanted)}")
+        await make_schema_beside(admin, wanted.next_schema, like=wanted.schema)
         try:
             async with _shadow(wanted, wanted.next_schema) as shadow:
+                await _refuse_former_logs(wanted, admin)
                 await _refuse_cut_logs(wanted, shadow, await positions_in(admin, wanted.schema))
                 outcome, concerned = await _compared(wanted, admin, shadow, applied)
                 if switch:
@@ -153,11 +154,13 @@ def _shadow(wanted: Rebuild, schema: str) -> Shadow:
     )
 
 
-def _role(wanted: Rebuild) -> str:
-    role = urlsplit(wanted.database_url).username
-    if not role:
-        raise RebuildFailed("the service's database URL names no role that the new schema could belong to")
-    return role
+async def _refuse_former_logs(wanted: Rebuild, admin: Connection) -> None:
+    rows = await admin.fetch(f"SELECT DISTINCT topic FROM {wanted.schema}.former_log ORDER BY topic")
+    if rows:
+        raise RebuildFailed(
+            f"{', '.join(row['topic'] for row in rows)} had another log before: what that told stands in these tables"
+            " alone, and would be missing from the copy. Put a backup back instead (`leap restore`)"
+        )
 
 
 async def _refuse_cut_logs(wanted: Rebuild, shadow: Shadow, running: Positions) -> None:

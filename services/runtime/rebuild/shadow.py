@@ -15,7 +15,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from services.runtime.database import Connection, open_pool
-from services.runtime.delivery.batch import Batch, Reach, apply_batch
+from services.runtime.delivery.batch import Batch, PoisonBurst, Reach, apply_batch
 from services.runtime.delivery.lenient import read_leniently
 from services.runtime.delivery.positions import Move, move_positions, read_positions
 from services.runtime.delivery.publisher import Publisher
@@ -127,7 +127,11 @@ class Shadow:
             records = await self._read(behind, targets, subscription.max_records, positions)
             if records:
                 batch = await Batch.read(subscription, records, _reach(records, positions))
-                done = await apply_batch(opened, subscription, batch)
+                try:
+                    done = await apply_batch(opened, subscription, batch)
+                except PoisonBurst as burst:
+                    place = f"{burst.partition.topic}/{burst.partition.partition} at {burst.offset}"
+                    raise CopyRefused(f"{place}: {burst}") from None
                 positions.update(done.next_offsets)
             await self._pass_over_what_is_gone(subscription, behind, targets, positions)
             if self._own_ways is not None:

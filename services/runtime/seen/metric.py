@@ -101,6 +101,11 @@ class WeightedHistogram(Collector):
         yield shown
 
 
+def about(people: int) -> int:
+    """Round a number of people up to the next ten; 0 stays 0. Fewer than that would be somebody in particular."""
+    return -(-people // 10) * 10
+
+
 class Snapshot(Collector):
     """Values replaced all at once, so that what is no longer there is no longer shown."""
 

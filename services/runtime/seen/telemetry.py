@@ -94,6 +94,10 @@ POOL = gauge("leap_pool_connections", "Connections to the database: used, idle, 
 TIMER_FAILURES = counter("leap_timer_failures_total", "Runs of a timer that failed", ["timer"])
 # A metric that can't be read must not look like one that is well.
 MEASURE_FAILURES = counter("leap_measure_failures_total", "Measurements that failed, so that metrics are old", ["part"])
+# Who was let in, who was not, and who left: `wrong_key` many times in a minute is somebody who tries keys.
+SECURITY = counter("leap_security_events_total", "Sign-ins, refusals and ends of sessions", ["happened"])
+# 1: what was known before the change is in force, and a person has to correct the file.
+FILE_BROKEN = gauge("leap_file_broken", "Whether a file that is read again when it changes can't be used", ["file"])
 # Until the answer begins; streams and the operators' own paths are left out. The promise: 95 % within 0.5.
 HTTP_SECONDS = histogram(
     "leap_http_request_seconds",
@@ -101,6 +105,10 @@ HTTP_SECONDS = histogram(
     ["route", "method", "status"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+# Why: `head`, `body` late; `unread` answers; no `room`; too many from one `address`; `malformed`.
+HTTP_CUT_OFF = counter("leap_http_cut_off_total", "Connections ended before their request was through", ["why"])
+# Asked for more at once than one person, or all together, may.
+HTTP_TOO_MANY = counter("leap_http_too_many_total", "Requests refused since as many are being worked on", ["what"])
 
 
 def where(error: BaseException) -> dict[str, Any]:

@@ -1,24 +1,30 @@
-"""The HTTP side of every service: metrics, liveness, readiness, and its own routes."""
+"""The HTTP side of every service for people and their programs: its own routes, and what all of them have."""
 
-from collections.abc import Awaitable, Callable
+import logging
+from functools import partial
+from typing import Annotated, Any
 
 import fastapi
 import structlog
 import uvicorn
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.runtime.seen import telemetry
+from services.runtime.web import connections
+from services.runtime.web.access import Access, Door
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
+from services.runtime.web.people import Person
 from services.runtime.web.problems import problem_of, title_of
+from services.runtime.web.safe_answers import SafeAnswers
 from services.runtime.web.sign_in import signed_in
 from services.runtime.web.timing import Timed
 
@@ -34,60 +40,46 @@ class Server(uvicorn.Server):
         await self._serve()
 
 
-def application(
-    name: str,
-    *,
-    alive: Callable[[], str],
-    ready: Callable[[], Awaitable[str]],
-    measure: Callable[[], Awaitable[None]],
-    revision: Callable[[], str] = str,
-    max_body_bytes: int | None = None,
-) -> fastapi.FastAPI:
-    """Make the application with the routes every service has.
-
-    `alive` and `ready` return what is wrong, or an empty string; `measure` brings the metrics up to now; `revision`
-    names what readiness adds when all is well. A body longer than `max_body_bytes` gets 413.
-    """
+def application(name: str, *, max_body_bytes: int | None = None) -> fastapi.FastAPI:
+    """Make the application that a service's routes are put on. A body longer than `max_body_bytes` gets 413."""
     # No page of FastAPI's own: they load scripts from another site.
-    app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None)
+    app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.max_body_bytes = max_body_bytes
     app.state.pages = app.state.sessions = None
     app.add_middleware(_LongBodiesExplained, max_body_bytes=max_body_bytes)
     app.add_middleware(Timed)
+    app.add_middleware(SafeAnswers)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(ClientDisconnect, _on_nobody_there)
     app.add_exception_handler(Exception, _on_failure)
-
-    @app.get("/livez", include_in_schema=False)
-    async def livez() -> Response:
-        return _plain(alive())
-
-    @app.get("/readyz", include_in_schema=False)
-    async def readyz() -> Response:
-        return _plain(await ready(), well=f"ok\n{revision()}".strip())
-
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        await measure()
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app
 
 
 def serve(
-    app: fastapi.FastAPI, context: Context, *, pages: Pages | None = None, routes: fastapi.APIRouter | None = None
+    app: fastapi.FastAPI,
+    context: Context,
+    *,
+    access: Access,
+    pages: Pages | None = None,
+    routes: fastapi.APIRouter | None = None,
 ) -> None:
     """Add a service's pages for people and its routes for programs, and what both need to know who is asking.
 
-    Raises SettingsRejected where a route asks who that is and nobody said who may sign in.
+    Raises RoutesUndeclared where they are not those of the table, SettingsRejected where a route asks who that is and
+    nobody said who may sign in.
     """
     app.state.pages = pages
+    door = Door(access)
     for router in (pages.router if pages is not None else None, routes):
         if router is not None:
             # On the router and not on the application, whose own limit would come before the explanation.
-            app.include_router(router, max_body_size=app.state.max_body_bytes)
+            app.include_router(router, dependencies=[Depends(door)], max_body_size=app.state.max_body_bytes)
     if pages is not None or routes_by_person(app)[True]:
         app.state.sessions = context.sessions
+        app.add_api_route("/openapi.json", _describe, dependencies=[Depends(door)], include_in_schema=False)
+    door.learn(app.routes)
 
 
 def routes_by_person(app: fastapi.FastAPI) -> dict[bool, set[str]]:
@@ -103,20 +95,48 @@ def _depends_on_a_person(dependant: Dependant) -> bool:
     return any(each.call is signed_in or _depends_on_a_person(each) for each in dependant.dependencies)
 
 
-def server(app: fastapi.FastAPI, host: str, port: int) -> Server:
-    """Make the HTTP server; its log goes where the service's goes, without a line per request."""
-    return Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
-            server_header=False,
-        )
+def server(
+    app: fastapi.FastAPI,
+    host: str,
+    port: int,
+    *,
+    trusted_proxies: str = "",
+    guests: connections.Guests | None = None,
+) -> Server:
+    """Make the HTTP server; its log goes where the service's goes, without a line per request.
+
+    `trusted_proxies` are those whose word on where a request came from, and whether by TLS, counts: by itself nobody's.
+    `guests` bounds its connections, where it is not the usual number.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=GRACEFUL_HTTP_SECONDS,
+        server_header=False,
+        h11_max_incomplete_event_size=connections.MAX_HEAD_BYTES,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies,
     )
+    if guests is None:
+        guests = connections.Guests(trusted=config.forwarded_allow_ips)
+    config.http = partial(connections.GuardedProtocol, guests=guests)  # type: ignore[assignment]
+    # Counted as cut off: a line for each would let anybody fill the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    return Server(config)
+
+
+async def _describe(request: Request, _: Annotated[Person, Depends(signed_in)]) -> dict[str, Any]:
+    """Describe the service's API to somebody who may ask it."""
+    described: dict[str, Any] = request.app.openapi()
+    return described
+
+
+async def _on_nobody_there(_: Request, __: Exception) -> Response:
+    return Response(status_code=408)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -161,7 +181,3 @@ class _LongBodiesExplained:
 def _route_of(request: Request) -> str:
     # The pattern, not the address: an address may hold what somebody searched for.
     return str(getattr(request.scope.get("route"), "path", "unknown"))
-
-
-def _plain(problem: str, *, well: str = "ok") -> Response:
-    return Response(problem or well, status_code=503 if problem else 200, media_type="text/plain")

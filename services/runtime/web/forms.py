@@ -20,6 +20,7 @@ MAX_FIELDS = 200
 Read = TypeVar("Read", bound=BaseModel)
 Steps = tuple[str | int, ...]
 
+_ROW = re.compile(r"0|[1-9][0-9]{0,2}")
 _OPEN_AGAIN = N_("Open the page again and send it from there.")
 _TOO_SMALL = N_("This number is too small.")
 _TOO_LARGE = N_("This number is too large.")
@@ -259,9 +260,12 @@ class _Walk:
     def _numbers(self, row: Steps) -> list[int]:
         pattern, name = f"{_pattern(row)}.*.", re.escape(self._named(row)[0])
         columns = [named for path, named in self._layout.names.items() if path.startswith(pattern) and "*" not in named]
-        numbered = (re.match(rf"{name}\.(\d{{1,3}})\.", each) for each in self._form)
+        numbered = [found[1] for each in self._form if (found := re.match(rf"{name}\.([^.]+)\.", each))]
+        if not all(map(_ROW.fullmatch, numbered)):
+            # No page writes such a name, and a row that was sent is not dropped unseen.
+            raise HTTPException(422, _OPEN_AGAIN)
         rows_of_columns = range(max((len(self._form.all(column)) for column in columns), default=0))
-        return sorted({*rows_of_columns, *(int(found[1]) for found in numbered if found)})
+        return sorted({*rows_of_columns, *map(int, numbered)})
 
     def _is_there(self, body: Mapping[str, Any], row: Steps) -> bool:
         needed = self._layout.needs.get(_pattern(row), tuple(body))

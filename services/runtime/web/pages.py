@@ -17,11 +17,22 @@ from babel.numbers import format_decimal
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from services.runtime.seen import security
+from services.runtime.web import with_provider
 from services.runtime.web.context import Context
 from services.runtime.web.forms import read_form
 from services.runtime.web.languages import N_, Language, chosen_language, languages
 from services.runtime.web.problems import problem_json, wants_page
-from services.runtime.web.sign_in import inner_address, person_if_any, refuse_other_sites, require_role, signed_in
+from services.runtime.web.sign_in import (
+    address_of,
+    cookie_name,
+    inner_address,
+    is_tls,
+    person_if_any,
+    refuse_other_sites,
+    require_role,
+    signed_in,
+)
 from services.runtime.web.static_files import OWN_STATIC, StaticFiles, vendored
 
 __all__ = ["Pages", "language_of", "require_role", "signed_in"]
@@ -49,6 +60,7 @@ class Pages:
     ) -> None:
         self.title = title
         self.sessions = context.sessions
+        self.guesses = self.sessions.guesses
         self.zone = context.settings.zone
         self.languages = languages(translations)
         self.static = StaticFiles({**vendored(), **_files_of(OWN_STATIC), **_files_of(static)})
@@ -93,10 +105,29 @@ class Pages:
         person = person_if_any(request)
         return chosen_language(
             self.languages,
-            cookie=request.cookies.get("language", ""),
+            cookie=request.cookies.get(cookie_name(request, "language"), ""),
             person=person.language if person is not None else "",
             accepted=request.headers.get("accept-language", ""),
         )
+
+    def _ask_who(self, request: Request, shown: Mapping[str, Any], status: int = 200) -> HTMLResponse:
+        offered = self.sessions.vouching.offered() if self.sessions.vouching is not None else []
+        left = request.query_params.get("left")
+        values = {
+            "name": "",
+            "refused": False,
+            "wait_minutes": 0,
+            "providers": offered,
+            "left": next((each for each in offered if each[0] == left), None),
+            **shown,
+        }
+        return self.render(request, "sign_in.html", values, status)
+
+    def _tell(self, request: Request, status: int, title: str, detail: str) -> HTMLResponse:
+        language = self.language(request)
+        values = {"status": status, "title": language.gettext(title), "detail": language.gettext(detail)}
+        # The page's own address holds a code and a state: a change of language leads on from the start.
+        return self.render(request, "problem.html", {**values, "here": "/sign-in"}, status)
 
     def _environment(self, language: Language, loader: jinja2.BaseLoader) -> jinja2.Environment:
         environment = jinja2.Environment(
@@ -131,8 +162,8 @@ class Pages:
     def _offer(self) -> None:
         @self.router.get("/sign-in")
         async def ask_who(request: Request, next: str = "/") -> Response:
-            """Ask for name and key."""
-            return self.render(request, "sign_in.html", {"name": "", "next": inner_address(next), "refused": False})
+            """Ask for name and key, or lead to a provider that knows who that is."""
+            return self._ask_who(request, {"next": inner_address(next)})
 
         @self.router.post("/sign-in")
         async def sign_in(request: Request) -> Response:
@@ -140,20 +171,36 @@ class Pages:
             refuse_other_sites(request)
             form = await read_form(request)
             name, key, address = form.get("name").strip().lower(), form.get("key").strip(), form.get("next", "/")
+            shown, origin, guesses = (
+                {"name": name[:64], "next": inner_address(address)},
+                address_of(request),
+                self.guesses,
+            )
+            if seconds := guesses.wait_seconds(origin, name[:64]):
+                if guesses.is_news(origin):
+                    security.tell("too_many_guesses", who=name[:64], origin=origin)
+                answer = self._ask_who(request, {**shown, "wait_minutes": -(-seconds // 60)}, 429)
+                answer.headers["Retry-After"] = str(seconds)
+                return answer
             person = self.sessions.people.signing_in(name=name, key=key)
             if person is None:
-                shown = {"name": name[:64], "next": inner_address(address), "refused": True}
-                return self.render(request, "sign_in.html", shown, status=401)
-            answer = RedirectResponse(inner_address(address), status_code=303)
-            self.sessions.begin(request, answer, person)
-            return answer
+                guesses.wrong(origin, name[:64])
+                security.tell("wrong_key", who=name[:64], way="page", origin=origin)
+                return self._ask_who(request, {**shown, "refused": True}, 401)
+            guesses.right(origin, person.name)
+            led = RedirectResponse(inner_address(address), status_code=303)
+            await self.sessions.begin(request, led, person)
+            return led
 
         @self.router.post("/sign-out")
         async def sign_out(request: Request) -> Response:
-            """End the session."""
+            """End the session, also where its cookie was copied to."""
             refuse_other_sites(request)
             answer = RedirectResponse("/sign-in", status_code=303)
-            self.sessions.end(answer)
+            session = await self.sessions.end(request, answer)
+            if session is not None and session.vouched is not None and self.sessions.vouching is not None:
+                await self.sessions.vouching.leave(session.vouched)
+                answer.headers["Location"] = f"/sign-in?left={session.vouched.provider}"
             return answer
 
         @self.router.post("/language")
@@ -164,8 +211,18 @@ class Pages:
             if form.get("language") not in self.languages:
                 raise HTTPException(422, N_("choose one of the languages on the page"))
             answer = RedirectResponse(inner_address(form.get("next", "/")), status_code=303)
-            answer.set_cookie("language", form.get("language"), max_age=LANGUAGE_SECONDS, httponly=True, samesite="lax")
+            answer.set_cookie(
+                cookie_name(request, "language"),
+                form.get("language"),
+                max_age=LANGUAGE_SECONDS,
+                httponly=True,
+                samesite="lax",
+                secure=is_tls(request),
+            )
             return answer
+
+        if self.sessions.vouching is not None:
+            with_provider.offer(self.router, self.sessions, self.sessions.vouching, self._tell)
 
         @self.router.get("/static/{path:path}")
         async def static(request: Request, path: str) -> Response:

@@ -9,20 +9,25 @@ says nothing about anybody.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import asyncpg
 import msgspec
 import structlog
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from services.runtime.database import POOL_SECONDS, Connection, at_once
 from services.runtime.seen import telemetry
+from services.runtime.web.languages import N_
+from services.runtime.web.people import Person
 
 HEARTBEAT_SECONDS = 15.0
-# A stream ends after this time and the browser opens another: the right to hear is looked at again.
+# A stream that nobody may hear any more ends within this time: signed out, withdrawn.
+STILL_SECONDS = 2.0
+# A stream ends after this time and the browser opens another.
 STREAM_SECONDS = 15 * 60.0
 RETRY_MS = 1000
 LISTEN_AGAIN_SECONDS = 1.0
@@ -30,6 +35,8 @@ LISTEN_AGAIN_SECONDS = 1.0
 ASK_SECONDS = 5.0
 # More than this in one go, or waiting for one slow reader: "look again" says it all.
 MOST_CHANGES = 200
+# A browser opens six connections to a service at most, and a person has a browser or two.
+MOST_STREAMS_OF_ONE_PERSON = 12
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +90,7 @@ class Broadcast:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._listeners: set[Listener] = set()
+        self._streams: Counter[str] = Counter()
         self._listening: asyncio.Task[None] | None = None
         self._heard = asyncio.Event()
         self.closed = False
@@ -95,6 +103,21 @@ class Broadcast:
         self._heard.set()
         for listener in self._listeners:
             listener.miss()
+
+    def has_room_for(self, name: str) -> bool:
+        """Tell whether the person may open another stream."""
+        return self._streams[name] < MOST_STREAMS_OF_ONE_PERSON
+
+    @contextlib.contextmanager
+    def counted(self, name: str) -> Iterator[None]:
+        """Count a stream of the person's while it is open."""
+        self._streams[name] += 1
+        try:
+            yield
+        finally:
+            self._streams[name] -= 1
+            if not self._streams[name]:
+                del self._streams[name]
 
     @contextlib.asynccontextmanager
     async def subscribe(self, may_see: Callable[[str], bool]) -> AsyncIterator[Listener]:
@@ -120,6 +143,8 @@ class Broadcast:
                     await self._listen_on(connection)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 log.warning("changes not heard for a moment", **telemetry.where(error))
+            except Exception as error:  # noqa: BLE001 - the edge: nobody waits for this task, its end would be silence
+                log.error("listening for changes ended in an unforeseen way", **telemetry.where(error))
             # Whoever waits for the first word is let through: a page without news is better than none.
             self._heard.set()
             await asyncio.sleep(LISTEN_AGAIN_SECONDS)
@@ -140,7 +165,7 @@ class Broadcast:
                     async with asyncio.timeout(ASK_SECONDS):
                         await ended.wait()
                 async with at_once(connection):
-                    await connection.fetchval("SELECT")
+                    await connection.execute("SELECT")
         finally:
             with contextlib.suppress(asyncpg.InterfaceError):
                 await connection.remove_listener(f"{schema}_changes", self._on_notification)
@@ -169,39 +194,49 @@ def read_changes(payload: str) -> list[Change] | None:
 def event_stream(
     request: Request,
     broadcast: Broadcast,
-    may_see: Callable[[str], bool],
+    person: Person,
     *,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
 ) -> EventSourceResponse:
     """Stream `changed` events with {"id", "version"}, and `missed` when the page had better look again.
 
-    Send `person.may_see` as the filter. The stream ends after a quarter of an hour; browsers come again by themselves.
+    They tell of what the person may see. The stream ends after a quarter of an hour; browsers come again by themselves.
+    Raises HTTPException 429 where the person has as many open as they may.
     """
+    if not broadcast.has_room_for(person.name):
+        telemetry.HTTP_TOO_MANY.labels("stream").inc()
+        raise HTTPException(429, N_("close other windows of this page; this one shows what is new when it is loaded"))
     return EventSourceResponse(
-        _stream(request, broadcast, may_see, heartbeat_seconds),
+        _stream(request, broadcast, person, heartbeat_seconds),
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
 async def _stream(
-    request: Request, broadcast: Broadcast, may_see: Callable[[str], bool], heartbeat_seconds: float
+    request: Request, broadcast: Broadcast, person: Person, heartbeat_seconds: float
 ) -> AsyncIterator[bytes]:
+    if not broadcast.has_room_for(person.name):
+        return  # others that were asked for in the same moment have begun meanwhile
     until = time.monotonic() + STREAM_SECONDS
+    said_at = time.monotonic()
     number = int(time.time() * 1000)  # only ever grows, and says to us that a browser has been here before
-    async with broadcast.subscribe(may_see) as listener:
-        yield format_sse_event(event="ready", data_str="{}", id=str(number), retry=RETRY_MS)
-        if request.headers.get("last-event-id"):
-            yield format_sse_event(event="missed", data_str="{}", id=str(number))
-        while time.monotonic() < until:
-            missed, versions = await listener.next(heartbeat_seconds)
-            if broadcast.closed:
-                return
-            if not missed and not versions:
-                yield KEEPALIVE_COMMENT
-                continue
-            number += 1
-            if missed:
+    with broadcast.counted(person.name):
+        async with broadcast.subscribe(person.may_see) as listener:
+            yield format_sse_event(event="ready", data_str="{}", id=str(number), retry=RETRY_MS)
+            if request.headers.get("last-event-id"):
                 yield format_sse_event(event="missed", data_str="{}", id=str(number))
-            for id, version in versions.items():
-                told = msgspec.json.encode({"id": id, "version": version}).decode()
-                yield format_sse_event(event="changed", data_str=told, id=str(number))
+            while time.monotonic() < until:
+                missed, versions = await listener.next(min(heartbeat_seconds, STILL_SECONDS))
+                if broadcast.closed or not await request.app.state.sessions.still(request):
+                    return
+                if not missed and not versions:
+                    if time.monotonic() - said_at >= heartbeat_seconds:
+                        said_at = time.monotonic()
+                        yield KEEPALIVE_COMMENT
+                    continue
+                number += 1
+                if missed:
+                    yield format_sse_event(event="missed", data_str="{}", id=str(number))
+                for id, version in versions.items():
+                    told = msgspec.json.encode({"id": id, "version": version}).decode()
+                    yield format_sse_event(event="changed", data_str=told, id=str(number))

@@ -1,6 +1,5 @@
 """The HTTP of visits: proposed pairs and weeks, the day sheet, the confirmation."""
 
-import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,17 +8,20 @@ from fastapi import APIRouter, Query
 from services.runtime import clock
 from services.runtime.web.context import Context
 from services.scheduling.api.asking import Day, InDistrict, Who
+from services.scheduling.api.planning import Planning
 from services.scheduling.api.refusals import ExplainingRoute
 from services.scheduling.api.shown import proposals_shown, visit_shown, week_shown
 from services.scheduling.commands import carry_out
 from services.scheduling.handlers import pairs
 from services.scheduling.handlers.pairs import ProposePairs
-from services.scheduling.rules import bounds, week
+from services.scheduling.rules import bounds
+from services.scheduling.rules.week import Budget
 
 
 def routes(context: Context) -> APIRouter:
     """Offer the proposals and the sheets under /v1."""
     router = APIRouter(route_class=ExplainingRoute)
+    planning = Planning()
 
     @router.get("/requests/{request_id}/pairs")
     async def propose_pairs(request_id: UUID, wish: Annotated[ProposePairs, Query()], who: Who) -> dict[str, Any]:
@@ -35,10 +37,10 @@ def routes(context: Context) -> APIRouter:
         iterations: Annotated[int, Query(ge=0, le=2000)] = 300,
     ) -> dict[str, Any]:
         """Propose visits for the week of the day, around what is agreed; nothing is booked by it."""
-        async with context.begin() as tx:
-            asked, policy = await pairs.find_week(tx, district=district, day=day, person=who, as_of=clock.now())
-        # In a thread: others are answered while it searches.
-        found = await asyncio.to_thread(week.propose, asked, policy, week.Budget(iterations=iterations, seed=seed))
+        with planning.place_for(who):
+            async with context.begin() as tx:
+                asked, policy = await pairs.find_week(tx, district=district, day=day, person=who, as_of=clock.now())
+            found = await planning.propose(asked, policy, Budget(iterations=iterations, seed=seed))
         return week_shown(asked, found)
 
     @router.get("/day-sheet")

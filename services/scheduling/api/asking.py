@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query
 from contracts.events.envelope import District
 from services.runtime.web.people import Person
 from services.runtime.web.sign_in import signed_in
-from services.scheduling.rules import bounds, visits
+from services.scheduling.rules import bounds
 
 Who = Annotated[Person, Depends(signed_in)]
 InDistrict = Annotated[District, Query()]
@@ -35,9 +35,3 @@ def districts_of(person: Person, district: str | None = None) -> list[str] | Non
     if district is not None:
         return [district] if person.may_see(district) else []
     return None if person.sees_everything else sorted(person.scopes)
-
-
-def at_the_desk(person: Person) -> None:
-    """Raise NotAllowed for whoever does not work with requests."""
-    if not visits.may_act(person.role):
-        raise visits.NotAllowed

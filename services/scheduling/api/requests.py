@@ -12,7 +12,7 @@ from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.context import Context
 from services.runtime.web.pages import language_of
 from services.runtime.web.people import Person
-from services.scheduling.api.asking import InAnyDistrict, Who, at_the_desk, districts_of
+from services.scheduling.api.asking import InAnyDistrict, Who, districts_of
 from services.scheduling.api.refusals import ExplainingRoute
 from services.scheduling.api.shown import clause_shown, request_shown, visits_shown
 from services.scheduling.handlers import requests as handlers
@@ -35,7 +35,6 @@ def routes(context: Context) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> dict[str, Any]:
         """List requests, most urgent first; `after` takes the last request_id of a page."""
-        at_the_desk(who)
         async with context.begin() as tx:
             last = None if after is None else await _find(tx, after, who)
             found = await desk.list_requests(
@@ -51,7 +50,6 @@ def routes(context: Context) -> APIRouter:
     @router.get("/requests/{request_id}")
     async def show_request(request_id: UUID, who: Who, asked: Request) -> dict[str, Any]:
         """Show a request: why it is here, its students, visits, contacts and history."""
-        at_the_desk(who)
         async with context.begin() as tx:
             request = await _find(tx, request_id, who)
             return await _in_full(tx, request, language_of(asked).gettext)
@@ -78,7 +76,6 @@ def routes(context: Context) -> APIRouter:
     @router.get("/missing-logs")
     async def missing_logs(who: Who, district: InAnyDistrict = None) -> dict[str, Any]:
         """List visits whose time is over and of which nobody has said anything."""
-        at_the_desk(who)
         as_of = clock.now()
         async with context.begin() as tx:
             rows = await logs.missing_logs(tx.connection, districts=districts_of(who, district), as_of=as_of)

@@ -18,7 +18,7 @@ from contracts.topics import HOUSEHOLD_CONTACTS
 from services.runtime import clock
 from services.runtime.delivery.subscription import Delivery, read_event, read_tombstone
 from services.runtime.delivery.transaction import Transaction
-from services.scheduling.handlers import school_years
+from services.scheduling.handlers import forgetting, school_years
 from services.scheduling.handlers.changes import emit, row_facts, row_stage_changed
 from services.scheduling.handlers.figures import Figures, are_figures, decode_figures, figures_of, on_figures
 from services.scheduling.handlers.pricing import price
@@ -42,7 +42,8 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
         | events.VisitAttempted
         | events.LogAmended
         | events.FollowUpPromised
-        | events.ReferralMade,
+        | events.ReferralMade
+        | events.Forgetting,
         Field(discriminator="event_type"),
     ]
 )
@@ -72,6 +73,7 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
         d.event for d in deliveries if isinstance(d.event, events.HouseholdContactChanged | events.ContactForgotten)
     ]
     schools = [d.event for d in deliveries if isinstance(d.event, events.SchoolCalendarChanged)]
+    gone = [d.event for d in deliveries if isinstance(d.event, events.Forgetting)]
 
     await _on_calendars(tx, schools)
     learned = await school_years.learn(tx, [*flags, *figures])
@@ -91,6 +93,8 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
         await _on_logs(tx, logged, as_of)
     if contacts:
         await _on_contacts(tx, contacts)
+    if gone:
+        await forgetting.on_forgetting(tx, gone)
 
 
 async def _on_calendars(tx: Transaction, schools: Sequence[events.SchoolCalendarChanged]) -> None:
@@ -303,3 +307,5 @@ async def _on_contacts(
             for contact in standing
         ],
     )
+    named = {student.student_key for contact in standing for student in contact.students}
+    await forgetting.strip_names(tx, named)

@@ -1,7 +1,7 @@
 """How a district changes its policy: by its coordinator, a version at a time."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from services.runtime.web.people import Person
 from services.scheduling.handlers.acts import Act
 from services.scheduling.rules import policy as rules
 from services.scheduling.rules import visits
-from services.scheduling.rules.bounds import Day, DecisionIfAny, Part
+from services.scheduling.rules.bounds import Day, DecisionIfAny, Part, Seen
 from services.scheduling.rules.visits import NotPossible, Refusal
 from services.scheduling.rules.wording import N_
 from services.scheduling.store import calendars, policies
@@ -34,16 +34,24 @@ class _Desk(events.DeskPolicy, Part):
     weights: _Weights = _Weights()
 
 
+_Labels = Annotated[dict[Literal["en", "es"], Annotated[events.LabelText, Seen]], Field(min_length=1)]
+
+
 class _Labelled(events.Labelled, Part):
-    pass
+    labels: _Labels
 
 
 class _ExtraField(events.ExtraField, Part):
+    labels: _Labels
     choices: Annotated[tuple[_Labelled, ...], Field(max_length=20)] = ()
 
 
 class _Log(events.LogPolicy, Part):
     extra_fields: Annotated[tuple[_ExtraField, ...], Field(max_length=20)] = ()
+
+
+class _Retention(events.RetentionPolicy, Part):
+    pass
 
 
 class DecidePolicy(Part):
@@ -57,6 +65,7 @@ class DecidePolicy(Part):
     absence: _Absence = _Absence()
     desk: _Desk = _Desk()
     log: _Log = _Log()
+    retention: _Retention = _Retention()
 
 
 class StalePolicy(Refusal):
@@ -116,6 +125,7 @@ async def decide_policy(act: Act[str, DecidePolicy]) -> DistrictPolicy:
         absence=decided.absence,
         desk=decided.desk,
         log=decided.log,
+        retention=decided.retention,
     )
     saved = await policies.save(
         connection, district=district, policy=policy, changed_by=act.person.name, changed_at=act.as_of

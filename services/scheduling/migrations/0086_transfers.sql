@@ -7,3 +7,8 @@ CREATE TABLE transfer (
     confirmed_at  timestamptz NOT NULL,
     PRIMARY KEY (person_key, from_district, district)
 );
+
+-- A district's own word is its own to give and to see.
+SELECT keep_apart('transfer', $$(SELECT current_setting('leap.districts', true)) = '*'
+    OR from_district = ANY ((SELECT string_to_array(current_setting('leap.districts', true), ','))::text[])$$);
+GRANT SELECT, INSERT ON transfer TO leap_people;

@@ -28,7 +28,7 @@ def desk_pages(context: Context) -> Pages:
     @pages.router.get("/events")
     async def changes(http_request: Request, person: AtTheDesk) -> Response:
         """Tell which requests of the person's districts change: id and version, nothing else."""
-        return event_stream(http_request, context.changes, person.may_see)
+        return event_stream(http_request, context.changes, person)
 
     for page in (queue, actions, appointment, request, day, visitors, policy, keys):
         pages.router.include_router(page.routes(desk))

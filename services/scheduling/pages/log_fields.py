@@ -24,7 +24,7 @@ KINDS: Mapping[str, str] = {
 }
 BLANK: Row = {"code": "", "en": "", "es": "", "kind": "text", "choices": "", "remove": ""}
 
-_INPUT = re.compile(rf"{LIST}\.([0-9]{{1,3}})\.[a-z]+")
+_INPUT = re.compile(rf"{LIST}\.([^.]+)\.({'|'.join(BLANK)})")
 _WRONG: Mapping[str, str] = {
     "code": N_("Give a code of small letters, digits and underscores, such as bus_stop."),
     "en": N_("Write what visitors read, in English or in Spanish."),
@@ -45,11 +45,20 @@ def rows_of(fields: Iterable[ExtraField]) -> list[Row]:
 
 
 def rows_typed(form: Form, standing: Iterable[ExtraField]) -> list[Row]:
-    """Give the rows that were typed, in the order of their numbers; a form without the list leaves it as it stands."""
+    """Give the rows that were typed, in the order of their numbers; a form without the list leaves it as it stands.
+
+    However a row is numbered, by 1000 or by 01, it is one: none is dropped unseen.
+    """
     if LIST not in form:
         return rows_of(standing)
-    numbers = sorted({int(found[1]) for name in form if (found := _INPUT.fullmatch(name))})
+    numbers = sorted({found[1] for name in form if (found := _INPUT.fullmatch(name))}, key=_by_number)
     return [{each: form.get(f"{LIST}.{number}.{each}").strip() for each in BLANK} for number in numbers]
+
+
+def _by_number(row: str) -> tuple[bool, int, str, str]:
+    is_number = row.isascii() and row.isdigit()
+    number = row.lstrip("0") if is_number else ""  # not as an integer: it may have a thousand digits
+    return not is_number, len(number), number, row
 
 
 def fields_in(rows: Sequence[Row], standing: Iterable[ExtraField]) -> list[dict[str, Any]]:

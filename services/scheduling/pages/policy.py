@@ -185,6 +185,8 @@ def _given(form: Form, rows: Sequence[log_fields.Row], newest: DistrictPolicy) -
             "resources": form.get("resources").replace(",", " ").split(),
             "extra_fields": log_fields.fields_in(rows, newest.log.extra_fields),
         },
+        # Decided by `leap policy set`, after the district's lawyers: the page keeps what stands.
+        "retention": newest.retention.model_dump(),
     }
 
 

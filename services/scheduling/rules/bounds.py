@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from contracts.texts import seen_or_nothing
+
 
 def _on_the_wall(said: object) -> object:
     try:
@@ -32,7 +34,9 @@ LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")]
 # How long a visit may really take is a rule, asked of every appointment: pairing.SHORTEST_MINUTES to LONGEST_MINUTES.
 Minutes = Annotated[int, Field(ge=1, le=24 * 60)]
 # No control characters: it is printed, and PostgreSQL can't hold all of them.
-PlaceText = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1, max_length=200)]
+Seen = BeforeValidator(seen_or_nothing)
+"""A text of which nobody could see anything is as empty as it looks."""
+PlaceText = Annotated[str, Seen, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class Part(BaseModel):

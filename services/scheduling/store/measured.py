@@ -20,10 +20,11 @@ async def desk_by_stage(connection: Connection, *, as_of: datetime) -> list[asyn
 
 
 async def known_flags(connection: Connection) -> list[asyncpg.Record]:
-    """Count, per district, the students whose flag stands in the newest school year."""
+    """Count, per district, the students whose flag stands in the newest school year, and say which as one number."""
     return await connection.fetch(
         """
-        SELECT district, count(*) AS flags FROM flagged_student
+        SELECT district, count(*) AS flags, sum(uuid_hash(student_key)::bigint & 2147483647)::float8 AS digest
+        FROM flagged_student
         WHERE level <> 'none' AND school_year = (SELECT max(school_year) FROM flagged_student) GROUP BY district
         """
     )

@@ -6,11 +6,12 @@ from datetime import date, datetime
 
 import asyncpg
 
-from contracts.events import AbsencePolicy, DeskPolicy, DistrictPolicy, LogPolicy, Weights
+from contracts.events import AbsencePolicy, DeskPolicy, DistrictPolicy, LogPolicy, RetentionPolicy, Weights
+from services.runtime.database import Connection
 from services.scheduling.rules.policy import STANDARD, Policy, desk_part
 
 
-async def in_force(connection: asyncpg.Connection, districts: Sequence[str], *, day: date) -> dict[str, DistrictPolicy]:
+async def in_force(connection: Connection, districts: Sequence[str], *, day: date) -> dict[str, DistrictPolicy]:
     """Read the policies in force on a day; the standard one for a district whose first decision is still to come."""
     rows = await connection.fetch(
         """
@@ -75,4 +76,5 @@ def _policy_of(row: asyncpg.Record) -> DistrictPolicy:
         absence=AbsencePolicy.model_validate(body.get("absence", {})),
         desk=DeskPolicy.model_construct(**desk | {"weights": Weights.model_construct(**desk.get("weights", {}))}),
         log=LogPolicy.model_validate(body.get("log", {})),
+        retention=RetentionPolicy.model_validate(body.get("retention", {})),
     )

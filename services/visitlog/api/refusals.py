@@ -18,6 +18,7 @@ _STATUS_BY_REFUSAL: dict[type[outcomes.Refusal], int] = {
     outcomes.VisitUnknown: 404,
     outcomes.LogUnknown: 404,
     NotYours: 404,
+    outcomes.WordsNotKept: 410,
     outcomes.LogDiffers: 409,
     outcomes.VisitLogged: 409,
     outcomes.ReferralBackwards: 409,

@@ -13,6 +13,7 @@ from contracts import events
 from contracts.topics import HOUSEHOLD_CONTACTS
 from services.runtime.delivery.subscription import Delivery, read_event, read_tombstone
 from services.runtime.delivery.transaction import Transaction
+from services.visitlog.handlers import forgetting
 from services.visitlog.store import projections
 
 _EVENTS: TypeAdapter[Any] = TypeAdapter(
@@ -30,7 +31,8 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
         | events.HouseholdContactChanged
         | events.SchoolCalendarChanged
         | events.VisitorChanged
-        | events.DistrictPolicyDecided,
+        | events.DistrictPolicyDecided
+        | events.Forgetting,
         Field(discriminator="event_type"),
     ]
 )
@@ -68,7 +70,13 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
             for event in decided
         ],
     )
+    await projections.keep_retention(
+        tx.connection,
+        [(event.district, event.version, event.effective_from, event.retention.model_dump_json()) for event in decided],
+    )
     await _on_contacts(tx, contacts)
+    if gone := [event for event in by_kind if isinstance(event, events.Forgetting)]:
+        await forgetting.on_forgetting(tx, gone)
 
 
 def _visit_row(event: _Agreed) -> tuple[Any, ...]:
@@ -135,3 +143,5 @@ async def _on_contacts(
             for contact in standing
         ],
     )
+    named = {student.student_key for contact in standing for student in contact.students}
+    await forgetting.strip_names(tx, named)

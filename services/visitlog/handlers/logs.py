@@ -16,7 +16,7 @@ from services.visitlog.handlers.acts import Act, Done
 from services.visitlog.rules import form, outcomes
 from services.visitlog.rules.form import OUTCOME_TOLD, PLACE_TOLD, AmendmentCommand, Log, Outcome, ReferralCommand
 from services.visitlog.rules.policy import check_extra
-from services.visitlog.store import logs, office
+from services.visitlog.store import forgetting, logs, office
 from services.visitlog.store.taking_back import NOBODY
 
 VISIT_LOG = "visit-log"
@@ -31,7 +31,11 @@ async def put_log(act: Act, log: Log, log_id: UUID) -> Done:
 
     Raises LogDiffers (another log under this id), VisitLogged (another id for this visit), VisitUnknown, LogInvalid.
     """
-    told = {"log_id": log_id, "visit_id": log.visit_id}
+    told: dict[str, Any] = {"log_id": log_id, "visit_id": log.visit_id}
+    if await forgetting.is_wordless(act.connection, log_id=log_id, visit_id=log.visit_id):
+        # A phone that was offline meanwhile: what two people did is taken, and none of what the family said.
+        log = log.without_words()
+        told |= {"words": "not kept"}
     body = log.in_one_spelling()
     # Before the rules: a repeat of an accepted log is accepted, whatever the clock says by now.
     standing = await logs.find_log(act.connection, log_id)
@@ -141,6 +145,8 @@ async def amend(act: Act, command: AmendmentCommand, log_id: UUID) -> Done:
     What is added has a number, from 1, and is in no event. Raises LogUnknown.
     """
     log = await access.log_of(act, log_id, lock=True)
+    if await forgetting.is_wordless(act.connection, log_id=log_id, visit_id=log["visit_id"]):
+        raise outcomes.WordsNotKept
 
     number, is_new = await logs.append_amendment(
         act.connection,

@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from contracts import events
+from contracts.texts import seen_or_nothing
 
 LONG_TEXT = 4000
 SHORT_TEXT = 500
@@ -27,8 +28,8 @@ _UNTYPED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def _typed(text: Any) -> Any:
-    """Bring text to one spelling: browsers send line ends as CR LF, programs as LF."""
-    return text.replace("\r\n", "\n").strip() if isinstance(text, str) else text
+    """Bring text to one spelling: browsers send line ends as CR LF, programs as LF. What nobody can see is nothing."""
+    return seen_or_nothing(text.replace("\r\n", "\n").strip() if isinstance(text, str) else text)
 
 
 def _without_control(text: str) -> str:
@@ -230,6 +231,13 @@ class Log(Part):
         `written_at` is the phone's own note of when; it makes no log another one.
         """
         return json.dumps(self.model_dump(mode="json", exclude={"written_at"}), sort_keys=True)
+
+    def without_words(self) -> "Log":
+        """Give what two people did, and none of what the family said or anybody wrote down of them."""
+        emptied = dict.fromkeys(("private_note", "left_note", "small_step"))
+        return self.model_copy(
+            update={**emptied, "voice": Voice(), "promises": (), "extra": {}, "took_part": (), "left": ()}
+        )
 
     def of_a_visit_only(self) -> bool:
         """Tell whether something stands here that only a visit that took place can have."""

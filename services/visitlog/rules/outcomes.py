@@ -40,6 +40,13 @@ class LogUnknown(Refusal):
         super().__init__(_("There is no log of yours with this id. Write it first."))
 
 
+class WordsNotKept(Refusal):
+    """The family wished to be forgotten, or the log is older than its district keeps words: nothing is added to it."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Words of this log are not kept any more, so nothing can be added to it."))
+
+
 class LogDiffers(Refusal):
     """Another log stands under this client id: logs are never overwritten."""
 

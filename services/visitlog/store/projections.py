@@ -64,9 +64,9 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
     await connection.execute(
         """
         INSERT INTO household_contact AS kept (household_key, district, contact_name, phones, address, language,
-                                               interpreter_needed, students, source_version)
+                                               interpreter_needed, students, source_version, told_at)
         SELECT household_key, district, contact_name, ARRAY (SELECT json_array_elements_text(phones)), address,
-               language, interpreter_needed, students, source_version
+               language, interpreter_needed, students, source_version, occurred_at
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[], $5::text[], $6::text[], $7::boolean[],
                     $8::jsonb[], $9::bigint[], $10::timestamptz[])
             AS c (household_key, district, contact_name, phones, address, language, interpreter_needed, students,
@@ -79,7 +79,7 @@ async def keep_newest_contacts(connection: asyncpg.Connection, rows: Sequence[tu
         SET district = EXCLUDED.district, contact_name = EXCLUDED.contact_name, phones = EXCLUDED.phones,
             address = EXCLUDED.address, language = EXCLUDED.language,
             interpreter_needed = EXCLUDED.interpreter_needed, students = EXCLUDED.students,
-            source_version = EXCLUDED.source_version
+            source_version = EXCLUDED.source_version, told_at = EXCLUDED.told_at
         WHERE EXCLUDED.source_version > kept.source_version
         """,
         *columns(rows, width=10),
@@ -192,4 +192,18 @@ async def keep_policies(connection: asyncpg.Connection, rows: Sequence[tuple[Any
         ON CONFLICT DO NOTHING
         """,
         *columns(rows, width=5),
+    )
+
+
+async def keep_retention(connection: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Keep for how many years districts keep what. Rows: district, version, effective_from, retention (JSON)."""
+    if not rows:
+        return
+    await connection.execute(
+        """
+        INSERT INTO retention_policy (district, version, effective_from, retention)
+        SELECT * FROM unnest($1::text[], $2::integer[], $3::date[], $4::jsonb[])
+        ON CONFLICT DO NOTHING
+        """,
+        *columns(rows, width=4),
     )

@@ -68,7 +68,7 @@ async def test_a_district_opens_a_school_and_downloads_a_table(serve: Serve, eit
     await expect(either_page.locator("h1")).to_have_text("Hartford")
     async with either_page.expect_download() as begun:
         await either_page.locator("#funnel .downloads a").first.click()
-    assert (await begun.value).suggested_filename == "funnel.csv"
+    assert (await begun.value).suggested_filename == "funnel-not-to-be-passed-on.csv"
     await either_page.goto(f"{site.address}/districts/hartford/schools/H01")
     await expect(either_page.locator("h1")).to_have_text("School H01, Hartford")
 

@@ -1,5 +1,6 @@
 """The pages every service has: signing in, and a problem told."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page
 
-from tests import people
+from tests import people, vouched
 from tests.browser.conftest import NewPage
 from tests.browser.looking import Screenshots, axe
 from tests.browser.site import Site, serving
 from tests.delivering import served
+from tests.sessions import SessionsInMemory
 from tests.unit.runtime import little
+from tests.vouched import MARISOL, Running, running_provider
 
 NO_DATABASE: Any = None
 
@@ -86,3 +89,45 @@ async def test_a_session_that_ended_leads_an_htmx_page_to_sign_in(notes: Site, p
     await page.context.clear_cookies()
     await page.evaluate("htmx.ajax('GET', '/?count=1', {target: 'main'})")
     await page.wait_for_url("**/sign-in?next=/")
+
+
+@pytest_asyncio.fixture
+async def vouched_notes(tmp_path: Path) -> AsyncIterator[tuple[Site, Running]]:
+    """The little service, and a provider that vouches for Marisol."""
+    with running_provider() as provider:
+        provider.knows("s-1", MARISOL)
+        kept = SessionsInMemory()
+        app = served(little.service, NO_DATABASE, vouched.admission(tmp_path, provider.address, kept))
+        async with serving(app) as address:
+            yield Site(address=address, pool=NO_DATABASE, service=little.service), provider
+
+
+async def test_somebody_signs_in_with_their_organisation_and_leaves_both(
+    vouched_notes: tuple[Site, Running], either_page: Page
+) -> None:
+    notes, provider = vouched_notes
+    page = either_page
+    # The provider's page fetches its looks from elsewhere, and would wait for them where there is no way out.
+    await page.route(re.compile(r"^https:"), lambda route: route.abort())
+    await page.goto(f"{notes.address}/?count=3")
+    await page.get_by_role("link", name="Sign in with The Valley").click()
+    await page.locator("input[name=sub]").fill("s-1")
+    await page.get_by_role("button", name="Authorize").click()
+    await page.wait_for_url(f"{notes.address}/?count=3")
+    assert await page.locator("h1").inner_text() == "Hola, Marisol Vega"
+    await page.get_by_role("button", name="Cerrar sesión").click()
+    await page.get_by_role("link", name="Sign out of The Valley too").click()
+    await page.wait_for_url(f"{provider.address}/**")
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Sign in with"), ("es", "Iniciar sesión con")])
+async def test_the_way_with_the_organisation_is_offered_in_both_languages(
+    vouched_notes: tuple[Site, Running], new_page: NewPage, screenshots: Screenshots, language: str, said: str
+) -> None:
+    notes, _ = vouched_notes
+    page = await new_page(language=language)
+    for path, name in (("/sign-in", "sign-in-provider"), ("/sign-in?left=valley", "left-provider")):
+        await page.goto(notes.address + path)
+        assert await page.get_by_role("link", name=f"{said} The Valley").is_visible()
+        assert await axe(page) == []
+        await screenshots(page, f"{name}-{language}")

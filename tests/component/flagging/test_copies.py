@@ -26,6 +26,7 @@ from services.runtime.migrate import migrate
 from services.runtime.rebuild.differences import TableDifference, differences
 from services.runtime.rebuild.own_ways import Compared
 from services.runtime.rebuild.shadow import in_schema
+from services.runtime.roles import make_schema_beside
 from services.runtime.service import Context
 from tests.component.flagging.builders import (
     Feeder,
@@ -91,8 +92,7 @@ async def two(fresh_database: str) -> AsyncIterator[Copies]:
     """Two schemas, both flagging's."""
     url = (await provision(fresh_database, ["flagging"]))["flagging"]
     admin = await asyncpg.connect(fresh_database)
-    role = await admin.fetchval("SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'flagging'")
-    await admin.execute(f"CREATE SCHEMA {COPY} AUTHORIZATION {role}")
+    await make_schema_beside(admin, COPY, like="flagging")
     made = []
     for schema in (RUNNING, COPY):
         pool = await asyncpg.create_pool(

@@ -95,6 +95,27 @@ async def test_a_receipt_hears_of_each_of_its_rows_once(pool: Pool) -> None:
     await feeder.feed([roll(marks, [(0, 0, 3)])])
     told = [each for each in await published(pool, "receipt-progress") if isinstance(each, ReceiptProgressed)]
     assert [(each.accepted, each.duplicate) for each in told] == [(2, 0), (1, 0)]
+    assert [[(of.offset, of.accepted) for of in each.rolls or ()] for each in told] == [[(0, 2)], [(1, 1)]]
+
+
+async def test_a_receipt_hears_the_same_of_each_roll_whatever_batch_it_is_read_in(
+    service_database: ServiceDatabase,
+) -> None:
+    receipt = UUID("45a3ac6a-4c51-0225-e596-e4c5668b37c2")
+    said = [
+        roll([mark(student(n), DAYS[0], receipt=receipt) for n in range(first, first + 3)], [(first, 0, 3)])
+        for first in (0, 3, 6)
+    ]
+
+    async def told(*batches: list[RollRecorded]) -> set[tuple[int, int, int]]:
+        pool = await service_database("flagging")
+        feeder = Feeder(pool)
+        for batch in batches:
+            await feeder.feed(batch)
+        events = [each for each in await published(pool, "receipt-progress") if isinstance(each, ReceiptProgressed)]
+        return {(of.offset, of.accepted, of.duplicate) for each in events for of in each.rolls or ()}
+
+    assert await told(said[:1], said[1:]) == await told(said) == {(0, 3, 0), (1, 3, 0), (2, 3, 0)}
 
 
 async def test_a_year_told_again_in_any_pieces_leaves_the_counts_and_stays_a_few_ranges(pool: Pool) -> None:

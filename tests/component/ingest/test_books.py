@@ -102,6 +102,33 @@ async def test_a_record_set_aside_is_accounted_for(service_database: ServiceData
     assert await landing.gap() == 0
 
 
+async def test_what_was_set_aside_of_a_former_log_is_kept_and_excuses_nothing_missing_of_the_next(
+    service_database: ServiceDatabase,
+) -> None:
+    landing = Reread(await service_database("ingest"))
+    poison = b"{" + b" " * 600_000 + b"}"
+    await landing.land(mark(student="1"), mark(student="2"))
+    await deliver(landing.pool, LANDED, [record(TOPIC, 0, 2, poison, timestamp_ms=NOON)], landing.publisher)
+    assert await landing.gap() == 0
+
+    await landing.set_back(0)
+    await landing.read_as_another_log(mark(student="1"), mark(student="2"), later_ms=HOUR_MS)
+    assert await landing.gap() == 0
+    await landing.set_back(3)  # what stands at 2 is passed over: a good record for all that anybody knows
+    await landing.read_as_another_log(mark(student="4"), later_ms=HOUR_MS + 3)
+    assert await landing.gap() == 1
+
+    again = record(TOPIC, 0, 2, poison, timestamp_ms=NOON + HOUR_MS + 2)
+    await landing.set_back(2)
+    for _ in range(2):
+        await deliver(landing.pool, LANDED, [again], landing.publisher)
+        await landing.set_back(2)
+    await landing.set_back(4)
+    kept = await landing.pool.fetch("SELECT record_timestamp_ms FROM dead_letter ORDER BY 1")
+    assert [row[0] for row in kept] == [NOON, NOON + HOUR_MS + 2]
+    assert await landing.gap() == 0
+
+
 async def test_a_log_made_anew_begins_a_new_book(service_database: ServiceDatabase) -> None:
     landing = Reread(await service_database("ingest"))
     await landing.land(mark(student="1"), mark(student="2"), mark(student="3"))

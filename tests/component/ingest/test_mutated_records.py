@@ -12,6 +12,7 @@ from aiokafka import ConsumerRecord
 
 from contracts.events import AttendanceRejected, RollRecorded
 from services.ingest.handlers import landed as handlers
+from services.ingest.rules.allowance import Bucket
 from services.runtime.delivery.subscription import Subscription
 from tests.delivering import RecordingPublisher, deliver, record
 from tests.unit.ingest.landed import districts, mark
@@ -23,7 +24,8 @@ landed = Subscription(
     group="leap-ingest",
     pattern="^(attendance|roster)-in-.*",
     decode=partial(handlers.decode_landed, districts=districts()),
-    handle=partial(handlers.on_landed, districts=districts()),
+    # Each by itself, however many: which ones go back is what is looked at.
+    handle=partial(handlers.on_landed, districts=districts(), one_by_one=Bucket(1e9, 1.0)),
 )
 
 

@@ -112,7 +112,7 @@ async def test_marks_are_told_by_effect_and_flags_by_district(service_database: 
     await Feeder(pool).feed([*facts, *(roll(day) for day in DAYS[:3])])
     await flagging.measure(context(pool))
     assert values(flagging.MARKS) == {("hartford", "applied"): 3, ("hartford", "unchanged"): 1}
-    assert values(flagging.FLAGS) == {HARTFORD: 1}
+    assert values(flagging.FLAGS) == {HARTFORD: 10}
 
 
 DISTRICTS = districts()

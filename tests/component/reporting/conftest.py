@@ -15,7 +15,7 @@ from services.runtime.settings import Settings
 from services.runtime.web.context import Context
 from tests import people
 from tests.component.visit_events import World
-from tests.delivering import RecordingPublisher, served
+from tests.delivering import RecordingPublisher, admitted, served
 
 
 class ReportingWorld(World):
@@ -26,7 +26,8 @@ class ReportingWorld(World):
         self.subscription = service.subscriptions[0]
         self._offsets = defaultdict(itertools.count)
         everyone = people.people(folder, dan=people.declared("dan", "district", ("*",)))
-        self.context = Context(Settings.model_construct(), pool, RecordingPublisher(), people=everyone)  # type: ignore[arg-type]
+        admission = admitted(everyone, pool)
+        self.context = Context(Settings.model_construct(), pool, RecordingPublisher(), admission=admission)  # type: ignore[arg-type]
         self.app = served(service, pool, everyone)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://test")
 

@@ -12,6 +12,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 from fastapi import APIRouter
 
+from contracts.access import Access, Role, Scope
 from services.runtime.delivery.subscription import Delivery, Subscription, Undecodable
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context, Service, run
@@ -85,6 +86,9 @@ def subscription(*topics: str, pattern: str | None = None, **changes: Any) -> Su
     )
 
 
+ACCESS: Access = {"POST /v1/counts/{name}": {Role.ANYBODY: Scope.NOTHING}}
+
+
 def _routes(context: Context) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
@@ -104,4 +108,6 @@ def _routes(context: Context) -> APIRouter:
 
 if __name__ == "__main__":
     chosen = subscription(pattern=sys.argv[2]) if sys.argv[1] == "--pattern" else subscription(sys.argv[1])
-    sys.exit(run(Service(name="counting", migrations=MIGRATIONS, subscriptions=(chosen,), routes=_routes)))
+    sys.exit(
+        run(Service(name="counting", migrations=MIGRATIONS, subscriptions=(chosen,), routes=_routes, access=ACCESS))
+    )

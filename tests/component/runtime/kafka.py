@@ -107,14 +107,15 @@ def group_of(*arguments: str) -> str:
 class Worker:
     """The counting service as a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, port: int, operations: int) -> None:
         self.process = process
         self.port = port
+        self._operations = operations
 
     def get(self, path: str) -> tuple[int, str]:
-        """Ask the service by HTTP; 0 when nobody answers."""
+        """Ask the service by HTTP as machines do; 0 when nobody answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._operations}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -139,7 +140,7 @@ class Worker:
 @asynccontextmanager
 async def worker(bootstrap: str, database_url: str, *arguments: str, **settings: str) -> AsyncIterator[Worker]:
     """Run a counting service; it is killed at the end if it still runs. The setting LOG_FILE is where its log goes."""
-    port = free_port(9000)
+    port, operations = free_port(9000), free_port()
     log = os.open(settings.pop("LOG_FILE"), os.O_WRONLY | os.O_CREAT) if "LOG_FILE" in settings else None
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -153,6 +154,7 @@ async def worker(bootstrap: str, database_url: str, *arguments: str, **settings:
             "LEAP_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
             "LEAP_DATABASE_URL": database_url,
             "LEAP_HTTP_PORT": str(port),
+            "LEAP_OPERATIONS_PORT": str(operations),
             "LEAP_KAFKA_SESSION_TIMEOUT_MS": "6000",
             # Kafka waits for a killed member of a group; no test waits for another test's.
             "COUNTING_GROUP": group_of(*arguments),
@@ -162,7 +164,7 @@ async def worker(bootstrap: str, database_url: str, *arguments: str, **settings:
     if log is not None:
         os.close(log)
     try:
-        yield Worker(process, port)
+        yield Worker(process, port, operations)
     finally:
         if process.returncode is None:
             process.kill()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ import pytest
 from fastapi import FastAPI
 
 from services.runtime.database import Connection
-from services.runtime.web import application
-from services.runtime.web.sse import MOST_CHANGES, Change, read_changes
+from services.runtime.web import application, sse
+from services.runtime.web.sse import MOST_CHANGES, Broadcast, Change, read_changes
 from tests import people
 from tests.browser.site import serving
+from tests.component.runtime.kafka import until
 from tests.delivering import served
 from tests.unit.runtime import little
 
 PATIENCE_SECONDS = 10.0
+_ASKED_SINCE = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query = 'SELECT' AND query_start > $1)"
 
 
 class Stream:
@@ -84,6 +87,34 @@ async def test_a_change_is_heard_after_its_commit_and_says_id_and_version_only(
             await rolled_back.rollback()
         await change(pool, Change("a1", 7, "hartford"))
         assert await ana.next() == ("changed", {"id": "a1", "version": 7})
+
+
+async def test_a_change_is_heard_after_a_long_silence_too(
+    app: FastAPI, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "ASK_SECONDS", 0.01)
+    async with serving(app) as address, listening(address, "ana") as ana:
+        for version in range(1, 4):
+            told_at = await pool.fetchval("SELECT clock_timestamp()")
+            await until(partial(pool.fetchval, _ASKED_SINCE, told_at), "the listener asks whether the line lives")
+            await change(pool, Change("a1", version, "hartford"))
+            assert await ana.next() == ("changed", {"id": "a1", "version": version})
+
+
+async def test_a_fault_that_nobody_foresaw_does_not_make_pages_deaf(
+    app: FastAPI, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_once(self: Broadcast, _: Connection) -> None:
+        monkeypatch.undo()
+        self._heard.set()
+        raise IndexError
+
+    monkeypatch.setattr(sse, "LISTEN_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(Broadcast, "_listen_on", break_once)
+    async with serving(app) as address, listening(address, "ana") as ana:
+        assert await ana.next() == ("missed", {})
+        await change(pool, Change("a1", 1, "hartford"))
+        assert await ana.next() == ("changed", {"id": "a1", "version": 1})
 
 
 async def test_who_may_not_see_a_scope_hears_nothing_of_it(app: FastAPI, pool: asyncpg.Pool) -> None:

@@ -16,6 +16,7 @@ from services.runtime.delivery import batch, consume
 from services.runtime.delivery.membership import Membership
 from services.runtime.delivery.subscription import Delivery
 from services.runtime.delivery.transaction import Transaction
+from services.runtime.roles import as_owner
 from services.runtime.settings import Settings
 from tests.component.runtime.conftest import Consuming
 from tests.component.runtime.counting import count, decode, subscription
@@ -216,9 +217,10 @@ async def test_a_fault_that_nobody_foresaw_ends_the_process(
     """What is neither a record's fault nor passing trouble: nobody may go on as if nothing had happened."""
     topic = (await create_topics(broker, numbers=1))["numbers"]
     await send(broker, topic, ones("a", 10))
-    await pool.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION USING"
-                       " ERRCODE = ''23514''; END'")  # fmt: skip
-    await pool.execute("CREATE TRIGGER refuse BEFORE INSERT ON dead_letter EXECUTE FUNCTION refuse()")
+    refuse = "'BEGIN RAISE EXCEPTION USING ERRCODE = ''23514''; END'"
+    async with pool.acquire() as connection, as_owner(connection):
+        await connection.execute(f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS {refuse}")
+        await connection.execute("CREATE TRIGGER refuse BEFORE INSERT ON dead_letter EXECUTE FUNCTION refuse()")
 
     async def fail(_transaction: Transaction, _deliveries: list[Delivery]) -> None:
         raise LookupError

@@ -16,6 +16,7 @@ from services.runtime.delivery.positions import read_positions, read_standings
 from services.runtime.delivery.publisher import Publisher
 from services.runtime.delivery.subscription import Delivery
 from services.runtime.delivery.transaction import Transaction
+from services.runtime.roles import as_owner
 from tests.component.runtime.counting import GROUP, count, subscription
 from tests.delivering import RecordingPublisher, deliver, record, transactions
 
@@ -51,6 +52,20 @@ async def test_a_batch_is_applied_with_its_events_and_its_position(pool: asyncpg
     rows = await pool.fetch("SELECT topic, partition, key, event_type, payload FROM outbox ORDER BY id")
     assert [row["key"] for row in rows] == ["a", "b", "a"]
     assert msgspec.json.decode(rows[2]["payload"]) == {"name": "a", "record": "numbers/3/7"}
+
+
+async def test_a_record_is_set_aside_once_and_another_log_s_at_its_offset_beside_it(pool: asyncpg.Pool) -> None:
+    def poison(value: bytes, at_ms: int) -> ConsumerRecord:
+        return record("numbers", 0, 0, value, timestamp_ms=at_ms)
+
+    # Set aside by the release before, which kept no time.
+    await deliver(pool, subscription("numbers"), [poison(b"first", 1_000)])
+    await pool.execute("UPDATE dead_letter SET record_timestamp_ms = NULL")
+    for value, at_ms in ((b"first", 1_000), (b"second", 2_000), (b"second", 2_000), (b"second", 3_000)):
+        await pool.execute("UPDATE position SET next_offset = 0")
+        await deliver(pool, subscription("numbers"), [poison(value, at_ms)])
+    rows = await pool.fetch("SELECT value, record_timestamp_ms FROM dead_letter ORDER BY 2 NULLS FIRST")
+    assert [tuple(row) for row in rows] == [(b"first", None), (b"second", 2_000), (b"second", 3_000)]
 
 
 async def test_the_same_records_again_count_nothing(pool: asyncpg.Pool) -> None:
@@ -187,7 +202,8 @@ async def test_trouble_around_the_records_sets_nothing_aside(pool: asyncpg.Pool,
 
 
 async def test_a_missing_table_is_not_the_records_fault(pool: asyncpg.Pool) -> None:
-    await pool.execute("ALTER TABLE tally RENAME TO gone")
+    async with pool.acquire() as connection, as_owner(connection):
+        await connection.execute("ALTER TABLE tally RENAME TO gone")
 
     with pytest.raises(asyncpg.UndefinedTableError):
         await deliver(pool, subscription("numbers"), [counted(0), counted(1)])
@@ -220,7 +236,7 @@ async def test_fifty_in_a_batch_are_set_aside_and_one_more_stops(pool: asyncpg.P
     assert await next_offset(pool) == 100
 
 
-async def test_many_in_ten_minutes_stop_even_a_process_that_started_again(
+async def test_many_in_ten_minutes_stop_a_partition_even_for_a_process_that_started_again(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "MAX_POISON_PER_WINDOW", 3)
@@ -229,6 +245,10 @@ async def test_many_in_ten_minutes_stop_even_a_process_that_started_again(
 
     with pytest.raises(PoisonBurst):
         await deliver(pool, subscription("numbers"), [counted(3, "x", "poison")])
+
+    # Another partition's one bad record is its own.
+    await deliver(pool, subscription("numbers"), [counted(0, "x", "poison", partition=1)])
+    assert await next_offset(pool, 1) == 1
 
     await pool.execute("UPDATE dead_letter SET recorded_at = recorded_at - interval '11 minutes'")
     await deliver(pool, subscription("numbers"), [counted(3, "x", "poison")])

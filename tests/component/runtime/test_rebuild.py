@@ -11,6 +11,7 @@ import pytest_asyncio
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from deploy.commands.position import set_position
 from services.runtime.database import Connection
 from services.runtime.rebuild import rebuild as runtime_rebuild
 from services.runtime.rebuild.rebuild import Rebuild, RebuildFailed, go_back, rebuild
@@ -18,6 +19,7 @@ from services.runtime.rebuild.shadow import CopyRefused
 from services.runtime.service import Service
 from tests.component.runtime import counting
 from tests.component.runtime.kafka import Worker, create_topics, group_of, ones, send, until, worker
+from tests.component.runtime.test_the_log_changed import make_anew
 from tests.zones import HERE
 
 PARTITIONS = 3
@@ -190,6 +192,26 @@ async def test_without_the_beginning_of_the_log_nothing_is_switched(quiet: tuple
     await admin.delete_records({TopicPartition(service.topic, 1): RecordsToDelete(before_offset=10)})
     await admin.close()
     with pytest.raises(RebuildFailed, match="is gone"):
+        await rebuild(service.rebuild)
+    await service.counted()
+    assert await service.schemas() == {"counting"}
+
+
+async def test_where_the_log_was_another_before_nothing_is_switched(quiet: tuple[Counting, Worker]) -> None:
+    """What the former log told stands in the tables alone: made anew from the present one, they would lose it."""
+    service, _ = quiet
+    await make_anew(service.broker, service.topic, PARTITIONS)
+    await send(service.broker, service.topic, ones("p0", 30), partition=0)
+
+    async def stopped() -> bool:
+        return bool(await service.pool.fetchval("SELECT true FROM stopped_partition WHERE partition = 0"))
+
+    await until(stopped, "the topic is another")
+    admin_url = service.rebuild.admin_url
+    await set_position(admin_url, service.broker, topic=service.topic, partition=0, to="start", services=["counting"])
+    service.sent += 30
+    await service.counted()
+    with pytest.raises(RebuildFailed, match=f"{service.topic} had another log before"):
         await rebuild(service.rebuild)
     await service.counted()
     assert await service.schemas() == {"counting"}

@@ -33,14 +33,14 @@ async def write(broker: str, topic: str, values: Sequence[bytes], *, first_ms: i
     await producer.stop()
 
 
-async def make_anew(broker: str, topic: str) -> None:
+async def make_anew(broker: str, topic: str, partitions: int = 1) -> None:
     """Delete the topic and make it again, as an operator does."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await admin.start()
     await admin.delete_topics([topic])
 
     async def made() -> bool:
-        answer = await admin.create_topics([NewTopic(topic, 1, 1)])
+        answer = await admin.create_topics([NewTopic(topic, partitions, 1)])
         return not answer.topic_errors[0][1]
 
     await until(made, "the topic again")

@@ -14,6 +14,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
+from deploy.commands.position import set_position
 from deploy.local import Part
 from services.runtime.delivery.faults import POINTS
 from tests.component.runtime.kafka import (
@@ -242,13 +243,34 @@ async def test_records_lost_to_retention_are_reported_not_waited_for(
         await until(reported, "the hole")
 
 
-async def test_a_burst_of_poison_stops_the_process(broker: str, counting_url: str, pool: asyncpg.Pool) -> None:
-    topics = await create_topics(broker, numbers=1, counted=1)
-    await send(broker, topics["numbers"], [msgspec.json.encode({"name": "a", "by": "poison"})] * 200)
+async def test_a_burst_of_poison_stops_its_partition_and_no_other(
+    broker: str, counting_url: str, fresh_database: str, pool: asyncpg.Pool
+) -> None:
+    topics = await create_topics(broker, numbers=2, counted=1)
+    topic = topics["numbers"]
+    await send(broker, topic, [msgspec.json.encode({"name": "bad", "by": "poison"})] * 200, partition=0)
+    await send(broker, topic, ones("a", 100), partition=1)
 
-    async with worker(broker, counting_url, topics["numbers"], COUNTED_TOPIC=topics["counted"]) as running:
-        assert await asyncio.wait_for(running.process.wait(), 30) == 1
-    assert await pool.fetchval("SELECT count(*) FROM dead_letter") == 50
+    async with worker(broker, counting_url, topic, COUNTED_TOPIC=topics["counted"]) as running:
+        await counts(pool, 100)
+
+        async def told() -> bool:
+            return bool(await pool.fetchval("SELECT count(*) FROM stopped_partition WHERE partition = 0"))
+
+        await until(told, "the partition is not read on")
+        await send(broker, topic, ones("a", 50), partition=1)
+        await counts(pool, 150)
+        row = await pool.fetchrow("SELECT reason, position, detail FROM stopped_partition")
+        assert row is not None
+        assert (row["reason"], row["position"]) == ("poison", 50)
+        assert f"leap position set {topic} 0 --to" in row["detail"]
+        assert await pool.fetchval("SELECT count(*) FROM dead_letter") == 50, "a burst is not emptied into them"
+        assert running.process.returncode is None
+
+        await set_position(fresh_database, broker, topic=topic, partition=0, to="end", services=["counting"])
+        await send(broker, topic, ones("a", 25), partition=0)
+        await counts(pool, 175)
+    assert await pool.fetchval("SELECT to_offset - from_offset FROM passed_over") == 150
 
 
 async def test_a_worker_frozen_with_a_batch_in_hand_applies_nothing_when_it_wakes(

@@ -146,6 +146,7 @@ async def test_a_broken_rule_is_named_and_leaves_nothing(world: World, change: d
         {"pair": ["marisol", "<script>"]},
         {"place": "office"},
         {"place": "community", "place_text": "nul \u0000"},
+        {"place": "community", "place_text": "\u200b\u2060"},
         {"place": "community", "place_text": "x" * 201},
         {"language": "es'; DROP TABLE visit; --"},
         {"minutes": -5},

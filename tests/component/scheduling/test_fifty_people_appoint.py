@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from services.runtime.roles import as_owner
 from tests.component.scheduling.conftest import FIFTY
 from tests.component.scheduling.desk import ahead, register
 from tests.component.visit_events import World, flag
@@ -55,6 +56,7 @@ async def test_the_check_of_a_crowd_finds_what_it_looks_for(world: World, fault:
 
     async with world.pool.acquire() as connection:
         await assert_the_desk_is_sound(connection, crowd)  # type: ignore[arg-type]
-        await connection.execute(fault)
+        async with as_owner(connection):
+            await connection.execute(fault)
         with pytest.raises(AssertionError, match=says):
             await assert_the_desk_is_sound(connection, crowd)  # type: ignore[arg-type]

@@ -7,10 +7,11 @@ import pytest
 
 from contracts import events
 from tests.component.scheduling.test_desk_forms import HOSTILE, at_the_desk, policy_form
-from tests.component.scheduling.test_one_policy import BUS, a_school_day, decide, told
+from tests.component.scheduling.test_one_policy import BUS, PATH, a_school_day, decide, told
 from tests.component.visit_events import World
 from tests.people import headers
 
+BUS_LINE = {"code": "bus", "en": "Bus line", "kind": "text"}
 NEAR = {"code": "near", "labels": {"en": "Near the school", "es": "Cerca de la escuela"}}
 WHERE: dict[str, Any] = {
     "code": "home_is",
@@ -71,6 +72,25 @@ async def test_what_a_program_wrote_and_no_row_can_hold_stays_where_nobody_touch
     untouched = row(0, code="odd", en="Two columns, and lines", es="", kind="choice", choices="both = this | that")
     assert (await carl.post("/policy", data=form(untouched, version="1", tries="7"))).status_code == 303
     assert await fields_told(world) == [odd]
+
+
+@pytest.mark.parametrize("number", ["1000", "01", "00", "1" * 5000, "x"])
+async def test_a_row_is_one_however_it_is_numbered(world: World, number: str) -> None:
+    carl = await at_the_desk(world, "carl")
+    odd = {f"extra_fields.{number}.{name}": text for name, text in BUS_LINE.items()}
+    assert (await carl.post("/policy", data=form(row(1, code="first", en="First"), odd))).status_code == 303
+    assert sorted(field["code"] for field in await fields_told(world)) == ["bus", "first"]
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u2063\u200d", "\u3164", "\u2800", "\ufe0f"])
+async def test_a_label_that_nobody_can_see_is_none(world: World, unseen: str) -> None:
+    carl = await at_the_desk(world, "carl")
+    answer = await carl.post("/policy", data=form(row(0, code="bus", en=unseen)))
+    assert answer.status_code == 422
+    assert "Write what visitors read" in beside(answer, "extra_fields.0.en")
+    sent = {"version": 0, "log": {"extra_fields": [{"code": "bus", "labels": {"en": unseen}}]}}
+    assert (await world.http.put(PATH, json=sent, headers=headers("carl"))).status_code == 422
+    assert await world.pool.fetchval("SELECT count(*) FROM policy") == 0
 
 
 async def test_one_more_row_is_shown_and_nothing_decided_or_lost(world: World) -> None:

@@ -52,6 +52,7 @@ def _ingest() -> Service:
     declared: Service = importlib.import_module("services.ingest.app").service
     return Service(
         name="ingest",
+        access=declared.access,
         migrations=Path(declared.migrations),
         routes=lambda context: ingest_api.routes(context, districts),
         max_body_bytes=None,

@@ -74,7 +74,7 @@ async def observed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ob
     watchers: list[Process] = []
     try:
         watchers.append(await asyncio.to_thread(start_alertmanager, folder, webhook=webhook.address, at_once=True))
-        addresses = {name: process.address for name, process in stack.processes.items()}
+        addresses = {name: process.operations or process.address for name, process in stack.processes.items()}
         prometheus = await asyncio.to_thread(
             start_prometheus,
             folder,
@@ -105,7 +105,7 @@ async def test_every_service_tells_metrics_that_promtool_finds_no_fault_with(obs
     assert promtool is not None
     async with httpx.AsyncClient(trust_env=False) as client:
         for service in SERVICES:
-            scraped = (await client.get(f"{observed.stack.processes[service].address}/metrics")).text
+            scraped = (await client.get(f"{observed.stack.processes[service].operations}/metrics")).text
             finished = await asyncio.to_thread(
                 subprocess.run, [promtool, "check", "metrics"], input=scraped, text=True, capture_output=True
             )

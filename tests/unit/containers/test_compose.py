@@ -1,6 +1,7 @@
 """The files of the containers, read: what a wrong line would cost is only seen where an engine runs them."""
 
 import importlib
+import json
 import os
 import re
 from pathlib import Path
@@ -10,20 +11,22 @@ import pytest
 import yaml
 
 from contracts.services import SERVICES
-from deploy.containers import generate
-from deploy.observability.prometheus import PORT_IN_A_CONTAINER
+from deploy.commands import state
+from deploy.containers import generate, prepare
+from deploy.local.parts import Given
+from deploy.observability.prometheus import OPERATIONS_PORT
 from services.runtime.settings import PREFIX, Settings
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SIMULATED = yaml.safe_load((DEPLOY / "compose.simulated.yaml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"] | {"simulated": SIMULATED["services"]["simulated"]}
-JOBS = ("prepare", "migrate", "migrate-after", "leap", "simulated")
+JOBS = ("prepare", "migrate", "migrate-after", "leap", "administrator", "simulated")
 
 
 def test_the_compose_files_are_what_their_templates_and_the_list_of_services_make() -> None:
     written = generate.files()
-    assert written.keys() == {"compose.yaml", "compose.simulated.yaml"}
+    assert written.keys() == {"compose.yaml", "compose.simulated.yaml", "proxy.conf"}
     for name, text in written.items():
         assert (DEPLOY / name).read_text() == text, "run `python -m deploy.containers.generate`"
 
@@ -41,6 +44,12 @@ def unconfined(name: str, container: dict[str, Any]) -> list[str]:
         complaints.append(f"{name}: may be root")
     if not re.match(r"(1[0-5]|[1-9])s$", str(container.get("stop_grace_period", ""))):
         complaints.append(f"{name}: may take longer than 15 s to stop")
+    if not {"mem_limit", "pids_limit", "ulimits"} <= container.keys():
+        complaints.append(f"{name}: takes as much as it wants")
+    if not container.get("networks"):
+        complaints.append(f"{name}: is on a network with everybody")
+    if not all(":size=" in each or "/opt/kafka/" in each or "/run/postgresql" in each for each in container["tmpfs"]):
+        complaints.append(f"{name}: may fill the memory with temporary files")
     if any(not port.startswith("127.0.0.1:") for port in container.get("ports", [])):
         complaints.append(f"{name}: is open to the network")
     return complaints
@@ -52,8 +61,55 @@ def test_a_container_may_do_nothing_it_does_not_need(name: str) -> None:
 
 
 def test_a_container_with_everything_allowed_is_found() -> None:
-    allowed = {"privileged": True, "cap_add": ["SYS_ADMIN"], "user": "0:0", "ports": ["80:80"]}
-    assert len(unconfined("loose", allowed)) == 6
+    allowed = {"privileged": True, "cap_add": ["SYS_ADMIN"], "user": "0:0", "ports": ["80:80"], "tmpfs": ["/tmp"]}
+    assert len(unconfined("loose", allowed)) == 9
+
+
+ADDRESS_OF_ADMINISTRATOR = "POSTGRES_PASSWORD"
+
+
+def test_only_those_who_lay_out_and_administer_know_how() -> None:
+    assert [name for name, each in CONTAINERS.items() if ADDRESS_OF_ADMINISTRATOR in str(each)] == [
+        "postgres",
+        "prepare",
+    ]
+    holders = [name for name, each in CONTAINERS.items() if "administrator:/app/.leap" in each.get("volumes", [])]
+    assert holders == ["prepare", "administrator"]
+    for name in ("leap", "simulated"):
+        mounted = {volume.partition(":")[0] for volume in CONTAINERS[name]["volumes"]}
+        assert mounted <= {"operator", "time"}, f"{name} is given no file of secrets"
+
+
+def test_what_the_operator_is_left_names_no_secret_no_token_and_no_administrator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "operator").mkdir()
+    (tmp_path / "districts").mkdir()
+    declared = {"hartford": {"secret": "5e" * 32, "token": "a-token-of-theirs", "name": "Hartford"}}
+    (tmp_path / "districts" / "districts.json").write_text(
+        json.dumps({"state_secret": "57" * 32, "districts": declared})
+    )
+    monkeypatch.setattr(prepare, "KNOWN", tmp_path)
+    monkeypatch.setattr(state, "folder", lambda: tmp_path / "administrator")
+    monkeypatch.setattr(
+        prepare, "_keep_login", lambda login, _: login.write_text("postgresql://onlooker:pw@postgres/x")
+    )
+
+    whole = state.State(database=Given("postgresql://postgres:highest@postgres/x").describe())
+    prepare._give_operator(whole, "postgresql://postgres:highest@postgres/x")
+
+    left = "".join(path.read_text() for path in (tmp_path / "operator").iterdir())
+    assert "onlooker" in left
+    assert [secret for secret in ("highest", "5e5e", "5757", "a-token-of-theirs") if secret in left] == []
+
+
+def test_kafka_and_postgresql_are_on_networks_that_lead_nowhere_else() -> None:
+    for part, network in (("kafka", "records"), ("postgres", "rows")):
+        assert CONTAINERS[part]["networks"] == [network]
+        assert COMPOSE["networks"][network] == {"internal": True}
+        assert not CONTAINERS[part].get("ports")
+    assert CONTAINERS["proxy"]["networks"] == ["front"]
+    assert not any(CONTAINERS[service].get("ports") for service in SERVICES), "the proxy is the way in"
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
@@ -87,7 +143,7 @@ def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(service: str
     # The address of the database comes from the volume of the service's login.
     read = settings.from_environment({**told, f"{PREFIX}DATABASE_URL": "postgresql://"})
 
-    assert read.http_port == PORT_IN_A_CONTAINER
+    assert (read.http_port, read.port_of_operations) == (8000, OPERATIONS_PORT)
     assert read.people_file is not None
     assert (read.clock_file is not None) is moved
 
@@ -96,6 +152,7 @@ def test_a_service_is_told_only_what_it_knows_and_all_that_it_needs(service: str
 def test_a_service_sees_its_own_login_and_no_other(service: str) -> None:
     logins = [each for each in CONTAINERS[service]["volumes"] if each.startswith("login-")]
     assert logins == [f"login-{service}:/run/leap/{service}:ro"]
+    assert "owners" not in str(CONTAINERS[service]["volumes"])
     assert "POSTGRES_PASSWORD" not in str(CONTAINERS[service])
 
 
@@ -113,6 +170,8 @@ def test_every_volume_is_declared_and_every_mounted_file_exists() -> None:
     for name, container in CONTAINERS.items():
         for volume in container.get("volumes", []):
             source = volume.partition(":")[0]
+            if source == "${CERTIFICATE_FOLDER":  # whose certificate it is, only its owner can say
+                continue
             assert (DEPLOY / source).exists() if source.startswith(".") else source in declared, f"{name}: {volume}"
 
 

@@ -23,13 +23,14 @@ def closing(
     *,
     today: date | None = None,
     taught: list[date] | None = TAUGHT,
+    of_tracks: Iterable[date] = (),
     district: Iterable[date] = (),
     closed: int = 0,
 ) -> list[tuple[int, int]]:
     days = months.closing_days(
         school_year=2026,
-        school_days=None if taught is None else as_set(taught),
-        district_days=as_set(district),
+        taught=None if taught is None else as_set(taught) | as_set(of_tracks),
+        calendar=as_set(district if taught is None else taught),
         completed=as_set(completed),
         closed=closed,
         today=today,
@@ -54,6 +55,13 @@ def test_a_month_with_a_roll_missing_closes_on_the_tenth_school_day_of_the_next(
     assert closing(completed, today=tenth - timedelta(days=1), closed=as_set([date(2026, 8, 31)])) == [(2026, 8)][1:]
     assert (2026, 9) not in closing(completed, today=tenth - timedelta(days=1))
     assert (2026, 9) in closing(completed, today=tenth)
+
+
+def test_a_month_that_only_a_track_has_closes_with_its_rolls() -> None:
+    short, beyond = in_month(2026, 9), in_month(2026, 10)[:2]
+    closed = as_set(day for day in YEAR if day.month == 9)
+    assert closing([*short, beyond[0]], taught=short, of_tracks=beyond, closed=closed) == []
+    assert closing([*short, *beyond], taught=short, of_tracks=beyond, closed=closed) == [(2026, 10)]
 
 
 def test_june_closes_on_the_tenth_weekday_after_the_last_school_day() -> None:

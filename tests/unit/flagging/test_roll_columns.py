@@ -45,7 +45,7 @@ def test_marks_as_columns_stand_as_one_by_one(has_page: bool, in_parts: bool) ->
         marks = DayMarks()
         half = draw.randint(0, len(told))
         for part in (told[:half], told[half:]):
-            marks.add_roll(a_roll(part))
+            marks.add_roll(a_roll(part), at=0)
         before = {each: a_mark(draw, in_parts=in_parts) for each in draw.sample(STUDENTS, 3)} if has_page else {}
         page = RollPage() if has_page else None
         if page is not None:

@@ -42,6 +42,7 @@ def test_a_header_without_our_columns_is_refused(header: bytes) -> None:
     ("row", "reason"),
     [
         (b"100234,H01,2026-09-01,tardy,,", RejectionReason.MISSING_FIELD),
+        ("100234\u200b,H01,2026-09-01,tardy,,,5".encode(), RejectionReason.OUT_OF_RANGE),
         (b"100234,H01,2026-09-01,tardy,,,5,more", RejectionReason.WRONG_TYPE),
         (b"100234,H01,2026-02-30,tardy,,,5", RejectionReason.IMPOSSIBLE_DATE),
         (b"100234,H01,2026-09-01,asleep,,,5", RejectionReason.UNKNOWN_CATEGORY),

@@ -9,15 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.events import AttendanceRejected, RejectionReason
+from deploy.audit.sent import Returned, Where
 from services.ingest.handlers.batch import Batch
 from services.ingest.handlers.landed import MAX_RETURNABLE_BYTES, decode_landed, read_landed
+from services.ingest.rules.allowance import Bucket
 from services.ingest.rules.landing import Rejection
 from services.runtime.delivery.subscription import Undecodable
-from tests.delivering import record
-from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections
+from tests.delivering import LANDED_MS, record
+from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections, retraction, roll
 from tests.zones import HERE
 
 Reason = RejectionReason
+HOUSEHOLD = {"type": "household", "household": "55", "contact_name": "Wren Madeupton", "version": 1}
+NAMED = {"given_name": "Ash", "family_name": "Madeupton", "student": "100234"}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +64,22 @@ Reason = RejectionReason
         (mark(district="danbury"), Reason.FOREIGN_DISTRICT, "district"),
         (enrollment(grade="13"), Reason.OUT_OF_RANGE, "grade"),
         (enrollment(exit_date="2026-08-30"), Reason.OUT_OF_RANGE, "exit_date"),
+        # Two of the state's numbers joined: one of them would be a child without days of its own.
+        (enrollment(student="state:9001", state_student="9002"), Reason.OUT_OF_RANGE, "student"),
+        (enrollment(student="state:9001"), Reason.OUT_OF_RANGE, "student"),
+        (enrollment(student="state:"), Reason.OUT_OF_RANGE, "student"),
+        (mark(student="100234\u200b"), Reason.OUT_OF_RANGE, "student"),
+        (
+            json.dumps(mark(state_student="\u202e9001"), ensure_ascii=False).encode(),
+            Reason.OUT_OF_RANGE,
+            "state_student",
+        ),
+        (mark(school="H\u00ad01"), Reason.OUT_OF_RANGE, "school"),
+        (enrollment(id="stint\ufeff-7"), Reason.OUT_OF_RANGE, "id"),
+        (enrollment(track="\u2060K"), Reason.OUT_OF_RANGE, "track"),
+        (HOUSEHOLD | {"contact_name": "\u200b\u3164"}, Reason.OUT_OF_RANGE, "record"),
+        (HOUSEHOLD | {"students": [NAMED | {"family_name": "\u2063"}]}, Reason.OUT_OF_RANGE, "record"),
+        (HOUSEHOLD | {"students": [NAMED | {"student": "1\u200d"}]}, Reason.OUT_OF_RANGE, "student"),
     ],
 )
 def test_a_broken_rule_has_its_reason_and_names_its_field(value: Any, reason: RejectionReason, field: str) -> None:
@@ -86,6 +106,29 @@ def test_codes_as_the_field_has_them_are_facts(school: str) -> None:
 def test_what_came_before_codes_had_a_form_can_be_taken_back() -> None:
     stale = {"type": "retraction", "school": "A/1", "date": "2026-09-01", "student": "1", "version": 9}
     assert rejections(land(stale, enrollment(school="A/1", withdrawn=True))) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        # What came in before is taken back by its own number.
+        retraction(student="1\u200b"),
+        enrollment(student="1\u200b", withdrawn=True), enrollment(student="state:9001", withdrawn=True),
+        mark(student="Ñ-1"), mark(school="École 7"), enrollment(state_student="9001"), enrollment(student="my state:1"),
+        # Joiners and marks of direction belong to how some names are written.
+        HOUSEHOLD | {"contact_name": "\u200fלוי", "students": [NAMED | {"given_name": "می\u200cنا"}]},
+    ],
+)  # fmt: skip
+def test_what_people_can_read_comes_in(value: dict[str, Any]) -> None:
+    assert rejections(land(value)) == []
+
+
+def test_of_a_roll_only_the_mark_goes_back_whose_number_nobody_can_read() -> None:
+    landed = roll(["1\u200b", "tardy", 1], ["2", "tardy", 1])
+    for written in (json.dumps(landed), json.dumps(landed, ensure_ascii=False)):
+        batch = land(written.encode())
+        assert [(each["detail"].partition(":")[0], each["row"]) for each in rejections(batch)] == [("marks[1]", 1)]
+        assert batch.counts()["hartford", "roll_mark"] == 1
 
 
 def test_a_rejection_is_an_event_with_the_position_and_the_bytes() -> None:
@@ -170,3 +213,52 @@ def test_what_cannot_travel_back_or_has_no_secrets_is_left_to_the_dead_letters()
     returned = decode_landed(record("roster-in-danbury", 0, 0, b"x"), districts=districts())
     assert isinstance(returned, Rejection)
     assert returned.reason is Reason.NOT_JSON
+
+
+def flood(*values: Any, one_by_one: int = 2) -> tuple[Batch, list[dict[str, Any]]]:
+    """Land the values as Hartford's, of whose rejections only so many are told one by one."""
+    batch = Batch(districts(), zone=HERE, one_by_one=Bucket(one_by_one, 1e-9))
+    for offset, value in enumerate(values):
+        written = json.dumps(value) if isinstance(value, dict) else value
+        landing = record("attendance-in-hartford", 0, offset, written)
+        batch.land(landing, read_landed(landing, districts=districts()))
+    messages = batch.close()["attendance-rejected"].values()
+    return batch, [json.loads(value) for each in messages for _, value, _ in each]
+
+
+def test_where_very_many_go_back_those_that_are_alike_are_told_together_each_with_its_place() -> None:
+    rows = [b"{}", b"{}", b"{}", b"{}", b"not json", mark(), b"{}", b"not json", b"{}"]
+    batch, told = flood(*rows)
+
+    assert [(each["landing_offset"], each.get("also_offsets")) for each in told] == [
+        (0, None), (1, None), (2, [[3, 3], [6, 6], [8, 8]]), (4, [[7, 7]]),
+    ]  # fmt: skip
+    assert batch.counts()["hartford", "rejected"] == 8
+    assert sum(batch.returns.reasons.values()) == 8
+    for each in told:
+        AttendanceRejected.model_validate(each)
+
+    returned = Returned()
+    for each in told:
+        returned.add(json.dumps(each).encode())
+    places = [Where("attendance-in-hartford", 0, offset, LANDED_MS) for offset in range(len(rows))]
+    whole = [where.offset for where in places if returned.is_whole(where)]
+    assert whole == [0, 1, 2, 3, 4, 6, 7, 8], "what recounts finds every one of them"
+
+
+def test_marks_of_one_roll_are_told_together_by_their_places() -> None:
+    bad, good = ["1", "elsewhere", 1], ["2", "tardy", 1]
+    roll = {"type": "roll", "school": "H01", "date": "2026-09-01", "marks": [bad, good, bad, bad, bad]}
+    batch, told = flood(roll, one_by_one=1)
+
+    assert [(each["row"], each.get("also_rows")) for each in told] == [(1, None), (3, [[4, 5]])]
+    assert batch.counts()["hartford", "roll_mark_rejected"] == 4
+    returned = Returned()
+    for each in told:
+        returned.add(json.dumps(each).encode())
+    assert returned.places(Where("attendance-in-hartford", 0, 0, LANDED_MS)) == {1, 3, 4, 5}
+
+
+def test_what_goes_back_of_a_flood_is_no_larger_than_the_flood() -> None:
+    _, told = flood(*[b"{}"] * 9_000, one_by_one=0)
+    assert len(json.dumps(told)) < 1_000

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from deploy.audit.compare import Disagreement, account, compare, disagreement
-from deploy.audit.sent import Keys, Returned, Said, SchoolDay, Sent, marks_of
+from deploy.audit.sent import Keys, Returned, Said, SchoolDay, Sent, Where, marks_of
 from services.ingest.rules.pseudonyms import Pseudonyms
 
 SECRET = bytes(range(32))
@@ -116,9 +116,18 @@ def test_every_form_in_which_a_mark_may_land_is_read() -> None:
 
 def test_what_went_back_is_no_mark() -> None:
     returned = Returned()
-    where = {"landing_topic": "attendance-in-hartford", "landing_partition": 0}
-    returned.add(json.dumps({**where, "landing_offset": 4, "detail": "date: a full feed tells no day"}).encode())
-    returned.add(json.dumps({**where, "landing_offset": 5, "detail": "marks[2]: category: none we know"}).encode())
-    assert returned.is_whole(("attendance-in-hartford", 0, 4))
-    assert not returned.is_whole(("attendance-in-hartford", 0, 5))
-    assert returned.places(("attendance-in-hartford", 0, 5)) == {2}
+    told = {
+        "landing_topic": "attendance-in-hartford",
+        "landing_partition": 0,
+        "occurred_at": "2026-09-01T16:00:00.007Z",
+    }
+    returned.add(json.dumps({**told, "landing_offset": 4, "detail": "date: a full feed tells no day"}).encode())
+    returned.add(json.dumps({**told, "landing_offset": 5, "detail": "marks[2]: category: none we know"}).encode())
+    whole = Where("attendance-in-hartford", 0, 4, 1_788_278_400_007)
+    roll = whole._replace(offset=5)
+    assert returned.is_whole(whole)
+    assert not returned.is_whole(roll)
+    assert returned.places(roll) == {2}
+    # Where the topic was made anew, another record stands at that offset.
+    assert not returned.is_whole(whole._replace(at_ms=whole.at_ms + 1))
+    assert returned.places(roll._replace(at_ms=roll.at_ms + 1)) == set()

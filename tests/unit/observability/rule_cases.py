@@ -156,7 +156,7 @@ def _marks(published: str, dealt_with: str) -> dict[str, str]:
 
 
 def _flags(desk: str) -> dict[str, str]:
-    return {'leap_flags{district="hartford"}': f"120{LONG}", 'leap_desk_flags{district="hartford"}': desk}
+    return {'leap_flags_digest{district="hartford"}': f"120{LONG}", 'leap_desk_flags_digest{district="hartford"}': desk}
 
 
 def _gone(hop: str) -> tuple[Labels, ...]:
@@ -329,6 +329,11 @@ PROCESS_CASES = (
     Case(alert="AccessRefused", story="somebody guesses keys", series={_REFUSED: f"0+30{LONG}"},
          fires=({"severity": "ticket", "job": "scheduling"},)),
     Case(alert="AccessRefused", story="somebody mistyped theirs", series={_REFUSED: f"0+1{LONG}"}),
+    Case(alert="FileBroken", story="somebody edited the people file by hand",
+         series={'leap_file_broken{job="scheduling",file="people"}': f"1{LONG}"},
+         fires=({"severity": "ticket", "job": "scheduling", "file": "people"},)),
+    Case(alert="FileBroken", story="it was mended within the minute",
+         series={'leap_file_broken{job="scheduling",file="people"}': "0x20 1 0x20"}, at="21m"),
     Case(alert="Watchdog", story="always", series={"up": f"1{LONG}"}, fires=({"severity": "none"},)),
 )
 

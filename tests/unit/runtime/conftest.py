@@ -9,17 +9,26 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 
+from services.runtime.web.sign_in import Admission
 from tests import people
 from tests.delivering import served
+from tests.sessions import SessionsInMemory
 from tests.unit.runtime import little
 
 NO_DATABASE: Any = None
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> FastAPI:
+def kept() -> SessionsInMemory:
+    """Where the little service keeps its sessions."""
+    return SessionsInMemory()
+
+
+@pytest.fixture
+def app(tmp_path: Path, kept: SessionsInMemory) -> FastAPI:
     """The little service, as its process would serve it."""
-    return served(little.service, NO_DATABASE, people.people(tmp_path))
+    admission = Admission(people=people.people(tmp_path), secret=people.SESSION_SECRET, kept=kept)
+    return served(little.service, NO_DATABASE, admission)
 
 
 @pytest_asyncio.fixture

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
+from fastapi import HTTPException
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -92,6 +93,13 @@ def form(*more: tuple[str, str], **fields: str) -> Form:
 def faults(read: Any) -> dict[str, str]:
     assert read.value is None
     return {fault.field: fault.text for fault in read.faults}
+
+
+@pytest.mark.parametrize("row", ["01", "1000", "-1", "x", "\u0661"])
+def test_a_row_that_no_page_writes_is_refused_and_not_dropped_unseen(row: str) -> None:
+    with pytest.raises(HTTPException) as refused:
+        read_into(Order, form((f"errands.{row}.what", "Call")), layout=LAYOUT)
+    assert refused.value.status_code == 422
 
 
 def test_a_form_becomes_the_model() -> None:

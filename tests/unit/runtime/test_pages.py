@@ -177,4 +177,5 @@ def test_the_little_service_asks_who_is_there_wherever_it_must(app: FastAPI) -> 
     named = routes_by_person(app)
     assert named[True] == {
         "GET /", "POST /notes", "GET /v1/notes/{number}", "PUT /v1/notes/{number}", "GET /changes",
+        "GET /openapi.json",
     }  # fmt: skip

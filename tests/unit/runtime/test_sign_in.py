@@ -6,12 +6,16 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from itsdangerous import URLSafeTimedSerializer
 
 from services.runtime.settings import SettingsRejected
-from services.runtime.web import sign_in
+from services.runtime.web import application
+from services.runtime.web.sign_in import session_secret
 from tests import people
 from tests.delivering import served
+from tests.heard import heard
+from tests.sessions import SessionsInMemory
 from tests.unit.runtime import little
 
 NO_DATABASE: Any = None
@@ -35,8 +39,6 @@ async def test_the_session_cookie_is_for_this_service_and_out_of_every_script_s_
     assert cookie.startswith("leap_little=")
     assert {"HttpOnly", "SameSite=lax", "Path=/", f"Max-Age={12 * 3600}"} <= set(cookie.split("; "))
     assert "Secure" not in cookie
-    over_tls = await browser.post("https://leap.test/sign-in", data=people.sign_in("ana"))
-    assert "Secure" in over_tls.headers["set-cookie"]
 
 
 async def test_signing_out_ends_the_session_and_what_the_browser_kept(browser: httpx.AsyncClient) -> None:
@@ -122,11 +124,11 @@ async def test_nobody_is_led_out_of_the_service(browser: httpx.AsyncClient, addr
     assert (signed_in.status_code, signed_in.headers["location"]) == (303, "/")
 
 
+SECRET = people.SESSION_SECRET.hex()
+
+
 def forged(secret: str, salt: str, content: Any) -> str:
     return str(URLSafeTimedSerializer(secret, salt=salt).dumps(content))
-
-
-MARK = people.PEOPLE["ana"]["key_sha256"][:16]
 
 
 @pytest.mark.parametrize(
@@ -134,12 +136,11 @@ MARK = people.PEOPLE["ana"]["key_sha256"][:16]
     [
         "",
         "nonsense",
-        forged("another secret", "session of little", ["ana", MARK]),
-        forged(people.SECRET, "session of another", ["ana", MARK]),
-        forged(people.SECRET, "session of little", ["ana", "the mark of an old key"]),
-        forged(people.SECRET, "session of little", ["nobody", "0" * 16]),
-        forged(people.SECRET, "session of little", "ana"),
-        forged(people.SECRET, "session of little", {"name": "ana", "mark": MARK, "more": 1}),
+        forged("another secret", "session of little", "a token"),
+        forged(SECRET, "session of another", "a token"),
+        forged(SECRET, "session of little", "a token that nobody was given"),
+        forged(SECRET, "session of little", ["ana", "the cookie of the release before"]),
+        forged(SECRET, "session of little", {"name": "ana"}),
     ],
 )
 async def test_a_forged_foreign_or_outlived_cookie_is_nobody_s(program: httpx.AsyncClient, cookie: str) -> None:
@@ -147,20 +148,110 @@ async def test_a_forged_foreign_or_outlived_cookie_is_nobody_s(program: httpx.As
     assert (await program.get("/v1/notes/1")).status_code == 401
 
 
-async def test_a_session_ends_after_twelve_hours(browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_session_ends_after_an_hour_without_use_and_after_twelve_in_any_case(
+    browser: httpx.AsyncClient, app: FastAPI, kept: SessionsInMemory
+) -> None:
+    async def later(minutes: float) -> int:
+        kept.pass_by(60 * minutes)
+        app.state.sessions.forget()
+        return (await browser.get("/")).status_code
+
     await browser.post("/sign-in", data=people.sign_in("ana"))
-    monkeypatch.setattr(sign_in, "SESSION_SECONDS", -1)
+    assert await later(59) == 200
+    assert await later(59) == 200, "it was used: another hour"
+    assert await later(61) == 303
+    await browser.post("/sign-in", data=people.sign_in("ana"))
+    assert [await later(50) for _ in range(15)] == [200] * 14 + [303], "11 h 40 min, and 12 h 30 min"
+
+
+async def test_a_copied_cookie_ends_with_its_session(browser: httpx.AsyncClient) -> None:
+    await browser.post("/sign-in", data=people.sign_in("ana"))
+    copied = dict(browser.cookies)
+    await browser.post("/sign-out")
+    browser.cookies.update(copied)
+    assert (await browser.get("/v1/notes/1", headers={"Accept": "*/*"})).status_code == 401
+    browser.cookies.clear()
+    assert (await browser.post("/sign-in", data=people.sign_in("ana"))).status_code == 303
+    assert (await browser.get("/")).status_code == 200, "another session is another one"
+
+
+async def test_signing_in_again_ends_the_session_before(browser: httpx.AsyncClient) -> None:
+    await browser.post("/sign-in", data=people.sign_in("ana"))
+    copied = dict(browser.cookies)
+    await browser.post("/sign-in", data=people.sign_in("ben"))
+    browser.cookies.clear()
+    browser.cookies.update(copied)
     assert (await browser.get("/")).status_code == 303
 
 
-async def test_a_new_key_ends_the_sessions_made_with_the_old_one(browser: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_a_new_key_or_none_ends_every_session_and_a_broken_file_none(
+    browser: httpx.AsyncClient, app: FastAPI, tmp_path: Path
+) -> None:
+    async def after(**changed: Any) -> int:
+        people.people_file(tmp_path, **changed)
+        await app.state.sessions.look()
+        return (await browser.get("/")).status_code
+
     await browser.post("/sign-in", data=people.sign_in("ana"))
-    renewed = people.people(tmp_path, ana=people.PEOPLE["ana"] | {"key_sha256": "1" * 64})
-    app = served(little.service, NO_DATABASE, renewed)
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url="http://leap.test", cookies=browser.cookies
-    ) as client:
-        assert (await client.get("/v1/notes/1")).status_code == 401
+    assert await after(newcomer=people.declared("newcomer", "visitor", ("danbury",))) == 200
+    (tmp_path / "people.json").write_text("{")
+    await app.state.sessions.look()
+    assert (await browser.get("/")).status_code == 200
+    assert await after(ana=people.PEOPLE["ana"] | {"key_sha256": "1" * 64}) == 303
+    assert await after() == 303, "the former key again: what was ended stays ended"
+
+
+async def test_cookies_over_tls_belong_to_this_host_alone(browser: httpx.AsyncClient) -> None:
+    signed_in = await browser.post("https://leap.test/sign-in", data=people.sign_in("ana"))
+    cookie = signed_in.headers["set-cookie"]
+    assert cookie.startswith("__Host-leap_little=")
+    assert {"Secure", "Path=/", "HttpOnly", "SameSite=lax"} <= set(cookie.split("; "))
+    assert "Domain" not in cookie
+    assert (await browser.get("https://leap.test/")).status_code == 200
+    plain = cookie.split(";")[0].removeprefix("__Host-")
+    browser.cookies.clear()
+    answer = await browser.get("https://leap.test/", headers={"Cookie": plain})
+    assert answer.status_code == 303, "another port's page can set a cookie without the prefix"
+
+
+async def test_wrong_keys_are_limited_per_address_and_person_and_told_when_to_come_again(app: FastAPI) -> None:
+    async def tries(name: str, key: str, address: str = "192.0.2.1") -> httpx.Response:
+        transport = httpx.ASGITransport(app=app, client=(address, 1))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://leap.test", headers=people.SAME_ORIGIN
+        ) as somewhere:
+            return await somewhere.post("/sign-in", data={"name": name, "key": key, "next": "/"})
+
+    assert [(await tries("ana", "wrong")).status_code for _ in range(6)] == [401] * 5 + [429]
+    held = await tries("ana", people.key_of("ana"))
+    assert (held.status_code, 0 < int(held.headers["retry-after"]) <= 300) == (429, True)
+    assert "Too many wrong keys were tried from here." in held.text
+    assert (await tries("ben", people.key_of("ben"))).status_code == 303, "others at the same address"
+    assert (await tries("ana", people.key_of("ana"), "192.0.2.2")).status_code == 303, "and ana from another one"
+
+
+async def test_a_program_that_tries_keys_is_held_back_and_others_from_there_go_on(program: httpx.AsyncClient) -> None:
+    async def ask(headers: dict[str, str]) -> int:
+        return (await program.get("/v1/notes/1", headers=headers)).status_code
+
+    assert await ask(people.headers("ben")) == 200
+    wrong = [await ask({"Authorization": f"Bearer leap_{number}"}) for number in range(31)]
+    assert wrong == [401] * 30 + [429]
+    assert await ask(people.headers("ben")) == 200, "its key was right from there"
+    assert await ask(people.headers("ana")) == 429, "a right one would be found by trying"
+
+
+async def test_what_happens_at_the_door_is_told_without_names_or_keys(browser: httpx.AsyncClient) -> None:
+    with heard() as said:
+        await browser.post("/sign-in", data=people.sign_in("ana") | {"key": "hunter2"})
+        await browser.post("/sign-in", data=people.sign_in("ana"))
+        await browser.put("/v1/notes/1", json={})
+        await browser.post("/sign-out")
+        await browser.get("/v1/notes/1", headers={"Authorization": "Bearer hunter2"})
+    happened = [line["happened"] for line in said]
+    assert happened == ["wrong_key", "signed_in", "not_allowed", "signed_out", "wrong_key"]
+    assert len({line["who"] for line in said[:4]}) == 1, "the same person is the same hash"
+    assert not any(word in str(said) for word in ("ana", "Ana", "hunter2", people.key_of("ana"), "127.0.0.1"))
 
 
 def test_a_service_that_must_know_who_asks_does_not_start_without_people() -> None:
@@ -168,7 +259,46 @@ def test_a_service_that_must_know_who_asks_does_not_start_without_people() -> No
         served(little.service, NO_DATABASE)
 
 
+@pytest.mark.parametrize("held", [None, "", "abc", "zz" * 32, "ab" * 31])
+def test_a_service_without_a_secret_of_its_own_does_not_start(tmp_path: Path, held: str | None) -> None:
+    file = tmp_path / "secret"
+    if held is not None:
+        file.write_text(held)
+    with pytest.raises(SettingsRejected, match="LEAP_SESSION_SECRET_FILE") as refused:
+        session_secret(file)
+    assert not held or held not in str(refused.value)
+
+
 async def test_neither_name_nor_key_is_in_any_answer_of_a_refusal(browser: httpx.AsyncClient) -> None:
     refused = await browser.post("/sign-in", data={"name": "<script>alert(1)</script>", "key": "hunter2"})
     assert "<script>alert" not in refused.text
     assert "hunter2" not in json.dumps(dict(refused.headers)) + refused.text
+
+
+@pytest.mark.parametrize(
+    ("trusted", "comes_from", "is_taken"),
+    [
+        ("", "10.0.0.5", False),
+        ("", "127.0.0.1", False),
+        ("10.0.0.5", "10.0.0.5", True),
+        ("10.0.0.0/24, 127.0.0.1", "10.0.0.5", True),
+        ("10.0.0.5", "10.0.0.6", False),
+    ],
+)
+async def test_a_proxy_s_word_counts_where_the_setting_names_it(
+    app: FastAPI, trusted: str, comes_from: str, is_taken: bool
+) -> None:
+    config = application.server(app, "127.0.0.1", 0, trusted_proxies=trusted).config
+    config.load()
+    transport = httpx.ASGITransport(app=config.loaded_app, client=(comes_from, 1))
+    word = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.9"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://leap.test", headers={**people.SAME_ORIGIN, **word}
+    ) as client:
+        cookie = (await client.post("/sign-in", data=people.sign_in("ana"))).headers["set-cookie"]
+        assert cookie.startswith("__Host-") is is_taken
+        for _ in range(5):
+            await client.post("/sign-in", data=people.sign_in("ana") | {"key": "wrong"})
+        elsewhere = {"X-Forwarded-For": "192.0.2.10"}
+        other = await client.post("/sign-in", data=people.sign_in("ana") | {"key": "wrong"}, headers=elsewhere)
+        assert other.status_code == (401 if is_taken else 429), "nobody gets round the limit by saying an address"

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
+from contracts.access import OF_ALL, OF_PAGES, Role, Scope
 from services.runtime.service import Service
 from services.runtime.web.context import Context
 from services.runtime.web.forms import read_form
@@ -55,9 +56,24 @@ def little_pages(context: Context) -> Pages:
 
     @router.get("/changes")
     async def changes(request: Request, person: Who) -> Response:
-        return event_stream(request, context.changes, person.may_see, heartbeat_seconds=0.2)
+        return event_stream(request, context.changes, person, heartbeat_seconds=0.2)
 
     return pages
 
 
-service = Service(name="little", migrations=HERE, pages=little_pages)
+_EVERYBODY = {role.value: Scope.DISTRICTS for role in Role if role is not Role.ANYBODY}
+
+service = Service(
+    name="little",
+    migrations=HERE,
+    pages=little_pages,
+    access={
+        **OF_ALL,
+        **OF_PAGES,
+        "GET /": _EVERYBODY,
+        "POST /notes": _EVERYBODY,
+        "GET /v1/notes/{number}": _EVERYBODY,
+        "PUT /v1/notes/{number}": _EVERYBODY,
+        "GET /changes": _EVERYBODY,
+    },
+)

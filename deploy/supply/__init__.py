@@ -1,0 +1,1 @@
+"""What the system is made of: pinned, listed with licences, and asked after where somebody knows of holes."""

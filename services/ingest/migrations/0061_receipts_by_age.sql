@@ -1,0 +1,2 @@
+-- outside a transaction
+CREATE INDEX CONCURRENTLY receipt_by_age ON receipt (district, received_at);
