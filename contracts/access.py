@@ -119,6 +119,7 @@ ROUTES: Mapping[str, Access] = {
     "flagging": {
         **OF_ALL,
         **_each(_A_CHILD, "GET /v1/students/{student_key}/absence"),
+        **_each(_COORDINATES, "GET /v1/claims"),
         **_each(_MACHINES, "GET /v1/counts"),
     },
     "scheduling": {
@@ -187,7 +188,7 @@ ROUTES: Mapping[str, Access] = {
         ),
         **_each(_DESK_AND_OPERATIONS, "GET /v1/counts"),
         **_each(_DISTRICTS_OWN_STAFF, "GET /v1/policies/{district}"),
-        **_each(_COORDINATES, "PUT /v1/policies/{district}"),
+        **_each(_COORDINATES, "PUT /v1/policies/{district}", "PUT /v1/transfers/{person_key}"),
         **_each(_STATUS, "GET /v1/districts/{district}/status"),
         **_each({**_COORDINATES, Role.OPERATIONS: Scope.DISTRICTS}, "PUT /v1/districts/{district}/status"),
     },
@@ -212,6 +213,7 @@ ROUTES: Mapping[str, Access] = {
             "POST /v1/visit-logs/{client_id}/amendments",
             "POST /v1/visit-logs/{client_id}/referrals/{referral_id}",
             "GET /v1/log-policies/{district}",
+            "GET /phone-key",
         ),
         **_each(_EXPECTED, "GET /v1/expected-logs"),
         **_each(

@@ -1,7 +1,6 @@
 """`leap retention`: what was deleted because it was too old, when, whose, and by which rule."""
 
 import asyncio
-import csv
 import sys
 from typing import Any
 
@@ -10,6 +9,7 @@ import asyncpg
 from contracts.services import SERVICES
 from deploy.commands import state
 from deploy.commands.screen import Screen
+from services.runtime.web import csv_file
 
 COLUMNS = ("done_on", "service", "owner", "kind", "years", "older_than", "rows")
 
@@ -19,9 +19,7 @@ def retention(screen: Screen, *, as_csv: bool) -> int:
     lines = asyncio.run(_read(state.load_running().admin_url()))
     screen.give({"let_go": lines})
     if as_csv:
-        writer = csv.DictWriter(sys.stdout, COLUMNS)
-        writer.writeheader()
-        writer.writerows(lines)
+        sys.stdout.write(csv_file.as_csv([COLUMNS, *([each[name] for name in COLUMNS] for each in lines)]))
         return 0
     for each in lines:
         screen.say(

@@ -181,6 +181,14 @@ _ALERTS: tuple[Alert, ...] = (
         meaning="these marks count for nothing: absences are missing from flags, and their month closes incomplete",
     ),
     Alert(
+        name="ClaimsOverlap",
+        severity="ticket",
+        expr="max by (district) (leap_claims_unconfirmed) > 0",
+        wait="3d",
+        summary="{{ $labels.district }} and another district enrol the same children, and nobody confirmed a transfer",
+        meaning="a mover not yet settled, a wrong state number, or somebody who enrols what is not theirs",
+    ),
+    Alert(
         name="RejectedSurge",
         severity="ticket",
         expr=(

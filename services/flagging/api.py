@@ -8,12 +8,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 
-from contracts.calendar import first_day_of, local_day
+from contracts.calendar import first_day_of, local_day, school_year_of
 from services.flagging import telling
 from services.flagging.rules import absence
 from services.flagging.rules.absence import Level, Policy
 from services.flagging.rules.rolls import CATEGORIES, NO_PART, TAKEN_BACK, Mark
-from services.flagging.store import policies, reads
+from services.flagging.store import claims, policies, reads
 from services.flagging.store.reads import Part
 from services.runtime import clock
 from services.runtime.service import Context
@@ -21,6 +21,7 @@ from services.runtime.web.people import Person
 from services.runtime.web.sign_in import signed_in
 
 Who = Annotated[Person, Depends(signed_in)]
+MOST_CLAIMS = 1000
 
 
 def routes(context: Context) -> APIRouter:
@@ -46,12 +47,31 @@ def routes(context: Context) -> APIRouter:
             decisions = await policies.read(connection, [own[-1].district])
             history = await reads.flag_history(connection, student_key, year)
             marks = await reads.marks_of(connection, student_key, year)
+            shared = await claims.shared_with(connection, student_key, year, own[-1].district)
         former = [part.days for part in last_year if part.student_key == student_key and part.grade != "PK"]
         chronic_last_year = bool(absence.was_chronic(parts=former))
         as_of = _as_of(own, year)
         policy = decisions.of(own[-1].district, as_of or first_day_of(year))
-        explained = _explained(student_key, year, own, parts, policy, chronic_last_year, history)
+        # Whoever enrols a state's number must not learn by that what another district holds of the child.
+        shown = [part for part in parts if part.district in {own[-1].district, *shared}]
+        explained = _explained(student_key, year, own, shown, policy, chronic_last_year, history)
+        explained["accumulators"][-1]["enrolled_elsewhere"] = len(shown) < len(parts)
         return explained | {"as_of": as_of} | _kinds(own, year, marks, policy)
+
+    @router.get("/claims")
+    async def list_claims(
+        person: Who, school_year: Annotated[int | None, Query(ge=1900, le=2199)] = None
+    ) -> dict[str, Any]:
+        """List the students whose state number another district enrols too, and who has confirmed a transfer.
+
+        Both districts' coordinators see that it is so and with whom, and of the other's days nothing.
+        """
+        year = school_year or school_year_of(local_day(clock.now(), zone=context.settings.zone))
+        districts = None if person.sees_everything else sorted(person.scopes)
+        async with context.pool.acquire() as connection:
+            found = await claims.list_claims(connection, districts=districts, school_year=year, limit=MOST_CLAIMS + 1)
+        return {"school_year": year, "claims": [each._asdict() for each in found[:MOST_CLAIMS]],
+                "more": len(found) > MOST_CLAIMS}  # fmt: skip
 
     @router.get("/counts")
     async def counts(_: Who) -> dict[str, Any]:

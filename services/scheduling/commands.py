@@ -29,6 +29,7 @@ from services.scheduling.handlers.appointments import (
 from services.scheduling.handlers.districts import DeclareStatus, declare_status
 from services.scheduling.handlers.policies import DecidePolicy, decide_policy
 from services.scheduling.handlers.requests import Close, RecordAttempt, Reopen, TakeOver
+from services.scheduling.handlers.transfers import ConfirmTransfer, confirm_transfer
 from services.scheduling.handlers.visitors import SaveAvailability, SaveVisitor, save_availability, save_visitor
 from services.scheduling.rules.bounds import Versioned
 from services.scheduling.rules.visits import What
@@ -80,6 +81,7 @@ COMMANDS = (
     Command("PUT /visitors/{visitor_id}/availability", SaveAvailability, save_availability),
     Command("PUT /policies/{district}", DecidePolicy, decide_policy),
     Command("PUT /districts/{district}/status", DeclareStatus, declare_status),
+    Command("PUT /transfers/{person_key}", ConfirmTransfer, confirm_transfer),
 )
 
 

@@ -43,9 +43,8 @@ def log_pages(context: Context) -> Pages:
         title=phone.TITLE,
         static=FOLDER / "static",
     )
-    for part in (visits, form, log, office):
+    for part in (visits, form, log, office, phone):
         pages.router.include_router(part.routes(context, pages))
-    pages.router.include_router(phone.routes(pages))
     return pages
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.checks import ROOT
-from tests.architecture.homes import dates_worked_out, named_zones, spelt_districts
+from tests.architecture.homes import csv_writers, dates_worked_out, named_zones, spelt_districts
 from tests.architecture.test_seeded_checkers import written
 
 # In pieces, so that this file names no zone.
@@ -90,3 +90,29 @@ def test_a_district_spelt_once_more_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("check", [named_zones, dates_worked_out, spelt_districts])
 def test_an_empty_tree_has_nothing_to_find(tmp_path: Path, check: Callable[[Path], list[str]]) -> None:
     assert check(tmp_path) == []
+
+
+def test_only_one_writer_makes_csv() -> None:
+    assert csv_writers(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rows = csv.writer(file)",
+        "rows = csv.DictWriter(file, names)",
+        "from csv import writer",
+        "SQL = 'COPY rate TO STDOUT (FORMAT csv)'",
+    ],
+)
+def test_a_second_writer_of_csv_is_found(tmp_path: Path, line: str) -> None:
+    written(tmp_path, "services/runtime/web/csv_file.py", line)
+    assert csv_writers(tmp_path) == []
+    written(tmp_path, "services/visitlog/handlers/office.py", line)
+    (found,) = csv_writers(tmp_path)
+    assert found.startswith("services/visitlog/handlers/office.py:1: ")
+
+
+def test_who_only_reads_csv_is_not(tmp_path: Path) -> None:
+    written(tmp_path, "services/ingest/formats/csv_rows.py", "cells = next(csv.reader([text]))")
+    assert csv_writers(tmp_path) == []

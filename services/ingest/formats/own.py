@@ -9,6 +9,7 @@ import msgspec
 from contracts.events import RejectionReason
 from contracts.texts import has_unseen, says_something
 from services.ingest.rules.landing import (
+    CODE_RULE,
     STATES,
     Enrollment,
     Household,
@@ -35,6 +36,12 @@ _PATH = re.compile(r" - at `\$\.?([A-Za-z_.\[\]0-9]*)`$")
 _FIELD = re.compile(r"missing required field `(\w+)`")
 _PLACE_IN_MARK = re.compile(r" - at `\$\[([0-4])\]`$")
 _INSIDE_A_MARK = " - at `$.marks["
+_FORMS = {
+    "school": CODE_RULE,
+    "track": CODE_RULE,
+    "language": "not a language: two or three small letters, and where needed a country: en, es, pt-BR",
+}
+"""By field, the form that its texts have, and the way out."""
 _CODES = ("school", "student", "state_student", "household", "id", "track")
 _NO_STATE_NUMBER = b'"state:"'
 
@@ -170,7 +177,7 @@ def _reason_and_rule(message: str, path: str) -> tuple[RejectionReason, str]:
     if " >= " in message or " <= " in message or "out of range" in message:
         return RejectionReason.OUT_OF_RANGE, "number outside the limits"
     if "matching regex" in message:
-        return RejectionReason.OUT_OF_RANGE, "not of the form allowed"
+        return RejectionReason.OUT_OF_RANGE, _FORMS.get(path, "not of the form allowed")
     return RejectionReason.WRONG_TYPE, "not the type of value this field holds"
 
 

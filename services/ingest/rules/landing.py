@@ -1,5 +1,6 @@
 """What a district sends: the landing records, and the rules a well-formed one can still break. No I/O, no clock."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,12 +12,22 @@ from contracts.calendar import first_day_of, last_day_of
 from contracts.events import Category, Closing, Feed, FileVersions, Grade, RejectionReason
 
 Number = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-School = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
-Track = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+CODE_PATTERN = r"^\w(?:[\w .-]*[\w.-])?\Z"
+"""What a district's own codes are made of: they stand in other people's spreadsheets, addresses and pages."""
+School = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=CODE_PATTERN)]
+Track = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=CODE_PATTERN)]
+StoredSchool = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+"""Where a record only takes back what stands: codes that came before the pattern must not stand for ever."""
 Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 SchoolYear = Annotated[int, msgspec.Meta(ge=2000, le=2200)]
 PresentParts = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 DayParts = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+
+CODE_RULE = (
+    "not a code: letters, digits, underscore, and behind the first of them also hyphen, point and space. "
+    "Send the code that your system has for it"
+)
+_CODE = re.compile(CODE_PATTERN)
 
 FIRST_DAY = date(2000, 7, 1)
 LAST_DAY = date(2101, 6, 30)
@@ -59,7 +70,7 @@ class Retraction(msgspec.Struct, tag_field="type", tag="retraction", frozen=True
     category: ClassVar[None] = None
     present_parts: ClassVar[None] = None
     day_parts: ClassVar[None] = None
-    school: School
+    school: StoredSchool
     date: date
     version: Version
     student: Number | None = None
@@ -156,7 +167,7 @@ class DeclaredFeed(msgspec.Struct, tag_field="type", tag="feed", frozen=True, gc
 
 class Enrollment(msgspec.Struct, tag_field="type", tag="enrollment", frozen=True, gc=False):
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    school: School
+    school: StoredSchool
     grade: Grade
     entry_date: date
     version: Version
@@ -306,6 +317,8 @@ def _mistake_in_feed(feed: DeclaredFeed) -> Mistake | None:
 def _mistake_in_enrollment(enrollment: Enrollment) -> Mistake | None:
     if enrollment.student is None and enrollment.state_student is None:
         return _NOBODY
+    if not enrollment.withdrawn and not _CODE.match(enrollment.school):
+        return RejectionReason.OUT_OF_RANGE, f"school: {CODE_RULE}"
     # One that was taken in before this was refused may be withdrawn.
     if enrollment.student is not None and enrollment.student.startswith(STATES) and not enrollment.withdrawn:
         return _STATES_NUMBER

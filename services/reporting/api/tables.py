@@ -1,7 +1,5 @@
 """Tables as JSON and CSV. Read only; every answer says what it counts, as of when, and up to which cut-off."""
 
-import csv
-import io
 from datetime import date
 from typing import Annotated, Any
 
@@ -11,6 +9,7 @@ from contracts.events import DISTRICT_PATTERN
 from services.reporting.reports.reading import Reading
 from services.reporting.rules.measures import MEASURES, STEPS, TABLES
 from services.reporting.rules.tables import Table, as_json, as_rows
+from services.runtime.web.csv_file import as_csv
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import signed_in
 from services.runtime.web.people import Person
@@ -119,9 +118,7 @@ def _one(tables: dict[str, Table], name: str) -> Table:
 
 def csv_answer(table: Table, *, is_public: bool = False) -> Response:
     """Answer with the table as a file; one that is public may be passed on."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(as_rows(table))
     headers = {"Content-Disposition": f'attachment; filename="{table.name}.csv"', "Cache-Control": "no-store"}
     if is_public:
         headers[NOTICE] = PUBLIC
-    return Response(text.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(as_csv(as_rows(table)), media_type="text/csv; charset=utf-8", headers=headers)

@@ -241,6 +241,7 @@ def _moments(tables: Mapping[str, Table], words: Words) -> dict[str, Any]:
         "lacks": lacks.sentence(words.say, words.place) if lacks is not None else "",
         "as_of": some.as_of if some is not None else None,
         "cut_off": some.cut_off if some is not None else None,
+        "by_sixes": some is not None and some.by_sixes,
         "school_year": f"{some.school_year}-{(some.school_year + 1) % 100:02}" if some is not None else "",
         "words": words,
     }

@@ -126,6 +126,7 @@ async def published_tables(
         "as_of": release["as_of"],
         "cut_off": release["cut_off"],
         "lacks": release["lacks"],
+        "by_sixes": release["by_sixes"],
     }
     tables = {name: from_json(name, lines, **of_table) for name, lines in release["tables"].items() if name in TABLES}
     tables["chronic-by-month"] = await _over_months(connection, of_table)

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.reporting.rules.measures import BANDS, REFERRAL_STATUSES, STEPS, grade_band
+from services.reporting.rules.sixes import told
 from services.reporting.rules.suppression import SMALLEST_DENOMINATOR, SMALLEST_NUMERATOR, Part, Sum, hidden_cells
 from services.reporting.rules.tables import HIDDEN_MARK, STATE, Number
 
@@ -36,7 +37,10 @@ Lines = Iterable[Mapping[str, Any]]
 
 @dataclass(slots=True)
 class Cube:
-    """Parts with their values, cells as sums of parts, and which cells are hidden (none until `suppress`)."""
+    """Parts with their values, cells as sums of parts, and which cells are hidden.
+
+    Until `suppress` none is, and every count is told exactly; after it, by sixes.
+    """
 
     parts: dict[Part, int] = field(default_factory=dict)
     coefficients: dict[Cell, dict[Part, int]] = field(default_factory=dict)
@@ -48,6 +52,7 @@ class Cube:
     told: dict[Cell, int] = field(default_factory=dict)
     few_behind: frozenset[Cell] = frozenset()
     hidden: frozenset[Cell] = frozenset()
+    by_sixes: bool = False
 
     def add(self, part: Part, value: int) -> None:
         """Add to a part."""
@@ -63,20 +68,27 @@ class Cube:
             cell: Sum(
                 parts,
                 self.share_of.get(cell, ()),
-                self.smallest.get(cell, SMALLEST_NUMERATOR),
+                self._smallest(cell),
                 self.worth.get(cell, 1),
             )
             for cell, parts in self.coefficients.items()
         }
 
+    def _smallest(self, cell: Cell) -> int:
+        smallest = self.smallest.get(cell, SMALLEST_NUMERATOR)
+        value = self._value(cell)
+        # What would be told as a few is hidden like a few: six alone is told as the middle of one to six.
+        return max(smallest, value + 1) if value and self._told(cell) < SMALLEST_NUMERATOR else smallest
+
     def suppress(self) -> None:
-        """Decide which cells are hidden."""
+        """Decide which cells are hidden; what is shown is told by sixes from here on."""
+        self.by_sixes = True
         hidden = hidden_cells(self.parts, self.cells(), self.group_by_row, self.moves)
         self.hidden = hidden | self.few_behind | {cell for cell in self.told if self._is_small(cell)}
 
     def _is_small(self, cell: Cell) -> bool:
         value, wholes = self._value(cell), self.share_of.get(cell, ())
-        return 0 < value < self.smallest.get(cell, SMALLEST_NUMERATOR) or (
+        return 0 < value < self._smallest(cell) or (
             value > 0 and any(self._value(whole) < SMALLEST_DENOMINATOR for whole in wholes)
         )
 
@@ -91,7 +103,26 @@ class Cube:
 
     def shown(self, what: str, *where: str) -> Number | str:
         """Give a cell as it may be shown."""
-        return HIDDEN_MARK if (what, where) in self.hidden else self.value(what, *where)
+        if (what, where) in self.hidden:
+            return HIDDEN_MARK
+        return self._told((what, where)) if self.by_sixes else self.value(what, *where)
+
+    def _told(self, cell: Cell) -> int:
+        parts = [(times, self.parts[part]) for part, times in self.coefficients.get(cell, {}).items()]
+        if cell not in self.told:
+            return told(parts)
+        # The sum less what it differs by, each by its own sixes: exactly told, it would tell how the parts' sixes err.
+        # A whole differs by what its bands do: its own six would tell how theirs err.
+        finer = [each for each in self.told if each[0] == cell[0] and len(each[1]) > len(cell[1])]
+        differ = [self._differs(each) for each in finer]
+        if sum(differ) != self._differs(cell):
+            differ = [self._differs(cell)]
+        return told(parts) - told((1, each) for each in differ)
+
+    def _differs(self, cell: Cell) -> int:
+        """Say by how much less a told cell is than the sum of its parts."""
+        parts = self.coefficients.get(cell, {})
+        return sum(times * self.parts[part] for part, times in parts.items()) - self.told[cell]
 
 
 def funnel_cube(furthest: Lines, visits: Lines, districts: Iterable[str]) -> Cube:

@@ -17,6 +17,7 @@ from services.reporting.rules.cubes import (
     referrals_cube,
 )
 from services.reporting.rules.measures import REFERRAL_STATUSES, STEPS
+from services.reporting.rules.sixes import told_alone
 from services.reporting.rules.suppression import SMALLEST_DENOMINATOR
 from services.reporting.rules.tables import HIDDEN_MARK, STATE, Line, Number, Table, line, percent
 
@@ -128,10 +129,18 @@ def _compensation(figures: Figures, cube: Cube, places: list[str]) -> list[Line]
     def shown(place: str) -> Shown:
         if ("visits", (place,)) in cube.hidden:
             return dict.fromkeys(("visit_minutes", "travel_minutes", "miles"), HIDDEN_MARK)
+        made, shown_as = cube.value("visits", place), cube.shown("visits", place)
+
+        def of_visits(column: str) -> int:
+            if not cube.by_sixes or not made:
+                return total(column, place)
+            # The mean, in whole units, of as many visits as are told: exact sums would tell of each visit added.
+            return round(total(column, place) / made) * int(shown_as or 0)
+
         return {
-            "visit_minutes": total("minutes", place),
-            "travel_minutes": total("travel_minutes", place),
-            "miles": total("mileage_tenths", place) / 10,
+            "visit_minutes": of_visits("minutes"),
+            "travel_minutes": of_visits("travel_minutes"),
+            "miles": of_visits("mileage_tenths") / 10,
         }
 
     return [line("compensation", [place], shown(place)) for place in places]
@@ -145,11 +154,16 @@ def _of_visitors(figures: Figures, funnel: Cube, places: list[str]) -> dict[str,
         mine = [each for district, each in visitors.items() if place in (district, STATE)]
         # Every visit has two visitors: their load tells how many visits there were.
         hidden = ("visits", (place,)) in funnel.hidden
+
+        def as_told(visits: float) -> Number:
+            # Of a district with one pair the largest load is the number of its visits.
+            return told_alone(round(visits)) if funnel.by_sixes else visits
+
         return {
             "trained": sum(each["trained"] for each in mine),
             "active": sum(each["active"] for each in mine),
-            "median_load": HIDDEN_MARK if hidden else median(loads[place]) if loads[place] else None,
-            "largest_load": HIDDEN_MARK if hidden else max(loads[place], default=None),
+            "median_load": HIDDEN_MARK if hidden else as_told(median(loads[place])) if loads[place] else None,
+            "largest_load": HIDDEN_MARK if hidden else as_told(max(loads[place])) if loads[place] else None,
         }
 
     by_language: dict[str, int] = {}

@@ -8,7 +8,8 @@ school's chronically absent students of one grade band), and a cell as a sum of 
 For each hidden cell an *exchange* is sought: some students moved from one part to another, and back elsewhere, so that
 every cell still shown stays exactly as it is, while the hidden one may differ by at least PROTECTION. What the exchange
 does change is hidden too. The exchange is the proof: a reader who knows every shown number can't tell the true table
-from the one after it, and so can't know the hidden value more closely than that.
+from the one after it, and so can't know the hidden value more closely than that. Counts are told by sixes (`sixes`): an
+exchange is made in whole sixes, which leave as they are what is told of sums as well.
 """
 
 import itertools
@@ -16,6 +17,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from services.reporting.rules.sixes import SIX
 
 SMALLEST_NUMERATOR = 6
 SMALLEST_DENOMINATOR = 20
@@ -236,24 +239,26 @@ class _Search(Generic[K]):
     def _room(self, exchange: Mapping[Part, int], net: Mapping[K, int]) -> int:
         """How often the exchange can be made forwards and backwards.
 
-        No part may fall under zero, and no hidden cell under one: true zeros show, so that a cell is hidden says it
-        is no zero. For the same reason a zero is never hidden for the sake of another cell.
+        No part and no hidden cell may fall under one: true zeros show, so that a cell is hidden says it is no zero.
+        For the same reason a zero is never hidden for the sake of another cell, nor becomes more. Whole sixes count:
+        less would change what is told of a sum that stays the same.
         """
-        if any(self.value_by_cell[key] == 0 for key in net):
+        if any(self.value_by_cell[key] == 0 for key in net) or any(self.parts[part] == 0 for part in exchange):
             return 0
         forwards = backwards = 10**9
         for part, moved in exchange.items():
+            above = (self.parts[part] - 1) // abs(moved)
             if moved < 0:
-                forwards = min(forwards, self.parts[part] // -moved)
+                forwards = min(forwards, above)
             else:
-                backwards = min(backwards, self.parts[part] // moved)
+                backwards = min(backwards, above)
         for key, change in net.items():
             above = (self.value_by_cell[key] - 1) // abs(change)
             if change < 0:
                 forwards = min(forwards, above)
             else:
                 backwards = min(backwards, above)
-        return forwards + backwards
+        return forwards // SIX * SIX + backwards // SIX * SIX
 
 
 class _Partners:
@@ -305,7 +310,7 @@ class _Partners:
 
             def size(other: Hashable) -> tuple[bool, int, str]:
                 value = self._parts[other, column]
-                return value <= PROTECTION, value, repr(other)
+                return value <= SIX, value, repr(other)
 
             self._by_size[column] = sorted((row for row, each in self._parts if each == column), key=size)
         return self._by_size[column]

@@ -33,7 +33,7 @@ class Table:
     """One table, final. `cut_off` is the last day it counts where it was published, None where it is of this moment.
 
     `as_of` is that of what it counts: months that have closed end before the moment. `lacks`: None where nobody knows.
-    `policy` says from how many enrolled days on students count.
+    `policy` says from how many enrolled days on students count. `by_sixes`: its counts are told by sixes.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Table:
     cut_off: date | None = None
     lacks: Lacks | None = None
     policy: Minimum = STANDARD
+    by_sixes: bool = False
 
     @property
     def kind(self) -> TableKind:
@@ -91,6 +92,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "school_year": table.school_year,
         "as_of": table.as_of,
         "cut_off": table.cut_off,
+        "by_sixes": table.by_sixes,
         "lacks": table.lacks and closing.as_document(table.lacks),
         **({"policy": policies.as_document(table.policy)} if table.name in OF_MONTHS else {}),
         "measures": [
@@ -121,21 +123,24 @@ def from_json(name: str, lines: Iterable[Mapping[str, Any]], **of_table: Any) ->
     )
 
 
-def as_rows(table: Table) -> list[list[str]]:
-    """Make the rows of a CSV file: a heading, then the lines, each with its as-of time, cut-off and what is missing."""
+def as_rows(table: Table) -> list[list[Number | str]]:
+    """Make the rows of a CSV file: a heading, then the lines, each with its as-of time, cut-off and what is missing.
+
+    A number stays a number, so that whoever writes the file can tell it from a text.
+    """
     kind = table.kind
     moments = [
         table.cut_off.isoformat() if table.cut_off else "",
         table.as_of.isoformat() if table.as_of else "",
     ]
     missing = closing.as_document(table.lacks)["sentence"] if table.lacks else ""
-    minimum = [str(table.policy.minimum_enrolled)] if table.name in OF_MONTHS else []
+    minimum = [table.policy.minimum_enrolled] if table.name in OF_MONTHS else []
     named = ["minimum_enrolled_days"] if minimum else []
-    rows = [[*kind.keys, *kind.measures, "school_year", "cut_off", "as_of", "lacks", *named]]
+    rows: list[list[Number | str]] = [[*kind.keys, *kind.measures, "school_year", "cut_off", "as_of", "lacks", *named]]
     for each in table.lines:
         shown = _plain(kind, each)
-        numbers = ["" if shown[measure] is None else str(shown[measure]) for measure in kind.measures]
-        rows.append([*each.keys, *numbers, str(table.school_year), *moments, missing, *minimum])
+        numbers = [shown[measure] for measure in kind.measures]
+        rows.append([*each.keys, *numbers, table.school_year, *moments, missing, *minimum])
     return rows
 
 

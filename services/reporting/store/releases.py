@@ -18,10 +18,11 @@ async def keep(
     tables: dict[str, Any],
     lacks: Lacks,
 ) -> bool:
-    """Keep a release; False where the cut-off has one already, which stays as it is."""
+    """Keep a release, its counts told by sixes; False where the cut-off has one already, which stays as it is."""
     inserted = await connection.fetchval(
         """
-        INSERT INTO release (cut_off, released_at, as_of, tables, lacks) VALUES ($1, $2, $3, $4::jsonb, $5::jsonb)
+        INSERT INTO release (cut_off, released_at, as_of, tables, lacks, by_sixes)
+        VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, true)
         ON CONFLICT (cut_off) DO NOTHING RETURNING true
         """,
         cut_off,
@@ -44,10 +45,10 @@ async def cut_offs(connection: Connection) -> list[date]:
 
 
 async def read(connection: Connection, cut_off: date | None) -> dict[str, Any] | None:
-    """Read a release, the newest where no cut-off is named: cut_off, as_of, released_at, tables, lacks."""
+    """Read a release, the newest where no cut-off is named: cut_off, as_of, released_at, tables, lacks, by_sixes."""
     row = await connection.fetchrow(
         """
-        SELECT cut_off, as_of, released_at, tables::text, lacks::text FROM release
+        SELECT cut_off, as_of, released_at, tables::text, lacks::text, by_sixes FROM release
         WHERE $1::date IS NULL OR cut_off = $1 ORDER BY cut_off DESC LIMIT 1
         """,
         cut_off,

@@ -201,8 +201,6 @@ class Pages:
             if session is not None and session.vouched is not None and self.sessions.vouching is not None:
                 await self.sessions.vouching.leave(session.vouched)
                 answer.headers["Location"] = f"/sign-in?left={session.vouched.provider}"
-            # What a page kept in the browser for times without a network goes with the session.
-            answer.headers["Clear-Site-Data"] = '"storage"'
             return answer
 
         @self.router.post("/language")

@@ -25,6 +25,7 @@ SUBJECTS = {
     "request_id": Annotated[UUID, Path(alias="request_id")],
     "visitor_id": Annotated[bounds.VisitorId, Path(alias="visitor_id")],
     "district": Annotated[District, Path(alias="district")],
+    "person_key": Annotated[UUID, Path(alias="person_key")],
 }
 """What a command may be about, by the name it has in an address."""
 

@@ -16,6 +16,7 @@ from services.scheduling.rules.wording import say
 from services.scheduling.store.appointments import Appointment
 from services.scheduling.store.day_sheet import SheetVisit
 from services.scheduling.store.districts import Declared
+from services.scheduling.store.transfers import Transfer
 
 _OF_A_REQUEST = (
     "request_id", "household_key", "district", "school", "stage", "closed_because", "version", "claimed_by",
@@ -31,7 +32,7 @@ _OF_A_VISITOR = (
     "windows", "away", "weekly_cap", "active", "version",
 )  # fmt: skip
 
-Done = Request | Agreed | Saved | DistrictPolicy | Declared
+Done = Request | Agreed | Saved | DistrictPolicy | Declared | Transfer
 
 
 def shown(done: Done) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def shown(done: Done) -> dict[str, Any]:
             return saved_shown(done)
         case DistrictPolicy() as policy:
             return policy.model_dump()
-        case Declared():
+        case Declared() | Transfer():
             return done._asdict()
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
+import asyncpg
 from pydantic import Field
 
 from contracts import events
@@ -25,6 +26,7 @@ VISITORS = "visitors"
 MOST_DETAILS = 100
 """Windows, absences or exclusions of one visitor."""
 
+LONGEST_ID = 64
 ENGLISH = ["en"]
 Windows = Annotated[tuple[Window, ...], Field(max_length=MOST_DETAILS)]
 DaysAway = Annotated[tuple[Away, ...], Field(max_length=MOST_DETAILS)]
@@ -101,6 +103,10 @@ class Saved:
 async def save_visitor(act: Act[None, SaveVisitor]) -> Saved:
     """Register a visitor (version 0), or write new facts over those of this version.
 
+    Where another district has the id, the visitor's is the same behind the code of their own district
+    (`danbury.marisol`): each of the two may be called what their district calls them, and all that follows from them,
+    bookings, events, logs and pay, names one of the two.
+
     Raises NotAllowed, VisitorUnknown, VisitorChanged or NotPossible.
     """
     connection, said = act.tx.connection, act.sent
@@ -110,16 +116,29 @@ async def save_visitor(act: Act[None, SaveVisitor]) -> Saved:
         usual_cap = policy.weekly_cap
         visitor = Visitor(**{"weekly_cap": usual_cap, **_facts(said), "version": version_after(0, as_of=act.as_of)})
         _check(visitor)
-        if not await visitors.insert_visitor(connection, visitor):
-            standing = await visitors.find_visitor(connection, said.visitor_id)
-            # Another district's visitor stays unknown: the id is taken, and that is all.
-            seen = standing if standing and act.person.may_see(standing.district) else None
-            raise VisitorChanged(visitor=seen, yours=0)
+        visitor = await _register(connection, visitor)
         _tell(act.tx, visitor, act.as_of)
         return Saved(visitor=visitor)
 
-    standing = await _lock(act, said.visitor_id, said.version)
-    return await _save(act, replace(standing, **_facts(said)))
+    visitor_id = await visitors.own_id(connection, said.visitor_id, [said.district])
+    standing = await _lock(act, visitor_id, said.version)
+    return await _save(act, replace(standing, **_facts(said) | {"visitor_id": standing.visitor_id}))
+
+
+async def _register(connection: asyncpg.Connection, visitor: Visitor) -> Visitor:
+    if await visitors.insert_visitor(connection, visitor):
+        return visitor
+    standing = await visitors.find_visitor(connection, visitor.visitor_id)
+    if standing is not None and standing.district == visitor.district:
+        raise VisitorChanged(visitor=standing, yours=0)
+    own = replace(visitor, visitor_id=f"{visitor.district}.{visitor.visitor_id}")
+    if len(own.visitor_id) > LONGEST_ID:
+        raise NotPossible("id_too_long", N_("this id is too long; choose a shorter one"))
+    if await visitors.insert_visitor(connection, own):
+        return own
+    standing = await visitors.find_visitor(connection, own.visitor_id)
+    # Somebody else's visitor stays unknown, also one that was called like one of this district's on purpose.
+    raise VisitorChanged(visitor=standing if standing and standing.district == own.district else None, yours=0)
 
 
 def _facts(said: SaveVisitor) -> dict[str, Any]:
@@ -135,7 +154,7 @@ async def save_availability(act: Act[str, SaveAvailability]) -> Saved:
     Raises NotAllowed, VisitorUnknown, VisitorChanged or NotPossible.
     """
     standing = await _lock(act, act.subject, act.sent.version)
-    if act.person.name != act.subject:
+    if act.person.name != standing.visitor_id:
         _check_desk(act.person, standing.district)
     return await _save(act, replace(standing, windows=act.sent.windows, away=act.sent.away))
 
@@ -153,13 +172,21 @@ async def exclude(act: Act[str, Versioned], *, household_key: UUID, excluded: bo
 
 async def find_visitor(tx: Transaction, *, visitor_id: str, person: Person) -> Visitor:
     """Read a visitor of the person's districts. Raises VisitorUnknown."""
-    visitor = await visitors.find_visitor(tx.connection, visitor_id)
+    visitor = await visitors.find_visitor(tx.connection, await _own_id(tx.connection, visitor_id, person))
     if visitor is None or not person.may_see(visitor.district):
         raise VisitorUnknown
     return visitor
 
 
+async def _own_id(connection: asyncpg.Connection, visitor_id: str, person: Person) -> str:
+    # Whoever sees every district says which of two is meant.
+    return (
+        visitor_id if person.sees_everything else await visitors.own_id(connection, visitor_id, sorted(person.scopes))
+    )
+
+
 async def _lock(act: Act[Any, Any], visitor_id: str, version: int) -> Visitor:
+    visitor_id = await _own_id(act.tx.connection, visitor_id, act.person)
     standing = (await visitors.lock_visitors(act.tx.connection, [visitor_id])).get(visitor_id)
     if standing is None or not act.person.may_see(standing.district):
         raise VisitorUnknown

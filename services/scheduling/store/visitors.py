@@ -47,6 +47,25 @@ async def find_visitor(connection: asyncpg.Connection, visitor_id: str) -> Visit
     return _visitor(row) if row else None
 
 
+async def own_id(connection: asyncpg.Connection, visitor_id: str, districts: Sequence[str]) -> str:
+    """Find what a district's own id of a visitor is everywhere: itself, or behind the district's code.
+
+    One that is none of theirs comes back as it is.
+    """
+    found: str | None = await connection.fetchval(
+        """
+        SELECT visitor_id FROM visitor
+        WHERE visitor_id = ANY ($1::text[] || ARRAY (SELECT code || '.' || $3 FROM unnest($2::text[]) AS code))
+            AND district = ANY ($2)
+        ORDER BY visitor_id <> $3, visitor_id LIMIT 1
+        """,
+        [visitor_id],
+        list(districts),
+        visitor_id,
+    )
+    return visitor_id if found is None else found
+
+
 async def list_visitors(
     connection: asyncpg.Connection, *, district: str | None = None, active_only: bool = False
 ) -> list[Visitor]:

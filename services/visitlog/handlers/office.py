@@ -1,15 +1,15 @@
 """What the coordinator asks for: which logs are missing, what is to be paid, what deserves a question."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta, tzinfo
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
 
 from contracts.calendar import LOG_DUE_BUSINESS_DAYS, local_day, school_year_of, start_of_day
+from services.runtime.web.csv_file import Cell, as_csv
 from services.runtime.web.languages import N_
 from services.visitlog.handlers import access
 from services.visitlog.handlers.access import NotYours
@@ -105,16 +105,16 @@ def _priced(effort: asyncpg.Record, rates: Sequence[Rate], zone: tzinfo) -> dict
 
 def payroll_csv(lines: Sequence[Mapping[str, Any]]) -> str:
     """Write payroll lines as CSV: codes, numbers and dollars, nothing a spreadsheet would run."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(PAYROLL_COLUMNS)
+    rows: list[Sequence[Cell]] = [PAYROLL_COLUMNS]
     for line in lines:
         priced, tenths = line["pay"], line["mileage_tenths"]
         codes = [line[name] for name in PAYROLL_COLUMNS[:8]]
-        miles = f"{tenths // 10}.{tenths % 10}"
-        amounts = [pay.dollars(getattr(priced, f"{part}_cents")) if priced else "" for part in PAYROLL_COLUMNS[9:14]]
-        writer.writerow([*codes, miles, *amounts, line["rate_from"] or ""])
-    return text.getvalue()
+        miles = Decimal(f"{tenths // 10}.{tenths % 10}")
+        amounts = [
+            Decimal(pay.dollars(getattr(priced, f"{part}_cents"))) if priced else None for part in PAYROLL_COLUMNS[9:14]
+        ]
+        rows.append([*codes, miles, *amounts, line["rate_from"]])
+    return as_csv(rows)
 
 
 async def quiet_findings(act: Act, *, first: date, last: date) -> list[Finding]:

@@ -1,5 +1,6 @@
 """What makes the pages an application on a phone: a manifest, and a worker that keeps them readable offline."""
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -7,20 +8,28 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from services.runtime import clock
+from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
+from services.runtime.web.sign_in import SESSION_SECONDS
+from services.visitlog.api.asking import Who
+from services.visitlog.store import phone_keys
 
-_WORKER = Path(__file__).parents[1] / "static" / "service-worker.js"
-_SHELL = ("leap.css", "leap.svg", "log.css", "log.js", "kept.js", "outbox.js", "writing.js")
+_STATIC = Path(__file__).parents[1] / "static"
+_SHELL = ("leap.css", "leap.svg", "log.css", "log.js", "kept.js", "sealing.js", "outbox.js", "writing.js")
 TITLE = N_("Visit log")
 
 
-def routes(pages: Pages) -> APIRouter:
-    """Offer the manifest, the worker and the page that is shown without a connection."""
+def routes(context: Context, pages: Pages) -> APIRouter:
+    """Offer the manifest, the worker, the key of what a phone keeps, and the page without a connection."""
     router = APIRouter(include_in_schema=False)
     shell = ["/offline", *(pages.static.address(name) for name in _SHELL)]
     version = hashlib.sha256(json.dumps(shell).encode()).hexdigest()[:12]
-    worker = f"const SHELL = {json.dumps(shell)};\nconst VERSION = {json.dumps(version)};\n" + _WORKER.read_text()
+    # A worker is no module: what it shares with the pages stands in it.
+    sealing = (_STATIC / "sealing.js").read_text().replace("export ", "")
+    constants = f"const SHELL = {json.dumps(shell)};\nconst VERSION = {json.dumps(version)};\n"
+    worker = constants + sealing + (_STATIC / "service-worker.js").read_text()
 
     @router.get("/service-worker.js")
     async def service_worker() -> Response:
@@ -28,6 +37,14 @@ def routes(pages: Pages) -> APIRouter:
         # A worker goes by the policy of its own answer: it fetches our pages.
         headers = {"Cache-Control": "no-cache", "Content-Security-Policy": "default-src 'self'"}
         return Response(worker, media_type="text/javascript", headers=headers)
+
+    @router.get("/phone-key")
+    async def phone_key(person: Who) -> JSONResponse:
+        """Hand out the key that locks what this person keeps on a phone; only their own session brings it back."""
+        async with context.begin() as tx:
+            secret = await phone_keys.key_of(tx.connection, person.name, as_of=clock.now())
+        told = {"key": base64.b64encode(secret).decode(), "seconds": SESSION_SECONDS}
+        return JSONResponse(told, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
 
     @router.get("/manifest.webmanifest")
     async def manifest(request: Request) -> Response:

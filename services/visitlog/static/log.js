@@ -1,6 +1,6 @@
 // The pages as an application: readable offline, logs kept and sent, nothing left behind after sign-out.
 
-import { draftsOf, dropDraft, dropOldDrafts, dropWaiting, forgetEverything, waitingOf } from "./kept.js";
+import { ageOut, bringKey, draftsOf, dropDraft, dropWaiting, forget, unsentOf, waitingOf } from "./kept.js";
 import { send, show } from "./outbox.js";
 import { write } from "./writing.js";
 
@@ -8,13 +8,22 @@ const words = document.getElementById("words").dataset;
 const person = document.body.dataset.person;
 
 async function start() {
-  if (!person || !("indexedDB" in window) || !("locks" in navigator)) return;
+  // Without a way to lock it nothing is kept: the pages work as plain ones.
+  if (!person || !("indexedDB" in window) || !("locks" in navigator) || !crypto.subtle) return;
   const worker = navigator.serviceWorker?.register("/service-worker.js").catch(() => undefined);
   watchSignOut();
-  await dropOldDrafts();
+  const form = document.getElementById("log-form");
+  // What is typed before the draft is here would be lost to it.
+  if (form) form.inert = true;
+  const until = await bringKey(person).catch(() => undefined);
+  if (!until) {
+    if (form) form.inert = false;
+    return;
+  }
+  setTimeout(() => location.reload(), Math.min(until - Date.now(), 2 ** 31 - 1));
+  await ageOut(person, (days) => confirm(words.old.replace("%s", days)));
   await settle();
 
-  const form = document.getElementById("log-form");
   if (form) await write(form);
   const bar = document.getElementById("outbox");
   if (bar) {
@@ -30,7 +39,7 @@ async function settle() {
   const client = document.querySelector("[data-settled]")?.dataset.settled;
   if (!client) return;
   for (const entry of await waitingOf(person)) if (entry.client === client) await dropWaiting(client);
-  for (const draft of await draftsOf(person)) if (draft.client === client) await dropDraft(draft.visit);
+  for (const draft of await draftsOf(person)) if (draft.client === client) await dropDraft(draft.visit, person);
 }
 
 async function markDrafts() {
@@ -60,13 +69,13 @@ function watchSignOut() {
     let unsent = 0;
     try {
       await send();
-      unsent = (await waitingOf(person)).length + (await draftsOf(person)).length;
+      unsent = (await unsentOf(person)).mine;
     } catch {
       // What can't be read can't be kept either.
     }
     const question = unsent === 1 ? words.unsentOne : words.unsentMany.replace("%s", unsent);
     if (unsent && !confirm(question)) return;
-    await forgetEverything();
+    await forget(person).catch(() => undefined);
     form.submit();
   });
 }

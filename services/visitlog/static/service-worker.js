@@ -1,4 +1,5 @@
-// Keeps the shell, and the pages of one's own visits, readable without a connection. SHELL and VERSION stand above.
+// Keeps the shell, and the pages of one's own visits, readable without a connection: the pages locked with the key of
+// whoever is signed in. SHELL and VERSION stand above, and what locks (sealing.js).
 
 const SHELL_CACHE = `leap-shell-${VERSION}`;
 const PAGES_CACHE = "leap-pages";
@@ -65,16 +66,35 @@ async function networkFirst(event) {
 
 async function keptPage(pathname) {
   const page = await (await caches.open(PAGES_CACHE)).match(pathname);
-  if (page && Date.now() - Date.parse(page.headers.get("date") ?? "") < MS_TO_KEEP) return page;
-  if (page) await forget();
-  return undefined;
+  if (!page) return undefined;
+  const held = await keyHere();
+  const { person, iv, headers } = JSON.parse(page.headers.get("x-leap-locked") ?? "{}");
+  if (!held || held.person !== person || Date.now() - Date.parse(page.headers.get("date") ?? "") >= MS_TO_KEEP) {
+    await caches.delete(PAGES_CACHE);
+    return undefined;
+  }
+  try {
+    const plain = await unseal(held.key, { iv: Uint8Array.from(iv), sealed: await page.arrayBuffer() }, person + pathname);
+    return new Response(plain, { headers });
+  } catch {
+    return undefined;
+  }
 }
 
 async function remember(pathname, answer) {
   // A navigation's redirect is followed by the browser; fetched pages show where they ended.
   if (answer.type === "opaqueredirect") return;
   if (new URL(answer.url || location.href).pathname === "/sign-in") return void (await forget());
-  if (answer.ok && !answer.redirected && isOwnPage(pathname)) await (await caches.open(PAGES_CACHE)).put(pathname, answer);
+  if (!answer.ok || answer.redirected || !isOwnPage(pathname)) return;
+  const held = await keyHere();
+  if (!held) return;
+  const { person, key } = held;
+  const { iv, sealed } = await seal(key, await answer.arrayBuffer(), person + pathname);
+  // The body is no longer compressed, whatever the answer said on its way.
+  const headers = [...answer.headers].filter(([name]) => !["content-encoding", "content-length"].includes(name));
+  const locked = JSON.stringify({ person, iv: [...iv], headers });
+  const date = answer.headers.get("date") ?? new Date().toUTCString();
+  await (await caches.open(PAGES_CACHE)).put(pathname, new Response(sealed, { headers: { date, "x-leap-locked": locked } }));
 }
 
 async function keep(pathnames) {
@@ -87,6 +107,8 @@ async function keep(pathnames) {
   }
 }
 
+// The session is over, or somebody signs in: what is locked stays so until its person is back.
 async function forget() {
+  await dropKey();
   await caches.delete(PAGES_CACHE);
 }

@@ -28,6 +28,7 @@ from contracts.events import (
     RollRecorded,
     RollReopened,
     SchoolCalendarChanged,
+    TransferConfirmed,
 )
 from contracts.topics import PARTITIONS, TOPIC_BY_NAME
 from services.flagging.app import FACTS
@@ -150,6 +151,15 @@ def status(said: str, version: int, *, district: str = DISTRICT) -> DistrictStat
         _envelope()
         | {"event_type": DistrictStatusChanged.EVENT_TYPE, "district": district, "status": said}
         | {"since": datetime(2026, 9, 1, tzinfo=UTC), "version": version}
+    )
+
+
+def transfer(person: UUID, from_district: str, district: str) -> TransferConfirmed:
+    """Confirm that a person moved."""
+    return TransferConfirmed.model_validate(
+        _envelope()
+        | {"event_type": TransferConfirmed.EVENT_TYPE, "district": district, "from_district": from_district}
+        | {"person_key": person, "confirmed_at": datetime(2026, 11, 9, tzinfo=UTC)}
     )
 
 

@@ -30,6 +30,7 @@ from tests.component.flagging.builders import (
     school_days,
     stint,
     student,
+    transfer,
 )
 from tests.component.flagging.conftest import Clock
 from tests.conftest import ServiceDatabase
@@ -239,11 +240,14 @@ async def test_where_each_school_counts_alone_the_sentence_has_that_schools_days
     assert answer["sentence"] == "Absent on 2 of 10 enrolled days: 20 % or more."
 
 
-async def test_the_state_counts_a_mover_across_districts(service_database: ServiceDatabase) -> None:
+async def test_the_state_counts_a_mover_across_districts_once_the_first_has_let_go(
+    service_database: ServiceDatabase,
+) -> None:
     pool = await service_database("flagging")
     elsewhere = student(99)
     days = school_days(20)
-    await Feeder(pool).feed(
+    feeder = Feeder(pool)
+    await feeder.feed(
         [
             *a_year(days, ANNA, person_key=PERSON),
             stint(elsewhere, district="windham", entry=date(2026, 8, 24), exit_date=FIRST_DAY, person_key=PERSON),
@@ -251,8 +255,11 @@ async def test_the_state_counts_a_mover_across_districts(service_database: Servi
             mark(elsewhere, date(2026, 8, 27), district="windham"),
         ]
     )
-    answer = await ask(pool, f"/v1/students/{ANNA}/absence")
-    assert answer["accumulators"][-1] == {"accumulator": "state", "days_enrolled": 21, "days_absent": 1}
+    alone = (await ask(pool, f"/v1/students/{ANNA}/absence"))["accumulators"][-1]
+    assert alone == {"accumulator": "state", "days_enrolled": 20, "days_absent": 0, "enrolled_elsewhere": True}
+    await feeder.feed([transfer(PERSON, "windham", "hartford")])
+    joined = (await ask(pool, f"/v1/students/{ANNA}/absence"))["accumulators"][-1]
+    assert joined == {"accumulator": "state", "days_enrolled": 21, "days_absent": 1, "enrolled_elsewhere": False}
 
 
 async def test_another_district_s_student_is_answered_like_an_unknown_one(service_database: ServiceDatabase) -> None:

@@ -94,15 +94,47 @@ async def test_visitors_say_themselves_when_they_can(world: World) -> None:
 async def test_only_the_desk_of_the_district_registers(world: World) -> None:
     for who, status in (("bea", 404), ("dana", 403), ("marisol", 403), ("carl", 201)):
         assert (await save(world, actor=who)).status_code == status
-    # Danbury hears that the id is taken, and nothing of whose it is.
-    taken = await save(world, actor="bea", district="danbury")
-    assert taken.status_code == 409
-    assert "hartford" not in taken.text
     for path in ("/v1/visitors/marisol", "/v1/visitors/nobody"):
         assert (await world.http.get(path, headers=headers("bea"))).status_code == 404
     assert (await world.http.get("/v1/visitors", headers=headers("bea"))).json() == {"visitors": []}
     own = (await world.http.get("/v1/visitors?district=hartford", headers=headers("ana"))).json()["visitors"]
     assert [each["visitor_id"] for each in own] == ["marisol"]
+
+
+async def test_two_districts_may_call_a_visitor_alike_and_each_has_their_own(world: World) -> None:
+    first = await save(world, actor="ana")
+    second = await save(world, actor="bea", district="danbury", weekly_cap=3)
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert (first.json()["visitor_id"], second.json()["visitor_id"]) == ("marisol", "danbury.marisol")
+    assert "hartford" not in second.text
+
+    # Each desk finds its own by what it calls them, and by what they are called everywhere.
+    for path in ("/v1/visitors/marisol", "/v1/visitors/danbury.marisol"):
+        found = await world.http.get(path, headers=headers("bea"))
+        assert (found.status_code, found.json()["visitor_id"]) == (200, "danbury.marisol")
+    hartfords = (await world.http.get("/v1/visitors/marisol", headers=headers("ana"))).json()
+    assert (hartfords["visitor_id"], hartfords["district"]) == ("marisol", "hartford")
+    assert (await world.http.get("/v1/visitors/danbury.marisol", headers=headers("ana"))).status_code == 404
+
+    # A change by the district's own id changes its own, and is told under the id that only one of them has.
+    changed = await save(world, actor="bea", district="danbury", weekly_cap=5, version=second.json()["version"])
+    assert (changed.status_code, changed.json()["visitor_id"], changed.json()["weekly_cap"]) == (
+        200,
+        "danbury.marisol",
+        5,
+    )
+    assert (await world.http.get("/v1/visitors/marisol", headers=headers("ana"))).json() == hartfords
+    assert [key for _, key, _ in await told(world)] == ["marisol", "danbury.marisol", "danbury.marisol"]
+    assert (await save(world, actor="bea", district="danbury")).status_code == 409
+
+
+async def test_an_id_like_another_districts_own_takes_nothing_from_it(world: World) -> None:
+    assert (await save(world, actor="ana", visitor_id="danbury.marisol")).status_code == 201
+    assert (await save(world, actor="ana")).status_code == 201
+    refused = await save(world, actor="bea", district="danbury")
+    assert (refused.status_code, refused.json()["code"]) == (409, "visitor_changed")
+    assert "hartford" not in refused.text
+    assert (await world.http.get("/v1/visitors/marisol", headers=headers("bea"))).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
@@ -310,8 +311,35 @@ class Checker:
         return [month for month in months
                 if all(self.is_closed((district, school), month) for school, at in taught if at == month)]  # fmt: skip
 
-    def shares(self, district: str, month: date) -> dict[str, Share]:
-        """Count a district's students up to a month's end by school, each at the one entered last; "" is all."""
+    def told(self, districts: Iterable[str], month: date, *, persons: bool = False) -> Share:
+        """Say what is published of districts: of each school and grade band the middles of the sixes, added up.
+
+        `persons`: the state's persons in place of the sum; by how many they differ is told by sixes too, each band's.
+        """
+        parts = [
+            (where, share)
+            for district in districts
+            for where, share in self.shares(district, month, by_band=True).items()
+            if where
+        ]
+        chronic = [share.chronic for _, share in parts]
+        others = [share.students - share.chronic for _, share in parts]
+        differ = []
+        if persons:
+            for band, found in self.persons_by_band(month).items():
+                here = [share for where, share in parts if where.endswith(f"/{band}")]
+                students, absent = sum(each.students for each in here), sum(each.chronic for each in here)
+                differ.append(Share(students - found.students, absent - found.chronic))
+        return Share(
+            round(sum(map(_middle, chronic + others))) - round(sum(_middle(each.students) for each in differ)),
+            round(sum(map(_middle, chronic))) - round(sum(_middle(each.chronic) for each in differ)),
+        )
+
+    def shares(self, district: str, month: date, *, by_band: bool = False) -> dict[str, Share]:
+        """Count a district's students up to a month's end by school, each at the one entered last; "" is all.
+
+        `by_band`: by school and grade band.
+        """
         end = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         students: defaultdict[str, list[bool]] = defaultdict(list)
         for (of_district, _), child in self.children.items():
@@ -319,11 +347,12 @@ class Checker:
             if of_district == district and entered and entered[-1].grade != "PK":
                 days = child.until(end)
                 if days.counted >= MINIMUM_DAYS:
-                    for where in ("", entered[-1].school):
+                    band = f"/{_band(entered[-1].grade)}" if by_band else ""
+                    for where in ("", entered[-1].school + band):
                         students[where].append(is_chronic(days))
         return {where: Share(len(each), sum(each)) for where, each in students.items()}
 
-    def persons(self, month: date) -> Share:
+    def persons_by_band(self, month: date) -> dict[str, Share]:
         """Count the whole state's students up to a month's end: a mover once, with the days of all districts."""
         end = (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         days: defaultdict[str, list[Tally]] = defaultdict(list)
@@ -334,13 +363,12 @@ class Checker:
                 person = entered[-1].state_number or ":".join(child)
                 days[person].append(judged.until(end))
                 grades[person] = max(grades.get(person, (date.min, "")), (entered[-1].entry, entered[-1].grade))
-        counted = [
-            Tally(sum(each.counted for each in of), sum(each.absent for each in of))
-            for person, of in days.items()
-            if grades[person][1] != "PK"
-        ]
-        counted = [each for each in counted if each.counted >= MINIMUM_DAYS]
-        return Share(len(counted), sum(map(is_chronic, counted)))
+        counted: defaultdict[str, list[Tally]] = defaultdict(list)
+        for person, of in days.items():
+            tally = Tally(sum(each.counted for each in of), sum(each.absent for each in of))
+            if grades[person][1] != "PK" and tally.counted >= MINIMUM_DAYS:
+                counted[_band(grades[person][1])].append(tally)
+        return {band: Share(len(counted[band]), sum(map(is_chronic, counted[band]))) for band in ("K-5", "6-8", "9-12")}
 
     def flagged_by_grade(self, district: str) -> dict[str, Tally]:
         """Count who is flagged today in each grade of a district, and who of them severely."""
@@ -353,3 +381,15 @@ class Checker:
 
 def _rank(mark: Mark) -> tuple[int, bool]:
     return mark.version, mark.absent is True
+
+
+def _band(grade: str) -> str:
+    return "K-5" if grade in ("K", "1", "2", "3", "4", "5") else "6-8" if grade in ("6", "7", "8") else "9-12"
+
+
+def _middle(count: int) -> Fraction:
+    """The middle of 1 to 6, 7 to 12 and so on, on either side of zero."""
+    if count == 0:
+        return Fraction(0)
+    first = (abs(count) - 1) // 6 * 6 + 1
+    return Fraction(2 * first + 5, 2) * (1 if count > 0 else -1)

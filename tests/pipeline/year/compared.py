@@ -195,11 +195,9 @@ class Compared:
 
     def published(self, month: date, lines: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:
         """Hold the published shares of districts and of the state, where they are not hidden."""
-        true = {
-            district: self.checker.shares(district, month)[""]
-            for district in {child[0] for child in self.child_of.values()}
-        }
-        true["state"] = self.checker.persons(month)
+        districts = {child[0] for child in self.child_of.values()}
+        true = {district: self.checker.told([district], month) for district in districts}
+        true["state"] = self.checker.told(districts, month, persons=True)
         for line in lines:
             share = true.pop(line["district"])
             for what in ("students", "chronic"):

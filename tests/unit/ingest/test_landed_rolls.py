@@ -114,7 +114,7 @@ def test_bad_marks_of_every_kind_keep_their_own_places_and_ids() -> None:
         (roll(GOOD, complete=True), Reason.MISSING_FIELD, "feed"),
         (roll(GOOD, district="danbury"), Reason.FOREIGN_DISTRICT, "district"),
         ({**roll(GOOD), "marks": "none"}, Reason.WRONG_TYPE, "marks"),
-        ({**roll(GOOD), "school": "H\x00"}, Reason.OUT_OF_RANGE, "record"),
+        ({**roll(GOOD), "school": "H\x00"}, Reason.OUT_OF_RANGE, "school"),
         ({name: each for name, each in roll(GOOD).items() if name != "date"}, Reason.MISSING_FIELD, "date"),
         ({**roll(["7", "asleep", 1]), "date": "2026-02-30"}, Reason.IMPOSSIBLE_DATE, "date"),
         (roll(*([1] * (MAX_MARKS_OF_A_LANDED_ROLL + 1))), Reason.OUT_OF_RANGE, "marks"),

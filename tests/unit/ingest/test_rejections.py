@@ -36,7 +36,7 @@ NAMED = {"given_name": "Ash", "family_name": "Madeupton", "student": "100234"}
         (b'{"type":"mark","school":"\xff"}', Reason.NOT_UTF8, "record"),
         (json.dumps(mark()).encode()[:-1] + b',"note":"\xff"}', Reason.NOT_UTF8, "record"),
         (json.dumps(mark(note="x" * 70_000)).encode(), Reason.TOO_LARGE, "record"),
-        (mark(school="H\x001"), Reason.OUT_OF_RANGE, "record"),
+        (mark(school="H\x001"), Reason.OUT_OF_RANGE, "school"),
         (mark(type="rumour"), Reason.UNKNOWN_RECORD_TYPE, "type"),
         (mark(type=None), Reason.MISSING_FIELD, "type"),
         (mark(version=None), Reason.MISSING_FIELD, "version"),
@@ -48,6 +48,13 @@ NAMED = {"given_name": "Ash", "family_name": "Madeupton", "student": "100234"}
         (mark(student=100234), Reason.WRONG_TYPE, "student"),
         (mark(school=""), Reason.OUT_OF_RANGE, "school"),
         (mark(school="H" * 41), Reason.OUT_OF_RANGE, "school"),
+        (mark(school='=HYPERLINK("http://evil.example","x")'), Reason.OUT_OF_RANGE, "school"),
+        (mark(school="-1"), Reason.OUT_OF_RANGE, "school"),
+        (mark(school="A/1"), Reason.OUT_OF_RANGE, "school"),
+        (mark(school="S1 "), Reason.OUT_OF_RANGE, "school"),
+        (mark(school="S1\n"), Reason.OUT_OF_RANGE, "school"),
+        (enrollment(school="@SUM(A1)"), Reason.OUT_OF_RANGE, "school"),
+        (enrollment(track="+1"), Reason.OUT_OF_RANGE, "track"),
         (mark(version=-1), Reason.OUT_OF_RANGE, "version"),
         (mark(version=2**63), Reason.OUT_OF_RANGE, "version"),
         (mark(version=10**40), Reason.OUT_OF_RANGE, "version"),
@@ -80,6 +87,25 @@ def test_a_broken_rule_has_its_reason_and_names_its_field(value: Any, reason: Re
 
     assert event["reason"] == reason.value
     assert event["detail"].partition(":")[0] == field
+
+
+def test_a_school_that_is_no_code_goes_back_with_row_column_rule_and_way_out() -> None:
+    [event] = rejections(land(mark(school="=1+1"), headers=(("leap-row", b"14"),)))
+
+    assert event["row"] == 14
+    assert event["detail"].startswith("school: not a code: letters, digits, ")
+    assert event["detail"].endswith("Send the code that your system has for it")
+    assert "=1+1" not in event["detail"]
+
+
+@pytest.mark.parametrize("school", ["S1", "255901001", "064-01", "PS_12", "High St. 2", "Núñez", "0"])
+def test_codes_as_the_field_has_them_are_facts(school: str) -> None:
+    assert rejections(land(mark(school=school), enrollment(school=school))) == []
+
+
+def test_what_came_before_codes_had_a_form_can_be_taken_back() -> None:
+    stale = {"type": "retraction", "school": "A/1", "date": "2026-09-01", "student": "1", "version": 9}
+    assert rejections(land(stale, enrollment(school="A/1", withdrawn=True))) == []
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,11 @@ DISTRICT_CASES = (
          at="70m", fires=({"severity": "ticket", "district": "danbury"},)),
     Case(alert="RollsWaiting", story="the roll was completed in the morning that was its last",
          series={'leap_rolls_waiting{district="danbury"}': "2x30 0x90"}, at="70m"),
+    Case(alert="ClaimsOverlap", story="two districts enrol the same child for days",
+         series={'leap_claims_unconfirmed{district="danbury"}': "1x6000"}, at="80h",
+         fires=({"severity": "ticket", "district": "danbury"},)),
+    Case(alert="ClaimsOverlap", story="a mover whose transfer is confirmed after two days",
+         series={'leap_claims_unconfirmed{district="danbury"}': "1x2880 0x3120"}, at="80h"),
     Case(alert="RejectedSurge", story="half of what it sends goes back", series={
         'leap_rejected_total{district="danbury",reason="wrong_type"}': f"0+5{LONG}",
         'leap_landed_total{district="danbury",kind="rejected"}': f"0+5{LONG}",

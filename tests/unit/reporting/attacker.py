@@ -1,87 +1,162 @@
 """A reader who wants to know what is hidden: every published number as an equation, and linear programming.
 
-The attacker knows the tables' definitions and everything printed in them, also which schools teach which grade bands,
-but nothing of how cells were chosen: no code of the suppression is used here.
+The attacker knows the tables' definitions, that counts are told by sixes, and everything printed in every release, also
+which schools teach which grade bands and which counts only grow; but nothing of how cells were chosen: no code of the
+suppression is used here.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 STEPS = ("flagged", "requested", "contacted", "agreed", "scheduled", "visited", "logged", "visited_again")
 ROUNDING = 0.05
 HIDDEN = "*"
+MANY = 500
 
 Documents = Mapping[str, Mapping[str, Any]]
 Terms = list[tuple[float, str]]
+Row = tuple[dict[tuple[str, str], float], float, float]
+"""A sum over columns, each an unknown's `count`, `six` or `some`, and between what it lies."""
 
 
 @dataclass(slots=True)
 class Attacker:
-    """Unknowns, all at least 0, with what is known of them."""
+    """Unknown counts and what is known of them. A count lies in its six, from 1; it is zero where there is not `some`.
 
-    least: dict[str, float] = field(default_factory=dict)
-    exact: list[tuple[Terms, float]] = field(default_factory=list)
-    at_most: list[tuple[Terms, float]] = field(default_factory=list)
+    `hidden`, `grown`: what the attacker wants: hidden cells, and by how much a cell grew from a release to a later one.
+    """
+
+    unknowns: set[str] = field(default_factory=set)
+    rows: list[Row] = field(default_factory=list)
     hidden: dict[str, Terms] = field(default_factory=dict)
+    grown: dict[str, Terms] = field(default_factory=dict)
+    cells: dict[str, Terms] = field(default_factory=dict)
+    shown: dict[str, Any] = field(default_factory=dict)
 
     def cell(self, name: str, shown: Any, terms: Terms) -> None:
-        """Learn one published cell: its number, or that it is hidden and so not zero."""
-        for _, unknown in terms:
-            self.least.setdefault(unknown, 0.0)
+        """Learn one published cell: what it is told as, or that it is hidden and so not zero."""
+        self.unknowns |= {unknown for _, unknown in terms}
+        self.cells[name], self.shown[name] = terms, shown
         if shown == HIDDEN:
             self.hidden[name] = terms
-            self.at_most.append(([(-times, unknown) for times, unknown in terms], -1.0))
-        else:
-            self.exact.append((terms, float(shown)))
+            self.rows.append((_counts(terms), 1.0, np.inf))
+            return
+        # A half is rounded either way.
+        self.rows.append((_told(terms), float(shown) - 0.5, float(shown) + 0.5))
+        if shown == 0:
+            self.rows.append((_counts(terms), 0.0, 0.0))
 
     def share(self, shown: Any, part: Terms, whole: Terms, per: float = 100.0) -> None:
-        """Learn a published share, rounded to one place: two inequalities."""
+        """Learn a published share of two told sums, each rounded to a whole, and itself rounded to one place."""
         if shown is None or shown == HIDDEN:
             return
-        low, high = shown - ROUNDING, shown + ROUNDING
-        self.at_most.append(([(low * t, u) for t, u in whole] + [(-per * t, u) for t, u in part], 1e-6))
-        self.at_most.append(([(per * t, u) for t, u in part] + [(-high * t, u) for t, u in whole], 1e-6))
+        for end, sign in ((shown - ROUNDING, 1.0), (shown + ROUNDING, -1.0)):
+            weighed = [(sign * per * times, unknown) for times, unknown in part]
+            weighed += [(-sign * end * times, unknown) for times, unknown in whole]
+            self.rows.append((_told(weighed), -0.5 * (per + abs(end)) - 1e-6, np.inf))
 
-    def spans(self) -> dict[str, tuple[float, float]]:
-        """Find, for every hidden cell, the smallest and largest value that agrees with all that is known."""
-        unknowns = sorted(self.least)
-        at = {name: position for position, name in enumerate(unknowns)}
-        equal, upper = _matrix(self.exact, at), _matrix(self.at_most, at)
-        equal_to, up_to = [value for _, value in self.exact], [value for _, value in self.at_most]
+    def grows(self, before: Terms, after: Terms) -> None:
+        """Learn that a count only grows."""
+        self.rows.append((_counts([*after, *((-times, unknown) for times, unknown in before)]), 0.0, np.inf))
+
+    def spans(self, wanted: Mapping[str, Terms], *, whole: bool = False) -> dict[str, tuple[float, float]]:
+        """Find the smallest and largest value of each sum that agrees with all that is known.
+
+        `whole`: counts are whole numbers, by integer programming; else by linear programming, which is quicker and
+        knows a little less.
+        """
+        names = sorted(self.unknowns)
+        at = {(kind, name): n * 3 + k for n, name in enumerate(names) for k, kind in enumerate(_KINDS)}
+        in_sixes: list[Row] = []
+        for name in names:
+            count, six, some = ("count", name), ("six", name), ("some", name)
+            in_sixes += [
+                ({count: 1.0, six: -6.0}, -np.inf, 0.0),
+                ({count: 1.0, six: -6.0, some: 5.0}, 0.0, np.inf),
+                ({six: 1.0, some: -1.0}, 0.0, np.inf),
+                ({six: 1.0, some: -MANY}, -np.inf, 0.0),
+            ]
+        known = _constraint([*self.rows, *in_sixes], at)
+        upper = np.tile([np.inf, np.inf, 1.0], len(names))
         found = {}
-        for name, terms in self.hidden.items():
-            wanted = np.zeros(len(unknowns))
+        for name, terms in wanted.items():
+            costs = np.zeros(len(at))
             for times, unknown in terms:
-                wanted[at[unknown]] += times
+                costs[at["count", unknown]] += times
             ends = []
             for sign in (1.0, -1.0):
-                solved = linprog(
-                    sign * wanted,
-                    A_eq=equal,
-                    b_eq=equal_to,
-                    A_ub=upper,
-                    b_ub=up_to,
-                    bounds=(0, None),
-                    method="highs",
+                solved = milp(
+                    sign * costs,
+                    constraints=known,
+                    bounds=Bounds(0.0, upper),
+                    integrality=np.full(len(at), int(whole)),
                 )
-                assert solved.status in (0, 3), (name, solved.message)
-                ends.append(sign * float(solved.fun or 0.0) if solved.status == 0 else float("inf"))
+                assert solved.status in (0, 3, 4), (name, solved.message)
+                ends.append(sign * float(solved.fun) if solved.status == 0 else sign * -np.inf)
             found[name] = (ends[0], ends[1])
         return found
 
 
-def _matrix(rows: Iterable[tuple[Terms, float]], at: Mapping[str, int]) -> Any:
-    entries = [(times, row, at[unknown]) for row, (terms, _) in enumerate(rows) for times, unknown in terms]
-    if not entries:
-        return None
+_KINDS = ("count", "six", "some")
+
+
+def _counts(terms: Terms) -> dict[tuple[str, str], float]:
+    row: dict[tuple[str, str], float] = {}
+    for times, unknown in terms:
+        row["count", unknown] = row.get(("count", unknown), 0.0) + times
+    return row
+
+
+def _told(terms: Terms) -> dict[tuple[str, str], float]:
+    row: dict[tuple[str, str], float] = {}
+    for times, unknown in terms:
+        # The middle of 1 to 6 is 3.5.
+        row["six", unknown] = row.get(("six", unknown), 0.0) + 6 * times
+        row["some", unknown] = row.get(("some", unknown), 0.0) - 2.5 * times
+    return row
+
+
+def _constraint(rows: Sequence[Row], at: Mapping[tuple[str, str], int]) -> LinearConstraint:
+    entries = [(times, row, at[column]) for row, (sums, _, _) in enumerate(rows) for column, times in sums.items()]
     values, lines, columns = zip(*entries, strict=True)
-    return coo_array((values, (lines, columns)), shape=(max(lines) + 1, len(at))).tocsr()
+    matrix = coo_array((values, (lines, columns)), shape=(len(rows), len(at))).tocsr()
+    return LinearConstraint(matrix, [low for _, low, _ in rows], [high for _, _, high in rows])
+
+
+ONLY_GROW = ("visits of ", "due of ", "in_time of ", "late of ", "promised of ", "kept of ", "all of ",
+             *(f"{step} of " for step in STEPS))  # fmt: skip
+"""Households that reached a step have reached it, and what was promised or due was."""
+
+
+def attackers_of_releases(releases: Sequence[Documents]) -> dict[str, Attacker]:
+    """Read several releases at once, oldest first: what is known of each, and of what lies between them."""
+    by_kind: dict[str, Attacker] = {}
+    for number, documents in enumerate(releases):
+        for kind, alone in attackers(documents).items():
+            both = by_kind.setdefault(kind, Attacker())
+            both.unknowns |= {f"{unknown} @{number}" for unknown in alone.unknowns}
+            both.rows += [
+                ({(column, f"{unknown} @{number}"): times for (column, unknown), times in sums.items()}, low, high)
+                for sums, low, high in alone.rows
+            ]
+            for name, terms in alone.cells.items():
+                both.cells[f"{name} @{number}"] = [(times, f"{unknown} @{number}") for times, unknown in terms]
+                both.shown[f"{name} @{number}"] = alone.shown[name]
+    for both in by_kind.values():
+        both.hidden = {name: both.cells[name] for name, shown in both.shown.items() if shown == HIDDEN}
+        for before, after in itertools.combinations(range(len(releases)), 2):
+            for name in [each.removesuffix(f" @{after}") for each in both.cells if each.endswith(f" @{after}")]:
+                later, earlier = both.cells[f"{name} @{after}"], both.cells.get(f"{name} @{before}", [])
+                both.grown[f"{name} @{before} to @{after}"] = [*later, *((-times, each) for times, each in earlier)]
+                if name.startswith(ONLY_GROW):
+                    both.grows(earlier, later)
+    return by_kind
 
 
 def attackers(documents: Documents) -> dict[str, Attacker]:
@@ -106,29 +181,34 @@ def _of(name: str, place: str, districts: list[str]) -> Terms:
     return [(1.0, f"{name} {district}") for district in (districts if place == "state" else [place])]
 
 
+def _reached(step: str, place: str, districts: list[str]) -> Terms:
+    """Households that reached a step: of each, the furthest is this one or a later one."""
+    return [term for each in STEPS[STEPS.index(step) :] for term in _of(f"furthest {each}", place, districts)]
+
+
+def _made(place: str, districts: list[str]) -> Terms:
+    """Visits: one of a household visited once, two of one visited again, and the further ones."""
+    once, again = _of("furthest logged", place, districts), _of("furthest visited_again", place, districts)
+    return [*once, *((2.0, unknown) for _, unknown in again), *_of("further visits", place, districts)]
+
+
 def _households(documents: Documents) -> Attacker:
     attacker = Attacker()
     districts, funnel = _places(documents["funnel"])
     _, visits = _places(documents["visits"])
     for place in (*districts, "state"):
         for step in STEPS:
-            attacker.cell(f"{step} of {place}", funnel[place][step], _of(step, place, districts))
-        attacker.cell(f"visits of {place}", visits[place]["visits"], _of("visits", place, districts))
-        made, flagged = _of("visits", place, districts), _of("flagged", place, districts)
+            attacker.cell(f"{step} of {place}", funnel[place][step], _reached(step, place, districts))
+        made, flagged = _made(place, districts), _reached("flagged", place, districts)
+        attacker.cell(f"visits of {place}", visits[place]["visits"], made)
         attacker.share(visits[place]["visits_per_100_flagged"], made, flagged)
-        attacker.share(visits[place]["share_of_state"], made, _of("visits", "state", districts))
-        again, logged = _of("visited_again", place, districts), _of("logged", place, districts)
+        attacker.share(visits[place]["share_of_state"], made, _made("state", districts))
+        again, logged = _reached("visited_again", place, districts), _reached("logged", place, districts)
         attacker.share(visits[place]["repeat_share"], again, logged)
     for line in documents["conversions"]["lines"]:
         former = STEPS[STEPS.index(line["step"]) - 1]
-        whole = _of(former, line["district"], districts)
-        attacker.share(line["share_of_former"], _of(line["step"], line["district"], districts), whole)
-    for district in districts:
-        for former, step in itertools.pairwise(STEPS):
-            attacker.at_most.append(([(1, f"{step} {district}"), (-1, f"{former} {district}")], 0))
-        # Each household with a log has a visit, each visited again at least two.
-        visited = [(1.0, f"logged {district}"), (1.0, f"visited_again {district}"), (-1.0, f"visits {district}")]
-        attacker.at_most.append((visited, 0))
+        whole = _reached(former, line["district"], districts)
+        attacker.share(line["share_of_former"], _reached(line["step"], line["district"], districts), whole)
     return attacker
 
 
@@ -153,12 +233,13 @@ def _logs(document: Mapping[str, Any]) -> Attacker:
 
 
 def _promises(document: Mapping[str, Any]) -> Attacker:
-    attacker = _sums_by_district(document, ("promised", "kept"))
+    attacker = Attacker()
     districts, lines = _places(document)
-    for district in districts:
-        attacker.at_most.append(([(1, f"kept {district}"), (-1, f"promised {district}")], 0))
     for place in (*districts, "state"):
-        kept, promised = _of("kept", place, districts), _of("promised", place, districts)
+        kept = _of("kept", place, districts)
+        promised = [*kept, *_of("open", place, districts)]
+        attacker.cell(f"promised of {place}", lines[place]["promised"], promised)
+        attacker.cell(f"kept of {place}", lines[place]["kept"], kept)
         attacker.share(lines[place]["kept_share"], kept, promised)
     return attacker
 

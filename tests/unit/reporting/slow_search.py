@@ -79,7 +79,7 @@ class SlowSearch:
         group = self.groups.get(row)
         near = [other for other in others if group is not None and self.groups.get(other) == group]
         far = [other for other in others if other not in near]
-        far.sort(key=lambda other: (self.parts[other, column] <= PROTECTION, self.parts[other, column], repr(other)))
+        far.sort(key=lambda other: (self.parts[other, column] <= 6, self.parts[other, column], repr(other)))
         yield from near
         yield from far[:FAR]
 
@@ -93,10 +93,10 @@ class SlowSearch:
         return {key: change for key, change in changes.items() if change}
 
     def _room(self, exchange: Exchange, net: Mapping[str, int]) -> int:
-        if 0 in {self.values[key] for key in net}:
+        if 0 in {self.values[key] for key in net} | {self.parts[part] for part in exchange}:
             return 0
-        steps = [(moved, self.parts[part]) for part, moved in exchange.items()]
+        steps = [(moved, self.parts[part] - 1) for part, moved in exchange.items()]
         steps += [(change, self.values[key] - 1) for key, change in net.items()]
         forwards = min((above // -step for step, above in steps if step < 0), default=10**9)
         backwards = min((above // step for step, above in steps if step > 0), default=10**9)
-        return forwards + backwards
+        return 6 * (forwards // 6 + backwards // 6)

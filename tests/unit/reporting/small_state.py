@@ -1,6 +1,8 @@
 """A made-up state with many small numbers: large districts, tiny ones, schools of one grade band and of all."""
 
+import itertools
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -79,6 +81,42 @@ def figures_of(seed: int, *, districts: int = 15, movers: float = 0.0) -> Figure
         students=students,
         persons=_persons(chance, students, movers=movers) if movers else [],
     )
+
+
+def grown(figures: Figures, seed: int) -> Figures:
+    """The same state a month later: most counts grow by a few, some of them by none; the chronically absent vary."""
+    chance = random.Random(seed)
+
+    def few() -> int:
+        return chance.choice((0, 0, 0, 1, 1, 2, 3, 5, 8, 20))
+
+    furthest = {(each["district"], each["furthest"]): each["households"] for each in figures.furthest}
+    for place in figures.districts:
+        furthest[place, STEPS[0]] = furthest.get((place, STEPS[0]), 0) + few()
+        for step, further in itertools.pairwise(STEPS):
+            moved = min(furthest.get((place, step), 0), few())
+            furthest[place, step] = furthest.get((place, step), 0) - moved
+            furthest[place, further] = furthest.get((place, further), 0) + moved
+    visits = []
+    for each in figures.visits:
+        once, again = (furthest.get((each["district"], step), 0) for step in STEPS[-2:])
+        visits.append(each | {"visits": max(once + 2 * again, each["visits"]) + chance.choice((0, 0, 1, 4))})
+    promises = [each | {"kept": each["kept"] + few(), "promised": each["promised"] + 40} for each in figures.promises]
+    return replace(
+        figures,
+        furthest=[{"district": at[0], "furthest": at[1], "households": count} for at, count in furthest.items()],
+        visits=visits,
+        endings=[each | {name: each[name] + few() for name in ("declined", "not_reached")} for each in figures.endings],
+        logs=[each | {name: each[name] + few() for name in ("in_time", "late", "overdue")} for each in figures.logs],
+        promises=promises,
+        referrals=[each | {"referrals": each["referrals"] + few()} for each in figures.referrals],
+        students=[_later(each, few(), chance.choice((-3, -1, 0, 0, 1, 2, 4))) for each in figures.students],
+    )
+
+
+def _later(line: dict[str, Any], more: int, chronic: int) -> dict[str, Any]:
+    students = line["students"] + more
+    return line | {"students": students, "chronic": min(students, max(0, line["chronic"] + chronic))}
 
 
 def published_of(figures: Figures) -> dict[str, Table]:
