@@ -9,14 +9,19 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Query
 
 from contracts.calendar import first_day_of, local_day
+from contracts.disclosures import READERS
 from services.flagging import telling
+from services.flagging.handlers import disclosing
 from services.flagging.rules import absence
 from services.flagging.rules.absence import Level, Policy
 from services.flagging.rules.rolls import CATEGORIES, NO_PART, TAKEN_BACK, Mark
 from services.flagging.store import policies, reads
 from services.flagging.store.reads import Part
 from services.runtime import clock
+from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
+from services.runtime.web import disclosure_log
+from services.runtime.web.disclosing import Shown, disclose
 from services.runtime.web.people import Person
 from services.runtime.web.sign_in import require_role, signed_in
 
@@ -34,12 +39,14 @@ def routes(context: Context) -> APIRouter:
     ) -> dict[str, Any]:
         """Tell one student's year: the days, the three accumulators, the rule with its numbers, the flag's history."""
         require_role(person, *_WORK_WITH_STUDENTS)
-        async with context.pool.acquire() as connection:
+        async with context.begin() as tx:
+            connection = tx.connection
             year = school_year or await reads.newest_school_year(connection, student_key)
             parts = await reads.parts_of(connection, student_key, year) if year else []
             own = [part for part in parts if part.student_key == student_key]
             waiting = await reads.waiting_of(connection, student_key, year) if year else None
             if year and waiting and person.may_see(waiting[0]):
+                await _disclose(tx, person, waiting[0], student_key)
                 return _waiting(student_key, year, days=waiting[1])
             # Another district's student is answered like one that nobody knows.
             if year is None or not own or not person.may_see(own[-1].district):
@@ -48,12 +55,25 @@ def routes(context: Context) -> APIRouter:
             decisions = await policies.read(connection, [own[-1].district])
             history = await reads.flag_history(connection, student_key, year)
             marks = await reads.marks_of(connection, student_key, year)
+            await _disclose(tx, person, own[-1].district, student_key)
         former = [part.days for part in last_year if part.student_key == student_key and part.grade != "PK"]
         chronic_last_year = bool(absence.was_chronic(parts=former))
         as_of = _as_of(own, year)
         policy = decisions.of(own[-1].district, as_of or first_day_of(year))
         explained = _explained(student_key, year, own, parts, policy, chronic_last_year, history)
         return explained | {"as_of": as_of} | _kinds(own, year, marks, policy)
+
+    @router.get("/households/{household_key}/held")
+    async def held(household_key: UUID, person: Who) -> dict[str, Any]:
+        """Name the children of a household of whom days are held, for a family that asks; the look is recorded."""
+        require_role(person, *READERS)
+        async with context.begin() as tx:
+            children = await reads.children_of(tx.connection, household_key)
+            if not children or not all(person.may_see(district) for _, district in children):
+                raise HTTPException(404, "nothing is known of this household")
+            shown = [Shown(district, household_key, child) for child, district in children]
+            await disclose(tx.connection, person, shown, disclosing.HELD, as_of=clock.now())
+        return {"household_key": household_key, "children": [child for child, _ in children]}
 
     @router.get("/counts")
     async def counts(person: Who) -> dict[str, Any]:
@@ -63,7 +83,15 @@ def routes(context: Context) -> APIRouter:
         async with context.pool.acquire() as connection:
             return {"districts": await reads.counts(connection, today)}
 
+    router.include_router(disclosure_log.routes(context, readers=READERS))
     return router
+
+
+async def _disclose(tx: Transaction, person: Person, district: str, student_key: UUID) -> None:
+    """Record that the child's days are shown. Where no household is known, the child stands as one alone."""
+    household_key = await reads.household_of(tx.connection, student_key) or student_key
+    shown = [Shown(district, household_key, student_key)]
+    await disclose(tx.connection, person, shown, disclosing.DAYS, as_of=clock.now())
 
 
 def _waiting(student_key: UUID, school_year: int, *, days: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import fastapi
 
 from contracts.topics import COMPACTED
 from services.reporting import metrics
-from services.reporting.api import effect, tables
+from services.reporting.api import effect, held, tables
 from services.reporting.handlers import decode, on_events
 from services.reporting.pages import readers
 from services.reporting.reports.reading import Reading, publish_due
@@ -47,6 +47,7 @@ def routes(context: Context) -> fastapi.APIRouter:
     router = fastapi.APIRouter()
     router.include_router(tables.routes(reading))
     router.include_router(effect.routes(reading))
+    router.include_router(held.routes(context))
     return router
 
 

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 PREFIX = "LEAP_"
+NAMES_PER_HOUR = 500
+"""About how many a person may read within an hour, unless the installation says otherwise: no day's work comes near."""
 
 
 class SettingsRejected(Exception):
@@ -40,6 +42,7 @@ class Settings(BaseModel):
     kafka_member_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     migrations: Literal["at-start", "by-job"] = "at-start"  # who brings the schema: each process, or it waits for a job
     people_file: Path | None = None  # who may sign in; a service with pages or APIs for people needs it
+    names_per_hour: int = Field(default=NAMES_PER_HOUR, ge=1)  # about how many one person may read, in each service
     clock_file: Path | None = None  # simulated states only: the seconds by which the clock is moved
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "America/New_York"  # whose days are days, here and in SQL
     otlp_endpoint: str | None = None  # where traces are sent (OTLP over HTTP, .../v1/traces); unset, none are made

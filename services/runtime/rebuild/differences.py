@@ -10,7 +10,9 @@ from services.runtime.database import Connection
 EXAMPLES = 5
 
 # Of the runtime's own: where a copy stands, and what only one of them can have, is no matter of the rows' truth.
-NOT_COMPARED = frozenset({"position", "migration", "outbox", "inbox", "lease", "passed_over", "stopped_partition"})
+NOT_COMPARED = frozenset(
+    {"position", "migration", "outbox", "inbox", "lease", "passed_over", "stopped_partition", "disclosed"}
+)
 
 # What the events don't decide can't be the same twice: when a row was written, and how the rows were numbered.
 _COLUMNS = """

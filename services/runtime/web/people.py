@@ -3,27 +3,39 @@
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.runtime.settings import SettingsRejected
+from services.runtime.settings import NAMES_PER_HOUR, SettingsRejected
 
 EVERYTHING = "*"
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
 
+class Door(NamedTuple):
+    """Through which door somebody came: `page`, `api` or `command`, and the route there, as method and pattern."""
+
+    name: str = "api"
+    route: str = ""
+    names_per_hour: int = NAMES_PER_HOUR
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody who is signed in. `scopes` are the parts of the whole that they may see; `*` is all of it."""
+    """Somebody who is signed in. `scopes` are the parts of the whole that they may see; `*` is all of it.
+
+    `door` is where they ask now: what they are shown is recorded with it.
+    """
 
     name: str
     display_name: str
     role: str
     scopes: frozenset[str]
     language: str
+    door: Door = field(default=Door(), compare=False)
 
     def may_see(self, scope: str) -> bool:
         """Tell whether the scope is theirs. Answer 404 where it is not: that it exists is knowledge too."""

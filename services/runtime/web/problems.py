@@ -59,6 +59,7 @@ _TITLES = {
     413: N_("This is too long"),
     415: N_("This is no form"),
     422: N_("Something needs correcting"),
+    429: N_("This is too much at once"),
     500: N_("Something broke on our side"),
     503: N_("Not now; try again in a moment"),
 }
