@@ -13,7 +13,7 @@ from contracts.topics import landing_topics
 from deploy.audit import metrics
 from deploy.audit.rounds import Auditor, Found
 from deploy.commands.position import set_position
-from deploy.local import provision_auditor
+from deploy.local import auditor_may_read, provision_auditor
 from deploy.local.dumps import dump_schema, restore_schema, role_of
 from services.flagging.rules.register import SchoolYear
 from services.flagging.rules.rolls import Mark, RollPage
@@ -227,6 +227,7 @@ async def test_whoever_puts_the_tables_there_the_auditor_reads_them(
     stack.processes["flagging"].stop()
     await restore_schema(url, "flagging", file, role=role)
     assert await audit() == []
+    assert await auditor_may_read(url)
     admin: Any = await asyncpg.connect(url)
     try:
         await admin.execute(f"CREATE SCHEMA flagging_next AUTHORIZATION {role}")  # as a rebuild does
@@ -238,6 +239,7 @@ async def test_whoever_puts_the_tables_there_the_auditor_reads_them(
         await admin.execute(f"DROP OWNED BY {auditor}")
         await admin.execute(f"DROP ROLE {auditor}")
         await restore_schema(url, "flagging", file, role=role)
+        assert not await auditor_may_read(url)
     finally:
         await admin.close()
     stack.processes["flagging"].start()
