@@ -141,7 +141,7 @@ async def test_a_landing_topic_of_several_partitions_is_traced_in_each(stack: St
 
         await eventually(is_wider, "three partitions")
         # The last under the state's number of a child whose mark stands in the landed roll.
-        landed = [said("108"), None, said("999"), said("105", student=None, state_student="9105", version=2)]
+        landed = [said("108"), None, said("999"), said("105", version=2) | {"student": None, "state_student": "9105"}]
         for value in landed:
             await producer.send_and_wait(topic, json.dumps(value).encode() if value else b"none", partition=2)
 
