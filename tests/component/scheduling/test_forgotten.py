@@ -75,7 +75,7 @@ async def test_what_is_too_old_goes_by_the_districts_own_rule(world: World) -> N
     context: Any = Context()
     await forgetting.let_go(context)
     await forgetting.let_go(context)
-    assert await world.pool.fetch("SELECT household_key FROM household_contact") == [(household(2),)]
+    assert await world.pool.fetchval("SELECT array_agg(household_key) FROM household_contact") == [household(2)]
     assert [tuple(row) for row in await world.pool.fetch("SELECT owner, kind, years, rows FROM let_go")] == [
         (DISTRICT, "contacts", 2, 1)
     ]
