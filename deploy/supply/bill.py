@@ -13,8 +13,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from contracts.release import current_version
-from deploy.local.machine import checkout
-from deploy.supply.parts import UNKNOWN, Part, everything
+from deploy.supply.parts import ROOT, UNKNOWN, Part, everything
 
 
 def bill_of(version: str, parts: list[Part]) -> str:
@@ -50,7 +49,7 @@ def main(file: Path) -> int:
     """Write the bill of this tree."""
     file.parent.mkdir(parents=True, exist_ok=True)
     parts = everything()
-    file.write_text(bill_of(current_version(checkout()), parts), encoding="utf-8")
+    file.write_text(bill_of(current_version(ROOT), parts), encoding="utf-8")
     print(f"{len(parts)} parts in {file}")
     return 0
 

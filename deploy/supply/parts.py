@@ -6,9 +6,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from deploy.local.machine import checkout
 from deploy.supply import jars
 
+ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.txt", "requirements-assets.txt")
 UNKNOWN = "unknown"
 _LOCKED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)")
@@ -33,7 +33,7 @@ class Part(NamedTuple):
 
 def everything(root: Path | None = None) -> list[Part]:
     """List what runs, packages first."""
-    root = root or checkout()
+    root = root or ROOT
     packages = {part.purl: part for lock in LOCKS for part in _packages((root / lock).read_text(encoding="utf-8"))}
     of_jars = (Part("maven", jar.group, jar.artifact, jar.version, jar.licence, (jar.sha256,)) for jar in jars.locked())
     return [*packages.values(), *of_jars]

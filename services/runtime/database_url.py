@@ -14,7 +14,7 @@ _CHECKED = "verify-full"
 
 
 class LineRefused(ValueError):
-    """Rows that name families would go over a network in the clear, or to whoever answers."""
+    """Rows that name people would go over a network in the clear, or to whoever answers."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
 """Three roles for a service: one owns the tables, one does the service's work, one reads and writes for people.
 
 The owner makes and changes tables and does nothing else. The service's login, which its process signs in with, has rows
-and no tables. Requests from people go on as a third role: row-level security shows it the districts that the request's
+and no tables. Requests from people go on as a third role: row-level security shows it the scopes that the request's
 transaction names, and nothing where it names none. PostgreSQL's rules are written for what these are members of
 (LEAP_OWNER, LEAP_SERVICE, LEAP_PEOPLE), so that one migration does for every installation.
 """
@@ -15,12 +15,12 @@ from services.runtime.database import Connection
 from services.runtime.revision import SchemaUnfit
 
 LEAP_OWNER, LEAP_SERVICE, LEAP_PEOPLE, LEAP_AUDITOR = "leap_owner", "leap_service", "leap_people", "leap_auditor"
-PEOPLE_ROLE, DISTRICTS = "leap.people_role", "leap.districts"
+PEOPLE_ROLE, SCOPES = "leap.people_role", "leap.scopes"
 """Settings: which role people's requests take, which the login brings; and whose rows the transaction is about."""
 EVERYTHING = "*"
 
 # As one statement, the first of the transaction: whoever forgets it is the service itself or sees nothing.
-_FOR_PEOPLE = f"SELECT set_config('role', current_setting('{PEOPLE_ROLE}'), true), set_config('{DISTRICTS}', $1, true)"
+_FOR_PEOPLE = f"SELECT set_config('role', current_setting('{PEOPLE_ROLE}'), true), set_config('{SCOPES}', $1, true)"
 
 _OWNER = """
 SELECT owner.rolname AS name, owner.rolname = current_user AS is_ours,
@@ -50,9 +50,9 @@ class NotOwner(SchemaUnfit):
     """This login may not become the owner of the schema. Migrate with the owner's login, as the job does."""
 
 
-async def enter_for_people(connection: Connection, districts: str) -> None:
-    """Go on, until the end of the transaction, as whoever may see these districts: codes with commas, `*`, or none."""
-    await connection.execute(_FOR_PEOPLE, districts)
+async def enter_for_people(connection: Connection, scopes: str) -> None:
+    """Go on, until the end of the transaction, as whoever may see these scopes: names with commas, `*`, or none."""
+    await connection.execute(_FOR_PEOPLE, scopes)
 
 
 @asynccontextmanager

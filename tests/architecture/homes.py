@@ -70,7 +70,7 @@ def csv_writers(root: Path) -> list[str]:
         for path in _code(root, "contracts", "services", "deploy")
         if _name(path, root) not in MAY_WRITE_CSV
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if _is_csv_writer(node)
+        if isinstance(node, ast.expr | ast.stmt) and _is_csv_writer(node)
     ]
 
 

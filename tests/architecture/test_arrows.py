@@ -8,7 +8,8 @@ from tests.architecture.arrows import arrows_of, circles, count, described, floo
 from tests.architecture.checks import ROOT, python_files
 
 # Each folder whose number of arrows somebody promised; a new arrow is a decision, so raise a bound on purpose.
-MOST_ARROWS = {"services/scheduling": 20, "services/reporting": 18, "services/runtime": 30}
+# The runtime's doors (who may, by which role, over TLS, how fast) stand on what they guard.
+MOST_ARROWS = {"services/scheduling": 20, "services/reporting": 18, "services/runtime": 40}
 
 FOLDERS = sorted(
     {

@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta, tzinfo
 
 from aiokafka import ConsumerRecord
@@ -14,6 +13,7 @@ from services.ingest.handlers.contacts import CONTRADICTS, LandedContact
 from services.ingest.handlers.forgetting import Forgetting, without
 from services.ingest.handlers.messages import Sender
 from services.ingest.handlers.returns import Returns
+from services.ingest.handlers.source import Source
 from services.ingest.handlers.uploads import readable_upload
 from services.ingest.rules import attendance, rolls
 from services.ingest.rules.allowance import Bucket
@@ -51,51 +51,6 @@ _Forgotten = ForgottenHousehold | ForgottenStudent
 _Other = CompletedRoll | ReopenedRoll | DeclaredFeed | Enrollment | Calendar | Household | _Forgotten
 
 
-@dataclass(slots=True)
-class _Source:
-    """A landing partition: what it `told`, in the order in which each began to land, and what is `open` for more marks.
-
-    `roll` is the one that the last mark joined. `weight` is 1, or 0 while a record is read that was counted before.
-    """
-
-    sender: Sender
-    page: Page
-    is_read_again: bool = False
-    weight: int = 1
-    is_before_books: bool = False
-    told: list[OpenRoll | Message] = field(default_factory=list)
-    open: dict[tuple[str, date], OpenRoll] = field(default_factory=dict)
-    roll: OpenRoll | None = None
-    marks: int = 0
-
-    def roll_of(self, school: str, day: date, *, offset: int) -> OpenRoll:
-        """Give the roll that a mark of this school and day joins."""
-        roll = self.open.get((school, day))
-        if roll is None:
-            roll = self.open[school, day] = OpenRoll(school, day, offset)
-            roll.is_counted = offset >= self.page.began
-            self.told.append(roll)
-        self.roll = roll
-        return roll
-
-    def close(self, school: str, day: date) -> None:
-        """Let no later mark join the roll: it would overtake what closes it, or be overtaken."""
-        self.open.pop((school, day), None)
-        self.roll = None
-
-    def close_all(self) -> None:
-        """Let no later mark join any roll."""
-        self.open = {}
-        self.roll = None
-
-    def weigh(self, offset: int) -> None:
-        """Find out whether a record is counted; marks from before the book share no roll with later ones."""
-        self.weight = int(self.page.counts(offset))
-        if self.is_before_books and offset >= self.page.began:
-            self.is_before_books = False
-            self.close_all()
-
-
 class Batch:
     """Takes landed records in, one after the other; `close` gives what is to be published of them.
 
@@ -125,7 +80,7 @@ class Batch:
         self.forgetting = Forgetting(memories or {})
         self._zone, self._moved = zone, moved
         self._door = Door.at(0, zone=zone, moved=moved)
-        self._sources: dict[tuple[str, int], _Source] = {}
+        self._sources: dict[tuple[str, int], Source] = {}
         self._known_feeds: dict[str, Mapping[TellsOf, Word]] = {}
         self._outgoing: Outgoing = _nothing()
         self._contacts: list[LandedContact] = []
@@ -193,7 +148,7 @@ class Batch:
         self.marks_at_hand = 0
         return outgoing
 
-    def _source(self, record: ConsumerRecord) -> _Source:
+    def _source(self, record: ConsumerRecord) -> Source:
         district = self._districts.by_landing_topic[record.topic]
         # Once per topic and batch: its first record is its oldest.
         if self.landed_at_ms is None or record.timestamp < self.landed_at_ms:
@@ -203,7 +158,7 @@ class Batch:
         sender = Sender.of(record.topic, record.partition, district=district, pseudonyms=pseudonyms, log=page.log)
         before = record.offset < page.began
         again = before or bool(page.known)
-        source = _Source(sender, page, is_read_again=again, is_before_books=before)
+        source = Source(sender, page, is_read_again=again, is_before_books=before)
         self._sources[record.topic, record.partition] = source
         return source
 
@@ -213,7 +168,7 @@ class Batch:
         for source in self._sources.values():
             source.close_all()
 
-    def _gather(self, record: ConsumerRecord, source: _Source, mark: Mark | Retraction) -> str | None:
+    def _gather(self, record: ConsumerRecord, source: Source, mark: Mark | Retraction) -> str | None:
         roll = source.roll
         if roll is None or roll.school_day != mark.date or roll.school != mark.school:
             roll = source.roll_of(mark.school, mark.date, offset=record.offset)
@@ -243,7 +198,7 @@ class Batch:
         self.marks_at_hand += 1
         return None
 
-    def _land_roll(self, record: ConsumerRecord, source: _Source, landed: Roll | PartOfRoll) -> str | None:
+    def _land_roll(self, record: ConsumerRecord, source: Source, landed: Roll | PartOfRoll) -> str | None:
         roll = landed.roll if isinstance(landed, PartOfRoll) else landed
         district = source.sender.origin.district
         if roll.feed is None and roll.date > self._door.today and district not in self._known_feeds:
@@ -297,7 +252,7 @@ class Batch:
                 sifted.append(RefusedMark(place, Rejection(*mistake), original))
         return kept, kept_places, sifted
 
-    def _land_other(self, record: ConsumerRecord, source: _Source, landed: _Other) -> None:
+    def _land_other(self, record: ConsumerRecord, source: Source, landed: _Other) -> None:
         if mistake := mistake_of_others(self._door, landed):
             self._send_back(record, source, Rejection(*mistake))
             return
@@ -317,7 +272,7 @@ class Batch:
         self._counts[district, kind] += source.weight
         self._accept(record, source)
 
-    def _complete(self, record: ConsumerRecord, source: _Source, roll: CompletedRoll | Roll, feed: Feed) -> None:
+    def _complete(self, record: ConsumerRecord, source: Source, roll: CompletedRoll | Roll, feed: Feed) -> None:
         completed = source.roll_of(roll.school, roll.date, offset=record.offset)
         completed.completed = attendance.completion(
             feed, roll.version, timestamp_ms=record.timestamp, offset=record.offset
@@ -325,7 +280,7 @@ class Batch:
         completed.last, completed.newest_ms = record.offset, record.timestamp
         source.close(roll.school, roll.date)
 
-    def _tell_of_rolls(self, record: ConsumerRecord, source: _Source, landed: ReopenedRoll | DeclaredFeed) -> None:
+    def _tell_of_rolls(self, record: ConsumerRecord, source: Source, landed: ReopenedRoll | DeclaredFeed) -> None:
         identity = _identity(record, source)
         fact: attendance.Fact
         if isinstance(landed, ReopenedRoll):
@@ -339,7 +294,7 @@ class Batch:
             self._hear((identity.district, landed.school or EVERY_SCHOOL, DECLARED), version, landed.feed)
         source.told.append(source.sender.message(fact))
 
-    def _tell_roster(self, record: ConsumerRecord, source: _Source, landed: Enrollment | Calendar | Household) -> None:
+    def _tell_roster(self, record: ConsumerRecord, source: Source, landed: Enrollment | Calendar | Household) -> None:
         identity, pseudonyms = _identity(record, source), source.sender.origin.pseudonyms
         sender = source.sender
         if isinstance(landed, Calendar):
@@ -373,11 +328,11 @@ class Batch:
                 return Feed(max(words).feed)
         return None
 
-    def _accept(self, record: ConsumerRecord, source: _Source) -> None:
+    def _accept(self, record: ConsumerRecord, source: Source) -> None:
         if record.headers and (receipt := readable_upload(record).receipt) is not None:
             self.accepted[source.sender.origin.district, receipt] += source.weight
 
-    def _send_back(self, record: ConsumerRecord, source: _Source, rejection: Rejection) -> None:
+    def _send_back(self, record: ConsumerRecord, source: Source, rejection: Rejection) -> None:
         if rejection.kept and self.forgetting.names_somebody(record.value, source.sender):
             rejection = Rejection(rejection.reason, rejection.detail, kept=False)
         self.returns.send_back(record, source.sender, rejection)
@@ -394,7 +349,7 @@ def _read(landed: Roll | PartOfRoll) -> tuple[Roll, Sequence[int], Sequence[Refu
     return landed, range(1, len(landed.marks) + 1), ()
 
 
-def _identity(record: ConsumerRecord, source: _Source) -> Identity:
+def _identity(record: ConsumerRecord, source: Source) -> Identity:
     # From the landing position, so a repeat has the same.
     return Identity(
         event_id=source.sender.event_id(record.offset),

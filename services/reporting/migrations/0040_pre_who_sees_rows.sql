@@ -1,5 +1,5 @@
 -- Requests from people see the rows of their districts, whatever they ask for; a release is everybody's who signs in.
-SELECT keep_apart(kept) FROM unnest(ARRAY[
+SELECT keep_apart(kept, in_scope('district')) FROM unnest(ARRAY[
     'flag', 'flag_figures', 'request', 'visit', 'visit_log', 'appointment', 'contact', 'follow_up', 'referral',
     'visitor', 'student_month', 'school_month', 'school_day', 'day_tally', 'district_policy'
 ]::regclass[]) AS kept;

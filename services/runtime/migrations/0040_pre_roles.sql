@@ -20,13 +20,8 @@ END $$;
 -- What people do is told to others; what else is told is none of their business.
 GRANT INSERT ON outbox TO leap_people;
 
--- Row-level security for one table: its owner and the service see all rows, people's requests those that are `whose`:
--- of the districts that their transaction names in leap.districts, all with *, none where it names none. Asked once for
--- a statement and not for each row, and in a form that an index on the district answers.
-CREATE FUNCTION keep_apart(kept regclass, whose text DEFAULT
-    $$(SELECT current_setting('leap.districts', true)) = '*'
-       OR district = ANY ((SELECT string_to_array(current_setting('leap.districts', true), ','))::text[])$$)
-RETURNS void LANGUAGE plpgsql AS $$
+-- Row-level security for one table: its owner and the service see all rows, people's requests those that are `whose`.
+CREATE FUNCTION keep_apart(kept regclass, whose text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', kept);
     EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', kept);
@@ -34,3 +29,11 @@ BEGIN
     EXECUTE format('CREATE POLICY services ON %s TO leap_service USING (true)', kept);
     EXECUTE format('CREATE POLICY peoples ON %s TO leap_people USING (%s)', kept, whose);
 END $$;
+
+-- Whose rows, where a column says of which scope a row is: those of the scopes that the transaction names in leap.scopes,
+-- all with *, none where it names none. Asked once for a statement and not for each row, and in a form that an index on
+-- the column answers.
+CREATE FUNCTION in_scope(named name) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT format($rule$(SELECT current_setting('leap.scopes', true)) = '*'
+        OR %I = ANY ((SELECT string_to_array(current_setting('leap.scopes', true), ','))::text[])$rule$, named)
+$$;

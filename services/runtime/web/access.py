@@ -1,7 +1,7 @@
 """The door of every route: who may pass is looked up in the service's table, and whose rows are read follows from it.
 
 A service hands in its table (`Access`); a route that is not in it, or a line without a route, keeps the service from
-starting. What the door found out stays with the request: the transactions that it opens see the rows of those districts
+starting. What the door found out stays with the request: the transactions that it opens see the rows of those scopes
 (`services.runtime.roles`), whatever their statements ask for.
 """
 
@@ -34,7 +34,7 @@ Access = Mapping[str, Mapping[str, Scope]]
 """By route, as "METHOD /path": the roles that may use it, and what it shows each."""
 
 _NO_ROWS = ""
-_districts: ContextVar[str] = ContextVar("whose rows this request may read", default=_NO_ROWS)
+_scopes: ContextVar[str] = ContextVar("whose rows this request may read", default=_NO_ROWS)
 
 
 class RoutesUndeclared(Exception):
@@ -76,12 +76,12 @@ class Door:
         scope = rule.get(person.role)
         if scope is None:
             raise _refused(request)
-        _districts.set(_told(person) if scope.shows_rows else _NO_ROWS)
+        _scopes.set(_told(person) if scope.shows_rows else _NO_ROWS)
 
 
 def asked_for() -> str:
-    """Tell whose rows the request that is being answered may read: codes with commas, `*`, or none."""
-    return _districts.get()
+    """Tell whose rows the request that is being answered may read: names with commas, `*`, or none."""
+    return _scopes.get()
 
 
 def _told(person: Person) -> str:

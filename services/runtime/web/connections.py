@@ -32,7 +32,7 @@ LINGER_SECONDS = 1.0
 
 MOST_CONNECTIONS = 2_000
 MOST_FROM_ONE_ADDRESS = 256
-"""A school behind one address has a hundred people with two or three connections each. Proxies that are trusted are
+"""A house behind one address may hold a hundred people with two or three connections each. Proxies that are trusted are
 none: they count for themselves."""
 THIS_MACHINE = "127.0.0.0/8,::1"
 FILES_OF_ONES_OWN = 256
@@ -158,7 +158,7 @@ class GuardedProtocol(H11Protocol):
         """Let them in, and begin to wait for a head."""
         super().connection_made(transport)
         line = transport.get_extra_info("socket")
-        if line is not None and hasattr(socket, "TCP_USER_TIMEOUT") and line.family != socket.AF_UNIX:
+        if line is not None and hasattr(socket, "TCP_USER_TIMEOUT") and not isinstance(line.getsockname(), str):
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
         self._guests.admit(self, self.client[0] if self.client else "")
         self._watch()

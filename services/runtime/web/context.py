@@ -20,7 +20,7 @@ from services.runtime.web.sse import Broadcast
 
 
 class RowsUnbounded(Exception):
-    """A route reached for rows past the rule that bounds them to its reader's districts."""
+    """A route reached for rows past the rule that bounds them to its reader's scopes."""
 
 
 class Context:
@@ -51,9 +51,9 @@ class Context:
         return leased
 
     def for_people(self, asked_for: Callable[[], str]) -> Self:
-        """Give the same, whose transactions see the rows of the districts that `asked_for` names when they begin.
+        """Give the same, whose transactions see the rows of the scopes that `asked_for` names when they begin.
 
-        Codes with commas, `*` for all, or none. There is no other way to rows from it.
+        With commas between them, `*` for all, or none. There is no other way to rows from it.
         """
         bounded = copy.copy(self)
         bounded._asked_for = asked_for
@@ -63,7 +63,7 @@ class Context:
     def pool(self) -> asyncpg.Pool:
         """Give the service's connections. Raises RowsUnbounded where people's requests are answered."""
         if self._asked_for is not None:
-            raise RowsUnbounded("the pool shows every district's rows: read inside `begin()`")
+            raise RowsUnbounded("the pool shows every scope's rows: read inside `begin()`")
         return self._pool
 
     def begin(self) -> AbstractAsyncContextManager[Transaction]:
@@ -89,7 +89,7 @@ class Context:
 
 
 @asynccontextmanager
-async def _bounded(opened: AbstractAsyncContextManager[Transaction], districts: str) -> AsyncIterator[Transaction]:
+async def _bounded(opened: AbstractAsyncContextManager[Transaction], scopes: str) -> AsyncIterator[Transaction]:
     async with opened as transaction:
-        await enter_for_people(transaction.connection, districts)
+        await enter_for_people(transaction.connection, scopes)
         yield transaction

@@ -1,6 +1,6 @@
 -- Requests from people see the rows of their districts, whatever they ask for. What belongs to a request, a visit or a
 -- visitor is seen by who sees that.
-SELECT keep_apart(kept) FROM unnest(ARRAY[
+SELECT keep_apart(kept, in_scope('district')) FROM unnest(ARRAY[
     'flagged_student', 'request', 'visitor', 'household_contact', 'policy', 'school_calendar', 'teaching_day',
     'district_status', 'school_year_begun'
 ]::regclass[]) AS kept;

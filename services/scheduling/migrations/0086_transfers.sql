@@ -9,6 +9,5 @@ CREATE TABLE transfer (
 );
 
 -- A district's own word is its own to give and to see.
-SELECT keep_apart('transfer', $$(SELECT current_setting('leap.districts', true)) = '*'
-    OR from_district = ANY ((SELECT string_to_array(current_setting('leap.districts', true), ','))::text[])$$);
+SELECT keep_apart('transfer', in_scope('from_district'));
 GRANT SELECT, INSERT ON transfer TO leap_people;

@@ -1,6 +1,6 @@
 -- Requests from people see the rows of their districts, whatever they ask for. What belongs to a visit, a log or a
 -- referral is seen by who sees that.
-SELECT keep_apart(kept) FROM unnest(ARRAY[
+SELECT keep_apart(kept, in_scope('district')) FROM unnest(ARRAY[
     'visit', 'request', 'visitor', 'household_contact', 'school_calendar', 'pay_rate', 'log_policy', 'disclosure'
 ]::regclass[]) AS kept;
 

@@ -12,7 +12,7 @@ from services.runtime import clock
 from services.runtime.web.context import Context
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
-from services.runtime.web.sign_in import SESSION_SECONDS
+from services.runtime.web.session_table import SESSION_SECONDS
 from services.visitlog.api.asking import Who
 from services.visitlog.store import phone_keys
 

@@ -191,7 +191,7 @@ async def test_a_request_that_names_no_district_sees_no_row(all_towns: dict[str,
         await connection.execute("SELECT set_config('role', current_setting('leap.people_role'), true)")
         for said in (None, "", "nowhere", "hart", "*,hartford"):
             if said is not None:
-                await connection.execute("SELECT set_config('leap.districts', $1, true)", said)
+                await connection.execute("SELECT set_config('leap.scopes', $1, true)", said)
             if said == "*,hartford":
                 # One of several codes is no word for all.
                 seen = await connection.fetch(

@@ -142,6 +142,7 @@ def forged(secret: str, salt: str, content: Any) -> str:
         forged(SECRET, "session of little", ["ana", "the cookie of the release before"]),
         forged(SECRET, "session of little", {"name": "ana"}),
     ],
+    ids=["empty", "nonsense", "other secret", "other service", "no token", "old cookie", "no list"],
 )
 async def test_a_forged_foreign_or_outlived_cookie_is_nobody_s(program: httpx.AsyncClient, cookie: str) -> None:
     program.cookies.set("leap_little", cookie)
