@@ -12,16 +12,16 @@ from uuid import UUID
 
 from services.runtime.columns import columns
 from services.runtime.database import Connection
-from services.runtime.seen.metric import counter, snapshot
+from services.runtime.seen.metric import about, counter, snapshot
 from services.runtime.web.people import Person
 
 REFUSED = counter("leap_disclosures_refused_total", "Readings refused, since they were too many in an hour", ["role"])
 # By role and never by person: who it was stands in the records.
-READ = snapshot("gauge", "leap_disclosures_last_hour", "Readings about somebody named, in an hour", ["role"])
-MOST_READ = snapshot("gauge", "leap_disclosures_most_last_hour", "Most that one person of a role read of", ["role"])
+READ = snapshot("gauge", "leap_disclosures_last_hour", "Readings about somebody named, to tens", ["role"])
+MOST_READ = snapshot("gauge", "leap_disclosures_most_last_hour", "Most that one person read of, to tens", ["role"])
 RETRY_SECONDS = 900
 _MEASURED = """
-SELECT coalesce(role, 'unknown') AS role, sum(readings)::float8 AS readings, max(of) AS most FROM (
+SELECT coalesce(role, 'unknown') AS role, sum(readings)::bigint AS readings, max(of) AS most FROM (
     SELECT role, person, count(*) AS readings, count(DISTINCT one) AS of
     FROM disclosed, unnest(whose) AS one
     WHERE counted AND at > $1::timestamptz - interval '1 hour' GROUP BY role, person
@@ -114,5 +114,5 @@ async def erase_disclosed_of_ended(connection: Connection) -> None:
 async def measure_disclosures(connection: Connection, *, as_of: datetime) -> None:
     """Count, by role, how often somebody was read of in the last hour, and of how many one person read at most."""
     rows = await connection.fetch(_MEASURED, as_of)
-    READ.replace({(row["role"],): row["readings"] for row in rows})
-    MOST_READ.replace({(row["role"],): row["most"] for row in rows})
+    READ.replace({(row["role"],): about(row["readings"]) for row in rows})
+    MOST_READ.replace({(row["role"],): about(row["most"]) for row in rows})
