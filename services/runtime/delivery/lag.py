@@ -64,7 +64,7 @@ class Lag:
         self.measured(ends)
 
     def hold(self, partitions: Iterable[TopicPartition]) -> None:
-        """Note which partitions are not read on; the time of one that is let go begins now, however long it was held."""
+        """Note which partitions are not read on. When one is let go, its time begins: however long it was held."""
         before, self.held = self.held, set(partitions)
         if before - self.held:
             self._let_go_at = time.monotonic()
