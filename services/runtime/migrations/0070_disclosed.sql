@@ -23,10 +23,8 @@ CREATE INDEX disclosed_by_scope ON disclosed (scope, at, disclosure);
 CREATE INDEX disclosed_by_whose ON disclosed USING gin (whose);
 CREATE INDEX disclosed_by_member ON disclosed USING gin (members);
 
--- Everybody reads what lies in their districts, and writes only that.
-SELECT keep_apart('disclosed',
-    $$(SELECT current_setting('leap.districts', true)) = '*'
-       OR scope = ANY ((SELECT string_to_array(current_setting('leap.districts', true), ','))::text[])$$);
+-- Everybody reads what lies in their scopes, and writes only that.
+SELECT keep_apart('disclosed', in_scope('scope'));
 GRANT SELECT, INSERT ON disclosed TO leap_people;
 
 -- Added to and read, by the service as by people. The owner alone takes a line back, and by these two: of what is over a
