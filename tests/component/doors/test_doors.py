@@ -26,7 +26,7 @@ from services.scheduling.api import requests as requests_api
 from services.scheduling.store.measured import known_flags
 from services.visitlog.handlers.acts import Act
 from tests import people
-from tests.component.doors.asking import COUNTED, PUBLISHED, STREAMS, ask_all
+from tests.component.doors.asking import COUNTED, DESCRIBED, PUBLISHED, STREAMS, ask_all
 from tests.component.doors.districts import DISTRICTS, Town, staff, towns
 from tests.component.doors.guarded import unguarded
 from tests.conftest import ServiceDatabase
@@ -111,7 +111,8 @@ async def test_the_state_office_reads_released_figures_and_nothing_else(all_town
                 given |= {(name, route)} if answer.status_code not in (401, 403, 404) else set()
     nothing_released = {"GET /v1/published/{name}", "GET /v1/published/{name}.csv", "GET /v1/effect",
                         "GET /v1/effect.csv", "GET /charts/published/{name}.svg"}  # fmt: skip
-    assert given == {("reporting", route) for route in PUBLISHED - nothing_released}
+    released = {("reporting", route) for route in PUBLISHED - nothing_released}
+    assert given == released | {(name, DESCRIBED) for name in all_towns}
 
 
 async def test_counts_are_for_whoever_works_there_and_for_operations(all_towns: dict[str, Town]) -> None:
