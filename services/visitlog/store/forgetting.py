@@ -76,7 +76,8 @@ async def is_wordless(connection: Connection, *, log_id: UUID, visit_id: UUID) -
         await connection.fetchval(
             """
             SELECT EXISTS (SELECT FROM visit_log WHERE log_id = $1 AND wordless IS NOT NULL)
-                OR visit_is_of_forgotten($2)
+                OR EXISTS (SELECT FROM visit JOIN forgotten AS f ON f.subject = household_key
+                           WHERE visit_id = $2 AND f.version >= f.again)
             """,
             log_id,
             visit_id,
