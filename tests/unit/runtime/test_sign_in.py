@@ -41,10 +41,13 @@ async def test_the_session_cookie_is_for_this_service_and_out_of_every_script_s_
     assert "Secure" not in cookie
 
 
-async def test_signing_out_ends_the_session_and_what_the_browser_kept(browser: httpx.AsyncClient) -> None:
+async def test_signing_out_ends_the_session_and_leaves_what_others_keep_in_the_browser(
+    browser: httpx.AsyncClient,
+) -> None:
     await browser.post("/sign-in", data=people.sign_in("ana"))
     gone = await browser.post("/sign-out")
-    assert (gone.status_code, gone.headers["clear-site-data"]) == (303, '"storage"')
+    # What is kept of Ana goes by her pages: this header would take another one's unsent work with it.
+    assert (gone.status_code, "clear-site-data" in gone.headers) == (303, False)
     assert (await browser.get("/")).headers["location"].startswith("/sign-in")
 
 
