@@ -17,7 +17,7 @@ from services.runtime.web.people import Person
 from services.runtime.web.problems import wants_page
 from services.visitlog.api.asking import Who
 from services.visitlog.api.refusals import ExplainingRoute
-from services.visitlog.handlers import access, logs
+from services.visitlog.handlers import access, disclosing, logs
 from services.visitlog.handlers.acts import Act, acting
 from services.visitlog.pages import fields, view
 from services.visitlog.pages.fields import Shown, id_in
@@ -75,6 +75,8 @@ def routes(context: Context, pages: Pages) -> APIRouter:
             return await _to_correct(context, pages, asked, form, problem=str(invalid))
         except (outcomes.LogDiffers, outcomes.VisitLogged) as conflict:
             if not wants_page(request):
+                if isinstance(conflict, outcomes.LogDiffers):
+                    await disclosing.note_conflict(context, person, asked.log_id, conflict)
                 raise
             return await _both_logs(context, pages, asked, read.value, conflict)
         if wants_page(request):
@@ -137,10 +139,12 @@ async def _both_logs(
     sent = json.loads(log.in_one_spelling())
     async with acting(context, asked.person) as act:
         standing = await access.log_of(act, log_id)
+        body = logs.readable_body(standing, act.person)
+        await disclosing.note_log(act, standing, body)
     values = {
         "log_id": log_id,
         "client_id": asked.log_id,
-        "standing": fields.as_text(logs.readable_body(standing, act.person)),
+        "standing": fields.as_text(body),
         "standing_by": view.display_name(pages, standing["logged_by"]),
         "standing_at": standing["logged_at"],
         "sent": fields.as_text(sent, with_private_note=True),

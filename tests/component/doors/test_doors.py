@@ -44,13 +44,13 @@ GUARDED = ("scheduling", "visitlog", "reporting")
 _WRITTEN = {
     "scheduling": (
         "SELECT district, actor AS who FROM request_history JOIN request USING (request_id) WHERE actor IS NOT NULL",
-        "SELECT district, shown_to FROM contact_disclosure JOIN request USING (request_id)",
+        "SELECT scope, person FROM disclosed",
         "SELECT district, changed_by FROM policy",
     ),
     "visitlog": (
         "SELECT district, logged_by FROM visit_log JOIN visit USING (visit_id)",
         "SELECT district, made_by FROM amendment JOIN visit_log USING (log_id) JOIN visit USING (visit_id)",
-        "SELECT district, person FROM disclosure",
+        "SELECT scope, person FROM disclosed",
         "SELECT district, set_by FROM pay_rate",
     ),
 }
@@ -222,12 +222,16 @@ async def test_a_request_can_not_write_into_another_district(all_towns: dict[str
 
 
 async def test_who_saw_a_family_is_written_once_and_taken_back_by_no_service(all_towns: dict[str, Town]) -> None:
-    for name, table in (("scheduling", "contact_disclosure"), ("visitlog", "disclosure")):
+    of_before = (("scheduling", "contact_disclosure"), ("visitlog", "disclosure"))
+    for name, table in (
+        *of_before,
+        *((name, "disclosed") for name in ("scheduling", "visitlog", "flagging", "reporting")),
+    ):
         pool = all_towns[name].pool
         for statement in (
             f"DELETE FROM {table}",
             f"TRUNCATE {table}",
-            f"UPDATE {table} SET district = 'x'" if name == "visitlog" else f"UPDATE {table} SET shown_to = 'x'",
+            f"UPDATE {table} SET {'shown_to' if table == 'contact_disclosure' else 'person'} = 'x'",
             f"DROP TABLE {table}",
             f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
         ):
