@@ -13,8 +13,10 @@ from contracts import events
 from contracts.events.forgetting import said_of
 from services.reporting import facts
 from services.reporting.rules import measures
-from services.reporting.store import forgetting, policies, projections, tallies, visits
+from services.reporting.store import ageing, forgetting, policies, projections, tallies, visits
+from services.runtime import clock
 from services.runtime.delivery import forgotten as memory
+from services.runtime.delivery import letting_go
 from services.runtime.delivery.subscription import Delivery, read_event
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.context import Context
@@ -43,6 +45,8 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
     ]
 )
 
+_LET_GO = (letting_go.Rule(kind="dead_letters", years=int, take=ageing.take_dead_letters),)
+
 
 def decode(record: ConsumerRecord) -> Any:
     """Read one event. Raises Undecodable with the fields at fault, never their values."""
@@ -62,7 +66,7 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     await policies.keep_policies(
         connection,
         [
-            (e.district, e.version, e.effective_from, e.absence.min_enrolled_days)
+            (e.district, e.version, e.effective_from, e.absence.min_enrolled_days, e.retention.dead_letters_years)
             for e in happened
             if isinstance(e, events.DistrictPolicyDecided)
         ],
@@ -88,6 +92,11 @@ async def keep_forgotten(context: Context) -> None:
     """Sweep again."""
     async with context.begin() as tx:
         await _sweep(tx)
+
+
+async def let_go(context: Context) -> None:
+    """Let go records that could not be applied and districts keep no longer. All else are numbers, which stay."""
+    await letting_go.let_go(context.begin, _LET_GO, ageing.decided, now=clock.now())
 
 
 async def _sweep(tx: Transaction) -> None:

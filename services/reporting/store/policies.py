@@ -10,15 +10,16 @@ from services.runtime.database import Connection
 async def keep_policies(connection: asyncpg.Connection, rows: Rows) -> None:
     """Keep each version; told again, it says the same.
 
-    Rows: district, version, effective_from, minimum_enrolled.
+    Rows: district, version, effective_from, minimum_enrolled, dead_letters_years.
     """
     await upsert(
         connection,
         """
-        INSERT INTO district_policy (district, version, effective_from, minimum_enrolled)
-        SELECT DISTINCT ON (district, version) district, version, effective_from, minimum_enrolled
-        FROM unnest($1::text[], $2::integer[], $3::date[], $4::integer[])
-            AS p (district, version, effective_from, minimum_enrolled)
+        INSERT INTO district_policy (district, version, effective_from, minimum_enrolled, dead_letters_years)
+        SELECT DISTINCT ON (district, version)
+            district, version, effective_from, minimum_enrolled, dead_letters_years
+        FROM unnest($1::text[], $2::integer[], $3::date[], $4::integer[], $5::integer[])
+            AS p (district, version, effective_from, minimum_enrolled, dead_letters_years)
         ORDER BY district, version
         ON CONFLICT (district, version) DO NOTHING
         """,
