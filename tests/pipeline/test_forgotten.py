@@ -64,6 +64,7 @@ NEIGHBOUR: dict[str, Any] = {
 }  # fmt: skip
 NEIGHBOUR_WORDS = ("Keptington", NAMES[3], NUMBERS[1], NUMBERS[3])
 DAY_MS = "1000"
+BROKER = "1"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -78,7 +79,9 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
             [
                 ConfigResource(
                     ConfigResourceType.TOPIC, HOUSEHOLD_CONTACTS, configs=configs | {"cleanup.policy": "compact"}
-                )
+                ),
+                # It rests for 15 seconds where it found nothing to clean.
+                ConfigResource(ConfigResourceType.BROKER, BROKER, configs={"log.cleaner.backoff.ms": "200"}),
             ]
         )
     try:
