@@ -5,7 +5,7 @@ from pathlib import Path
 from contracts.access import ROUTES
 from contracts.topics import COMPACTED
 from services.flagging import api, metrics
-from services.flagging.handlers import ageing, forgetting
+from services.flagging.handlers import forgetting
 from services.flagging.handlers.arrivals import decode, on_facts
 from services.flagging.handlers.settling import judge_due, settle
 from services.runtime.delivery import letting_go
@@ -43,7 +43,7 @@ service = Service(
         Timer(name="settle", every_seconds=1.0, run=settle),
         Timer(name="judge", every_seconds=1.0, run=judge_due),
         Timer(name="keep forgotten", every_seconds=120.0, run=forgetting.keep_forgotten, in_copies=True),
-        Timer(name="let go what is too old", every_seconds=letting_go.EVERY_SECONDS, run=ageing.let_go),
+        Timer(name="let go what is too old", every_seconds=letting_go.EVERY_SECONDS, run=forgetting.let_go),
     ),
     routes=api.routes,
 )

@@ -181,9 +181,10 @@ class AbsencePolicy(Struct, gc=False):
 
 
 class RetentionPolicy(Struct, frozen=True, gc=False):
-    """For how many years a district keeps what lies here of it; 0: nobody said."""
+    """The part of it that says for how many years what lies here is kept; 0: for as long as nobody says."""
 
-    dead_letters_years: Annotated[int, Meta(ge=0, le=100)] = 0
+    disclosures_years: Annotated[int, Meta(ge=0)] = 0
+    dead_letters_years: Annotated[int, Meta(ge=0)] = 0
 
 
 class PolicyDecided(Struct, tag_field="event_type", tag="district-policy.decided.v1", gc=False):

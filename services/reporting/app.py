@@ -7,7 +7,7 @@ import fastapi
 from contracts.access import ROUTES
 from contracts.topics import COMPACTED
 from services.reporting import metrics
-from services.reporting.api import effect, tables
+from services.reporting.api import effect, held, tables
 from services.reporting.handlers import decode, keep_forgotten, let_go, on_events
 from services.reporting.pages import readers
 from services.reporting.reports.reading import Reading, publish_due
@@ -42,6 +42,7 @@ NOT_FROM_EVENTS = ("release",)
 
 # What two workers did at the same moment, each without seeing the other.
 KEEP_FORGOTTEN = Timer(name="keep forgotten", every_seconds=120, run=keep_forgotten, in_copies=True)
+
 LET_GO = Timer(name="let go what is too old", every_seconds=letting_go.EVERY_SECONDS, run=let_go)
 
 # Soon enough for what is published once a month, also where a simulated month passes in two minutes.
@@ -54,6 +55,7 @@ def routes(context: Context) -> fastapi.APIRouter:
     router = fastapi.APIRouter()
     router.include_router(tables.routes(reading))
     router.include_router(effect.routes(reading))
+    router.include_router(held.routes(context))
     return router
 
 

@@ -13,13 +13,16 @@ from contracts import events
 from contracts.events.forgetting import said_of
 from services.reporting import facts
 from services.reporting.rules import measures
-from services.reporting.store import ageing, forgetting, policies, projections, tallies, visits
+from services.reporting.store import forgetting, policies, projections, tallies, visits
+from services.reporting.store.ageing import take_dead_letters
 from services.runtime import clock
 from services.runtime.delivery import forgotten as memory
-from services.runtime.delivery import letting_go
+from services.runtime.delivery.letting_go import Rule
+from services.runtime.delivery.letting_go import let_go as by_rules
 from services.runtime.delivery.subscription import Delivery, read_event
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.context import Context
+from services.runtime.web.disclosing import let_go_disclosed
 
 _Flag = events.FlagRaised | events.FlagChanged | events.FlagCleared
 _Appointed = events.VisitScheduled | events.VisitRescheduled
@@ -45,7 +48,11 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
     ]
 )
 
-_LET_GO = (letting_go.Rule(kind="dead_letters", years=int, take=ageing.take_dead_letters),)
+
+RULES = (
+    Rule(kind="disclosures", years=lambda kept: kept.disclosures, take=let_go_disclosed),
+    Rule(kind="dead_letters", years=lambda kept: kept.dead_letters, take=take_dead_letters),
+)
 
 
 def decode(record: ConsumerRecord) -> Any:
@@ -66,7 +73,14 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     await policies.keep_policies(
         connection,
         [
-            (e.district, e.version, e.effective_from, e.absence.min_enrolled_days, e.retention.dead_letters_years)
+            (
+                e.district,
+                e.version,
+                e.effective_from,
+                e.absence.min_enrolled_days,
+                e.retention.disclosures_years,
+                e.retention.dead_letters_years,
+            )
             for e in happened
             if isinstance(e, events.DistrictPolicyDecided)
         ],
@@ -95,8 +109,8 @@ async def keep_forgotten(context: Context) -> None:
 
 
 async def let_go(context: Context) -> None:
-    """Let go records that could not be applied and districts keep no longer. All else are numbers, which stay."""
-    await letting_go.let_go(context.begin, _LET_GO, ageing.decided, now=clock.now())
+    """Let go who read of families, and records that could not be applied, where districts keep them no longer."""
+    await by_rules(context.begin, RULES, policies.kept_years, now=clock.now())
 
 
 async def _sweep(tx: Transaction) -> None:

@@ -17,8 +17,7 @@ from contracts.events import (
 )
 from services.flagging.app import FACTS
 from services.flagging.app import service as FLAGGING
-from services.flagging.handlers import ageing
-from services.flagging.handlers.forgetting import sweep
+from services.flagging.handlers.forgetting import let_go, sweep
 from services.flagging.handlers.retelling import Told, retell
 from services.runtime.delivery.transaction import begin
 from services.runtime.web.context import Context
@@ -130,7 +129,7 @@ async def test_what_was_set_aside_goes_after_the_years_that_its_district_decided
     ]  # fmt: skip
     await deliver(pool, FACTS, letters)
     for _ in range(2):
-        await ageing.let_go(Context(FLAGGING.settings.model_construct(time_zone=HERE.key), pool, NOBODY))
+        await let_go(Context(FLAGGING.settings.model_construct(time_zone=HERE.key), pool, NOBODY))
 
     left = await pool.fetchval("SELECT array_agg(record_offset ORDER BY 1) FROM dead_letter")
     assert left == [1, 2, 3], "nothing of this year, nothing of a district that decided nothing"
