@@ -131,7 +131,7 @@ async def test_what_was_set_aside_goes_after_the_years_that_its_district_decided
     for _ in range(2):
         await let_go(Context(FLAGGING.settings.model_construct(time_zone=HERE.key), pool, NOBODY))
 
-    left = await pool.fetchval("SELECT array_agg(record_offset ORDER BY 1) FROM dead_letter")
+    left = await pool.fetchval("SELECT array_agg(record_offset ORDER BY record_offset) FROM dead_letter")
     assert left == [1, 2, 3], "nothing of this year, nothing of a district that decided nothing"
     assert [tuple(row) for row in await pool.fetch("SELECT owner, kind, years, rows FROM let_go")] == [
         (DISTRICT, "dead_letters", 2, 1)
