@@ -69,7 +69,7 @@ class Decisions(NamedTuple):
 
 
 class KeptYears(NamedTuple):
-    """For how many years a district keeps who read of its children, and records set aside; 0: for as long as nobody says."""
+    """For how many years a district keeps who read of its children, and dead letters; 0: as long as nobody says."""
 
     disclosures: int
     dead_letters: int

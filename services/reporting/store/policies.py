@@ -10,7 +10,7 @@ from services.runtime.database import Connection
 
 
 class KeptYears(NamedTuple):
-    """For how many years a district keeps who read of its families, and records set aside; 0: for as long as nobody says."""
+    """For how many years a district keeps who read of its families, and dead letters; 0: as long as nobody says."""
 
     disclosures: int
     dead_letters: int
