@@ -26,6 +26,8 @@ def main() -> None:
 
 def run(words: list[str]) -> int:
     """Run one command and return its exit code; what went wrong is one line on standard error."""
+    import asyncpg
+
     from deploy.audit.logs import LogSilent
     from deploy.commands.backup import BackupRefused
     from deploy.commands.districts import DistrictUnknown
@@ -78,6 +80,10 @@ def run(words: list[str]) -> int:
         SettingsRejected,
     ) as error:
         return _complain(error, NOT_WELL)
+    except asyncpg.UndefinedTableError as error:
+        # No table of a service's: it was dropped, or never laid out. The message names the table.
+        lost = f"{error}. Where a service's tables are lost: deploy/RESTORE.md, `leap restore FOLDER --only SERVICE`"
+        return _complain(PartFailed(lost), NOT_WELL)
     except PermissionError as error:
         return _complain(error, NOT_WELL)  # it names the file; often root ran `leap` here before
     except KeyboardInterrupt:
@@ -128,6 +134,12 @@ def parser() -> argparse.ArgumentParser:
 
     why = command("why", "why is this student here?", _why)
     why.add_argument("key", help="a student key or how it begins")
+
+    answer = command("answer", "what is held of a family and who read it, in their language, to hand over", _answer)
+    answer.add_argument("household", help="the household's key, or with --name a parent's whole name")
+    answer.add_argument("--name", action="store_true", help="find the household by a parent's whole name")
+    answer.add_argument("--language", choices=["en", "es"], help="another language than the family's own")
+    answer.add_argument("--page", type=Path, metavar="FILE", help="an HTML page to print instead of text")
 
     trace = command("trace", "where what a district sent has ended", _trace)
     trace.add_argument("district")
@@ -293,6 +305,18 @@ def _why(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands.why import why
 
     return why(screen, key=arguments.key)
+
+
+def _answer(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.answer import answer
+
+    return answer(
+        screen,
+        whose=arguments.household,
+        by_name=arguments.name,
+        language=arguments.language,
+        page=arguments.page,
+    )
 
 
 def _trace(arguments: argparse.Namespace, screen: Screen) -> int:
