@@ -42,16 +42,23 @@ class Server(uvicorn.Server):
         await self._serve()
 
 
+class _Application(fastapi.FastAPI):
+    """Is FastAPI's, and says of every answer how it may be shown and kept, also of those it makes where code failed."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        # Added as others are it would stand inside what answers failures, and these would go out without a word.
+        return SafeAnswers(super().build_middleware_stack())
+
+
 def application(name: str, *, max_body_bytes: int | None = None) -> fastapi.FastAPI:
     """Make the application that a service's routes are put on. A body longer than `max_body_bytes` gets 413."""
     # No page of FastAPI's own: they load scripts from another site.
-    app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None, openapi_url=None)
+    app = _Application(title=f"LEAP {name}", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.max_body_bytes = max_body_bytes
     app.state.pages = app.state.sessions = None
     app.state.names_per_hour = NAMES_PER_HOUR
     app.add_middleware(_LongBodiesExplained, max_body_bytes=max_body_bytes)
     app.add_middleware(Timed)
-    app.add_middleware(SafeAnswers)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(ClientDisconnect, _on_nobody_there)

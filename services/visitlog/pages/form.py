@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from services.runtime import clock
@@ -62,6 +62,9 @@ def routes(context: Context, pages: Pages) -> APIRouter:
         """Write the log of a form, sent by a page (POST) or by a phone's outbox (PUT), once."""
         asked = Asked(request=request, person=person, visit_id=id_in(visit), log_id=id_in(client))
         form = await read_form(request, max_bytes=LARGEST_FORM)
+        # A page that one person left open must not write under the name of whoever signed in after them.
+        if form.get("written_by", person.name) != person.name:
+            raise HTTPException(403, N_("somebody else began this log here; it is sent when they sign in again"))
         read = fields.read_log(form, visit_id=asked.visit_id, zone=context.settings.zone)
         if read.value is None:
             return await _to_correct(context, pages, asked, form, errors=read.said(pages.language(request)))
