@@ -293,6 +293,7 @@ async def test_a_session_that_ended_under_an_open_form_loses_no_word(serve: Serv
     page = await new_page(width=320)
     context = await on_the_road(site, page)
     await page.goto(f"{site.address}{FORM}")
+    await begin_a_log(page, "Begun where there was no connection")
     await context.clear_cookies()
     await context.set_offline(False)
     told: dict[str, Any] = await page.evaluate(_ASKS_FOR_THE_KEY_AGAIN, "marisol")
