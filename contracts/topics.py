@@ -33,7 +33,14 @@ class Topic:
     retention_ms: int = FOR_EVER
     compacted: bool = False
     personal_data: bool = False
+    read_back: bool = False
+    """Its producer reads it again: it tells what follows from no other topic."""
     tombstone: str = ""
+
+    @property
+    def names_families(self) -> bool:
+        """Tell whether it says where a family lives and how it is reached."""
+        return self.name == HOUSEHOLD_CONTACTS
 
 
 TOPICS: tuple[Topic, ...] = (
@@ -174,6 +181,7 @@ TOPICS: tuple[Topic, ...] = (
         ),
         producer="scheduling",
         consumers=("visitlog", "reporting"),
+        read_back=True,
     ),
     Topic(
         name="visitors",
@@ -182,6 +190,7 @@ TOPICS: tuple[Topic, ...] = (
         producer="scheduling",
         consumers=("visitlog", "reporting"),
         compacted=True,
+        read_back=True,
     ),
     # A decision for a day to come must not wipe out the one in force until then: compaction keeps every version, and
     # its place in the district's order stays, since the partition is the district's.
@@ -192,6 +201,7 @@ TOPICS: tuple[Topic, ...] = (
         producer="scheduling",
         consumers=("flagging", "visitlog", "reporting"),
         compacted=True,
+        read_back=True,
     ),
     Topic(
         name="district-statuses",
@@ -200,6 +210,7 @@ TOPICS: tuple[Topic, ...] = (
         producer="scheduling",
         consumers=("flagging",),
         compacted=True,
+        read_back=True,
     ),
     Topic(
         name="transfers",
@@ -220,6 +231,7 @@ TOPICS: tuple[Topic, ...] = (
         ),
         producer="visitlog",
         consumers=("scheduling", "reporting"),
+        read_back=True,
     ),
 )
 

@@ -30,6 +30,7 @@ def run(words: list[str]) -> int:
     from deploy.commands.backup import BackupRefused
     from deploy.commands.districts import DistrictUnknown
     from deploy.commands.http_client import Refused
+    from deploy.commands.kafka import NotAUser
     from deploy.commands.logs import LogMissing
     from deploy.commands.policy import NotAPolicy
     from deploy.commands.position import PositionRefused
@@ -40,6 +41,7 @@ def run(words: list[str]) -> int:
     from deploy.commands.why import NobodyFound
     from deploy.demo.staff import DoorClosed
     from deploy.local.parts import PartFailed, PartMissing
+    from services.runtime.delivery.access import AccessRefused
     from services.runtime.settings import SettingsRejected
 
     # What a service says in its log while it does something here, of a migration, say, would stand in the answer.
@@ -63,6 +65,7 @@ def run(words: list[str]) -> int:
         FileRefused,
         NobodyFound,
         LogMissing,
+        NotAUser,
         NotAPolicy,
         PositionRefused,
         LogSilent,
@@ -70,6 +73,7 @@ def run(words: list[str]) -> int:
         NothingToTrace,
         DoorClosed,
         SettingsRejected,
+        AccessRefused,
     ) as error:
         return _complain(error, NOT_WELL)
     except PermissionError as error:
@@ -158,6 +162,10 @@ def parser() -> argparse.ArgumentParser:
     position.add_argument("partition", nargs="?", type=int)
     position.add_argument("--to", metavar="PLACE", help="start, end, or an offset: the next one to read")
     position.add_argument("--service", choices=list(SERVICES), help="of this service alone; else of all that read it")
+
+    broker = command("kafka", "who may read and write what on the broker: told, mended, passwords renewed", _kafka)
+    broker.add_argument("action", choices=["check", "apply", "rotate"], help="check: exit code 1 on any difference")
+    broker.add_argument("name", nargs="?", help="(rotate) a service, a district, auditor or leap")
 
     told = command("story", "two guided minutes: from three absences to a line in the report", _story)
     told.add_argument("--pace", type=float, default=8.0, help="seconds to read each step (8)")
@@ -291,6 +299,16 @@ def _position(arguments: argparse.Namespace, screen: Screen) -> int:
     return position.move(
         screen, topic=arguments.topic, partition=arguments.partition, to=arguments.to, service=arguments.service
     )
+
+
+def _kafka(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands import kafka
+
+    if arguments.action == "rotate":
+        if arguments.name is None:
+            raise kafka.NotAUser("leap kafka rotate NAME: name a service, a district, auditor or leap")
+        return kafka.rotate(screen, name=arguments.name)
+    return kafka.check(screen) if arguments.action == "check" else kafka.apply(screen)
 
 
 def _rebuild(arguments: argparse.Namespace, screen: Screen) -> int:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from contracts.services import SERVICES
 from deploy.commands import state
 from deploy.commands.screen import Screen
+from services.runtime.delivery.access import Broker, client_options
 
 START, END = "start", "end"
 _OF_ANOTHER_LOG = ("log_replaced", "log_shortened")
@@ -38,7 +39,7 @@ class Position:
 def show(screen: Screen, *, topic: str | None) -> int:
     """Print where every service stands in the topic; without one, every partition that is not read on."""
     found = state.load_running()
-    positions = asyncio.run(read_positions(found.admin_url(), found.bootstrap(), topic=topic))
+    positions = asyncio.run(read_positions(found.admin_url(), found.kafka(), topic=topic))
     screen.give({"positions": [asdict(each) for each in positions]})
     for each in positions:
         place = (
@@ -55,7 +56,7 @@ def move(screen: Screen, *, topic: str, partition: int, to: str, service: str | 
     found = state.load_running()
     services = tuple(SERVICES) if service is None else (service,)
     moved = asyncio.run(
-        set_position(found.admin_url(), found.bootstrap(), topic=topic, partition=partition, to=to, services=services)
+        set_position(found.admin_url(), found.kafka(), topic=topic, partition=partition, to=to, services=services)
     )
     screen.give({"moved": [asdict(each) for each in moved]})
     for each in moved:
@@ -64,7 +65,7 @@ def move(screen: Screen, *, topic: str, partition: int, to: str, service: str | 
 
 
 async def read_positions(
-    admin_url: str, bootstrap: str, *, topic: str | None, services: Iterable[str] = SERVICES
+    admin_url: str, broker: Broker, *, topic: str | None, services: Iterable[str] = SERVICES
 ) -> list[Position]:
     """Read the positions of a topic, and the partitions that are not read on, of these services."""
     connection = await asyncpg.connect(admin_url)
@@ -74,7 +75,7 @@ async def read_positions(
         ]
     finally:
         await connection.close()
-    ends = await _bounds(bootstrap, {TopicPartition(row["topic"], row["partition"]) for _, row in rows})
+    ends = await _bounds(broker, {TopicPartition(row["topic"], row["partition"]) for _, row in rows})
     positions = []
     for service, row in rows:
         start, end = ends.get(TopicPartition(row["topic"], row["partition"]), (None, None))
@@ -83,10 +84,10 @@ async def read_positions(
 
 
 async def set_position(
-    admin_url: str, bootstrap: str, *, topic: str, partition: int, to: str, services: Sequence[str]
+    admin_url: str, broker: Broker, *, topic: str, partition: int, to: str, services: Sequence[str]
 ) -> list[Position]:
     """Set the position of these services in one partition, and keep what that passes over. Raises PositionRefused."""
-    bounds = await _bounds(bootstrap, {TopicPartition(topic, partition)})
+    bounds = await _bounds(broker, {TopicPartition(topic, partition)})
     if not bounds:
         raise PositionRefused(f"the broker knows no {topic}/{partition}")
     ((start, end),) = bounds.values()
@@ -141,10 +142,10 @@ RETURNING position.consumer_group
 """
 
 
-async def _bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+async def _bounds(broker: Broker, partitions: set[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
     """Ask where these logs begin and end; one that the broker does not know is left out."""
     consumer: Any = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed"
+        **client_options(broker), enable_auto_commit=False, isolation_level="read_committed"
     )
     await consumer.start()
     try:

@@ -136,7 +136,7 @@ def _take_back(screen: Screen, found: State, services: list[str]) -> dict[str, d
                 told[name] = asyncio.run(
                     take_back(
                         service,
-                        bootstrap_servers=found.bootstrap(),
+                        broker=found.kafka(name),
                         database_url=_database_url(found, name),
                         zone=found.zone(),
                     )

@@ -64,7 +64,7 @@ def trace(screen: Screen, *, district: str, what: str, school: str | None) -> in
 
 async def _of_offset(found: State, district: str, offset: int) -> list[End]:
     traces = Traces(district)
-    await traces.read(found.bootstrap(), offset=offset)
+    await traces.read(found.kafka(), offset=offset)
     ends = [End(f"{offset}", "rejected", f"{each.reason}: {each.detail}") for each in traces.returned
             if each.offset == offset]  # fmt: skip
     marks = [each for place, each in traces.marks.items() if place.offset == offset]
@@ -74,7 +74,7 @@ async def _of_offset(found: State, district: str, offset: int) -> list[End]:
 
 async def _of_day(found: State, district: str, day: date, school: str | None) -> list[End]:
     traces = Traces(district)
-    await traces.read(found.bootstrap(), offset=None)
+    await traces.read(found.kafka(), offset=None)
     marks = [each for each in traces.marks.values() if each.day == day and school in (None, each.school)]
     of_rolls = {place.offset: (each.school, each.day.isoformat()) for place, each in traces.marks.items()}
     returned = []

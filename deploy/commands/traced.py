@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord
 from contracts.events import CATEGORY_LETTERS
 from contracts.topics import ATTENDANCE_IN, PARTITIONS
 from deploy.audit.logs import Logs
+from services.runtime.delivery.access import Broker
 from services.runtime.delivery.publisher import partition_of
 
 _CATEGORY_OF = {letter: str(category) for category, letter in CATEGORY_LETTERS.items()}
@@ -60,10 +61,10 @@ class Traces:
         """What stands at the offset that was asked for; None: nothing, or no longer."""
         self.bounds = (0, 0)
 
-    async def read(self, bootstrap: str, *, offset: int | None) -> None:
+    async def read(self, broker: Broker, *, offset: int | None) -> None:
         """Read the rolls of the district's lane, what went back, and the landing record at the offset."""
         landing = ATTENDANCE_IN + self.district
-        async with Logs(bootstrap) as logs:
+        async with Logs(broker) as logs:
             partitions = await logs.partitions(["rolls", "attendance-rejected", landing])
             begins = await logs.begins(partitions)
             lane = partition_of(self.district, PARTITIONS)

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from services.runtime.delivery.access import Broker, client_options
 from tests.pipeline.year.landed import Landed
 
 FLAGS, VISITS = "flags", "home-visits"
@@ -86,9 +87,9 @@ class Told:
 class Reader:
     """Reads on from where it stood, on its own consumers, which it makes anew when the broker was away."""
 
-    def __init__(self, bootstrap: str, landing: Sequence[str], former: Mapping[str, Mapping[str, int]]) -> None:
+    def __init__(self, broker: Broker, landing: Sequence[str], former: Mapping[str, Mapping[str, int]]) -> None:
         """Begin with what districts had sent on topics that are no more."""
-        self._bootstrap, self._landing = bootstrap, landing
+        self._broker, self._landing = broker, landing
         self.landed, self.told = Landed(), Told()
         self.sent: defaultdict[str, Sent] = defaultdict(Sent)
         self.sent |= {district: Sent(**counted) for district, counted in former.items()}
@@ -159,7 +160,7 @@ class Reader:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+            consumer = AIOKafkaConsumer(**client_options(self._broker), enable_auto_commit=False)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await consumer.start()
             self._consumer = consumer

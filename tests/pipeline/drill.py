@@ -179,7 +179,7 @@ class State:
 
     async def leap(self, *words: str) -> dict[str, Any]:
         """Run a command of `leap` on this state, which must do well; what it gives as JSON."""
-        parts = {"broker": self.stack.broker.describe(), "database": self.stack.database.describe()}
+        parts = self.stack.described()
         services = {name: process.describe() for name, process in self.stack.processes.items()}
         state.State(services=services, **parts).save()
         said = await asyncio.to_thread(_run, [*words, "--json"])

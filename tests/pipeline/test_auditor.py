@@ -48,7 +48,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 async def audit(stack: Stack) -> Callable[[], Awaitable[list[Found]]]:
     """Recount every day of the district."""
     auditor = Auditor(
-        bootstrap=stack.broker.address,
+        broker=stack.door.access("auditor"),
         database_url=await provision_auditor(stack.database.address),
         districts_file=stack.districts_file,
         share=1.0,

@@ -11,7 +11,6 @@ import pytest_asyncio
 from deploy.commands import trace
 from deploy.commands.state import State
 from deploy.commands.trace import End
-from deploy.local import Given
 from tests.pipeline.schools import NOW, SCHOOL, roster, school_days
 from tests.pipeline.stack import Stack, start_stack
 
@@ -59,7 +58,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 def as_left_by_up(stack: Stack) -> State:
     """Give what `leap up` would have written down of these parts."""
-    return State(broker=Given(stack.broker.address).describe(), database=Given(stack.database.address).describe())
+    return State(**stack.described())
 
 
 async def ends(stack: Stack, offset: int) -> list[End]:
