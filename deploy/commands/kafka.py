@@ -76,7 +76,12 @@ def lay_out_whole(screen: Screen, found: State) -> None:
 
 def database_of(found: State) -> str:
     """Name the database that keeps the services' outboxes."""
-    return urlsplit(found.admin_url()).path.lstrip("/") or "postgres"
+    return database_named(found.admin_url())
+
+
+def database_named(url: str) -> str:
+    """Name the database of a URL."""
+    return urlsplit(url).path.lstrip("/") or "postgres"
 
 
 def file_for(district: str, passwords: Path) -> Path:

@@ -75,7 +75,7 @@ def start_broker(folder: Path, *, secure: bool = True, passwords: Path | None = 
 
     known = (passwords or folder / USERS) if secure else None
     if daemon_answers():
-        return start_kafka_container(None if known is None else _own_password(known))
+        return start_kafka_container(_security(known))
     return start_kafka(folder, passwords=known, quick_start=quick_start)
 
 
@@ -134,7 +134,7 @@ def start_kafka(folder: Path, *, passwords: Path | None, quick_start: bool = Tru
     _close(folder)
     port = free_port()
     settings = _CONFIGURATION.format(port=port, controller_port=free_port(), records=RECORDS)
-    settings += OPEN if passwords is None else security_lines(password=_own_password(passwords))
+    settings += _security(passwords)
     write_whole(folder / CONFIGURATION, settings)
     (folder / LOGGING).write_text(_LOGGING)
     command = [
@@ -165,8 +165,8 @@ def start_kafka(folder: Path, *, passwords: Path | None, quick_start: bool = Tru
     return part
 
 
-def _own_password(passwords: Path) -> str:
-    return secret_in(Passwords(passwords).file_of(BROKER))
+def _security(passwords: Path | None) -> str:
+    return OPEN if passwords is None else security_lines(password=secret_in(Passwords(passwords).file_of(BROKER)))
 
 
 def _close(folder: Path) -> None:

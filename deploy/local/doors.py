@@ -35,6 +35,10 @@ class Passwords:
             self.renew(user)
         return file
 
+    def has(self, user: str) -> bool:
+        """Tell whether the user's password is known here."""
+        return (self.folder / user).exists()
+
     def renew(self, user: str) -> None:
         """Make up another password; the broker has to be told."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,7 +125,7 @@ def own_door(
         bootstrap_servers=address,
         protocol=protocol,
         user=BROKER,
-        password_file=Passwords(passwords).file_of(BROKER),
+        password_file=passwords / BROKER,
         ca_file=ca_file,
         mechanism=by,
     )

@@ -15,17 +15,17 @@ from services.runtime.delivery.access import Access, client_options
 from tests.component.kafka.asking import ALLOWED, DENIED, DISTRICTS, asking
 
 # Written down once more, by hand, from DOMAIN and the services: not asked from what is tested.
-I, F, S, V, R, A, L = "ingest", "flagging", "scheduling", "visitlog", "reporting", "auditor", "leap"
+IN, F, S, V, R, A, L = "ingest", "flagging", "scheduling", "visitlog", "reporting", "auditor", "leap"
 WRITES_AND_READS: dict[str, tuple[str, set[str]]] = {
-    "attendance": (I, {F, L}),
-    "enrollments": (I, {F, L}),
-    "school-calendar": (I, {F, S, V, L}),
-    "rolls": (I, {F, L}),
-    "rosters": (I, {F, L}),
-    "calendars": (I, {F, S, V, L}),
-    "household-contacts": (I, {S, V}),
-    "attendance-rejected": (I, {A, L}),
-    "receipt-progress": (F, {I, L}),
+    "attendance": (IN, {F, L}),
+    "enrollments": (IN, {F, L}),
+    "school-calendar": (IN, {F, S, V, L}),
+    "rolls": (IN, {F, L}),
+    "rosters": (IN, {F, L}),
+    "calendars": (IN, {F, S, V, L}),
+    "household-contacts": (IN, {S, V}),
+    "attendance-rejected": (IN, {A, L}),
+    "receipt-progress": (F, {IN, L}),
     "absence-flags": (F, {S, R, L}),
     "student-months": (F, {R, L}),
     "school-days": (F, {R, L}),
@@ -47,7 +47,7 @@ LANDING = {f"{way}-in-{district}": district for district in DISTRICTS for way in
 def may(user: str, doing: str, topic: str) -> str:
     """Say by the table above what the broker must answer."""
     if topic in LANDING:
-        of_ingest = user == I and doing in ("read", "write")
+        of_ingest = user == IN and doing in ("read", "write")
         looking = user in (A, L) and doing == "read"
         sending = user == f"district-{LANDING[topic]}" and doing == "write"
         return ALLOWED if of_ingest or looking or sending else DENIED
@@ -58,7 +58,7 @@ def may(user: str, doing: str, topic: str) -> str:
 def test_the_table_leaves_no_topic_and_no_service_out() -> None:
     assert WRITES_AND_READS.keys() == {topic.name for topic in TOPICS}
     assert LANDING.keys() == {name for district in DISTRICTS for name in landing_topics(district)}
-    assert set(SERVICES) == {I, F, S, V, R}
+    assert set(SERVICES) == {IN, F, S, V, R}
 
 
 @pytest.fixture
@@ -139,10 +139,14 @@ async def test_a_service_shuts_out_no_other_ones_relay(door: Door) -> None:
     )
     try:
         with pytest.raises(KafkaError, match="ransactional"):
-            await producer.start()
-            await producer.begin_transaction()
+            await _begin(producer)
     finally:
         await producer.stop()
+
+
+async def _begin(producer: AIOKafkaProducer) -> None:
+    await producer.start()
+    await producer.begin_transaction()
 
 
 async def ends(door: Door, where: list[TopicPartition]) -> dict[TopicPartition, int]:

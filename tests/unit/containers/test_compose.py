@@ -18,7 +18,7 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SIMULATED = yaml.safe_load((DEPLOY / "compose.simulated.yaml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"] | {"simulated": SIMULATED["services"]["simulated"]}
-JOBS = ("prepare", "migrate", "migrate-after", "leap", "simulated")
+JOBS = ("keys", "prepare", "migrate", "migrate-after", "leap", "simulated")
 
 
 def test_the_compose_files_are_what_their_templates_and_the_list_of_services_make() -> None:
