@@ -74,6 +74,15 @@ def lay_out_whole(screen: Screen, found: State) -> None:
         screen.step(f"Kafka, not mended: {line}")
 
 
+def mend_what_drifted(screen: Screen, found: State) -> None:
+    """Name what is different on a broker that was laid out before, and mend it. Raises PartFailed."""
+    drift = _asked(layout.compare(found.broker_door(), districts.codes(), database=database_of(found)))
+    for line in drift.lines():
+        screen.step(f"Kafka: {line}")
+    if drift.lines():
+        lay_out_whole(screen, found)
+
+
 def database_of(found: State) -> str:
     """Name the database that keeps the services' outboxes."""
     return database_named(found.admin_url())

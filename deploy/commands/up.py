@@ -59,6 +59,7 @@ def up(screen: Screen, *, demonstration: Demonstration | None, observed: bool = 
         found = state.load()
         if found.is_complete():
             screen.say("already running")
+            kafka.mend_what_drifted(screen, found)
         else:
             _start(screen, found, simulated=demonstration is not None)
         if observed:
