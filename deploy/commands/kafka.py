@@ -17,7 +17,7 @@ from deploy.kafka import layout
 from deploy.kafka.compare import Drift
 from deploy.local.doors import Door, Passwords, client_properties
 from deploy.local.found import part_from
-from deploy.local.machine import checkout, write_whole
+from deploy.local.machine import write_whole
 from deploy.local.parts import PartFailed, Process
 
 WELL, NOT_WELL = 0, 1
@@ -100,7 +100,7 @@ def file_for(district: str, passwords: Path) -> Path:
 
 def how_a_district_connects() -> str:
     """Say where a district's own way to the broker stands."""
-    return f"a district's own way in: {file_for('<district>', state.passwords().relative_to(checkout()))}"
+    return f"a district's own way in: {file_for('<district>', state.passwords().relative_to(state.folder().parent))}"
 
 
 def _lay_out(found: State) -> Drift:

@@ -173,5 +173,9 @@ def client_properties(door: Door, district: str, *, servers: str | None = None) 
             f'username="{access.user}" password="{access.password()}";',
         ]
     if access.ca_file is not None:
-        lines += ["ssl.truststore.type=PEM", f"ssl.truststore.location={access.ca_file}"]
+        # On another machine it is wherever they put it.
+        lines += [
+            "ssl.truststore.type=PEM",
+            f"ssl.truststore.location={access.ca_file.name if servers else access.ca_file}",
+        ]
     return "\n".join([*lines, "acks=all", "enable.idempotence=true"]) + "\n"
