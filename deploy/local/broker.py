@@ -23,7 +23,7 @@ WAYS_OUT = (
 )
 
 # By name, in the folder that Kafka runs in: it splits paths at commas, and reads its settings as Latin-1.
-CONFIGURATION, LOGGING, RECORDS, USERS = "server.properties", "log4j2.xml", "records", "users"
+CONFIGURATION, LOGGING, LOG, RECORDS, USERS = "server.properties", "log4j2.xml", "kafka.log", "records", "users"
 
 PRIVATE = 0o077
 """The umask of what nobody else on this machine may read."""
@@ -136,7 +136,8 @@ def start_kafka(folder: Path, *, passwords: Path | None, quick_start: bool = Tru
     settings = _CONFIGURATION.format(port=port, controller_port=free_port(), records=RECORDS)
     settings += _security(passwords)
     write_whole(folder / CONFIGURATION, settings)
-    (folder / LOGGING).write_text(_LOGGING)
+    write_whole(folder / LOGGING, _LOGGING)
+    (folder / LOG).touch(mode=0o600)
     command = [
         virtual_machine,
         "-Xmx384m",
@@ -156,7 +157,7 @@ def start_kafka(folder: Path, *, passwords: Path | None, quick_start: bool = Tru
         address=f"127.0.0.1:{port}",
         command=[*command, "kafka.Kafka", CONFIGURATION],
         environment=_LETTERS,
-        log=folder / "kafka.log",
+        log=folder / LOG,
         folder=folder,
         ready_line="Kafka Server started",
         umask=PRIVATE,
