@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import for_code
@@ -17,6 +18,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from deploy.kafka import requests
+from deploy.local.parts import Process
 from services.runtime.delivery.access import Access, client_options
 
 DISTRICTS = ("windsor", "windsor-locks", "avon")
@@ -25,6 +27,13 @@ DATABASE = "postgres"
 ALLOWED, DENIED = "allowed", "denied"
 _NO_ERROR, _UNKNOWN_TOPIC, _TOPIC_DENIED, _EXISTS, _BAD_PARTITIONS = 0, 3, 29, 36, 37
 _TOPIC = 2
+
+
+class Encrypted(NamedTuple):
+    """A broker behind TLS, and the folder of its keys."""
+
+    broker: Process
+    keys: Path
 
 
 class Asking:

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +11,16 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from contracts.access import BROKER
-from deploy.containers.keys import make
+from contracts.services import SERVICES
+from deploy.commands import districts, kafka, state
+from deploy.containers import prepare
 from deploy.kafka.layout import compare, lay_out, opens
-from deploy.local import broker as local_broker
 from deploy.local.broker import door_of, java, kafka_jars, start_kafka
 from deploy.local.doors import Door, client_properties, given_door
-from deploy.local.parts import Process, free_port
 from deploy.local.services import kafka_environment
-from services.runtime.delivery.access import client_options
+from services.runtime.delivery.access import Access, client_options
 from services.runtime.settings import Settings
-from tests.component.kafka.asking import DATABASE, DISTRICTS
+from tests.component.kafka.asking import DATABASE, DISTRICTS, Encrypted
 
 ANY_PRODUCER = Path(__file__).parents[1] / "runtime" / "AnyProducer.java"
 LANDING = TopicPartition("attendance-in-avon", 0)
@@ -75,29 +74,8 @@ def test_what_the_broker_keeps_and_every_password_is_nobody_else_s(door: Door) -
     assert any(path.suffix == ".log" and path.parent.parent.name == "records" for path in folder.rglob("*"))
 
 
-@pytest.fixture
-def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process]:
-    """A broker that somebody else runs: SASL_SSL, with an authority that no system trusts."""
-    keys = tmp_path / "keys"
-    make(keys, names=["localhost", "127.0.0.1"], seen_at=keys)
-    lines = (keys / "server.properties").read_text()
-    monkeypatch.setattr(
-        local_broker,
-        "_CONFIGURATION",
-        local_broker._CONFIGURATION.replace("CLIENTS:", "INSIDE:").replace(
-            ",CONTROLLER://127.0.0.1:{controller_port}\nadvertised.listeners=",
-            f",OUTSIDE://127.0.0.1:{free_port()},CONTROLLER://127.0.0.1:{{controller_port}}\nadvertised.listeners=",
-        ),
-    )
-    monkeypatch.setattr(local_broker, "OPEN", lines)
-    part = start_kafka(tmp_path / "broker", passwords=None)
-    yield part
-    part.stop()
-
-
-async def test_a_given_broker_behind_tls_is_laid_out_and_used(given: Process, tmp_path: Path) -> None:
-    keys = tmp_path / "keys"
-    (keys / BROKER).chmod(0o600)
+async def test_a_given_broker_behind_tls_is_laid_out_and_used(encrypted: Encrypted, tmp_path: Path) -> None:
+    given, keys = encrypted
     environment = {
         "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
         "KAFKA_USER": BROKER,
@@ -123,7 +101,7 @@ async def test_a_given_broker_behind_tls_is_laid_out_and_used(given: Process, tm
         await producer.send_and_wait(LANDING.topic, b"encrypted", partition=0)
     finally:
         await producer.stop()
-    assert await values(door, LANDING) == [b"encrypted"]
+    assert (await values(door, LANDING))[-1] == b"encrypted"
 
 
 @pytest.fixture
@@ -155,3 +133,44 @@ async def test_a_folder_of_the_release_before_comes_up_closed_with_its_records(o
         assert _open_to_others(of_before) == []
     finally:
         part.stop()
+
+
+async def test_the_jobs_of_the_containers_leave_everybody_their_own_and_nobody_another_s(
+    encrypted: Encrypted, fresh_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, (given, keys) = tmp_path / "run", encrypted
+    for name in (*SERVICES, "auditor", "people", "districts", "passwords"):
+        (known / name).mkdir(parents=True)
+    (known / "broker").symlink_to(keys)
+    monkeypatch.setattr(prepare, "KNOWN", known)
+    monkeypatch.setattr(prepare, "PASSWORDS", known / "passwords")
+    monkeypatch.setattr(state, "checkout", lambda: tmp_path)
+    monkeypatch.setenv("LEAP_KAFKA_BOOTSTRAP_SERVERS", given.address)
+    monkeypatch.setenv("DATABASE_URL", fresh_database)
+    monkeypatch.setenv("KAFKA_OUTSIDE", "kafka.example.org:9094")
+    await asyncio.to_thread(prepare.main)
+
+    passwords = {each: (known / each / prepare.PASSWORD).read_text() for each in (*SERVICES, "auditor")}
+    assert len(set(passwords.values())) == len(passwords)
+    for name in passwords:
+        own = known / name
+        access = Access(
+            bootstrap_servers=given.address,
+            protocol="SASL_SSL",
+            user=name,
+            password_file=own / prepare.PASSWORD,
+            ca_file=own / "ca.pem",
+        )
+        assert await opens(access), name
+    found = state.load()
+    assert found.kafka().user == "leap"
+    assert (await compare(found.broker_door(), districts.codes(), database=kafka.database_of(found))).lines() == []
+    held = {file.name for file in state.passwords().iterdir()}
+    assert held == {"leap", "for-districts", *(f"district-{each}" for each in districts.codes())}
+    assert "kafka.example.org:9094" in kafka.file_for("hartford", state.passwords()).read_text()
+
+    before = found.kafka_of_district("hartford").password()
+    await asyncio.to_thread(prepare.main, ["rotate", "hartford"])
+    assert found.kafka_of_district("hartford").password() != before
+    assert await opens(found.kafka_of_district("hartford"))
+    assert {each: (known / each / prepare.PASSWORD).read_text() for each in passwords} == passwords
