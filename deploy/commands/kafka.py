@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from aiokafka.errors import KafkaError
 
-from contracts import access as contract
+from contracts import broker_users as contract
 from contracts.services import SERVICES
 from deploy.commands import districts, state
 from deploy.commands.screen import Screen

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from contracts.access import OPERATOR
+from contracts.broker_users import OPERATOR
 from deploy.local import HTTP_PORTS
 from deploy.local.doors import Door, door_from, open_door
 from deploy.local.found import part_from

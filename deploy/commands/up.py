@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from contracts.access import AUDITOR
+from contracts.broker_users import AUDITOR
 from deploy.commands import districts, kafka, life, people, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State

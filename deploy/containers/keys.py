@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from contracts.access import BROKER
+from contracts.broker_users import BROKER
 from deploy.local.secured import security_lines
 
 FOLDER = Path("/run/leap/broker")

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import asyncpg
 from aiokafka.errors import KafkaError
 
-from contracts.access import AUDITOR, BROKER, OPERATOR, user_of
+from contracts.broker_users import AUDITOR, BROKER, OPERATOR, user_of
 from contracts.services import SERVICES
 from deploy.commands import districts, kafka, people, state
 from deploy.commands.state import State

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from contracts.access import DISTRICT, Kind, Operation, Quota, Rule
+from contracts.broker_users import DISTRICT, Kind, Operation, Quota, Rule
 
 ALLOW = 3
 LITERAL, PREFIXED = 3, 4

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import BrokerResponseError, KafkaConnectionError, KafkaError, for_code
 
-from contracts import access as contract
+from contracts import broker_users as contract
 from deploy.kafka import requests
 from deploy.kafka.compare import Acl, Drift, Layout, Topic, acl_of, differences, quota_of
 from deploy.local.doors import Door, Passwords

@@ -7,7 +7,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from contracts.access import BROKER
+from contracts.broker_users import BROKER
 from deploy.local.containers import daemon_answers, start_kafka_container
 from deploy.local.doors import Door, Passwords, given_door, open_door, own_door
 from deploy.local.machine import apt_install, checkout, write_whole

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from contracts.access import BROKER, user_of
+from contracts.broker_users import BROKER, user_of
 from contracts.topics import landing_topics
 from deploy.local.machine import write_whole
 from deploy.local.parts import PartMissing

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from contracts.access import BROKER
+from contracts.broker_users import BROKER
 
 _PLAIN, _SCRAM = "plain", "scram-sha-512"
 _SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required;"

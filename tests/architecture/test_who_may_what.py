@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from contracts import access
-from contracts.access import Kind, Operation, Rule
+from contracts import broker_users as access
+from contracts.broker_users import Kind, Operation, Rule
 from contracts.services import SERVICES
 from contracts.topics import TOPICS, landing_topics
 from services.runtime.service import Service

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from contracts.access import BROKER
+from contracts.broker_users import BROKER
 from deploy.local import PartFailed, Process, free_port
 from deploy.local.broker import java, kafka_jars
 from deploy.local.doors import Passwords

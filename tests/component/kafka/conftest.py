@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from contracts.access import BROKER
+from contracts.broker_users import BROKER
 from deploy.containers.keys import make
 from deploy.kafka.layout import lay_out
 from deploy.local import broker as local_broker

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import NewTopic
 
-from contracts import access
+from contracts import broker_users as access
 from deploy.kafka import requests
 from deploy.kafka.compare import ALLOW, EVERYWHERE, LITERAL, Acl
 from deploy.kafka.layout import compare, lay_out, opens, renew

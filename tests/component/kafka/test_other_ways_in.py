@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from contracts.access import BROKER
+from contracts.broker_users import BROKER
 from contracts.services import SERVICES
 from deploy.commands import districts, kafka, state
 from deploy.containers import prepare

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from contracts import access
+from contracts import broker_users as access
 from deploy.kafka.compare import ALLOW, EVERYWHERE, LITERAL, PREFIXED, Acl, Layout, differences
 from deploy.kafka.layout import _spread, wanted_layout
 
