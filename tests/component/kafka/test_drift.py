@@ -33,7 +33,7 @@ async def told(door: Door) -> list[str]:
 async def test_a_rule_made_by_hand_opens_a_door_is_told_and_taken_away(door: Door) -> None:
     async with admin(door.administrator) as client:
         await client._send_to_controller(requests.CreateRules([tuple(BY_HAND)]))
-    lines = []
+    lines: list[str] = []
     while not lines:  # the broker hears of it from its controller
         lines = await told(door)
     assert lines == ["rule of nobody's making: reporting may read topic household-contacts"]
