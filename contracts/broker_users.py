@@ -37,6 +37,7 @@ class Operation(StrEnum):
     WRITE = "write"
     DESCRIBE = "describe"
     DESCRIBE_CONFIGS = "describe configs"
+    BE_NUMBERED = "write idempotently to"
 
 
 class Kind(StrEnum):
@@ -119,6 +120,9 @@ def _of_service(service: str, database: str) -> Iterable[Rule]:
             yield Rule(service, Operation.READ, Kind.TOPIC, topic.name)
         if service == topic.producer:
             yield Rule(service, Operation.WRITE, Kind.TOPIC, topic.name)
+    if all(topic.producer != service for topic in TOPICS):
+        # Every service has a producer, which Kafka numbers at its start; who may write any topic may be numbered.
+        yield Rule(service, Operation.BE_NUMBERED, Kind.CLUSTER, CLUSTER)
     for group in GROUPS[service]:
         yield Rule(service, Operation.READ, Kind.GROUP, group)
     for group in PACED_BY.get(service, ()):

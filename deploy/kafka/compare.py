@@ -14,6 +14,7 @@ _OPERATIONS = {
     Operation.WRITE: 4,
     Operation.DESCRIBE: 8,
     Operation.DESCRIBE_CONFIGS: 10,
+    Operation.BE_NUMBERED: 12,
 }
 _KIND_WORDS = {number: str(kind) for kind, number in _KINDS.items()}
 _OPERATION_WORDS = {number: str(operation) for operation, number in _OPERATIONS.items()} | {
@@ -23,7 +24,6 @@ _OPERATION_WORDS = {number: str(operation) for operation, number in _OPERATIONS.
     7: "alter",
     9: "act as a broker on",
     11: "alter configs",
-    12: "write idempotently to",
 }
 EVERYWHERE = "*"
 _PRINCIPAL = "User:"
