@@ -133,6 +133,15 @@ async def test_a_service_takes_no_place_in_another_ones_group(door: Door) -> Non
         await consumer.stop()
 
 
+@pytest.mark.parametrize("service", SERVICES)
+async def test_every_service_starts_its_producer_also_one_that_writes_nothing(door: Door, service: str) -> None:
+    producer = AIOKafkaProducer(**client_options(door.access(service)), acks="all", enable_idempotence=True)
+    try:
+        await producer.start()
+    finally:
+        await producer.stop()
+
+
 async def test_a_service_shuts_out_no_other_ones_relay(door: Door) -> None:
     producer = AIOKafkaProducer(
         **client_options(door.access("reporting")), transactional_id="postgres.scheduling.outbox"
