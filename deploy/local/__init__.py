@@ -1,6 +1,6 @@
 """The parts of the system on one machine, for `leap up` and the tests alike."""
 
-from deploy.local.broker import start_broker
+from deploy.local.broker import door_of, start_broker
 from deploy.local.database import let_look, provision, provision_auditor, provision_onlooker, start_database
 from deploy.local.found import part_from
 from deploy.local.parts import Given, Part, PartFailed, PartMissing, Process, free_port
@@ -17,6 +17,7 @@ __all__ = [
     "Process",
     "create_topics",
     "districts_of",
+    "door_of",
     "free_port",
     "let_look",
     "part_from",

@@ -56,7 +56,7 @@ class Operators:
             await self._until(lambda: self._is_read(topic), f"{topic} is read")
             await self.reader.read_on()
             self.reader.keep(topic)
-            async with admin(self.bed.broker.address) as client:
+            async with admin(self.bed.kafka) as client:
                 await client.delete_topics([topic])
             await self._until(self._made, f"{topic} is made again")
             self.reader.is_another(topic)
@@ -65,7 +65,7 @@ class Operators:
         await self._until(lambda: self._stopped(topic), f"{WRONG}: nobody notices that {topic} is another log")
         await set_position(
             self.bed.database.address,
-            self.bed.broker.address,
+            self.bed.kafka,
             topic=topic,
             partition=0,
             to="start",
@@ -73,7 +73,7 @@ class Operators:
         )
 
     async def _made(self) -> bool:
-        await create_topics(self.bed.broker.address, town.DISTRICTS, copies=self.bed.shape.brokers)
+        await create_topics(self.bed.kafka, town.DISTRICTS, copies=self.bed.shape.brokers)
         return True
 
     async def _is_read(self, topic: str) -> bool:
@@ -110,7 +110,7 @@ class Operators:
         await self._until(self._has_caught_up, "flagging has caught up")
         environment = self.bed.processes["flagging"].environment
         rebuild.live_in_the_time_of(environment)
-        await retell._retell(self.bed.broker.address, self.bed.urls["flagging"], town.DISTRICTS, None)
+        await retell._retell(self.bed.kafka, self.bed.urls["flagging"], town.DISTRICTS, None)
 
     def _swap(self) -> None:
         cluster, copy = self._cluster()

@@ -64,7 +64,7 @@ async def audit(stack: Stack) -> Callable[[], Awaitable[list[Found]]]:
 async def an_auditor(stack: Stack) -> Auditor:
     """Give an auditor of every day, with a login of its own from now on."""
     return Auditor(
-        bootstrap=stack.broker.address,
+        broker=stack.door.access("auditor"),
         database_url=await provision_auditor(stack.database.address),
         districts_file=stack.districts_file,
         share=1.0,
