@@ -72,7 +72,8 @@ _STATUS: Rule = {**_DISTRICTS_OWN_STAFF, Role.OPERATIONS: Scope.DISTRICTS}
 
 _WHO_WENT: Rule = {Role.VISITOR: Scope.OWN_VISITS, Role.COORDINATOR: Scope.DISTRICTS}
 _EXPECTED: Rule = {**_WHO_WENT, Role.SCHEDULER: Scope.DISTRICTS, Role.DISTRICT: Scope.DISTRICTS}
-_DISCLOSED: Rule = {Role.COORDINATOR: Scope.DISTRICTS, Role.AUDITOR: Scope.DISTRICTS}
+# Who read what of a family, and what is held of it: for whoever answers a family that asks.
+_ANSWERS: Rule = {Role.COORDINATOR: Scope.DISTRICTS, Role.AUDITOR: Scope.DISTRICTS}
 
 # A child's days: whoever works with the family, and whoever answers for how the rule was applied.
 _A_CHILD: Rule = {
@@ -105,6 +106,10 @@ OF_PAGES = _each(
     "GET /static/{path:path}",
 )
 
+_OF_ANSWERS = _each(
+    _ANSWERS, "GET /v1/disclosures", "GET /v1/disclosures.csv", "GET /v1/households/{household_key}/held"
+)
+
 ROUTES: Mapping[str, Access] = {
     "ingest": {
         **OF_ALL,
@@ -120,6 +125,7 @@ ROUTES: Mapping[str, Access] = {
         **OF_ALL,
         **_each(_A_CHILD, "GET /v1/students/{student_key}/absence"),
         **_each(_COORDINATES, "GET /v1/claims"),
+        **_OF_ANSWERS,
         **_each(_MACHINES, "GET /v1/counts"),
     },
     "scheduling": {
@@ -191,6 +197,8 @@ ROUTES: Mapping[str, Access] = {
         **_each(_COORDINATES, "PUT /v1/policies/{district}", "PUT /v1/transfers/{person_key}"),
         **_each(_STATUS, "GET /v1/districts/{district}/status"),
         **_each({**_COORDINATES, Role.OPERATIONS: Scope.DISTRICTS}, "PUT /v1/districts/{district}/status"),
+        **_OF_ANSWERS,
+        **_each(_ANSWERS, "GET /disclosures", "POST /disclosures/find", "POST /v1/households/sought"),
     },
     "visitlog": {
         **OF_ALL,
@@ -225,7 +233,8 @@ ROUTES: Mapping[str, Access] = {
             "GET /v1/pay-rates",
             "POST /v1/pay-rates",
         ),
-        **_each(_DISCLOSED, "GET /v1/disclosures"),
+        **_OF_ANSWERS,
+        **_each(_ANSWERS, "GET /disclosures"),
         **_each({**_OWN_NUMBERS, **_MACHINES}, "GET /v1/counts"),
     },
     "reporting": {
@@ -257,6 +266,7 @@ ROUTES: Mapping[str, Access] = {
             "GET /v1/districts/{district}/schools/{school}/{name}.csv",
             "GET /v1/funnel",
         ),
+        **_OF_ANSWERS,
         **_each(_MACHINES, "GET /v1/counts"),
     },
 }

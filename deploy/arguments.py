@@ -53,6 +53,12 @@ def parser(described: str) -> argparse.ArgumentParser:
     why = command("why", "why is this student here?", _why)
     why.add_argument("key", help="a student key or how it begins")
 
+    answer = command("answer", "what is held of a family and who read it, in their language, to hand over", _answer)
+    answer.add_argument("household", help="the household's key, or with --name a parent's whole name")
+    answer.add_argument("--name", action="store_true", help="find the household by a parent's whole name")
+    answer.add_argument("--language", choices=["en", "es"], help="another language than the family's own")
+    answer.add_argument("--page", type=Path, metavar="FILE", help="an HTML page to print instead of text")
+
     trace = command("trace", "where what a district sent has ended", _trace)
     trace.add_argument("district")
     trace.add_argument(
@@ -221,6 +227,18 @@ def _why(arguments: argparse.Namespace, screen: Screen) -> int:
     from deploy.commands.why import why
 
     return why(screen, key=arguments.key)
+
+
+def _answer(arguments: argparse.Namespace, screen: Screen) -> int:
+    from deploy.commands.answer import answer
+
+    return answer(
+        screen,
+        whose=arguments.household,
+        by_name=arguments.name,
+        language=arguments.language,
+        page=arguments.page,
+    )
 
 
 def _trace(arguments: argparse.Namespace, screen: Screen) -> int:

@@ -24,6 +24,8 @@ def main() -> None:
 
 def run(words: list[str]) -> int:
     """Run one command and return its exit code; what went wrong is one line on standard error."""
+    import asyncpg
+
     from deploy.audit.logs import LogSilent
     from deploy.commands.backup import BackupRefused
     from deploy.commands.districts import DistrictUnknown
@@ -80,6 +82,10 @@ def run(words: list[str]) -> int:
         AccessRefused,
     ) as error:
         return _complain(error, NOT_WELL)
+    except asyncpg.UndefinedTableError as error:
+        # No table of a service's: it was dropped, or never laid out. The message names the table.
+        lost = f"{error}. Where a service's tables are lost: deploy/RESTORE.md, `leap restore FOLDER --only SERVICE`"
+        return _complain(PartFailed(lost), NOT_WELL)
     except PermissionError as error:
         return _complain(error, NOT_WELL)  # it names the file; often root ran `leap` here before
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from deploy.local import Part, provision, start_broker, start_database
 from deploy.local.containers import Container
@@ -20,6 +21,10 @@ ServiceDatabase = Callable[..., Awaitable["Pool[asyncpg.Record]"]]
 
 REPOSITORY = Path(__file__).parents[1]
 _database_numbers = itertools.count(1)
+
+# How long one example takes says more of who else is at work on the machine than of the rule that it tries.
+settings.register_profile("any machine", parent=settings.default, deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -72,7 +72,8 @@ LINKED: Mapping[str, Mapping[str, str]] = {
 _TABLES = """
 SELECT c.table_name, c.column_name FROM information_schema.columns AS c
 JOIN pg_tables AS t ON t.schemaname = c.table_schema AND t.tablename = c.table_name
-WHERE c.table_schema = current_schema() AND c.column_name IN ('district', 'owner') AND c.table_name <> ALL ($1::text[])
+WHERE c.table_schema = current_schema() AND c.column_name IN ('district', 'owner', 'scope')
+    AND c.table_name <> ALL ($1::text[])
 ORDER BY 1"""
 # What says that it is over, and what was let go before: neither is a child's.
 _STAYS = ["ended_owner", "let_go"]

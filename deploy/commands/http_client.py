@@ -13,6 +13,10 @@ class Refused(Exception):
     """A service answered with an error; the message is what it said."""
 
 
+class NotThere(Refused):
+    """A service answered that there is nothing of this name."""
+
+
 def get(address: str, path: str, headers: Mapping[str, str] | None = None) -> Any:
     """GET JSON. Raises Refused."""
     return _ask("GET", address, path, headers or {}, None)
@@ -21,6 +25,12 @@ def get(address: str, path: str, headers: Mapping[str, str] | None = None) -> An
 def post(address: str, path: str, headers: Mapping[str, str], body: Iterable[bytes], size: int) -> Any:
     """POST a body of this size in bytes, piece by piece, and return the JSON answer. Raises Refused."""
     return _ask("POST", address, path, {**headers, "Content-Length": str(size)}, body)
+
+
+def post_json(address: str, path: str, headers: Mapping[str, str], value: Any) -> Any:
+    """POST a value as JSON and return the JSON answer. Raises Refused."""
+    body = json.dumps(value).encode()
+    return post(address, path, {**headers, "Content-Type": "application/json"}, [body], len(body))
 
 
 def put(address: str, path: str, headers: Mapping[str, str], value: Any) -> Any:
@@ -42,7 +52,8 @@ def _ask(method: str, address: str, path: str, headers: Mapping[str, str], body:
     finally:
         connection.close()
     if answer.status >= 400:
-        raise Refused(f"{method} {path}: {answer.status} {_message(said)}")
+        refused = NotThere if answer.status == 404 else Refused
+        raise refused(f"{method} {path}: {answer.status} {_message(said)}")
     return json.loads(said) if said else None
 
 

@@ -17,6 +17,7 @@ from deploy.commands.position import OF_ANOTHER_LOG, bounds
 from deploy.commands.rebuild import live_in_the_time_of
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
+from deploy.commands.up import READY_WITHIN_SECONDS
 from deploy.local.dumps import FORMER, go_back, put_aside_last, restore_schema
 from deploy.local.found import part_from
 from deploy.local.parts import PartFailed, Process
@@ -152,7 +153,7 @@ def _stopped(screen: Screen, found: State, services: list[str]) -> Iterator[None
                 found.save()
                 started.append(part)
             for part in started:
-                part.wait_ready()
+                part.wait_ready(READY_WITHIN_SECONDS)
 
 
 def _database_url(found: State, service: str) -> str:

@@ -180,7 +180,8 @@ async def _ends_of(found: State, district: str, marks: Collection[TracedMark], t
             "SELECT record_offset, reason FROM dead_letter WHERE topic = 'rolls' AND partition = $1", lane
         )
         standing = await _standing(connection, district, {(each.school, each.day) for each in marks})
-        why_not = await _why_not_counted(connection, district, marks)
+        owners = await rosters.owners_of(connection, {UUID(each.student_key) for each in marks})
+        why_not = await _why_not_counted(connection, district, marks, owners)
     finally:
         await connection.close()
     dead = {row["record_offset"]: row["reason"] for row in set_aside}
@@ -190,7 +191,9 @@ async def _ends_of(found: State, district: str, marks: Collection[TracedMark], t
     ends = []
     for mark in marks:
         ending, why = _end_of(mark, position or 0, dead, standing, why_not)
-        if ending == "superseded":
+        if ending == "applied" and (newer := _of_another_number(mark, standing, owners)):
+            ending, why = "superseded", f"by version {newer.version} under the child's other number: {_category(newer)}"
+        elif ending == "superseded":
             version = standing[mark.school, mark.day][UUID(mark.student_key).bytes].version
             others = [each for each in by_version[mark.school, mark.day, mark.student_key, version] if each != mark]
             if others:
@@ -227,6 +230,19 @@ def _end_of(
     return ("waiting", waits) if waits else ("applied", f"it stands: {mark.category}")
 
 
+def _of_another_number(mark: TracedMark, standing: Standing, owners: Mapping[UUID, UUID]) -> Mark | None:
+    """Find the mark of the day that stands for the child in the place of this one, under another of its numbers."""
+    own, of_day = UUID(mark.student_key), standing[mark.school, mark.day]
+    child = owners.get(own, own)
+    numbers = {child, *(number for number, owner in owners.items() if owner == child)} - {own}
+    newest = of_day[own.bytes]
+    for each in numbers:
+        found = of_day.get(each.bytes)
+        if found is not None and found.beats(newest):
+            newest = found
+    return newest if newest is not of_day[own.bytes] else None
+
+
 async def _standing(connection: Any, district: str, days: Collection[tuple[str, date]]) -> Standing:
     found: defaultdict[tuple[str, date], dict[bytes, Mark]] = defaultdict(dict)
     for school, year in sorted({(school, school_year_of(day)) for school, day in days}):
@@ -237,7 +253,7 @@ async def _standing(connection: Any, district: str, days: Collection[tuple[str, 
 
 
 async def _why_not_counted(
-    connection: Any, district: str, marks: Collection[TracedMark]
+    connection: Any, district: str, marks: Collection[TracedMark], owners: Mapping[UUID, UUID]
 ) -> Mapping[tuple[str, date, bytes], str]:
     """Say of marks that stand and whose day does not count what they wait for."""
     registers = Registers(connection)
@@ -245,7 +261,9 @@ async def _why_not_counted(
         {SchoolYear(district, each.school, school_year_of(each.day)) for each in marks}
     )
     await registers.open_whole(opened)
-    members = await rosters.members_of(connection, {UUID(each.student_key) for each in marks})
+    # Where an enrolment joins two numbers, it is the child whose days count.
+    children = {each: owners.get(each, each) for each in (UUID(each.student_key) for each in marks)}
+    members = await rosters.members_of(connection, set(children.values()))
     enrolled = {
         (member.student_key.bytes, member.school, member.school_year)
         for every in members.values()
@@ -256,8 +274,9 @@ async def _why_not_counted(
     for each in marks:
         school = registers.schools[SchoolYear(district, each.school, school_year_of(each.day))]
         student = UUID(each.student_key).bytes
-        is_known = (student, each.school, school.key.school_year) in enrolled
-        if waits := _what_it_waits_for(school, student, each.day, is_known=is_known):
+        child = children[UUID(each.student_key)].bytes
+        is_known = (child, each.school, school.key.school_year) in enrolled
+        if waits := _what_it_waits_for(school, child, each.day, is_known=is_known):
             found[each.school, each.day, student] = waits
     return found
 

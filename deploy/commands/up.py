@@ -19,6 +19,7 @@ from deploy.commands.state import State
 from deploy.local import (
     AUDIT_PORT,
     HTTP_PORTS,
+    auditor_may_read,
     free_port,
     provision,
     provision_auditor,
@@ -135,9 +136,11 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
 
 
 def _audit(screen: Screen, found: State) -> None:
-    """Start the auditor where it does not run, with its rights: it may have ended alone, or lost them."""
-    if found.auditor is not None and part_from(found.auditor).is_running():
-        return
+    """Start the auditor where it does not run, or can't read any more: tables were made anew, or it ended alone."""
+    if found.auditor is not None and (part := part_from(found.auditor)).is_running():
+        if asyncio.run(auditor_may_read(found.admin_url())):
+            return
+        part.stop()
     with screen.wait("the auditor"):
         auditor = start_auditor(
             broker=found.kafka(AUDITOR),

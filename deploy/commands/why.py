@@ -18,6 +18,7 @@ from deploy.commands.state import State
 from services.flagging.rules.page import NO_GRADE, PK, SHARED
 from services.flagging.rules.register import School, SchoolYear
 from services.flagging.store.registers import Registers
+from services.runtime.web.sign_in import COMMAND_AGENT
 
 FLAG_SECONDS = 30.0
 POLL_SECONDS = 0.2
@@ -25,7 +26,7 @@ ENOUGH_DAYS = 10
 
 
 class NobodyFound(Exception):
-    """No such student; the message says what was looked for."""
+    """No such student or household; the message says what was looked for, and no name."""
 
 
 class Close(NamedTuple):
@@ -41,7 +42,9 @@ def why(screen: Screen, *, key: str) -> int:
     found = state.load_running()
     student_key = asyncio.run(_complete(found.admin_url(), key))
     answer = http_client.get(
-        found.address_of("flagging"), f"/v1/students/{student_key}/absence", people.acting_as("audit")
+        found.address_of("flagging"),
+        f"/v1/students/{student_key}/absence",
+        people.acting_as("audit") | {"User-Agent": f"{COMMAND_AGENT}why"},
     )
     screen.give(answer)
     screen.say(f"student {student_key}")

@@ -213,6 +213,24 @@ async def let_look(owner_url: str, service: str) -> None:
         await connection.close()
 
 
+async def auditor_may_read(admin_url: str) -> bool:
+    """Tell whether the auditor has its rights: a schema that was put in the place of flagging's may have none."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        database = await connection.fetchval("SELECT current_database()")
+        return bool(await connection.fetchval(_MAY_READ, roles_of("auditor", database).login))
+    finally:
+        await connection.close()
+
+
+_MAY_READ = """
+SELECT has_schema_privilege(r.oid, n.oid, 'USAGE')
+       AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind = 'r'
+                       AND NOT has_table_privilege(r.oid, c.oid, 'SELECT'))
+FROM pg_roles AS r, pg_namespace AS n WHERE r.rolname = $1 AND n.nspname = 'flagging'
+"""
+
+
 def _with_login(url: str, role: str, password: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"{role}:{password}@{parts.netloc.rpartition('@')[2]}"))

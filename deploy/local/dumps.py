@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 
-from deploy.local.database import EXTENSIONS, lay_out_roles, make_role, roles_of
+from deploy.local.database import EXTENSIONS, ONLOOKER, lay_out_roles, make_role, roles_of
 from deploy.local.parts import PartFailed
 from deploy.local.postgres import postgres_programs
 
@@ -65,7 +65,9 @@ async def restore_schema(admin_url: str, schema: str, file: Path, *, restored_at
         is_kept = await _put_aside(admin, schema, restored_at)
         database = await admin.fetchval("SELECT current_database()")
         owner = roles_of(schema, database).owner
-        await make_role(admin, roles_of("auditor", database).login)  # a file of an earlier release gives it rights
+        # A file of an earlier release gives the one rights, and one from containers the other.
+        for named in (roles_of("auditor", database).login, ONLOOKER):
+            await make_role(admin, named)
         try:
             _run(
                 # Rights are of roles that every installation has: of whose logins, is no business of the file's.

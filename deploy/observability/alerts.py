@@ -266,6 +266,20 @@ _ALERTS: tuple[Alert, ...] = (
         meaning="more than a desk can call: somebody may be copying names and addresses",
     ),
     Alert(
+        name="NamesCopied",
+        severity="ticket",
+        expr="max by (job, role) (leap_disclosures_most_last_hour) > 250",
+        summary="one {{ $labels.role }} has read of more than 250 families in an hour at {{ $labels.job }}",
+        meaning="half of what is allowed, and more than an hour's work asks for: somebody may be copying them",
+    ),
+    Alert(
+        name="ReadingRefused",
+        severity="ticket",
+        expr="sum by (job, role) (increase(leap_disclosures_refused_total[1h])) > 0",
+        summary="{{ $labels.job }} refused a {{ $labels.role }} who had read of too many families within an hour",
+        meaning="the limit of names in an hour was reached: a program in a loop, or somebody who copies names",
+    ),
+    Alert(
         name="Watchdog",
         severity="none",
         expr="vector(1)",

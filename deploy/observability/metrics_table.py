@@ -18,6 +18,7 @@ LABELS = {
     "kind": "mark, retraction, roll, roster, rejected, roll_mark, roll_mark_rejected",
     "effect": "applied, unchanged",
     "stage": "of a request at the desk",
+    "role": "of people: scheduler, visitor, coordinator, auditor and so on; never a person",
     "state": "used, idle, most",
     "timer": "declared timers of a service",
     "owner": "of migrations: the service, and the runtime",

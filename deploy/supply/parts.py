@@ -70,4 +70,4 @@ _SPDX = {
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
-_OTHER_SYSTEMS = {"pywin32": "PSF-2.0"}
+_OTHER_SYSTEMS = {"pywin32": "PSF-2.0", "httpx2-jsfetch": "BSD-3-Clause"}

@@ -10,13 +10,17 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 
 from contracts.calendar import first_day_of, local_day, school_year_of
 from services.flagging import telling
+from services.flagging.handlers import disclosing
 from services.flagging.rules import absence
 from services.flagging.rules.absence import Level, Policy
 from services.flagging.rules.rolls import CATEGORIES, NO_PART, TAKEN_BACK, Mark
 from services.flagging.store import claims, policies, reads
 from services.flagging.store.reads import Part
 from services.runtime import clock
+from services.runtime.delivery.transaction import Transaction
 from services.runtime.service import Context
+from services.runtime.web import disclosure_log
+from services.runtime.web.disclosing import Shown, disclose
 from services.runtime.web.people import Person
 from services.runtime.web.sign_in import signed_in
 
@@ -33,12 +37,14 @@ def routes(context: Context) -> APIRouter:
         student_key: UUID, person: Who, school_year: Annotated[int | None, Query(ge=1900, le=2199)] = None
     ) -> dict[str, Any]:
         """Tell one student's year: the days, the three accumulators, the rule with its numbers, the flag's history."""
-        async with context.pool.acquire() as connection:
+        async with context.begin() as tx:
+            connection = tx.connection
             year = school_year or await reads.newest_school_year(connection, student_key)
             parts = await reads.parts_of(connection, student_key, year) if year else []
             own = [part for part in parts if part.student_key == student_key]
             waiting = await reads.waiting_of(connection, student_key, year) if year else None
             if year and waiting and person.may_see(waiting[0]):
+                await _disclose(tx, person, waiting[0], student_key)
                 return _waiting(student_key, year, days=waiting[1])
             # Another district's student is answered like one that nobody knows.
             if year is None or not own or not person.may_see(own[-1].district):
@@ -48,6 +54,7 @@ def routes(context: Context) -> APIRouter:
             history = await reads.flag_history(connection, student_key, year)
             marks = await reads.marks_of(connection, student_key, year)
             shared = await claims.shared_with(connection, student_key, year, own[-1].district)
+            await _disclose(tx, person, own[-1].district, student_key)
         former = [part.days for part in last_year if part.student_key == student_key and part.grade != "PK"]
         chronic_last_year = bool(absence.was_chronic(parts=former))
         as_of = _as_of(own, year)
@@ -73,6 +80,17 @@ def routes(context: Context) -> APIRouter:
         return {"school_year": year, "claims": [each._asdict() for each in found[:MOST_CLAIMS]],
                 "more": len(found) > MOST_CLAIMS}  # fmt: skip
 
+    @router.get("/households/{household_key}/held")
+    async def held(household_key: UUID, person: Who) -> dict[str, Any]:
+        """Name the children of a household of whom days are held, for a family that asks; the look is recorded."""
+        async with context.begin() as tx:
+            children = await reads.children_of(tx.connection, household_key)
+            if not children or not all(person.may_see(district) for _, district in children):
+                raise HTTPException(404, "nothing is known of this household")
+            shown = [Shown(district, household_key, child) for child, district in children]
+            await disclose(tx.connection, person, shown, disclosing.HELD, as_of=clock.now())
+        return {"household_key": household_key, "children": [child for child, _ in children]}
+
     @router.get("/counts")
     async def counts(_: Who) -> dict[str, Any]:
         """Count marks, students, standing flags and what this school year's rolls leave open, per district."""
@@ -80,7 +98,15 @@ def routes(context: Context) -> APIRouter:
         async with context.pool.acquire() as connection:
             return {"districts": await reads.counts(connection, today)}
 
+    router.include_router(disclosure_log.routes(context))
     return router
+
+
+async def _disclose(tx: Transaction, person: Person, district: str, student_key: UUID) -> None:
+    """Record that the child's days are shown. Where no household is known, the child stands as one alone."""
+    household_key = await reads.household_of(tx.connection, student_key) or student_key
+    shown = [Shown(district, household_key, student_key)]
+    await disclose(tx.connection, person, shown, disclosing.DAYS, as_of=clock.now())
 
 
 def _waiting(student_key: UUID, school_year: int, *, days: int) -> dict[str, Any]:

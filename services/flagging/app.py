@@ -8,6 +8,7 @@ from services.flagging import api, metrics
 from services.flagging.handlers import forgetting
 from services.flagging.handlers.arrivals import decode, on_facts
 from services.flagging.handlers.settling import judge_due, settle
+from services.runtime.delivery import letting_go
 from services.runtime.delivery.subscription import Subscription
 from services.runtime.service import Service, Timer
 
@@ -42,6 +43,7 @@ service = Service(
         Timer(name="settle", every_seconds=1.0, run=settle),
         Timer(name="judge", every_seconds=1.0, run=judge_due),
         Timer(name="keep forgotten", every_seconds=120.0, run=forgetting.keep_forgotten),
+        Timer(name="let go what is too old", every_seconds=letting_go.EVERY_SECONDS, run=forgetting.let_go),
     ),
     routes=api.routes,
 )

@@ -180,6 +180,12 @@ class AbsencePolicy(Struct, gc=False):
     in_school_suspension_is_absence: bool = False
 
 
+class RetentionPolicy(Struct, frozen=True, gc=False):
+    """The part of it that says for how many years what lies here is kept; 0: for as long as nobody says."""
+
+    disclosures_years: Annotated[int, Meta(ge=0)] = 0
+
+
 class PolicyDecided(Struct, tag_field="event_type", tag="district-policy.decided.v1", gc=False):
     """A district's next policy."""
 
@@ -187,6 +193,7 @@ class PolicyDecided(Struct, tag_field="event_type", tag="district-policy.decided
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     effective_from: date
     absence: AbsencePolicy
+    retention: RetentionPolicy = RetentionPolicy()
 
 
 class StatusChanged(Struct, tag_field="event_type", tag="district-status.changed.v1", gc=False):

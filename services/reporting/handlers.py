@@ -14,10 +14,14 @@ from contracts.events.forgetting import said_of
 from services.reporting import facts
 from services.reporting.rules import measures
 from services.reporting.store import forgetting, policies, projections, tallies, visits
+from services.runtime import clock
 from services.runtime.delivery import forgotten as memory
+from services.runtime.delivery.letting_go import Rule
+from services.runtime.delivery.letting_go import let_go as by_rules
 from services.runtime.delivery.subscription import Delivery, read_event
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.context import Context
+from services.runtime.web.disclosing import let_go_disclosed
 
 _Flag = events.FlagRaised | events.FlagChanged | events.FlagCleared
 _Appointed = events.VisitScheduled | events.VisitRescheduled
@@ -44,6 +48,9 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
 )
 
 
+RULES = (Rule(kind="disclosures", years=lambda years: years, take=let_go_disclosed),)
+
+
 def decode(record: ConsumerRecord) -> Any:
     """Read one event. Raises Undecodable with the fields at fault, never their values."""
     told = facts.read(record.value) if record.value else None
@@ -62,7 +69,7 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     await policies.keep_policies(
         connection,
         [
-            (e.district, e.version, e.effective_from, e.absence.min_enrolled_days)
+            (e.district, e.version, e.effective_from, e.absence.min_enrolled_days, e.retention.disclosures_years)
             for e in happened
             if isinstance(e, events.DistrictPolicyDecided)
         ],
@@ -88,6 +95,11 @@ async def keep_forgotten(context: Context) -> None:
     """Sweep again."""
     async with context.begin() as tx:
         await _sweep(tx)
+
+
+async def let_go(context: Context) -> None:
+    """Let go who read of families longer ago than their districts keep it."""
+    await by_rules(context.begin, RULES, policies.kept_years, now=clock.now())
 
 
 async def _sweep(tx: Transaction) -> None:

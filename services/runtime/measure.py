@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable
 import asyncpg
 import structlog
 
+from services.runtime import clock
 from services.runtime.delivery.consume import Consumption
 from services.runtime.delivery.relay import measure_outbox
 from services.runtime.seen import telemetry
+from services.runtime.web.disclosing import measure_disclosures
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +72,11 @@ def standard_readings(pool: asyncpg.Pool) -> dict[str, Reading]:
         rows = await pool.fetch(_STOPPED, timeout=PATIENCE_SECONDS)
         telemetry.STOPPED.replace({tuple(map(str, row)): 1 for row in rows})
 
-    return {"outbox": outbox, "dead letters": dead_letters, "stopped partitions": stopped}
+    async def disclosures() -> None:
+        async with pool.acquire(timeout=PATIENCE_SECONDS) as connection:
+            await measure_disclosures(connection, as_of=clock.now())
+
+    return {"outbox": outbox, "dead letters": dead_letters, "stopped partitions": stopped, "disclosures": disclosures}
 
 
 def _measure_pool(pool: asyncpg.Pool) -> None:

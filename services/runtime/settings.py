@@ -13,6 +13,8 @@ from services.runtime.database_url import LineRefused, guarded
 from services.runtime.delivery.access import Access, AccessRefused, Protocol, client_options
 
 PREFIX = "LEAP_"
+NAMES_PER_HOUR = 500
+"""About how many a person may read within an hour, unless the installation says otherwise: no day's work comes near."""
 
 
 class SettingsRejected(Exception):
@@ -57,6 +59,7 @@ class Settings(BaseModel):
     session_secret_file: Path | None = None  # this service's own, beside people_file: 64 hexadecimal digits or more
     providers_file: Path | None = None  # identity providers that vouch for people, and what their groups mean here
     trusted_proxies: str = ""  # addresses or networks whose X-Forwarded-* count, by commas; none: nobody's word
+    names_per_hour: int = Field(default=NAMES_PER_HOUR, ge=1)  # about how many one person may read, in each service
     clock_file: Path | None = None  # simulated states only: the seconds by which the clock is moved
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "America/New_York"  # whose days are days, here and in SQL
     otlp_endpoint: str | None = None  # where traces are sent (OTLP over HTTP, .../v1/traces); unset, none are made

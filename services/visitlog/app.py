@@ -13,7 +13,7 @@ from services.visitlog import api
 from services.visitlog.handlers import forgetting
 from services.visitlog.handlers.arrivals import decode, on_events
 from services.visitlog.handlers.taking_back import OWN
-from services.visitlog.pages import form, log, office, phone, visits
+from services.visitlog.pages import disclosures, form, log, office, phone, visits
 
 FOLDER = Path(__file__).parent
 
@@ -43,7 +43,7 @@ def log_pages(context: Context) -> Pages:
         title=phone.TITLE,
         static=FOLDER / "static",
     )
-    for part in (visits, form, log, office, phone):
+    for part in (visits, form, log, office, phone, disclosures):
         pages.router.include_router(part.routes(context, pages))
     return pages
 

@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from services.runtime.web.context import Context
 from services.runtime.web.people import Person
-from services.visitlog.handlers import logs, office, safety
+from services.visitlog.handlers import disclosing, logs, office, safety
 from services.visitlog.handlers.acts import Done, acting
+from services.visitlog.rules import outcomes
 from services.visitlog.rules.form import AmendmentCommand, Log, Nothing, ReferralCommand, SafetyCommand
 from services.visitlog.rules.pay import RateCommand
 
@@ -53,5 +54,9 @@ COMMANDS = (
 
 async def carry_out(context: Context, person: Person, handler: Handler, subject: Any, sent: BaseModel) -> Done:
     """Let the person do it now, in a transaction of its own. Raises what the handler does."""
-    async with acting(context, person) as act:
-        return await handler(act, sent, subject)
+    try:
+        async with acting(context, person) as act:
+            return await handler(act, sent, subject)
+    except outcomes.LogDiffers as conflict:
+        await disclosing.note_conflict(context, person, subject, conflict)
+        raise

@@ -63,6 +63,7 @@ NAMING = {
     "contracts/asyncapi/mentoring.json": 1,
     "deploy/compose.yaml": 6,
     "deploy/compose.simulated.yaml": 2,
+    "deploy/proxy.conf": 1,
     "deploy/observability/generated/prometheus.yml": 2,
     "deploy/observability/generated/rules/leap.yml": 6,
 }

@@ -65,7 +65,7 @@ async def measure(ground: Ground, size: Size) -> dict[str, Any]:
     """Fill a desk, open the pages, and measure what people do and what they see of each other."""
     (url,) = (await ground.fresh_schemas("scheduling")).values()
     print(f"filling the desk with {size.requests:,} open requests", flush=True)
-    await fill(url, size.requests)
+    await fill(ground.unbounded(url), size.requests)
     open_pages = {
         f"open-{number}": declared(f"open-{number}", "scheduler", (DISTRICT,)) for number in range(size.clients)
     }
@@ -247,11 +247,14 @@ def _figures(times: list[float]) -> dict[str, float]:
 
 
 async def fill(url: str, requests: int) -> None:
-    """Rows as the service itself would have written them, by COPY: half a year of a large district."""
+    """Rows as the service itself would have written them, by COPY: half a year of a large district.
+
+    `url` is an administrator's: of the service COPY is refused where rows have rules.
+    """
     chance = random.Random(20261123)
     today = datetime.now(UTC).date()
     weekdays = [day for day in (today - timedelta(days=n) for n in range(100, 0, -1)) if day.weekday() < 5]
-    connection = await asyncpg.connect(url)
+    connection = await asyncpg.connect(url, server_settings={"search_path": "scheduling"})
     try:
         contacts: list[Any] = []
         flags: list[Any] = []

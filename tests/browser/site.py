@@ -28,10 +28,10 @@ def service_named(name: str) -> Service:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
+async def serving(app: FastAPI, *, trusted_proxies: str = "") -> AsyncIterator[str]:
     """Serve the application on a free port until the block ends."""
     port = free_port()
-    server = application.server(app, "127.0.0.1", port)
+    server = application.server(app, "127.0.0.1", port, trusted_proxies=trusted_proxies)
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
         await asyncio.sleep(0.01)

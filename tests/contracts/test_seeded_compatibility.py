@@ -25,6 +25,7 @@ def folder(tmp_path: Path) -> Path:
     """A copy of the committed contracts that may be spoilt."""
     for kind in ("schemas", "asyncapi", "examples"):
         shutil.copytree(FOLDER / kind, tmp_path / "contracts" / kind)
+    shutil.copy(FOLDER / "access.md", tmp_path / "contracts")
     return tmp_path / "contracts"
 
 
@@ -52,6 +53,11 @@ def test_an_edited_schema_is_stale(folder: Path) -> None:
 def test_a_missing_document_is_stale(folder: Path) -> None:
     (folder / "asyncapi/flagging.json").unlink()
     assert stale_files(folder) == ["asyncapi/flagging.json: not committed"]
+
+
+def test_an_edited_table_of_routes_is_stale(folder: Path) -> None:
+    (folder / "access.md").write_text((folder / "access.md").read_text() + "\n")
+    assert [line.split(":")[0] for line in stale_files(folder)] == ["access.md"]
 
 
 def test_a_schema_of_nothing_is_stale(folder: Path) -> None:

@@ -225,7 +225,7 @@ async def prepare(ground: Ground, size: Size) -> Standing:
     """Start ingest and scheduling, the desk full and a week's visits agreed."""
     await create_topics(ground.broker.address, [HARTFORD, DANBURY, MERIDEN])
     urls = await ground.fresh_schemas("ingest", "scheduling")
-    await fill(urls["scheduling"], size.requests)
+    await fill(ground.unbounded(urls["scheduling"]), size.requests)
     await _agree(urls["scheduling"])
     processes = {name: ground.start(name, url) for name, url in urls.items()}
     for process in processes.values():

@@ -63,14 +63,7 @@ class Operators:
             for number in range(self.number):
                 await self.sender.land_held(topic, self.sender.town.attendance(district, number))
         await self._until(lambda: self._stopped(topic), f"{WRONG}: nobody notices that {topic} is another log")
-        await set_position(
-            self.bed.database.address,
-            self.bed.kafka,
-            topic=topic,
-            partition=0,
-            to="start",
-            services=["ingest"],
-        )
+        await read_on_from_the_start(self.bed)
 
     async def _made(self) -> bool:
         await create_topics(self.bed.kafka, town.DISTRICTS, copies=self.bed.shape.brokers)
@@ -149,6 +142,15 @@ class Operators:
                 self.found.append(what if what.startswith(WRONG) else f"{WRONG}: not within time: {what}")
                 return
             await asyncio.sleep(0.5)  # a poll with a deadline
+
+
+async def read_on_from_the_start(bed: Bed) -> None:
+    """Do what `leap status` says of every landing topic that is another one by now. Raises PositionRefused."""
+    async with bed.sql("ingest") as connection:
+        rows = await connection.fetch("SELECT topic, partition FROM stopped_partition WHERE reason LIKE 'log_%'")
+    for topic, partition in map(tuple, rows):
+        places = bed.database.address, bed.kafka
+        await set_position(*places, topic=topic, partition=partition, to="start", services=["ingest"])
 
 
 def _plain() -> dict[str, str]:

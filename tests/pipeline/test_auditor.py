@@ -13,7 +13,7 @@ from contracts.topics import landing_topics
 from deploy.audit import metrics
 from deploy.audit.rounds import Auditor, Found
 from deploy.commands.position import set_position
-from deploy.local import provision_auditor
+from deploy.local import auditor_may_read, provision_auditor
 from deploy.local.database import roles_of
 from deploy.local.dumps import dump_schema, restore_schema
 from services.flagging.rules.register import SchoolYear
@@ -227,6 +227,7 @@ async def test_whoever_puts_the_tables_there_the_auditor_reads_them(
     stack.processes["flagging"].stop()
     await restore_schema(url, "flagging", file)
     assert await audit() == []
+    assert await auditor_may_read(url)
     admin: Any = await asyncpg.connect(url)
     try:
         owner = roles_of("flagging", await admin.fetchval("SELECT current_database()")).owner
@@ -239,6 +240,7 @@ async def test_whoever_puts_the_tables_there_the_auditor_reads_them(
         await admin.execute(f"DROP OWNED BY {auditor}")
         await admin.execute(f"DROP ROLE {auditor}")
         await restore_schema(url, "flagging", file)
+        assert not await auditor_may_read(url)
     finally:
         await admin.close()
     stack.processes["flagging"].start()
@@ -260,7 +262,7 @@ async def test_a_landing_topic_made_anew_accuses_nobody_and_still_tells_what_is_
             return bool(await connection.fetchval("SELECT true FROM stopped_partition WHERE topic = $1", topic))
 
     await eventually(is_told, "the topic is another")
-    places = (stack.database.address, stack.broker.address)
+    places = (stack.database.address, stack.kafka)
     await set_position(*places, topic=topic, partition=0, to="start", services=["ingest"])
     await stack.settled()
     assert await audit() == []

@@ -140,18 +140,24 @@ async def test_a_landing_topic_of_several_partitions_is_traced_in_each(stack: St
             return len(await producer.partitions_for(topic)) == 3
 
         await eventually(is_wider, "three partitions")
-        for value in (json.dumps(said("108")).encode(), b"none", json.dumps(said("999")).encode()):
-            await producer.send_and_wait(topic, value, partition=2)
+        # The last under the state's number of a child whose mark stands in the landed roll.
+        landed = [said("108"), None, said("999"), said("105", version=2) | {"student": None, "state_student": "9105"}]
+        for value in landed:
+            await producer.send_and_wait(topic, json.dumps(value).encode() if value else b"none", partition=2)
 
     async def ended() -> list[str]:
-        return [(await ends(stack, offset, partition=2))[0].ending for offset in range(4)]
+        return [(await ends(stack, offset, partition=2))[0].ending for offset in range(5)]
 
     async def is_read() -> bool:
-        return await ended() == ["applied", "rejected", "waiting", "never"]
+        return await ended() == ["applied", "rejected", "waiting", "applied", "never"]
 
     await eventually(is_read, "ingest reads the partition, too", 60)
     (stands,) = await ends(stack, 0, partition=2)
     assert stands.place == "2/0"
+    (_, _, other) = sorted(await ends(stack, 5))
+    assert (other.ending, other.why) == (
+        "superseded", "by version 2 under the child's other number: excused_absence",
+    )  # fmt: skip
     (first,) = await ends(stack, 0)
     assert (first.place, first.why) == ("0", "it stands: excused_absence")
     with pytest.raises(trace.NothingToTrace, match="no partition 3"):
@@ -172,7 +178,7 @@ async def test_of_a_topic_made_anew_the_present_record_is_told_first_and_the_for
             return bool(await connection.fetchval("SELECT true FROM stopped_partition WHERE topic = $1", topic))
 
     await eventually(is_told, "the topic is another")
-    places = (stack.database.address, stack.broker.address)
+    places = (stack.database.address, stack.kafka)
     await set_position(*places, topic=topic, partition=0, to="start", services=["ingest"])
     with pytest.raises(PositionRefused, match=f"the broker knows no {topic}/2"):
         await set_position(*places, topic=topic, partition=2, to="start", services=["ingest"])

@@ -143,7 +143,7 @@ async def test_a_broken_file_shuts_nobody_out_and_the_next_good_one_counts(stack
 
     async def told() -> set[str]:
         async with httpx.AsyncClient(timeout=30) as scraper:
-            asked = {name: await scraper.get(f"{each.address}/metrics") for name, each in stack.processes.items()}
+            asked = {name: await scraper.get(f"{each.operations}/metrics") for name, each in stack.processes.items()}
         return {name for name, each in asked.items() if 'leap_file_broken{file="people"} 1.0' in each.text}
 
     until = time.monotonic() + PROMISED_SECONDS

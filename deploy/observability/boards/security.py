@@ -38,6 +38,12 @@ SECURITY = Board(
             well_below=200,
         ),
         asks(
+            "Of how many families has one person read?",
+            ("{{job}} {{role}}", "max by (job, role) (leap_disclosures_most_last_hour) or vector(0)"),
+            reading="The most that one person of a role read of in an hour. From 500 on they are refused.",
+            well_below=250,
+        ),
+        asks(
             "What can't be read at all?",
             ("{{group}} {{reason}}", "sum by (group, reason) (leap_records_dead_lettered_total)"),
             reading="Since the processes started. Undeclared districts and records made to break a reader end here.",

@@ -15,13 +15,18 @@ from contracts.calendar import local_day
 from services.flagging import facts
 from services.flagging.facts import EnrollmentChanged
 from services.flagging.store import forgetting as store
+from services.flagging.store import policies
 from services.runtime import clock
 from services.runtime.delivery import forgotten as memory
 from services.runtime.delivery.forgotten import Kept, Word
+from services.runtime.delivery.letting_go import Rule
+from services.runtime.delivery.letting_go import let_go as by_rules
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.context import Context
+from services.runtime.web.disclosing import let_go_disclosed
 
 STUDENT = "student"
+RULES = (Rule(kind="disclosures", years=lambda years: years, take=let_go_disclosed),)
 
 
 async def apply(
@@ -69,6 +74,11 @@ async def keep_forgotten(context: Context) -> None:
     """Sweep again."""
     async with context.begin() as tx:
         await sweep(tx)
+
+
+async def let_go(context: Context) -> None:
+    """Let go who read of children longer ago than their districts keep it."""
+    await by_rules(context.begin, RULES, policies.kept_years, now=clock.now())
 
 
 def _word(said: facts.Forgetting) -> Word | None:

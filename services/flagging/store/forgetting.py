@@ -5,6 +5,7 @@ from uuid import UUID
 
 from services.flagging.facts import EnrollmentChanged
 from services.runtime.database import Connection
+from services.runtime.web.disclosing import erase_disclosed_of_ended
 
 # By a version below every other: what is put in their place stands, and is told as a change of what was there.
 _TAKE_OUT = """
@@ -49,8 +50,9 @@ async def erase_figures(connection: Connection) -> None:
 
 
 async def erase_districts(connection: Connection, districts: Collection[str]) -> None:
-    """Let go everything of districts whose contract is over."""
+    """Let go everything of districts whose contract is over, as this transaction remembers."""
     ended = sorted(districts)
+    await erase_disclosed_of_ended(connection)
     await connection.execute(
         """
         DELETE FROM flag_history WHERE student_key IN (SELECT student_key FROM flag WHERE district = ANY ($1::text[]))

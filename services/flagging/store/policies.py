@@ -16,15 +16,21 @@ SELECT district, effective_from, version, min_enrolled_days, early_absences, ear
 FROM policy WHERE district = '' OR district = ANY ($1::text[]) ORDER BY district, version"""
 _KEEP = """
 INSERT INTO policy (district, version, effective_from, min_enrolled_days, early_absences, early_days, early_warning,
-                    accumulator, fractions_of_a_day, in_school_suspension_is_absence)
+                    accumulator, fractions_of_a_day, in_school_suspension_is_absence, disclosures_years)
 SELECT * FROM unnest($1::text[], $2::int[], $3::date[], $4::int[], $5::int[], $6::int[], $7::bool[], $8::text[],
-    $9::bool[], $10::bool[])
+    $9::bool[], $10::bool[], $11::int[])
 ON CONFLICT (district, version) DO UPDATE
 SET effective_from = excluded.effective_from, min_enrolled_days = excluded.min_enrolled_days,
     early_absences = excluded.early_absences, early_days = excluded.early_days,
     early_warning = excluded.early_warning, accumulator = excluded.accumulator,
     fractions_of_a_day = excluded.fractions_of_a_day,
-    in_school_suspension_is_absence = excluded.in_school_suspension_is_absence"""
+    in_school_suspension_is_absence = excluded.in_school_suspension_is_absence,
+    disclosures_years = excluded.disclosures_years"""
+
+_KEPT_YEARS = """
+SELECT DISTINCT ON (district) district, disclosures_years FROM policy
+WHERE district <> '' AND effective_from <= (clock_timestamp() AT TIME ZONE current_setting('leap.time_zone'))::date
+ORDER BY district, version DESC"""
 
 _STATUSES = "SELECT district, status FROM district_status WHERE district = ANY ($1::text[])"
 _KEEP_STATUSES = """
@@ -78,10 +84,16 @@ async def keep(connection: Connection, decided: Iterable[PolicyDecided]) -> None
             *key, each.effective_from, each.absence.min_enrolled_days, each.absence.early_absences,
             each.absence.early_days, each.absence.early_warning, each.absence.accumulator,
             each.absence.fractions_of_a_day, each.absence.in_school_suspension_is_absence,
+            each.retention.disclosures_years,
         )
         for key, each in sorted(newest.items())
     ]  # fmt: skip
-    await connection.execute(_KEEP, *columns(rows, width=10))
+    await connection.execute(_KEEP, *columns(rows, width=11))
+
+
+async def kept_years(connection: Connection) -> dict[str, int]:
+    """Read by district for how many years it keeps who read of its children, as it decided for today."""
+    return {row[0]: row[1] for row in await connection.fetch(_KEPT_YEARS)}
 
 
 async def keep_statuses(connection: Connection, changed: Iterable[StatusChanged]) -> None:

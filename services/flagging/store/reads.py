@@ -67,6 +67,25 @@ async def newest_school_year(connection: Connection, student_key: UUID) -> int |
     return year
 
 
+async def household_of(connection: Connection, student_key: UUID) -> UUID | None:
+    """Find the household of the student's latest year, if a roster named one."""
+    household_key: UUID | None = await connection.fetchval(
+        "SELECT household_key FROM member WHERE student_key = $1 AND household_key IS NOT NULL"
+        " ORDER BY school_year DESC LIMIT 1",
+        student_key,
+    )
+    return household_key
+
+
+async def children_of(connection: Connection, household_key: UUID) -> list[tuple[UUID, str]]:
+    """Name the students of a household and their districts, in the order of their keys."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT student_key, district FROM enrollment WHERE household_key = $1 ORDER BY student_key",
+        household_key,
+    )
+    return [(row["student_key"], row["district"]) for row in rows]
+
+
 async def parts_of(connection: Connection, student_key: UUID, school_year: int) -> list[Part]:
     """Load the stints of the student and of the same person elsewhere, earliest entry first."""
     students = [row[0] for row in await connection.fetch(_OF_SAME_PERSON, student_key, school_year)]

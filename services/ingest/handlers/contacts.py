@@ -74,7 +74,11 @@ async def tell(
     for household, each in newest.items():
         if household in risen:
             key = each.fact.household_key
-            event = Written(UUID(each.fact.event_id), _TYPE, _encode(each.fact).decode())
             partition = partition_of(key, PARTITIONS)
-            transaction.emit(topic=HOUSEHOLD_CONTACTS, key=key, event=event, partition=partition)
+            transaction.emit(topic=HOUSEHOLD_CONTACTS, key=key, event=written(each), partition=partition)
     return contradicting
+
+
+def written(landed: LandedContact) -> Written:
+    """Write contact data as its event."""
+    return Written(UUID(landed.fact.event_id), _TYPE, _encode(landed.fact).decode())

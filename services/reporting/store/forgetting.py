@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from services.runtime.database import Connection
+from services.runtime.web.disclosing import erase_disclosed_of_ended
 
 _ERASED = "SELECT subject FROM forgotten WHERE figures = 'erased' AND version >= again"
 _BY_STUDENT = ("flag", "flag_figures", "student_month")
@@ -25,6 +26,7 @@ async def erase_figures(connection: Connection) -> None:
 
 async def erase_districts(connection: Connection, districts: Collection[str]) -> None:
     """Let go all rows of districts whose contract is over, but what was published of the state."""
+    await erase_disclosed_of_ended(connection)
     for table in _BY_DISTRICT:
         await connection.execute(f"DELETE FROM {table} WHERE district = ANY ($1::text[])", sorted(districts))
     await connection.execute("DELETE FROM forgotten WHERE owner = ANY ($1::text[])", sorted(districts))

@@ -10,20 +10,32 @@ from services.runtime.database import Connection
 async def keep_policies(connection: asyncpg.Connection, rows: Rows) -> None:
     """Keep each version; told again, it says the same.
 
-    Rows: district, version, effective_from, minimum_enrolled.
+    Rows: district, version, effective_from, minimum_enrolled, disclosures_years.
     """
     await upsert(
         connection,
         """
-        INSERT INTO district_policy (district, version, effective_from, minimum_enrolled)
-        SELECT DISTINCT ON (district, version) district, version, effective_from, minimum_enrolled
-        FROM unnest($1::text[], $2::integer[], $3::date[], $4::integer[])
-            AS p (district, version, effective_from, minimum_enrolled)
+        INSERT INTO district_policy (district, version, effective_from, minimum_enrolled, disclosures_years)
+        SELECT DISTINCT ON (district, version) district, version, effective_from, minimum_enrolled, disclosures_years
+        FROM unnest($1::text[], $2::integer[], $3::date[], $4::integer[], $5::integer[])
+            AS p (district, version, effective_from, minimum_enrolled, disclosures_years)
         ORDER BY district, version
         ON CONFLICT (district, version) DO NOTHING
         """,
         rows,
     )
+
+
+async def kept_years(connection: Connection) -> dict[str, int]:
+    """Read by district for how many years it keeps who read of its families, as it decided for today."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT ON (district) district, disclosures_years FROM district_policy
+        WHERE effective_from <= (clock_timestamp() AT TIME ZONE current_setting('leap.time_zone'))::date
+        ORDER BY district, version DESC
+        """
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 async def of_district(connection: Connection, district: str) -> list[Minimum]:

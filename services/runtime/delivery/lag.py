@@ -33,7 +33,7 @@ class Lag:
         self.next_offsets: dict[TopicPartition, int] = {}
         self.held: set[TopicPartition] = set()
         """Partitions that are not read on just now, and are told otherwise: what waits there is no standstill."""
-        self._polled_at = self._attempted_at = time.monotonic()
+        self._polled_at = self._attempted_at = self._let_go_at = time.monotonic()
         self._group = group
         self._by_pattern = by_pattern
         self._ends: dict[TopicPartition, int] = {}
@@ -59,9 +59,15 @@ class Lag:
         self._waiting_since = {}
         self._in_hand = {}
         self._ends = {}
-        self.held = set()
+        self.hold(())
         self.placed(positions)
         self.measured(ends)
+
+    def hold(self, partitions: Iterable[TopicPartition]) -> None:
+        """Note which partitions are not read on. When one is let go, its time begins: however long it was held."""
+        before, self.held = self.held, set(partitions)
+        if before - self.held:
+            self._let_go_at = time.monotonic()
 
     def placed(self, positions: Mapping[TopicPartition, int]) -> None:
         """Note where partitions stand, without anything having been applied."""
@@ -133,7 +139,8 @@ class Lag:
         now = time.monotonic()
         fresh = now - self._measured_at < MEASURED_SECONDS
         # Both: after a quiet hour the first record has only just come.
-        if fresh and self.waiting_seconds() > STALL_SECONDS < now - self._attempted_at:
+        tried_at = max(self._attempted_at, self._let_go_at)
+        if fresh and self.waiting_seconds() > STALL_SECONDS < now - tried_at:
             return f"{self._group}: records wait, and none was tried for {STALL_SECONDS:.0f} s"
         return ""
 

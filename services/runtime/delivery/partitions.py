@@ -112,7 +112,7 @@ class Partitions:
         if paced == before:
             return
         self._paced = paced
-        self._lag.held = self.stops.keys() | paced
+        self._lag.hold(self.stops.keys() | paced)
         self._membership.pause(paced)
         self._membership.resume(before - paced - self.stops.keys() - self._doubted)
         telemetry.HELD_BACK.labels(self._subscription.group).set(len(paced))
@@ -267,7 +267,7 @@ class Partitions:
             if self.stops.pop(each, None) is not None:
                 log.info("a partition is read again", group=group, topic=each.topic, partition=each.partition)
         self._lag.placed(going)
-        self._lag.held = self.stops.keys() | self._paced
+        self._lag.hold(self.stops.keys() | self._paced)
         self._membership.seek(going)
         self._membership.resume(going.keys() - self._paced)
 
@@ -358,7 +358,7 @@ class Partitions:
         partition, known = stop.partition, self.stops.get(stop.partition)
         self.stops[partition] = stop
         self._stopped_at[partition] = time.monotonic()
-        self._lag.held = self.stops.keys() | self._paced
+        self._lag.hold(self.stops.keys() | self._paced)
         self._membership.pause([partition])
         if known is not None and known.reason is stop.reason and known.position == stop.position:
             return

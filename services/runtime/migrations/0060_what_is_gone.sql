@@ -22,6 +22,8 @@ CREATE TABLE forgotten (
     PRIMARY KEY (kind, subject)  -- one memory of each
 );
 CREATE INDEX forgotten_of_owner ON forgotten (owner);
+-- Where a service lets requests from people ask whether somebody is forgotten, they ask of their own scopes.
+SELECT keep_apart('forgotten', in_scope('owner'));
 
 -- Whose contract is over: whatever of them is read again goes again.
 CREATE TABLE ended_owner (

@@ -22,6 +22,7 @@ NOT_COMPARED = frozenset(
         "stopped_partition",
         "let_go",
         "session",
+        "disclosed",
     }
 )
 

@@ -28,7 +28,9 @@ STANDSTILL_TRIES = 5
 
 # Not from the topics, and true only once: they move with the name. The outbox last: whoever writes to it does so as the
 # last thing in a transaction, and waiting for it with another lock in the hand ends in a deadlock.
-_KEPT_BY_THE_RUNTIME = ("passed_over", "former_log", "stopped_partition", "let_go", "inbox", "outbox", "session")
+_KEPT_BY_THE_RUNTIME = (
+    "passed_over", "former_log", "stopped_partition", "let_go", "disclosed", "inbox", "outbox", "session",
+)  # fmt: skip
 
 
 class RebuildFailed(Exception):

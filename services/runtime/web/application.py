@@ -17,9 +17,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.runtime.seen import telemetry
+from services.runtime.settings import NAMES_PER_HOUR
 from services.runtime.web import connections, with_provider
 from services.runtime.web.access import Access, Door
 from services.runtime.web.context import Context
+from services.runtime.web.disclosing import RETRY_SECONDS, ReadTooMuch
 from services.runtime.web.languages import N_
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import Person
@@ -40,18 +42,27 @@ class Server(uvicorn.Server):
         await self._serve()
 
 
+class _Application(fastapi.FastAPI):
+    """Is FastAPI's, and says of every answer how it may be shown and kept, also of those it makes where code failed."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        # Added as others are it would stand inside what answers failures, and these would go out without a word.
+        return SafeAnswers(super().build_middleware_stack())
+
+
 def application(name: str, *, max_body_bytes: int | None = None) -> fastapi.FastAPI:
     """Make the application that a service's routes are put on. A body longer than `max_body_bytes` gets 413."""
     # No page of FastAPI's own: they load scripts from another site.
-    app = fastapi.FastAPI(title=f"LEAP {name}", docs_url=None, redoc_url=None, openapi_url=None)
+    app = _Application(title=f"LEAP {name}", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.max_body_bytes = max_body_bytes
     app.state.pages = app.state.sessions = None
+    app.state.names_per_hour = NAMES_PER_HOUR
     app.add_middleware(_LongBodiesExplained, max_body_bytes=max_body_bytes)
     app.add_middleware(Timed)
-    app.add_middleware(SafeAnswers)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(ClientDisconnect, _on_nobody_there)
+    app.add_exception_handler(ReadTooMuch, _on_read_too_much)
     app.add_exception_handler(Exception, _on_failure)
 
     return app
@@ -72,6 +83,7 @@ def serve(
     """
     app.state.pages = pages
     door = Door(access)
+    app.state.names_per_hour = context.settings.names_per_hour
     for router in (pages.router if pages is not None else None, routes):
         if router is not None:
             # On the router and not on the application, whose own limit would come before the explanation.
@@ -155,6 +167,16 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     # Where, never what: a field may hold a name.
     fields = sorted({".".join(map(str, fault["loc"])) for fault in error.errors()})
     return problem_of(request, 422, N_("correct the fields listed and send again"), fields=fields)
+
+
+async def _on_read_too_much(request: Request, _: Exception) -> Response:
+    said = N_(
+        "You have read about more people within an hour than work here asks for. Nothing was shown; go on in a while, "
+        "or ask whoever runs this installation."
+    )
+    answer = problem_of(request, 429, said)
+    answer.headers["Retry-After"] = str(RETRY_SECONDS)
+    return answer
 
 
 async def _on_failure(request: Request, error: Exception) -> Response:

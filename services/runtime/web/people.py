@@ -5,16 +5,16 @@ The file is read again when it changes. It is written by `leap people`, whole an
 
 import hmac
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from services.runtime.seen import telemetry
-from services.runtime.settings import SettingsRejected
+from services.runtime.settings import NAMES_PER_HOUR, SettingsRejected
 from services.runtime.web.keys import is_of_before, is_ours, sha256_of
 
 EVERYTHING = "*"
@@ -23,15 +23,27 @@ Scope = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,47})$")]
 _NO_HASH = "0" * 64
 
 
+class Door(NamedTuple):
+    """Through which door somebody came: `page`, `api` or `command`, and the route there, as method and pattern."""
+
+    name: str = "api"
+    route: str = ""
+    names_per_hour: int = NAMES_PER_HOUR
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody who is signed in. `scopes` are the parts of the whole that they may see; `*` is all of it."""
+    """Somebody who is signed in. `scopes` are the parts of the whole that they may see; `*` is all of it.
+
+    `door` is where they ask now: what they are shown is recorded with it.
+    """
 
     name: str
     display_name: str
     role: str
     scopes: frozenset[str]
     language: str
+    door: Door = field(default=Door(), compare=False)
 
     def may_see(self, scope: str) -> bool:
         """Tell whether the scope is theirs. Answer 404 where it is not: that it exists is knowledge too."""

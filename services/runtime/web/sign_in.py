@@ -15,10 +15,10 @@ from fastapi import HTTPException, Request, Response
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from services.runtime.seen import security, telemetry
-from services.runtime.settings import SettingsRejected
+from services.runtime.settings import NAMES_PER_HOUR, SettingsRejected
 from services.runtime.web.guesses import Guesses
 from services.runtime.web.languages import N_
-from services.runtime.web.people import People, Person
+from services.runtime.web.people import Door, People, Person
 from services.runtime.web.problems import is_htmx, wants_page
 from services.runtime.web.session_table import SESSION_SECONDS, Kept, Session, Vouched
 
@@ -33,6 +33,8 @@ WATCH_SECONDS = 2.0
 _HEARD_SECONDS = 10.0
 MOST_KNOWN = 20_000
 _AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+COMMAND_AGENT = "leap/"
+"""How the installation's own commands begin to name themselves when they ask."""
 _CHANGES_NOTHING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 log = structlog.get_logger(__name__)
@@ -318,8 +320,18 @@ async def signed_in(request: Request) -> Person:
             refuse_other_sites(request)
     if person is None:
         raise _nobody(request)
-    request.state.person = person
+    request.state.person = person = replace(person, door=_door_of(request))
     return person
+
+
+def _door_of(request: Request) -> Door:
+    # The pattern, never the address: an address may name somebody. What a program calls itself is its own word.
+    pattern, for_programs = getattr(request.scope.get("route"), "path", ""), request.url.path.startswith("/v1/")
+    # While it runs, a route of an included router says its own part only.
+    route = f"{request.method} {'/v1' if for_programs and not pattern.startswith('/v1/') else ''}{pattern}"
+    by_command = "authorization" in request.headers and request.headers.get("user-agent", "").startswith(COMMAND_AGENT)
+    name = "command" if by_command else "api" if for_programs else "page"
+    return Door(name, route, getattr(request.app.state, "names_per_hour", NAMES_PER_HOUR))
 
 
 def require_role(person: Person, *roles: str) -> None:

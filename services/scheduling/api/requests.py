@@ -10,11 +10,13 @@ from contracts.calendar import business_days_between, local_day
 from services.runtime import clock
 from services.runtime.delivery.transaction import Transaction
 from services.runtime.web.context import Context
+from services.runtime.web.disclosing import disclose
 from services.runtime.web.pages import language_of
 from services.runtime.web.people import Person
 from services.scheduling.api.asking import InAnyDistrict, Who, districts_of
 from services.scheduling.api.refusals import ExplainingRoute
 from services.scheduling.api.shown import clause_shown, request_shown, visits_shown
+from services.scheduling.handlers import disclosing
 from services.scheduling.handlers import requests as handlers
 from services.scheduling.rules import ageing, priority, visits
 from services.scheduling.rules.visits import Stage
@@ -52,7 +54,10 @@ def routes(context: Context) -> APIRouter:
         """Show a request: why it is here, its students, visits, contacts and history."""
         async with context.begin() as tx:
             request = await _find(tx, request_id, who)
-            return await _in_full(tx, request, language_of(asked).gettext)
+            shown = await _in_full(tx, request, language_of(asked).gettext)
+            of = disclosing.household_of(request, disclosing.children_of(None, shown["students"]))
+            await disclose(tx.connection, who, of, disclosing.DAYS, as_of=clock.now())
+            return shown
 
     @router.post("/requests/{request_id}/contact-disclosure")
     async def disclose_contact(request_id: UUID, who: Who) -> dict[str, Any]:

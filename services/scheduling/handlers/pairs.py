@@ -10,7 +10,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from contracts.calendar import local_day, monday_of, start_of_day
 from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.disclosing import Reading, disclose
 from services.runtime.web.people import Person
+from services.scheduling.handlers import disclosing
 from services.scheduling.handlers.acts import Act
 from services.scheduling.rules import pairing, proposals
 from services.scheduling.rules.bounds import LanguageCode, Minutes
@@ -135,7 +137,7 @@ async def find_day_sheet(
         ends_at=start_of_day(day + timedelta(days=1), zone=tx.zone),
     )
 
-    await _record(tx, sheet, person, why="day_sheet", as_of=as_of)
+    await _record(tx, sheet, person, disclosing.DAY_SHEET, as_of=as_of)
     return sheet
 
 
@@ -150,10 +152,17 @@ async def find_confirmation(tx: Transaction, *, visit_id: UUID, person: Person, 
     if not may_act(person.role) and not (person.role == "visitor" and person.name in visit.pair):
         raise NotAllowed
 
-    await _record(tx, [visit], person, why="confirmation", as_of=as_of)
+    await _record(tx, [visit], person, disclosing.CONFIRMATION, as_of=as_of)
     return visit
 
 
-async def _record(tx: Transaction, visits: list[SheetVisit], person: Person, *, why: str, as_of: datetime) -> None:
-    shown = [visit.request_id for visit in visits if visit.contact is not None]
-    await day_sheet.record_disclosures(tx.connection, request_ids=shown, shown_to=person.name, why=why, as_of=as_of)
+async def _record(
+    tx: Transaction, visits: list[SheetVisit], person: Person, reading: Reading, *, as_of: datetime
+) -> None:
+    of = [
+        shown
+        for visit in visits
+        if visit.contact is not None
+        for shown in disclosing.household_of(visit, disclosing.children_of(visit.contact))
+    ]
+    await disclose(tx.connection, person, of, reading, as_of=as_of)

@@ -11,7 +11,9 @@ from uuid import UUID
 from contracts import events
 from contracts.calendar import local_day
 from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.disclosing import disclose
 from services.runtime.web.people import Person
+from services.scheduling.handlers import disclosing
 from services.scheduling.handlers.acts import Act
 from services.scheduling.handlers.appointments import (
     cancel_scheduled_visit,
@@ -341,4 +343,8 @@ async def disclose_contact(
     if request is None or not person.may_see(request.district):
         raise visits.RequestUnknown
     _check_role(person)
-    return await desk.disclose_contact(tx.connection, request=request, actor=person.name, as_of=as_of)
+    contact = await desk.contact_of(tx.connection, request.household_key)
+    if contact is not None:
+        shown = disclosing.household_of(request, disclosing.children_of(contact))
+        await disclose(tx.connection, person, shown, disclosing.CONTACT, as_of=as_of)
+    return contact

@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from services.runtime.web.context import Context
 from services.runtime.web.pages import Pages
 from services.runtime.web.sse import event_stream
-from services.scheduling.pages import actions, appointment, day, keys, policy, queue, request, visitors
+from services.scheduling.pages import actions, appointment, day, disclosures, keys, policy, queue, request, visitors
 from services.scheduling.pages.desk import AtTheDesk, Desk
 from services.scheduling.rules.wording import N_
 
@@ -30,6 +30,6 @@ def desk_pages(context: Context) -> Pages:
         """Tell which requests of the person's districts change: id and version, nothing else."""
         return event_stream(http_request, context.changes, person)
 
-    for page in (queue, actions, appointment, request, day, visitors, policy, keys):
+    for page in (queue, actions, appointment, request, day, visitors, policy, keys, disclosures):
         pages.router.include_router(page.routes(desk))
     return pages

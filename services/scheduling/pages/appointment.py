@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request, Response
 
 from contracts.calendar import is_business_day, local_day
 from contracts.events import Place
+from services.runtime.web.disclosing import disclose
 from services.runtime.web.forms import Fault, Form, read_form
 from services.runtime.web.people import Person
 from services.scheduling.commands import carry_out
 from services.scheduling.handlers import appointments as handlers
-from services.scheduling.handlers import pairs
+from services.scheduling.handlers import disclosing, pairs
 from services.scheduling.handlers.appointments import Appoint
 from services.scheduling.handlers.pairs import ProposePairs
 from services.scheduling.pages import words
@@ -142,6 +143,9 @@ async def _page(
         standing = await appointments.scheduled_appointment(tx.connection, request_id)
         offered = await appointments.offered_times(tx.connection, request_id)
         visitors = await visitor_reads.list_visitors(tx.connection, district=row.district, active_only=True)
+        line = line_of(row, calendars={row.district: calendar}, today=desk.today(as_of), as_of=as_of)
+        meant = {clause.student_key for clause in line.sentence if clause.student_key}
+        await disclose(tx.connection, person, disclosing.household_of(row, meant), disclosing.DAYS, as_of=as_of)
     zone = desk.pages.zone
     filled: Mapping[str, Any] = attempt.kept or {
         "day": (local_day(standing.starts_at, zone=zone) if standing else _next_day(desk.today(as_of))).isoformat(),
@@ -161,7 +165,7 @@ async def _page(
         "appointment.html",
         {
             "row": row,
-            "line": line_of(row, calendars={row.district: calendar}, today=desk.today(as_of), as_of=as_of),
+            "line": line,
             "attempt": attempt,
             "filled": filled,
             "standing": standing,

@@ -10,8 +10,10 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import Field
 
+from services.runtime.web.disclosing import Shown, disclose
 from services.runtime.web.forms import read_form
 from services.runtime.web.people import Person
+from services.scheduling.handlers import disclosing
 from services.scheduling.pages import view as views
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute
 from services.scheduling.pages.forms import kept, read
@@ -77,6 +79,7 @@ def routes(desk: Desk) -> APIRouter:
                 tx.connection, view, today=today, as_of=as_of, after=after, limit=queue.PAGE_ROWS + 1
             )
             lines = await lines_of(desk, tx.connection, rows[: queue.PAGE_ROWS])
+            await disclose(tx.connection, person, _shown(lines), disclosing.DAYS, as_of=as_of)
             facets = await _facets(desk, tx.connection, person, view)
         last = rows[queue.PAGE_ROWS - 1] if len(rows) > queue.PAGE_ROWS else None
         return desk.render(
@@ -116,6 +119,10 @@ def routes(desk: Desk) -> APIRouter:
 
         versioned = all(each.partition(".")[2] for each in asked)
         lines = await together.read((view, asked), read) if versioned else await read()
+        # Many read together, and each of them is recorded by themselves.
+        if lines:
+            async with desk.context.begin() as tx:
+                await disclose(tx.connection, person, _shown(lines), disclosing.DAYS, as_of=desk.now())
         return desk.render(request, "rows.html", {"lines": lines, "view": view})
 
     @router.post("/search")
@@ -132,10 +139,9 @@ def routes(desk: Desk) -> APIRouter:
                     tx.connection,
                     words=sought,
                     districts=desk.districts_of(person),
-                    shown_to=person.name,
-                    as_of=as_of,
                 )
                 lines = await lines_of(desk, tx.connection, rows)
+                await disclose(tx.connection, person, _shown(lines), disclosing.FOUND, as_of=as_of)
         return desk.render(
             request,
             "search.html",
@@ -153,6 +159,16 @@ async def lines_of(desk: Desk, connection: Any, rows: list[queue.Queued]) -> lis
         district: await calendars.of_district(connection, district) for district in {row.district for row in rows}
     }
     return [line_of(row, calendars=by_district, today=desk.today(as_of), as_of=as_of) for row in rows]
+
+
+def _shown(lines: list[QueueLine]) -> list[Shown]:
+    return [
+        shown
+        for line in lines
+        for shown in disclosing.household_of(
+            line.row, {*line.row.children, *(clause.student_key for clause in line.sentence if clause.student_key)}
+        )
+    ]
 
 
 def _cursor_of(row: queue.Queued) -> queue.Cursor:

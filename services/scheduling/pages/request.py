@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from services.runtime.delivery.transaction import Transaction
+from services.runtime.web.disclosing import disclose
 from services.runtime.web.people import Person
-from services.scheduling.handlers import requests as commands
+from services.scheduling.handlers import disclosing
 from services.scheduling.pages import past
 from services.scheduling.pages.days import shown_months
 from services.scheduling.pages.desk import AtTheDesk, Desk, PageRoute, nothing_here, request_id_of
@@ -74,10 +75,12 @@ async def read_request(
     row = await queue.read_row(connection, request_id=request_id, districts=desk.districts_of(person))
     if row is None:
         raise nothing_here()
-    contact = await commands.disclose_contact(tx, request_id=request_id, person=person, as_of=as_of)
+    contact = await desk_reads.contact_of(connection, row.household_key)
     policy = await policies.current(connection, row.district, day=today)
     calendar = await calendars.of_district(connection, row.district)
     students = await queue.students_of(connection, row.household_key)
+    of = disclosing.household_of(row, disclosing.children_of(contact, students))
+    await disclose(connection, person, of, disclosing.REQUEST if contact else disclosing.DAYS, as_of=as_of)
     attempts = await desk_reads.attempts(connection, request_id)
     history = past.told(await changes.history(connection, request_id))
     agreed = await appointments.appointments_of(connection, request_id)

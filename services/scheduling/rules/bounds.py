@@ -36,7 +36,8 @@ Minutes = Annotated[int, Field(ge=1, le=24 * 60)]
 # No control characters: it is printed, and PostgreSQL can't hold all of them.
 Seen = BeforeValidator(seen_or_nothing)
 """A text of which nobody could see anything is as empty as it looks."""
-PlaceText = Annotated[str, Seen, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# Last: what is asked before must not keep the bounds from being those of a text, with the words for a text.
+PlaceText = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"), Seen]
 
 
 class Part(BaseModel):

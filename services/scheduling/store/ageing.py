@@ -5,6 +5,7 @@ from datetime import datetime
 
 from contracts.events import RetentionPolicy
 from services.runtime.database import Connection
+from services.runtime.web import disclosing
 from services.scheduling.store import policies
 
 _OF_REQUESTS = ("contact_attempt", "offered_time", "request_history")
@@ -71,18 +72,12 @@ async def take_requests(connection: Connection, district: str, before: datetime,
 
 
 async def take_disclosures(connection: Connection, district: str, before: datetime, most: int) -> int:
-    """Delete who saw how to reach a family before a moment."""
-    return await _count(
-        connection,
-        """
-        DELETE FROM contact_disclosure WHERE ctid IN (
-            SELECT d.ctid FROM contact_disclosure AS d JOIN request USING (request_id)
-            WHERE district = $1 AND shown_at < $2 LIMIT $3)
-        """,
-        district,
-        before,
-        most,
-    )
+    """Delete who read what of a family before a moment, also as an earlier release wrote it down."""
+    gone = await disclosing.let_go_disclosed(connection, district, before, most)
+    if gone < most:
+        of_before = "SELECT let_go_contact_disclosure($1, $2, $3)"
+        gone += int(await connection.fetchval(of_before, district, before, most - gone))
+    return gone
 
 
 async def take_dead_letters(connection: Connection, district: str, before: datetime, most: int) -> int:

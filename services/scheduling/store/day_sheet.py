@@ -1,7 +1,6 @@
-"""What visitors take along: the visits of a day with how to reach each family. Every look is recorded."""
+"""What visitors take along: the visits of a day with how to reach each family. Whoever shows them records it."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,16 +77,3 @@ async def find_visit(connection: asyncpg.Connection, visit_id: UUID) -> SheetVis
     """Read one visit as it stands agreed."""
     row = await connection.fetchrow(f"{_SELECT} WHERE visit_id = $1", visit_id)
     return _sheet_visit(row) if row else None
-
-
-async def record_disclosures(
-    connection: asyncpg.Connection, *, request_ids: Sequence[UUID], shown_to: str, why: str, as_of: datetime
-) -> None:
-    """Record that the families of these requests were shown to somebody, with how to reach them, and why."""
-    await connection.execute(
-        "INSERT INTO contact_disclosure (request_id, shown_to, why, shown_at) SELECT unnest($1::uuid[]), $2, $3, $4",
-        list(request_ids),
-        shown_to,
-        why,
-        as_of,
-    )

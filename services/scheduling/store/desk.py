@@ -238,27 +238,16 @@ async def list_requests(
     return [request_of(row) for row in rows]
 
 
-async def disclose_contact(
-    connection: asyncpg.Connection, *, request: Request, actor: str, as_of: datetime
-) -> dict[str, Any] | None:
-    """Read a household's contact data and record to whom it was shown; None where none is known."""
+async def contact_of(connection: asyncpg.Connection, household_key: UUID) -> dict[str, Any] | None:
+    """Read a household's contact data; None where none is known. Whoever shows it records the disclosure."""
     row = await connection.fetchrow(
         """
         SELECT contact_name, phones, address, language, interpreter_needed, students FROM household_contact
         WHERE household_key = $1
         """,
-        request.household_key,
+        household_key,
     )
-    if row is None:
-        return None
-
-    await connection.execute(
-        "INSERT INTO contact_disclosure (request_id, shown_to, shown_at) VALUES ($1, $2, $3)",
-        request.request_id,
-        actor,
-        as_of,
-    )
-    return {**dict(row), "students": json.loads(row["students"])}
+    return {**dict(row), "students": json.loads(row["students"])} if row is not None else None
 
 
 async def count_requests(connection: asyncpg.Connection, *, districts: Sequence[str] | None) -> list[asyncpg.Record]:

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import asyncpg
 
+from services.runtime.web.disclosing import erase_disclosed_of_ended
+
 # Known again, what came later stands; what is older is gone all the same.
 _CONTACTS = """
 DELETE FROM household_contact AS c USING forgotten AS f
@@ -72,7 +74,6 @@ _OF_A_DISTRICT = (
     f"DELETE FROM contact_attempt WHERE request_id IN {_REQUESTS}",
     f"DELETE FROM offered_time WHERE request_id IN {_REQUESTS}",
     f"DELETE FROM request_history WHERE request_id IN {_REQUESTS}",
-    f"DELETE FROM contact_disclosure WHERE request_id IN {_REQUESTS}",
     "DELETE FROM promise WHERE household_key IN (SELECT household_key FROM request WHERE district = ANY ($1::text[]))",
     "DELETE FROM request WHERE district = ANY ($1::text[])",
     "DELETE FROM flagged_student WHERE district = ANY ($1::text[])",
@@ -111,6 +112,8 @@ async def erase_figures(connection: asyncpg.Connection) -> None:
 
 
 async def erase_districts(connection: asyncpg.Connection, districts: Collection[str]) -> None:
-    """Let go everything of districts whose contract is over."""
+    """Let go everything of districts whose contract is over, as this transaction remembers."""
+    await connection.execute("SELECT erase_contact_disclosure_of_ended()")
+    await erase_disclosed_of_ended(connection)
     for statement in _OF_A_DISTRICT:
         await connection.execute(statement, sorted(districts))

@@ -34,8 +34,8 @@ async def contacts_shown(connection: Connection, *, since: datetime) -> list[asy
     """Count, per district, how often a family's contact data was shown to somebody since then."""
     return await connection.fetch(
         """
-        SELECT district, count(*) AS shown FROM contact_disclosure JOIN request USING (request_id)
-        WHERE shown_at >= $1 GROUP BY district
+        SELECT scope AS district, sum(cardinality(whose)) AS shown FROM disclosed
+        WHERE at >= $1 AND counted GROUP BY scope
         """,
         since,
     )

@@ -86,6 +86,8 @@ class Queued:
     interpreter_needed: bool
     grades: tuple[str, ...]
     names: tuple[str, ...] = field(default=(), repr=False)
+    children: tuple[UUID, ...] = ()
+    """Whose names are among them."""
 
     @property
     def reference(self) -> str:
@@ -271,24 +273,22 @@ async def read_row(connection: Connection, *, request_id: UUID, districts: Seque
     return _row(record) if record else None
 
 
-async def find_families(
-    connection: Connection, *, words: str, districts: Sequence[str] | None, shown_to: str, as_of: datetime
-) -> list[Queued]:
+async def find_families(connection: Connection, *, words: str, districts: Sequence[str] | None) -> list[Queued]:
     """Find requests by a family's name however it is spelled, its phone number or the reference.
 
-    Each household has its newest request in the answer. Who was shown the names is recorded in the same statement.
+    Each household has its newest request in the answer. Whoever shows the names records it.
     """
     digits = "".join(letter for letter in words if letter.isdigit())
-    shown = (None if districts is None else list(districts), shown_to, as_of)
+    shown = None if districts is None else list(districts)
     if len(words) == 6 and all(letter in "0123456789abcdef" for letter in words.lower()):
-        return await _requests_of(connection, _OF_REFERENCE, words, *shown)
+        return await _requests_of(connection, _OF_REFERENCE, words, shown)
     if len(digits) >= 4 and not any(letter.isalpha() for letter in words):
-        return await _requests_of(connection, _OF_DIGITS, digits, *shown)
+        return await _requests_of(connection, _OF_DIGITS, digits, shown)
     found: list[Queued] = []
     # As it is spelled first: only where hardly anybody is called so is it worth looking for those called alike.
     for likeness in (0.75, 0.42):
         await connection.execute(f"SET LOCAL pg_trgm.word_similarity_threshold = {likeness}")
-        found = await _requests_of(connection, _OF_NAMES, words, *shown)
+        found = await _requests_of(connection, _OF_NAMES, words, shown)
         if len(found) >= ENOUGH_FOUND:
             break
     return found
@@ -306,9 +306,7 @@ _OF_NAMES = f"""
 """
 
 
-async def _requests_of(
-    connection: Connection, near: str, sought: str, districts: list[str] | None, shown_to: str, as_of: datetime
-) -> list[Queued]:
+async def _requests_of(connection: Connection, near: str, sought: str, districts: list[str] | None) -> list[Queued]:
     records = await connection.fetch(
         f"""
         WITH near AS (
@@ -320,21 +318,17 @@ async def _requests_of(
             ORDER BY r.household_key, r.stage = 'closed', r.opened_at DESC
         ), best AS (
             SELECT request_id, nearness FROM found ORDER BY nearness DESC, request_id LIMIT {MOST_FOUND}
-        ), disclosed AS (
-            INSERT INTO contact_disclosure (request_id, shown_to, shown_at, why)
-            SELECT request_id, $3, $4, 'search' FROM best
         )
         SELECT {_ROW},
             array_remove(c.contact_name || ARRAY (
                 SELECT concat_ws(' ', child->>'given_name', child->>'family_name')
-                FROM jsonb_array_elements(c.students) AS child), NULL) AS names
+                FROM jsonb_array_elements(c.students) AS child), NULL) AS names,
+            ARRAY (SELECT (child->>'student_key')::uuid FROM jsonb_array_elements(c.students) AS child) AS children
         FROM best JOIN request AS r USING (request_id) LEFT JOIN household_contact AS c USING (household_key)
         ORDER BY nearness DESC, request_id
         """,
         sought,
         districts,
-        shown_to,
-        as_of,
     )
     return [_row(record) for record in records]
 

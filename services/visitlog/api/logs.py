@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from services.runtime.web.context import Context
 from services.visitlog.api.asking import MOST_ROWS, From, Until, Who, period
 from services.visitlog.api.refusals import ExplainingRoute
-from services.visitlog.handlers import access, logs, office
+from services.visitlog.handlers import access, disclosing, logs, office
 from services.visitlog.handlers.acts import acting
 from services.visitlog.rules.outcomes import Due
 from services.visitlog.store import logs as stored_logs
@@ -27,8 +27,10 @@ def routes(context: Context) -> APIRouter:
             log = await access.log_of(act, client_id)
             amendments = await stored_logs.list_amendments(act.connection, client_id)
             referrals = await stored_logs.list_referrals(act.connection, client_id)
+            body = logs.readable_body(log, person)
+            await disclosing.note_log(act, log, body)
         return {
-            **logs.readable_body(log, person),
+            **body,
             "log_id": client_id,
             "logged_by": log["logged_by"],
             "logged_at": log["logged_at"],

@@ -1,20 +1,20 @@
 """What the coordinator works with: questions, pay, the district's wishes, and who saw whose address."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
+from services.runtime.web import disclosure_log
 from services.runtime.web.context import Context
-from services.visitlog.api.asking import MOST_ROWS, From, Until, Who, period
+from services.visitlog.api.asking import From, Until, Who, period
 from services.visitlog.api.refusals import ExplainingRoute
-from services.visitlog.handlers import access, office
+from services.visitlog.handlers import access, disclosing, office
 from services.visitlog.handlers.access import NotYours
 from services.visitlog.handlers.acts import acting
 from services.visitlog.store import office as stored_office
-from services.visitlog.store import visits as stored_visits
 
 
 def routes(context: Context) -> APIRouter:
@@ -37,6 +37,8 @@ def routes(context: Context) -> APIRouter:
         first, until = period(first, until, zone=context.settings.zone)
         async with acting(context, person) as act:
             lines = await office.payroll(act, first=first, last=until)
+            households = [(line["district"], line["household_key"]) for line in lines]
+            await disclosing.record(act, households, disclosing.PAY)
         headers = {
             "Content-Disposition": f'attachment; filename="payroll-{first}-{until}.csv"',
             "Cache-Control": "no-store",
@@ -60,18 +62,11 @@ def routes(context: Context) -> APIRouter:
             standing = await stored_office.standing_policy(act.connection, district, day=act.today)
         return {"district": district, **standing._asdict()}
 
-    @router.get("/disclosures")
-    async def disclosures(
-        person: Who,
-        household_key: UUID | None = None,
-        limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,
-    ) -> dict[str, Any]:
-        """List who saw how to reach which household, and why."""
+    @router.get("/households/{household_key}/held")
+    async def held(household_key: UUID, person: Who) -> dict[str, Any]:
+        """Show all that the visit log holds of a household, for a family that asks; the look is recorded."""
         async with acting(context, person) as act:
-            rows = await stored_visits.list_disclosures(
-                act.connection, districts=act.districts, household_key=household_key, limit=limit
-            )
-        return {"disclosures": [dict(row) for row in rows]}
+            return await office.held(act, household_key)
 
     @router.get("/counts")
     async def counts(person: Who) -> dict[str, Any]:
@@ -80,4 +75,5 @@ def routes(context: Context) -> APIRouter:
             rows = await stored_office.count_logs(act.connection, act.districts)
         return {"logs": [dict(row) for row in rows], "total": sum(row["logs"] for row in rows)}
 
+    router.include_router(disclosure_log.routes(context))
     return router

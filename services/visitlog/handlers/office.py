@@ -5,19 +5,21 @@ from dataclasses import asdict
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from contracts.calendar import LOG_DUE_BUSINESS_DAYS, local_day, school_year_of, start_of_day
 from services.runtime.web.csv_file import Cell, as_csv
 from services.runtime.web.languages import N_
-from services.visitlog.handlers import access
+from services.visitlog.handlers import access, disclosing
 from services.visitlog.handlers.access import NotYours
 from services.visitlog.handlers.acts import Act, Done
 from services.visitlog.rules import integrity, outcomes, pay
 from services.visitlog.rules.form import Log
 from services.visitlog.rules.integrity import Finding, LoggedVisit, Travel
 from services.visitlog.rules.pay import Rate, RateCommand
+from services.visitlog.store import held as stored_held
 from services.visitlog.store import office, visits
 from services.visitlog.store.visits import Listed, OverdueLimits
 
@@ -92,7 +94,7 @@ def _priced(effort: asyncpg.Record, rates: Sequence[Rate], zone: tzinfo) -> dict
     visited_on = local_day(effort["started_at"], zone=zone)
     took = {name: effort[name] for name in ("minutes", "travel_minutes", "mileage_tenths")}
     line = {
-        **{name: effort[name] for name in ("district", "visitor_id", "visit_id", "log_id", "outcome")},
+        **{name: effort[name] for name in ("district", "household_key", "visitor_id", "visit_id", "log_id", "outcome")},
         "visited_on": visited_on,
         **took,
     }
@@ -115,6 +117,19 @@ def payroll_csv(lines: Sequence[Mapping[str, Any]]) -> str:
         ]
         rows.append([*codes, miles, *amounts, line["rate_from"]])
     return as_csv(rows)
+
+
+async def held(act: Act, household_key: UUID) -> dict[str, Any]:
+    """Read all that is held of a household, for a family that asks. Raises NotYours.
+
+    The private note is among it: it is shared with the coordinator, so it is a record of the district's.
+    """
+    district = await stored_held.district_of(act.connection, household_key)
+    if district is None or not act.person.may_see(district):
+        raise NotYours
+    found = await stored_held.read_held(act.connection, household_key)
+    await disclosing.record(act, [(district, household_key)], disclosing.HELD)
+    return {"household_key": household_key, "district": district, **found}
 
 
 async def quiet_findings(act: Act, *, first: date, last: date) -> list[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from services.runtime import clock
@@ -17,7 +17,7 @@ from services.runtime.web.people import Person
 from services.runtime.web.problems import wants_page
 from services.visitlog.api.asking import Who
 from services.visitlog.api.refusals import ExplainingRoute
-from services.visitlog.handlers import access, logs
+from services.visitlog.handlers import access, disclosing, logs
 from services.visitlog.handlers.acts import Act, acting
 from services.visitlog.pages import fields, view
 from services.visitlog.pages.fields import Shown, id_in
@@ -62,6 +62,9 @@ def routes(context: Context, pages: Pages) -> APIRouter:
         """Write the log of a form, sent by a page (POST) or by a phone's outbox (PUT), once."""
         asked = Asked(request=request, person=person, visit_id=id_in(visit), log_id=id_in(client))
         form = await read_form(request, max_bytes=LARGEST_FORM)
+        # A page that one person left open must not write under the name of whoever signed in after them.
+        if form.get("written_by", person.name) != person.name:
+            raise HTTPException(403, N_("somebody else began this log here; it is sent when they sign in again"))
         read = fields.read_log(form, visit_id=asked.visit_id, zone=context.settings.zone)
         if read.value is None:
             return await _to_correct(context, pages, asked, form, errors=read.said(pages.language(request)))
@@ -75,6 +78,8 @@ def routes(context: Context, pages: Pages) -> APIRouter:
             return await _to_correct(context, pages, asked, form, problem=str(invalid))
         except (outcomes.LogDiffers, outcomes.VisitLogged) as conflict:
             if not wants_page(request):
+                if isinstance(conflict, outcomes.LogDiffers):
+                    await disclosing.note_conflict(context, person, asked.log_id, conflict)
                 raise
             return await _both_logs(context, pages, asked, read.value, conflict)
         if wants_page(request):
@@ -137,10 +142,12 @@ async def _both_logs(
     sent = json.loads(log.in_one_spelling())
     async with acting(context, asked.person) as act:
         standing = await access.log_of(act, log_id)
+        body = logs.readable_body(standing, act.person)
+        await disclosing.note_log(act, standing, body)
     values = {
         "log_id": log_id,
         "client_id": asked.log_id,
-        "standing": fields.as_text(logs.readable_body(standing, act.person)),
+        "standing": fields.as_text(body),
         "standing_by": view.display_name(pages, standing["logged_by"]),
         "standing_at": standing["logged_at"],
         "sent": fields.as_text(sent, with_private_note=True),

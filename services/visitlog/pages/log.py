@@ -14,7 +14,7 @@ from services.runtime.web.people import Person
 from services.visitlog.api.asking import Who
 from services.visitlog.api.refusals import ExplainingRoute
 from services.visitlog.commands import carry_out
-from services.visitlog.handlers import access, logs
+from services.visitlog.handlers import access, disclosing, logs
 from services.visitlog.handlers.acts import Act, acting
 from services.visitlog.pages import fields, view
 from services.visitlog.pages.fields import id_in
@@ -71,13 +71,14 @@ def routes(context: Context, pages: Pages) -> APIRouter:
 
 async def _log_shown(act: Act, pages: Pages, log_id: UUID) -> dict[str, Any]:
     log = await access.log_of(act, log_id)
-    await view.note_disclosure(act, {log["household_key"]: log["district"]}, what="log")
+    body = logs.readable_body(log, act.person)
+    await disclosing.note_log(act, log, body)
     policies = await stored_office.list_policies(act.connection, log["district"], day=act.today)
     amendments = await stored_logs.list_amendments(act.connection, log_id)
     referrals = await stored_logs.list_referrals(act.connection, log_id)
     return {
         "log": log,
-        "body": logs.readable_body(log, act.person),
+        "body": body,
         "visit": await stored_logs.find_visit(act.connection, log["visit_id"]),
         "pair": [view.display_name(pages, name) for name in log["pair"]],
         "name_of": {name: view.display_name(pages, name) for name in (*log["pair"], log["logged_by"])},

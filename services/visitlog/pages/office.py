@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from contracts.disclosures import What
 from services.runtime.web.context import Context
 from services.runtime.web.forms import Form, read_form, read_into
 from services.runtime.web.languages import N_
@@ -14,7 +15,7 @@ from services.runtime.web.people import Person
 from services.visitlog.api.asking import Who
 from services.visitlog.api.refusals import ExplainingRoute
 from services.visitlog.commands import carry_out
-from services.visitlog.handlers import access, office
+from services.visitlog.handlers import access, disclosing, office
 from services.visitlog.handlers.access import NotYours
 from services.visitlog.handlers.acts import Act, acting
 from services.visitlog.pages import view
@@ -94,6 +95,8 @@ async def _lists(act: Act, pages: Pages, chosen: str) -> dict[str, Any]:
     notes = await stored_office.list_private_notes(
         act.connection, districts=act.districts, since=act.as_of - LOOK_BACK, limit=100
     )
+    if chosen == "notes":
+        await disclosing.note(act, [(row["district"], row["household_key"]) for row in notes], What.NOTE)
     timers = await stored_visits.list_safety_timers(act.connection, districts=act.districts)
     rates = await stored_office.list_rates(act.connection, act.districts)
 

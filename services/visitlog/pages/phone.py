@@ -43,7 +43,8 @@ def routes(context: Context, pages: Pages) -> APIRouter:
         """Hand out the key that locks what this person keeps on a phone; only their own session brings it back."""
         async with context.begin() as tx:
             secret = await phone_keys.key_of(tx.connection, person.name, as_of=clock.now())
-        told = {"key": base64.b64encode(secret).decode(), "seconds": SESSION_SECONDS}
+        # Whose it is: a page left open by one person must not take another's for theirs.
+        told = {"person": person.name, "key": base64.b64encode(secret).decode(), "seconds": SESSION_SECONDS}
         return JSONResponse(told, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
 
     @router.get("/manifest.webmanifest")

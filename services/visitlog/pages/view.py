@@ -10,9 +10,10 @@ from uuid import UUID
 import asyncpg
 
 from contracts.calendar import local_day
+from contracts.disclosures import What
 from services.runtime.web.pages import Pages
 from services.runtime.web.people import Person
-from services.visitlog.handlers import access, office
+from services.visitlog.handlers import access, disclosing, office
 from services.visitlog.handlers.acts import Act
 from services.visitlog.rules import outcomes
 from services.visitlog.rules.outcomes import Due
@@ -82,7 +83,7 @@ def display_name(pages: Pages, name: str) -> str:
 
 
 async def board_of(act: Act, pages: Pages) -> Board:
-    """Gather a visitor's visits, and note that the families' names were shown."""
+    """Gather a visitor's visits, and note that it was shown how to reach the families."""
     listed = Listed(
         districts=act.districts,
         visitor_id=act.person.name,
@@ -92,7 +93,7 @@ async def board_of(act: Act, pages: Pages) -> Board:
         limit=300,
     )
     rows = await office.list_expected(act, listed)
-    contacts = await _disclosed(act, rows, what="name")
+    contacts = await _disclosed(act, rows, What.CONTACT)
     today = act.today
     board = Board()
     for row in rows:
@@ -116,7 +117,7 @@ async def card_of(act: Act, pages: Pages, visit: Mapping[str, Any]) -> Card:
     row = await visits.standing_of_visit(act.connection, visit["visit_id"], limits)
     if row is None or row["starts_at"] is None:
         raise outcomes.VisitUnknown
-    contacts = await _disclosed(act, [row], what="name_phone_address")
+    contacts = await _disclosed(act, [row], What.CONTACT)
     return _card(pages, row, act.person, contacts.get(row["household_key"]))
 
 
@@ -127,6 +128,7 @@ async def last_time(act: Act, visit: Mapping[str, Any]) -> dict[str, Any] | None
     if row is None:
         return None
     body = json.loads(row["body"])
+    await disclosing.note(act, [(visit["district"], household_key)], What.WORDS)
     return {
         "started_at": row["started_at"],
         "small_step": body.get("small_step"),
@@ -135,26 +137,13 @@ async def last_time(act: Act, visit: Mapping[str, Any]) -> dict[str, Any] | None
     }
 
 
-async def note_disclosure(act: Act, district_by_household: Mapping[UUID, str], *, what: str) -> None:
-    """Note that the person saw this of these households, and why they may."""
-    await visits.record_disclosures(
-        act.connection,
-        district_by_household=district_by_household,
-        person=act.person.name,
-        purpose="coordination" if act.person.role == access.COORDINATOR else "own_visit",
-        what=what,
-        seen_on=act.today,
-        as_of=act.as_of,
-    )
-
-
-async def _disclosed(act: Act, rows: Sequence[asyncpg.Record], *, what: str) -> dict[UUID, asyncpg.Record]:
+async def _disclosed(act: Act, rows: Sequence[asyncpg.Record], what: What) -> dict[UUID, asyncpg.Record]:
     is_office = act.person.role == access.COORDINATOR
     # A visitor needs the family until the visit is told; after that the district's own records do.
     needed = [row for row in rows if is_office or Due(row["due"]) in _TO_BE_LOGGED]
     contacts = await visits.contacts_of(act.connection, [row["household_key"] for row in needed])
-    districts = {row["household_key"]: row["district"] for row in needed if row["household_key"] in contacts}
-    await note_disclosure(act, districts, what=what)
+    households = [(row["district"], row["household_key"]) for row in needed if row["household_key"] in contacts]
+    await disclosing.note(act, households, what)
     return contacts
 
 

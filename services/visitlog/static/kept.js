@@ -10,6 +10,7 @@ const DAYS_OF_A_DRAFT = 14;
 const SECONDS_TO_ANSWER = 10;
 let opened = null;
 let held = null;
+let leaving = false;
 
 function open() {
   opened ??= new Promise((resolve, reject) => {
@@ -59,14 +60,16 @@ async function askForKey(person) {
       signal: AbortSignal.timeout(SECONDS_TO_ANSWER * 1000),
     });
     if (answer.ok) {
-      const { key, seconds } = await answer.json();
+      const { person: signedIn, key, seconds } = await answer.json();
+      if (signedIn !== person) return await dropKey(); // in another window somebody else signed in
       const bytes = Uint8Array.from(atob(key), (letter) => letter.charCodeAt(0));
       const imported = await crypto.subtle.importKey("raw", bytes, "AES-GCM", false, ["encrypt", "decrypt"]);
+      if (leaving) return; // signed out meanwhile
       held = { person, key: imported, until: held?.until ?? Date.now() + seconds * 1000 };
       await keepKey(held);
     } else if (answer.status === 401 || answer.status === 403) {
+      // Where the session ended under an open form, its words are still kept for their writer: locked as before.
       await dropKey();
-      held = null;
     }
   } catch {
     // No connection: the key of this session will do.
@@ -173,15 +176,13 @@ export async function takeBack(entry, refused) {
 }
 
 // A draft that nobody went on with ages out: its writer is asked, and asked again after as many days. What somebody
-// else left locked here for twice as long goes unasked: a log that waits to be sent never does.
+// else left here stays, locked, until they are back to be asked: it may be all that is known of a visit.
 export async function ageOut(person, ask) {
-  const age = (kept) => (Date.now() - kept.at) / (DAYS_OF_A_DRAFT * MS_OF_A_DAY);
   for (const kept of await read("begun", (begun) => begun.getAll())) {
-    if (kept.person === person ? age(kept) >= 1 && ask(Math.floor(age(kept) * DAYS_OF_A_DRAFT)) : age(kept) >= 2) {
-      await dropDraft(kept.visit, kept.person);
-    } else if (kept.person === person && age(kept) >= 1) {
-      await change(["begun"], (begun) => begun.put({ ...kept, at: Date.now() }));
-    }
+    const days = Math.floor((Date.now() - kept.at) / MS_OF_A_DAY);
+    if (kept.person !== person || days < DAYS_OF_A_DRAFT) continue;
+    if (ask(days)) await dropDraft(kept.visit, person);
+    else await change(["begun"], (begun) => begun.put({ ...kept, at: Date.now() }));
   }
 }
 
@@ -192,6 +193,7 @@ export async function forgetPages() {
 // After sign-out nothing of a family can be read on the phone, and of the person nothing is left. What another one has
 // not sent stays for them, locked; where there is none, all of it goes.
 export async function forget(person) {
+  leaving = true;
   held = null;
   await dropKey();
   await forgetPages();

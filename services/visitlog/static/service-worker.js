@@ -17,6 +17,7 @@ self.addEventListener("install", (event) => {
 self.addEventListener("activate", (event) => {
   event.waitUntil((async () => {
     for (const name of await caches.keys()) if (name.startsWith("leap-shell-") && name !== SHELL_CACHE) await caches.delete(name);
+    await dropUnlocked();
     await self.clients.claim();
   })());
 });
@@ -81,6 +82,15 @@ async function keptPage(pathname) {
   }
 }
 
+// Pages that an earlier form of this worker kept in the clear.
+async function dropUnlocked() {
+  const pages = await caches.open(PAGES_CACHE);
+  for (const request of await pages.keys()) {
+    const page = await pages.match(request);
+    if (page && !page.headers.has("x-leap-locked")) await pages.delete(request);
+  }
+}
+
 async function remember(pathname, answer) {
   // A navigation's redirect is followed by the browser; fetched pages show where they ended.
   if (answer.type === "opaqueredirect") return;
@@ -89,7 +99,10 @@ async function remember(pathname, answer) {
   const held = await keyHere();
   if (!held) return;
   const { person, key } = held;
-  const { iv, sealed } = await seal(key, await answer.arrayBuffer(), person + pathname);
+  const page = await answer.arrayBuffer();
+  // Of somebody who signed in meanwhile: not this one's to keep.
+  if (!new TextDecoder().decode(page).includes(`data-person="${person}"`)) return;
+  const { iv, sealed } = await seal(key, page, person + pathname);
   // The body is no longer compressed, whatever the answer said on its way.
   const headers = [...answer.headers].filter(([name]) => !["content-encoding", "content-length"].includes(name));
   const locked = JSON.stringify({ person, iv: [...iv], headers });

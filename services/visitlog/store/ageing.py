@@ -6,6 +6,7 @@ from uuid import UUID
 
 from contracts.events import RetentionPolicy
 from services.runtime.database import Connection
+from services.runtime.web import disclosing
 
 
 async def decided(connection: Connection) -> Mapping[str, RetentionPolicy]:
@@ -50,17 +51,12 @@ async def take_contacts(connection: Connection, district: str, before: datetime,
 
 
 async def take_disclosures(connection: Connection, district: str, before: datetime, most: int) -> int:
-    """Delete who saw how to reach a family before a moment."""
-    return await _count(
-        connection,
-        """
-        DELETE FROM disclosure WHERE ctid IN (
-            SELECT ctid FROM disclosure WHERE district = $1 AND last_at < $2 LIMIT $3)
-        """,
-        district,
-        before,
-        most,
-    )
+    """Delete who read what of a family before a moment, also as an earlier release wrote it down."""
+    gone = await disclosing.let_go_disclosed(connection, district, before, most)
+    if gone < most:
+        of_before = "SELECT let_go_disclosure($1, $2, $3)"
+        gone += int(await connection.fetchval(of_before, district, before, most - gone))
+    return gone
 
 
 async def take_dead_letters(connection: Connection, district: str, before: datetime, most: int) -> int:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.runtime.columns import columns
 from services.runtime.database import Connection
+from services.runtime.web.disclosing import erase_disclosed_of_ended
 
 LOGS_AT_A_TIME = 200
 
@@ -59,7 +60,6 @@ _OF_A_DISTRICT = (
     f"DELETE FROM safety_timer WHERE visit_id IN {_VISITS}",
     f"DELETE FROM visit_log WHERE visit_id IN {_VISITS}",
     "DELETE FROM visit WHERE district = ANY ($1::text[])",
-    "DELETE FROM disclosure WHERE district = ANY ($1::text[])",
     "DELETE FROM request WHERE district = ANY ($1::text[])",
     "DELETE FROM school_calendar WHERE district = ANY ($1::text[])",
     "DELETE FROM visitor WHERE district = ANY ($1::text[])",
@@ -109,6 +109,8 @@ async def empty_logs(connection: Connection, rows: Sequence[tuple[UUID, str]], *
 
 
 async def erase_districts(connection: Connection, districts: Collection[str]) -> None:
-    """Let go everything of districts whose contract is over."""
+    """Let go everything of districts whose contract is over, as this transaction remembers."""
+    await connection.execute("SELECT erase_disclosure_of_ended()")
+    await erase_disclosed_of_ended(connection)
     for statement in _OF_A_DISTRICT:
         await connection.execute(statement, sorted(districts))

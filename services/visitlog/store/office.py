@@ -108,8 +108,8 @@ async def list_efforts(
     """List what each logged visit took of each visitor, by visitor and start."""
     return await connection.fetch(
         """
-        SELECT district, visitor_id, visit_id, log_id, outcome, started_at, effort.minutes, travel_minutes,
-               mileage_tenths
+        SELECT district, household_key, visitor_id, visit_id, log_id, outcome, started_at, effort.minutes,
+               travel_minutes, mileage_tenths
         FROM effort JOIN visit_log USING (log_id) JOIN visit USING (visit_id)
         WHERE ($1::text[] IS NULL OR district = ANY ($1)) AND started_at >= $2 AND started_at < $3
         ORDER BY district, visitor_id, started_at, log_id

@@ -1,8 +1,8 @@
-"""Agreed visits and how their logs stand; how to reach a household, and who was told so."""
+"""Agreed visits and how their logs stand, and how to reach a household."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -101,51 +101,14 @@ async def contacts_of(connection: asyncpg.Connection, households: Sequence[UUID]
     return {UUID(bytes=row["household_key"].bytes): row for row in rows}
 
 
-async def record_disclosures(
-    connection: asyncpg.Connection,
-    *,
-    district_by_household: Mapping[UUID, str],
-    person: str,
-    purpose: str,
-    what: str,
-    seen_on: date,
-    as_of: datetime,
-) -> None:
-    """Note that the person saw what is known of these households: once a day each, with how often."""
-    if not district_by_household:
-        return
-    ordered = sorted(district_by_household)
-    await connection.execute(
-        """
-        INSERT INTO disclosure AS noted (person, household_key, purpose, what, seen_on, district, first_at, last_at)
-        SELECT $3, household_key, $4, $5, $6, district, $7, $7
-        FROM unnest($1::uuid[], $2::text[]) AS seen (household_key, district)
-        ON CONFLICT (household_key, person, purpose, what, seen_on) DO UPDATE
-        SET last_at = EXCLUDED.last_at, times = noted.times + 1
-        """,
-        ordered,
-        [district_by_household[household] for household in ordered],
-        person,
-        purpose,
-        what,
-        seen_on,
-        as_of,
-    )
-
-
-async def list_disclosures(
-    connection: asyncpg.Connection, *, districts: Sequence[str] | None, household_key: UUID | None, limit: int
-) -> list[asyncpg.Record]:
-    """List who saw what of which household and why, the latest first."""
+async def children_of(connection: asyncpg.Connection, households: Sequence[UUID]) -> list[asyncpg.Record]:
+    """Read household_key and student_key of the children of these households, as far as they are known."""
     return await connection.fetch(
         """
-        SELECT person, household_key, district, purpose, what, first_at, last_at, times FROM disclosure
-        WHERE ($1::text[] IS NULL OR district = ANY ($1)) AND ($2::uuid IS NULL OR household_key = $2)
-        ORDER BY last_at DESC, household_key, person LIMIT $3
+        SELECT household_key, (child ->> 'student_key')::uuid AS student_key
+        FROM household_contact, jsonb_array_elements(students) AS child WHERE household_key = ANY ($1::uuid[])
         """,
-        None if districts is None else list(districts),
-        household_key,
-        limit,
+        list(households),
     )
 
 

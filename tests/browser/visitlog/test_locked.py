@@ -8,8 +8,8 @@ import pytest
 from playwright.async_api import Dialog, Page, expect
 
 from tests.browser.conftest import NewPage, Serve
-from tests.browser.visitlog.test_offline import FORM, on_the_road
-from tests.browser.visitlog.visits import visit_id, with_visits
+from tests.browser.visitlog.test_offline import FORM, kept_on_the_phone, logs_in, on_the_road
+from tests.browser.visitlog.visits import fill_in, sent, visit_id, with_visits
 
 CANARY = "CANARY eviction"
 # Everything that the browser holds for this site, texts and bytes alike, as one text.
@@ -32,8 +32,7 @@ _ALL_OF_IT = """async () => {
         const cache = await caches.open(name);
         for (const request of await cache.keys()) {
             const page = await cache.match(request);
-            if (name.startsWith("leap-pages"))
-                said.push(JSON.stringify([...page.headers]), bytes(await page.arrayBuffer()));
+            said.push(JSON.stringify([...page.headers]), bytes(await page.arrayBuffer()));
         }
     }
     return said.concat(JSON.stringify(localStorage), JSON.stringify(sessionStorage)).join("\\n");
@@ -47,6 +46,16 @@ _DRAFTS_SAID_OLD = """async (days) => {
         await read(begun.put(kept));
     }
     database.close();
+}"""
+# The module that the page itself uses, asked as the page asks when it is opened.
+_ASKS_FOR_THE_KEY_AGAIN = """async (person) => {
+    const { status } = await fetch("/phone-key", { headers: { Accept: "application/json" } });
+    const log = document.querySelector('script[src*="log.js"]').src;
+    const { bringKey } = await import(new URL("kept.js", log));
+    const { keyHere } = await import(new URL("sealing.js", log));
+    await bringKey(person);
+    while (await keyHere()) await new Promise(requestAnimationFrame);
+    return { status, key: Boolean(await keyHere()) };
 }"""
 _A_DRAFT_OF_BEFORE = """async ([visit, words]) => {
     const request = indexedDB.open("leap-visit-log", 1);
@@ -157,7 +166,7 @@ async def test_two_people_with_one_phone_each_keep_their_own_also_over_sign_out(
     site = await serve("visitlog")
     await with_visits(site)
     await site.sign_in(page, "marisol", FORM)
-    await begin_a_log(page, "Marisol's words")
+    await begin_a_log(page, f"Marisol's {CANARY}")
     await page.context.clear_cookies()  # her session ended; she never signed out
 
     await site.sign_in(page, "omar", FORM)
@@ -167,11 +176,11 @@ async def test_two_people_with_one_phone_each_keep_their_own_also_over_sign_out(
     await sign_out(page)
     assert asked == ["One log is not sent yet. Sign out and throw it away?"]
     left: str = await page.evaluate(_ALL_OF_IT)
-    assert '"omar"' not in left
+    assert ('"omar"' in left, '"marisol"' in left, CANARY in left) == (False, True, False)
     assert "key false" not in left
 
     await site.sign_in(page, "marisol", FORM)
-    await expect(page.get_by_label("Hopes")).to_have_value("Marisol's words")
+    await expect(page.get_by_label("Hopes")).to_have_value(f"Marisol's {CANARY}")
 
 
 async def test_who_says_no_stays_signed_in_and_loses_nothing(serve: Serve, page: Page) -> None:
@@ -204,16 +213,110 @@ async def test_a_draft_of_weeks_ago_is_asked_about_and_not_just_deleted(serve: S
     assert len(asked) == 1
 
 
-async def test_what_somebody_left_locked_for_a_month_ages_out(serve: Serve, page: Page) -> None:
+async def test_what_somebody_left_for_months_stays_locked_until_they_are_back_to_be_asked(
+    serve: Serve, page: Page
+) -> None:
     site = await serve("visitlog")
     await with_visits(site)
     await site.sign_in(page, "marisol", FORM)
     await begin_a_log(page, CANARY)
     await page.context.clear_cookies()
-    await page.evaluate(_DRAFTS_SAID_OLD, 29)
+    await page.evaluate(_DRAFTS_SAID_OLD, 100)
+    asked = answering(page, accept=False)
     await site.sign_in(page, "omar", FORM)
     await begin_a_log(page, "Omar's words")
-    assert '"marisol"' not in await page.evaluate(_ALL_OF_IT)
+    held: str = await page.evaluate(_ALL_OF_IT)
+    assert ('"marisol"' in held, CANARY in held, asked) == (True, False, [])
+
+    await page.context.clear_cookies()
+    await site.sign_in(page, "marisol", FORM)
+    await expect(page.get_by_label("Hopes")).to_have_value(CANARY)
+    assert asked == ["You began a log 100 days ago and did not finish it. Throw it away? It is nowhere else."]
+
+
+async def test_a_window_left_open_keeps_its_writers_words_and_sends_nothing_under_another_name(
+    serve: Serve, page: Page
+) -> None:
+    site = await serve("visitlog")
+    await with_visits(site)
+    await site.sign_in(page, "marisol", FORM)
+    await begin_a_log(page, "Begun by Marisol")
+    await page.context.clear_cookies()
+    others = await page.context.new_page()
+    await site.sign_in(others, "omar")
+    await expect(others.get_by_role("heading", name="My visits")).to_be_visible()
+
+    await fill_in(page, strengths=CANARY)
+    await page.get_by_role("button", name="Save the log").click()
+    await page.wait_for_url(lambda url: not url.endswith("/log"))
+    await expect(page.locator("#outbox")).to_be_hidden()
+    held: str = await others.evaluate(_ALL_OF_IT)
+    assert ('"marisol"' in held, CANARY in held) == (True, False)
+    assert await logs_in(site) == 0
+
+    # Omar has nothing of his own here: he is asked nothing as he leaves, and hers stays.
+    asked = answering(others, accept=True)
+    await sign_out(others)
+    assert asked == []
+    await site.sign_in(page, "marisol")
+    await sent(page)
+    rows = await site.pool.fetch("SELECT logged_by, body FROM visit_log")
+    assert [(row["logged_by"], CANARY in row["body"]) for row in rows] == [("marisol", True)]
+
+
+async def test_a_list_left_open_does_not_send_with_another_ones_session(serve: Serve, page: Page) -> None:
+    site = await serve("visitlog")
+    await with_visits(site)
+    await site.sign_in(page, "marisol", FORM)
+    await fill_in(page, strengths=CANARY)
+    await page.context.route("**/logs/*", lambda route: route.abort())
+    await page.get_by_role("button", name="Save the log").click()
+    await expect(page.locator("#send-now")).to_be_visible()
+    await page.context.clear_cookies()
+    others = await page.context.new_page()
+    await site.sign_in(others, "omar")
+    await page.context.unroute("**/logs/*")
+
+    await page.locator("#send-now").click()
+    await expect(page.get_by_text("Sign in again to send what waits.")).to_be_visible()
+    assert await logs_in(site) == 0
+
+    await site.sign_in(others, "marisol", "/sign-in")
+    await page.locator("#send-now").click()
+    await sent(page)
+    assert await site.pool.fetchval("SELECT logged_by FROM visit_log") == "marisol"
+
+
+async def test_a_session_that_ended_under_an_open_form_loses_no_word(serve: Serve, new_page: NewPage) -> None:
+    site = await serve("visitlog")
+    await with_visits(site)
+    page = await new_page(width=320)
+    context = await on_the_road(site, page)
+    await page.goto(f"{site.address}{FORM}")
+    await context.clear_cookies()
+    await context.set_offline(False)
+    told: dict[str, Any] = await page.evaluate(_ASKS_FOR_THE_KEY_AGAIN, "marisol")
+    assert told == {"status": 401, "key": False}
+
+    await fill_in(page, strengths=CANARY)
+    await page.get_by_role("button", name="Save the log").click()
+    await page.wait_for_url("**/sign-in?next=/")
+    await site.sign_in(page, "marisol")
+    await sent(page)
+    assert CANARY in await site.pool.fetchval("SELECT body FROM visit_log")
+
+
+async def test_pages_that_an_earlier_worker_kept_in_the_clear_are_gone(serve: Serve, page: Page) -> None:
+    site = await serve("visitlog")
+    await with_visits(site)
+    await page.goto(f"{site.address}/offline")
+    before = "async ([path, words]) => { await (await caches.open('leap-pages')).put(path, new Response(words)); }"
+    await page.evaluate(before, ["/", CANARY])
+    await page.evaluate(before, [f"/visits/{visit_id(3)}", CANARY])
+    assert CANARY in await page.evaluate(_ALL_OF_IT)
+    await site.sign_in(page, "marisol")
+    await kept_on_the_phone(page, FORM)
+    assert CANARY not in await page.evaluate(_ALL_OF_IT)
 
 
 async def test_a_key_is_a_persons_own_and_asks_who_is_there(serve: Serve, new_page: NewPage) -> None:

@@ -66,3 +66,6 @@ async def test_every_page_is_accessible_and_fits(
         await office.goto(f"{site.address}/office?view={view}")
         assert await axe(office) == [], view
         await screenshots(office, f"log-office-{view}-{language}")
+    await office.goto(f"{site.address}/disclosures")
+    assert await axe(office) == []
+    await screenshots(office, f"log-disclosures-{language}")

@@ -4,8 +4,8 @@ from services.runtime.database import Connection
 from services.runtime.roles import LEAP_PEOPLE
 
 OF_THE_RUNTIME = {
-    "dead_letter", "ended_owner", "forgotten", "former_log", "inbox", "lease",
-    "let_go", "migration", "outbox", "passed_over", "position", "session",
+    "dead_letter", "ended_owner", "former_log", "inbox", "lease", "let_go",
+    "migration", "outbox", "passed_over", "position", "session",
     "stopped_partition",
 }  # fmt: skip
 """Nobody's rows, and nothing that people's requests may read."""

@@ -26,7 +26,7 @@ from services.scheduling.api import requests as requests_api
 from services.scheduling.store.measured import known_flags
 from services.visitlog.handlers.acts import Act
 from tests import people
-from tests.component.doors.asking import COUNTED, PUBLISHED, STREAMS, ask_all
+from tests.component.doors.asking import COUNTED, DESCRIBED, PUBLISHED, STREAMS, ask_all
 from tests.component.doors.districts import DISTRICTS, Town, staff, towns
 from tests.component.doors.guarded import unguarded
 from tests.conftest import ServiceDatabase
@@ -44,13 +44,13 @@ GUARDED = ("scheduling", "visitlog", "reporting")
 _WRITTEN = {
     "scheduling": (
         "SELECT district, actor AS who FROM request_history JOIN request USING (request_id) WHERE actor IS NOT NULL",
-        "SELECT district, shown_to FROM contact_disclosure JOIN request USING (request_id)",
+        "SELECT scope, person FROM disclosed",
         "SELECT district, changed_by FROM policy",
     ),
     "visitlog": (
         "SELECT district, logged_by FROM visit_log JOIN visit USING (visit_id)",
         "SELECT district, made_by FROM amendment JOIN visit_log USING (log_id) JOIN visit USING (visit_id)",
-        "SELECT district, person FROM disclosure",
+        "SELECT scope, person FROM disclosed",
         "SELECT district, set_by FROM pay_rate",
     ),
 }
@@ -111,7 +111,8 @@ async def test_the_state_office_reads_released_figures_and_nothing_else(all_town
                 given |= {(name, route)} if answer.status_code not in (401, 403, 404) else set()
     nothing_released = {"GET /v1/published/{name}", "GET /v1/published/{name}.csv", "GET /v1/effect",
                         "GET /v1/effect.csv", "GET /charts/published/{name}.svg"}  # fmt: skip
-    assert given == {("reporting", route) for route in PUBLISHED - nothing_released}
+    released = {("reporting", route) for route in PUBLISHED - nothing_released}
+    assert given == released | {(name, DESCRIBED) for name in all_towns}
 
 
 async def test_counts_are_for_whoever_works_there_and_for_operations(all_towns: dict[str, Town]) -> None:
@@ -221,12 +222,16 @@ async def test_a_request_can_not_write_into_another_district(all_towns: dict[str
 
 
 async def test_who_saw_a_family_is_written_once_and_taken_back_by_no_service(all_towns: dict[str, Town]) -> None:
-    for name, table in (("scheduling", "contact_disclosure"), ("visitlog", "disclosure")):
+    of_before = (("scheduling", "contact_disclosure"), ("visitlog", "disclosure"))
+    for name, table in (
+        *of_before,
+        *((name, "disclosed") for name in ("scheduling", "visitlog", "flagging", "reporting")),
+    ):
         pool = all_towns[name].pool
         for statement in (
             f"DELETE FROM {table}",
             f"TRUNCATE {table}",
-            f"UPDATE {table} SET district = 'x'" if name == "visitlog" else f"UPDATE {table} SET shown_to = 'x'",
+            f"UPDATE {table} SET {'shown_to' if table == 'contact_disclosure' else 'person'} = 'x'",
             f"DROP TABLE {table}",
             f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
         ):

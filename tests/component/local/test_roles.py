@@ -100,6 +100,9 @@ async def test_a_restored_schema_has_owners_rules_and_what_is_written_once(fresh
     assert await connection.fetchval("SELECT count(*) FROM teaching_day") == 1
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.execute("DELETE FROM contact_disclosure")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute("DELETE FROM disclosed")
+    assert await connection.fetchval("SELECT let_go_disclosed('hartford', now(), 500)") == 0
     # Laid out a second time, nothing that was taken is given back.
     await lay_out_roles(admin, "scheduling")
     assert await _rules(admin) == before
@@ -115,7 +118,12 @@ async def _rules(admin: Any) -> dict[str, list[Any]]:
         FROM pg_class, aclexplode(relacl)
         WHERE relnamespace = 'scheduling'::regnamespace AND relkind IN ('r', 'v', 'S') ORDER BY 1, 2, 3
     """
+    functions = """
+        SELECT oid::regprocedure::text, proowner::regrole::text, prosecdef, proacl::text FROM pg_proc
+        WHERE pronamespace = 'scheduling'::regnamespace ORDER BY 1
+    """
     return {
+        "functions": list(map(tuple, await admin.fetch(functions))),
         "policies": sorted(map(tuple, await admin.fetch(policies))),
         "granted": list(map(tuple, await admin.fetch(granted))),
         "owners": list(map(tuple, await admin.fetch(_OWNERS))),

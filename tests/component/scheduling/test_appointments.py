@@ -357,8 +357,8 @@ async def test_the_day_sheet_names_the_family_to_those_who_go_and_records_it(wor
     assert visits[1]["contact"]["contact_name"] == "Rosa Example"
     own = (await sheet("marisol", visitor="marisol")).json()["visits"]
     assert [visit["visit_id"] for visit in own] == [first["visit_id"]]
-    shown_to = await world.pool.fetch("SELECT shown_to, why FROM contact_disclosure ORDER BY shown_at")
-    assert [tuple(row) for row in shown_to] == [("ana", "day_sheet"), ("marisol", "day_sheet")]
+    seen = await world.pool.fetch("SELECT person, purpose FROM disclosed WHERE purpose = 'sheet' ORDER BY disclosure")
+    assert [tuple(row) for row in seen] == [("ana", "sheet"), ("marisol", "sheet")]
     for who, params, status in (
         ("marisol", {}, 403),
         ("marisol", {"visitor": "omar"}, 403),

@@ -286,7 +286,11 @@ async def test_a_familys_contact_is_shown_on_demand_recorded_and_never_published
     assert "Rosa" not in (await world.http.get(f"/v1/requests/{request['request_id']}")).text
     disclosed = await world.http.post(f"/v1/requests/{request['request_id']}/contact-disclosure")
     assert disclosed.json()["contact"]["contact_name"] == "Rosa Example"
-    assert await world.pool.fetchval("SELECT shown_to FROM contact_disclosure") == "ana"
+    seen = await world.pool.fetch("SELECT person, role, what, whose, door FROM disclosed ORDER BY disclosure")
+    assert [tuple(row) for row in seen] == [
+        ("ana", "scheduler", ["days"], [household(1)], "api"),
+        ("ana", "scheduler", ["contact"], [household(1)], "api"),
+    ]
     assert "Rosa" not in await world.payloads()
     history = await world.pool.fetch("SELECT detail::text, before::text FROM request_history")
     assert "Rosa" not in str([tuple(row) for row in history])

@@ -28,9 +28,7 @@ async def counted(world: World, view: View = HARTFORD) -> queue.Counts:
 
 async def found(world: World, words: str, districts: tuple[str, ...] = ("hartford",)) -> list[queue.Queued]:
     async with world.pool.acquire() as connection, connection.transaction():
-        return await queue.find_families(
-            connection, words=words, districts=districts, shown_to="ana", as_of=datetime.now(UTC)
-        )
+        return await queue.find_families(connection, words=words, districts=districts)
 
 
 async def set_of(world: World, number: int, columns: str, *values: Any) -> None:
@@ -169,12 +167,10 @@ async def test_a_family_is_found_however_its_name_is_spelled(world: World, words
     assert rows[0].names
 
 
-async def test_the_reference_finds_and_who_saw_the_names_is_recorded(world: World) -> None:
+async def test_the_reference_finds_one_request(world: World) -> None:
     await waiting_families(world.deliver)
     row = (await read(world))[3]
     assert [each.request_id for each in await found(world, row.reference.upper())] == [row.request_id]
-    shown = await world.pool.fetch("SELECT request_id, shown_to FROM contact_disclosure")
-    assert [tuple(each) for each in shown] == [(row.request_id, "ana")]
 
 
 async def test_nothing_is_found_for_what_is_no_name(world: World) -> None:

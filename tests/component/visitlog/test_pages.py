@@ -77,12 +77,13 @@ async def test_a_visitor_finds_the_visit_fills_in_the_form_and_reads_the_log(wor
     assert '"travel_minutes":24' in payloads
     assert "+1 860 555 0100" not in (await browser.get(f"/visits/{VISIT}")).text
     assert (await browser.get(f"/visits/{VISIT}/log")).headers["location"] == written.headers["location"].split("?")[0]
-    seen = await world.pool.fetch("SELECT person, what, times FROM disclosure ORDER BY what")
-    assert {(row["person"], row["what"]) for row in seen} == {
-        ("marisol", "log"),
-        ("marisol", "name"),
-        ("marisol", "name_phone_address"),
+    seen = await world.pool.fetch("SELECT person, role, what, purpose, door FROM disclosed")
+    assert {(row["person"], *row["what"]) for row in seen} == {
+        ("marisol", "words", "note"),
+        ("marisol", "words"),
+        ("marisol", "contact"),
     }
+    assert {tuple(row)[3:] for row in seen} == {("own_visit", "page")}
 
 
 async def test_the_form_sent_twice_is_one_log_and_by_the_outbox_known(world: VisitLog) -> None:

@@ -52,7 +52,7 @@ def configuration(folder: Path, certificate: Path, *, behind: int, port: int) ->
 async def proxied(folder: Path, certificate: Path) -> AsyncIterator[tuple[int, httpx.AsyncClient]]:
     """A service behind nginx: the proxy's port, and a client that trusts its certificate."""
     port = free_port()
-    async with serving(echoing()) as address:
+    async with serving(echoing(), trusted_proxies="127.0.0.1") as address:
         file = configuration(folder, certificate, behind=int(address.rpartition(":")[2]), port=port)
         os.chmod(folder, 0o755)
         nginx = await asyncio.create_subprocess_exec("nginx", "-c", str(file), "-e", "stderr")

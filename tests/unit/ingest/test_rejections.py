@@ -15,8 +15,8 @@ from services.ingest.handlers.landed import MAX_RETURNABLE_BYTES, decode_landed,
 from services.ingest.rules.allowance import Bucket
 from services.ingest.rules.landing import Rejection
 from services.runtime.delivery.subscription import Undecodable
-from tests.delivering import LANDED_MS, record
-from tests.unit.ingest.landed import districts, enrollment, land, mark, rejections, retraction, roll
+from tests.delivering import record
+from tests.unit.ingest.landed import NOON, districts, enrollment, land, mark, rejections, retraction, roll
 from tests.zones import HERE
 
 Reason = RejectionReason
@@ -220,8 +220,8 @@ def flood(*values: Any, one_by_one: int = 2) -> tuple[Batch, list[dict[str, Any]
     batch = Batch(districts(), zone=HERE, one_by_one=Bucket(one_by_one, 1e-9))
     for offset, value in enumerate(values):
         written = json.dumps(value) if isinstance(value, dict) else value
-        landing = record("attendance-in-hartford", 0, offset, written)
-        batch.land(landing, read_landed(landing, districts=districts()))
+        landing = record("attendance-in-hartford", 0, offset, written, timestamp_ms=NOON)
+        assert batch.land(landing, read_landed(landing, districts=districts())) is None
     messages = batch.close()["attendance-rejected"].values()
     return batch, [json.loads(value) for each in messages for _, value, _ in each]
 
@@ -241,7 +241,7 @@ def test_where_very_many_go_back_those_that_are_alike_are_told_together_each_wit
     returned = Returned()
     for each in told:
         returned.add(json.dumps(each).encode())
-    places = [Where("attendance-in-hartford", 0, offset, LANDED_MS) for offset in range(len(rows))]
+    places = [Where("attendance-in-hartford", 0, offset, NOON) for offset in range(len(rows))]
     whole = [where.offset for where in places if returned.is_whole(where)]
     assert whole == [0, 1, 2, 3, 4, 6, 7, 8], "what recounts finds every one of them"
 
@@ -256,7 +256,7 @@ def test_marks_of_one_roll_are_told_together_by_their_places() -> None:
     returned = Returned()
     for each in told:
         returned.add(json.dumps(each).encode())
-    assert returned.places(Where("attendance-in-hartford", 0, 0, LANDED_MS)) == {1, 3, 4, 5}
+    assert returned.places(Where("attendance-in-hartford", 0, 0, NOON)) == {1, 3, 4, 5}
 
 
 def test_what_goes_back_of_a_flood_is_no_larger_than_the_flood() -> None:

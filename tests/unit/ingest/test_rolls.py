@@ -33,8 +33,16 @@ from tests.unit.ingest.landed import (
 from tests.zones import HERE
 
 RECEIPT, OTHER_RECEIPT = "0d3b8a0e-0000-4000-8000-000000000001", "0d3b8a0e-0000-4000-8000-000000000002"
-numbers = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=64)
-schools = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=40)
+_seen = st.characters(
+    exclude_categories=("Cs", "Cc", "Cf", "Zl", "Zp"), exclude_characters="\u115f\u1160\u2800\u3164\uffa0"
+)
+_of_codes = st.characters(categories=("L", "N"), include_characters="_", exclude_characters="\u115f\u1160\u3164\uffa0")
+_within_codes = st.one_of(_of_codes, st.sampled_from(" .-"))
+numbers = st.text(_seen, min_size=1, max_size=64)
+schools = st.builds(
+    lambda first, within, last: first + within + last,
+    st.text(_of_codes, min_size=1, max_size=1), st.text(_within_codes, max_size=38), st.text(_of_codes, max_size=1),
+).filter(lambda code: not code.endswith(" "))  # fmt: skip
 days = st.dates(min_value=date(2021, 7, 1), max_value=date(2026, 9, 1))
 versions = st.integers(min_value=0, max_value=2**63 - 1)
 

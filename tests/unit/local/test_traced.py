@@ -9,7 +9,9 @@ from tests.delivering import record
 def test_each_of_those_that_were_told_together_went_back() -> None:
     traces = Traces("hartford")
     told = {
+        "occurred_at": "2026-09-01T16:00:00.000Z",
         "landing_topic": "attendance-in-hartford",
+        "landing_partition": 0,
         "landing_offset": 7,
         "reason": "missing_field",
         "detail": "school: missing",
@@ -27,7 +29,9 @@ def test_each_of_those_that_were_told_together_went_back() -> None:
 def test_marks_of_one_roll_went_back_each_by_itself() -> None:
     traces = Traces("hartford")
     told = {
+        "occurred_at": "2026-09-01T16:00:00.000Z",
         "landing_topic": "attendance-in-hartford",
+        "landing_partition": 0,
         "landing_offset": 7,
         "reason": "wrong_type",
         "detail": "marks[2]: category: not one of ours",

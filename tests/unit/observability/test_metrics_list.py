@@ -13,7 +13,7 @@ from deploy.observability.metrics_table import LABELS, listed
 from services.runtime.seen.metric import Entry, Snapshot, WeightedHistogram, counter
 
 SERVICES = Path(__file__).parents[3] / "services"
-MAY_USE_THE_CLIENT = {"metric.py", "application.py"}
+MAY_USE_THE_CLIENT = {"metric.py", "operations.py"}
 
 
 def unlisted(scraped: str, entries: list[Entry]) -> set[str]:

@@ -7,7 +7,7 @@ suppression is used here.
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,15 @@ class Attacker:
 
 
 _KINDS = ("count", "six", "some")
+
+
+def of_exact_counts(attacker: Attacker) -> Attacker:
+    """Read the same cells as an attacker would whom counts are told exactly; shares are not needed for it."""
+    known = [
+        (_counts(attacker.cells[name]), *((1.0, np.inf) if shown == HIDDEN else (shown, shown)))
+        for name, shown in attacker.shown.items()
+    ]
+    return replace(attacker, rows=known)
 
 
 def _counts(terms: Terms) -> dict[tuple[str, str], float]:

@@ -12,7 +12,7 @@ from services.reporting.rules.figures import Figures
 from services.reporting.rules.measures import MEASURES, grade_band
 from services.reporting.rules.suppression import PROTECTION, SMALLEST_NUMERATOR
 from services.reporting.rules.tables import as_json, as_rows
-from tests.unit.reporting.attacker import Attacker, attackers, attackers_of_releases
+from tests.unit.reporting.attacker import Attacker, attackers, attackers_of_releases, of_exact_counts
 from tests.unit.reporting.small_state import figures_of, grown, published_of
 
 SEEDS = range(4)
@@ -58,14 +58,44 @@ def test_the_fewer_districts_the_more_is_hidden_and_nothing_is_pinned(districts:
             assert pinned(attacker) == {}, (counted, seed)
 
 
-@pytest.mark.parametrize("counted", ["households and visits", "requests", "logs", "referrals", "students"])
-def test_hiding_only_small_cells_is_found_out(monkeypatch: pytest.MonkeyPatch, counted: str) -> None:
+def hide_only_small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     def without_complementary(parts: Any, cells: Any, _groups: Any, _moves: Any) -> Any:
         return frozenset(suppression.small_cells(parts, cells))
 
     monkeypatch.setattr(cubes, "hidden_cells", without_complementary)
-    found = [pinned(attackers(documents_of(figures_of(seed)))[counted]) for seed in SEEDS]
-    assert any(found)
+
+
+def tell_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_they_are(cube: cubes.Cube, what: str, *where: str) -> Any:
+        return "*" if (what, where) in cube.hidden else cube.value(what, *where)
+
+    monkeypatch.setattr(cubes.Cube, "shown", as_they_are)
+
+
+# Two walls, each tried without the other: what is hidden holds where counts are exact, sixes where little is hidden.
+@pytest.mark.parametrize("counted", ["households and visits", "requests", "logs", "referrals", "students"])
+def test_hiding_only_small_cells_of_exact_counts_is_found_out(monkeypatch: pytest.MonkeyPatch, counted: str) -> None:
+    tell_exactly(monkeypatch)
+    assert not any(pinned(of_exact_counts(attackers(documents_of(figures_of(seed)))[counted])) for seed in SEEDS)
+    hide_only_small_cells(monkeypatch)
+    assert any(pinned(of_exact_counts(attackers(documents_of(figures_of(seed)))[counted])) for seed in SEEDS)
+
+
+@pytest.mark.parametrize("counted", ["households and visits", "requests", "logs", "promises", "referrals"])
+def test_told_by_sixes_even_small_cells_hidden_alone_are_known_to_a_six(
+    monkeypatch: pytest.MonkeyPatch, counted: str
+) -> None:
+    hide_only_small_cells(monkeypatch)
+    attacker = attackers(documents_of(figures_of(0)))[counted]
+    assert attacker.hidden
+    assert pinned(attacker) == {}
+
+
+def test_what_is_told_otherwise_than_by_sixes_is_seen_by_who_expects_sixes(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell_exactly(monkeypatch)
+    attacker = attackers(documents_of(figures_of(0)))["logs"]
+    with pytest.raises(AssertionError, match="infeasible"):
+        attacker.spans(attacker.hidden, whole=True)
 
 
 @pytest.mark.parametrize("movers", [0.0, 0.05])
@@ -140,10 +170,7 @@ def test_nor_where_the_attacker_knows_that_counts_are_whole(counted: str) -> Non
 
 
 def test_counts_told_exactly_are_found_out_by_subtraction(monkeypatch: pytest.MonkeyPatch) -> None:
-    def as_they_are(cube: cubes.Cube, what: str, *where: str) -> Any:
-        return "*" if (what, where) in cube.hidden else cube.value(what, *where)
-
-    monkeypatch.setattr(cubes.Cube, "shown", as_they_are)
+    tell_exactly(monkeypatch)
     before, after = releases_of(1, releases=2, districts=5)
     shown_before = {line["district"]: line["visits"] for line in before["visits"]["lines"]}
     differ = [

@@ -36,7 +36,7 @@ def tables(draw: st.DrawFn) -> tuple[dict[Part, int], dict[str, Sum[str]], dict[
     return parts, cells, groups, [] if holes else draw(st.sampled_from([[], moves[:1], moves]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tables())
 def test_it_finds_the_same_as_the_search_that_leaves_nothing_out(
     table: tuple[dict[Part, int], dict[str, Sum[str]], dict[Any, Any], list[dict[Any, int]]],

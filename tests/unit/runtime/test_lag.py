@@ -1,10 +1,12 @@
 """How far behind: counted per partition, growing while nothing is consumed."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
+from services.runtime.delivery import lag as lag_module
 from services.runtime.delivery.lag import Lag
 from services.runtime.seen import telemetry
 from tests.delivering import record
@@ -89,3 +91,25 @@ def test_a_new_consumer_is_known_at_zero_before_it_reads_anything() -> None:
     Lag("new", topics=["in-north"])
     assert telemetry.HOLES.labels("new")._value.get() == 0
     assert set(ages("new", "in-north").values()) == {0}
+
+
+def test_what_was_held_for_long_is_no_standstill_once_it_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator who sets a stopped partition's position has taken hours, and must not end the process by it."""
+    seconds = 1_000.0
+    clock = SimpleNamespace(time=lambda: seconds, monotonic=lambda: seconds)
+    monkeypatch.setattr(lag_module, "time", clock)
+    lag, here = Lag("held"), TopicPartition("in-north", 0)
+    lag.assigned({here: 0}, {here: 5})
+    lag.hold({here})
+
+    seconds += 3_600
+    lag.polled()
+    lag.measured({here: 5})
+    assert lag.stalled() == ""
+    lag.hold(())
+    assert lag.stalled() == ""
+
+    seconds += lag_module.STALL_SECONDS + 1
+    lag.polled()
+    lag.measured({here: 5})
+    assert "records wait" in lag.stalled(), "let go, and not read all the same"

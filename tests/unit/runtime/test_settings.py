@@ -3,7 +3,11 @@ import pytest
 from services.runtime.settings import Settings, SettingsRejected, zone_from
 from tests.zones import ELSEWHERE, HERE
 
-GIVEN = {"LEAP_KAFKA_BOOTSTRAP_SERVERS": "k:9092", "LEAP_DATABASE_URL": "postgresql://u:hunter2@h/d", "HOME": "/"}
+GIVEN = {
+    "LEAP_KAFKA_BOOTSTRAP_SERVERS": "k:9092",
+    "LEAP_DATABASE_URL": "postgresql://u:hunter2@127.0.0.1/d",
+    "HOME": "/",
+}
 
 
 def test_settings_come_from_the_environment() -> None:
@@ -23,9 +27,10 @@ def test_a_missing_one_is_named() -> None:
 
 def test_no_message_and_no_print_shows_a_password() -> None:
     assert "hunter2" not in repr(Settings.from_environment(GIVEN))
-    with pytest.raises(SettingsRejected) as refused:
-        Settings.from_environment({**GIVEN, "LEAP_HTTP_PORT": "hunter2"})
-    assert "hunter2" not in str(refused.value)
+    for wrong in ({"LEAP_HTTP_PORT": "hunter2"}, {"LEAP_DATABASE_URL": "postgresql://u:hunter2@elsewhere/d"}):
+        with pytest.raises(SettingsRejected) as refused:
+            Settings.from_environment({**GIVEN, **wrong})
+        assert "hunter2" not in str(refused.value)
 
 
 def test_the_zone_is_read_once_and_refused_where_there_is_none_of_that_name() -> None:

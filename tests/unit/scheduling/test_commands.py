@@ -31,6 +31,7 @@ MODELS: list[type[BaseModel]] = list(dict.fromkeys(command.model for command in 
 BESIDE_THE_TABLE = {
     "POST /v1/requests/next/claim",
     "POST /v1/requests/{request_id}/contact-disclosure",
+    "POST /v1/households/sought",
     "PUT /v1/visitors/{visitor_id}/exclusions/{household_key}",
     "DELETE /v1/visitors/{visitor_id}/exclusions/{household_key}",
 }

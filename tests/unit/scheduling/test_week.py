@@ -106,7 +106,7 @@ def test_a_week_in_which_the_clocks_change_is_planned_on_the_local_clock() -> No
     assert visit.starts_at.astimezone(HERE).time() == time(10)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(0, 8), st.integers(0, 14), st.integers(1, 5))
 def test_no_plan_ever_breaks_a_hard_rule_or_forgets_a_request(
     seed: int, visitors: int, requests: int, days: int
@@ -115,7 +115,7 @@ def test_no_plan_ever_breaks_a_hard_rule_or_forgets_a_request(
     assert_no_rule_is_broken(world, planned(world, Budget(iterations=30, seed=seed)))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_searching_longer_never_leaves_a_worse_plan_than_the_first(seed: int) -> None:
     world = drawn_week(seed, visitors=6, requests=12)

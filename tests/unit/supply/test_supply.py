@@ -91,6 +91,7 @@ def advisories() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
+    server.server_close()
 
 
 def test_a_known_hole_is_told_by_part(advisories: str) -> None:
