@@ -25,7 +25,7 @@ from contracts.services import SERVICES
 from contracts.topics import FORGOTTEN, HOUSEHOLD_CONTACTS, PARTITIONS, landing_topics
 from deploy.audit.logs import Logs
 from deploy.commands import districts, state
-from deploy.commands.forget import Places
+from deploy.commands.forget import Places, drop_former_tables
 from deploy.commands.kept_of import REJECTED
 from deploy.commands.screen import Screen
 from deploy.local.machine import write_whole
@@ -155,6 +155,7 @@ async def erase(district: str, folder: Path, places: Places, manifest: Mapping[s
     _take_out_of_the_file(places.districts_file, district)
     taken_back = await _tell(district, places)
     await _remove_topics(district, places.broker)
+    await drop_former_tables(places.admin_url)
     until = time.monotonic() + ERASED_SECONDS
     while left := {name: rows for name, rows in (await count(district, places.admin_url)).items() if rows}:
         if time.monotonic() > until:

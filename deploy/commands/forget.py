@@ -123,12 +123,23 @@ async def newest_version(whom: Whom, admin_url: str) -> int:
 
 
 async def until_forgotten(whom: Whom, places: Places) -> None:
-    """Return once every service remembers it and the copies are cut. Raises NotForgotten."""
+    """Return once every service remembers it, the copies are cut and former tables dropped. Raises NotForgotten."""
     until = time.monotonic() + FORGOTTEN_SECONDS
     while waits := await _waiting(whom, places.admin_url):
         if time.monotonic() > until:
             raise NotForgotten(f"not yet after {FORGOTTEN_SECONDS:.0f} s: {', '.join(waits)}; see `leap status`")
         await asyncio.sleep(POLL_SECONDS)
+    await drop_former_tables(places.admin_url)
+
+
+async def drop_former_tables(admin_url: str) -> None:
+    """Drop the tables that a rebuild displaced: they hear of nobody who is forgotten. The way back goes with them."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        for service in SERVICES:
+            await connection.execute(f"DROP SCHEMA IF EXISTS {service}_old CASCADE")
+    finally:
+        await connection.close()
 
 
 async def _waiting(whom: Whom, admin_url: str) -> list[str]:

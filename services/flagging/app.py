@@ -42,7 +42,7 @@ service = Service(
     timers=(
         Timer(name="settle", every_seconds=1.0, run=settle),
         Timer(name="judge", every_seconds=1.0, run=judge_due),
-        Timer(name="keep forgotten", every_seconds=120.0, run=forgetting.keep_forgotten),
+        Timer(name="keep forgotten", every_seconds=120.0, run=forgetting.keep_forgotten, in_copies=True),
         Timer(name="let go what is too old", every_seconds=letting_go.EVERY_SECONDS, run=forgetting.let_go),
     ),
     routes=api.routes,

@@ -184,6 +184,7 @@ class RetentionPolicy(Struct, frozen=True, gc=False):
     """The part of it that says for how many years what lies here is kept; 0: for as long as nobody says."""
 
     disclosures_years: Annotated[int, Meta(ge=0)] = 0
+    dead_letters_years: Annotated[int, Meta(ge=0)] = 0
 
 
 class PolicyDecided(Struct, tag_field="event_type", tag="district-policy.decided.v1", gc=False):

@@ -41,7 +41,7 @@ EVENTS = Subscription(
 NOT_FROM_EVENTS = ("release",)
 
 # What two workers did at the same moment, each without seeing the other.
-KEEP_FORGOTTEN = Timer(name="keep forgotten", every_seconds=120, run=keep_forgotten)
+KEEP_FORGOTTEN = Timer(name="keep forgotten", every_seconds=120, run=keep_forgotten, in_copies=True)
 
 LET_GO = Timer(name="let go what is too old", every_seconds=letting_go.EVERY_SECONDS, run=let_go)
 

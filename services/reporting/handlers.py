@@ -14,6 +14,7 @@ from contracts.events.forgetting import said_of
 from services.reporting import facts
 from services.reporting.rules import measures
 from services.reporting.store import forgetting, policies, projections, tallies, visits
+from services.reporting.store.ageing import take_dead_letters
 from services.runtime import clock
 from services.runtime.delivery import forgotten as memory
 from services.runtime.delivery.letting_go import Rule
@@ -48,7 +49,10 @@ _EVENTS: TypeAdapter[Any] = TypeAdapter(
 )
 
 
-RULES = (Rule(kind="disclosures", years=lambda years: years, take=let_go_disclosed),)
+RULES = (
+    Rule(kind="disclosures", years=lambda kept: kept.disclosures, take=let_go_disclosed),
+    Rule(kind="dead_letters", years=lambda kept: kept.dead_letters, take=take_dead_letters),
+)
 
 
 def decode(record: ConsumerRecord) -> Any:
@@ -69,7 +73,14 @@ async def on_events(tx: Transaction, deliveries: list[Delivery]) -> None:
     await policies.keep_policies(
         connection,
         [
-            (e.district, e.version, e.effective_from, e.absence.min_enrolled_days, e.retention.disclosures_years)
+            (
+                e.district,
+                e.version,
+                e.effective_from,
+                e.absence.min_enrolled_days,
+                e.retention.disclosures_years,
+                e.retention.dead_letters_years,
+            )
             for e in happened
             if isinstance(e, events.DistrictPolicyDecided)
         ],
@@ -98,7 +109,7 @@ async def keep_forgotten(context: Context) -> None:
 
 
 async def let_go(context: Context) -> None:
-    """Let go who read of families longer ago than their districts keep it."""
+    """Let go who read of families, and records that could not be applied, where districts keep them no longer."""
     await by_rules(context.begin, RULES, policies.kept_years, now=clock.now())
 
 

@@ -72,6 +72,8 @@ class Timer:
     name: str
     every_seconds: float
     run: Callable[[Context], Awaitable[None]]
+    in_copies: bool = False
+    """Whether tables that are made anew need it too: it mends what the order of records alone would leave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,12 +78,16 @@ async def in_topics(stack: Stack, words: Iterable[str], *, but: Iterable[str] = 
     await client.start()
     topics = sorted(topic for topic in await client.topics() if not topic.startswith("__"))
     await client.stop()
+    return await in_these_topics(stack, words, set(topics) - set(but))
+
+
+async def in_these_topics(stack: Stack, words: Iterable[str], topics: Iterable[str]) -> list[Found]:
+    """Search the keys, headers and values of every record of these topics."""
     found: list[Found] = []
-    for topic in set(topics) - set(but):
-        for record in await stack.records(topic):
-            headers = b"\0".join(part for name, value in record.headers for part in (name.encode(), value or b""))
-            for part, text in (("key", record.key), ("header", headers), ("value", record.value)):
-                found += search(words, text or b"", f"a {part} of {topic}")
+    for record in await stack.records(*topics):
+        headers = b"\0".join(part for name, value in record.headers for part in (name.encode(), value or b""))
+        for part, text in (("key", record.key), ("header", headers), ("value", record.value)):
+            found += search(words, text or b"", f"a {part} of {record.topic}")
     return found
 
 

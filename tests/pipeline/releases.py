@@ -1,6 +1,8 @@
 """Releases of the history: schemas from the list of what was released, code from git where git has it."""
 
+import asyncio
 import hashlib
+import os
 import subprocess
 import sys
 import tarfile
@@ -62,6 +64,17 @@ def without_a_way_back(code: Path) -> set[str]:
     """Name the services that can't be put back from the newest files to that code."""
     gone = {name for name in NO_WAY_BACK if not (code / "services" / name.replace("/", "/migrations/")).exists()}
     return {name.partition("/")[0] for name in gone}
+
+
+async def migrate_by_job(stack: Stack, service: str, stage: str) -> None:
+    """Run what the newest release adds (`pre`) or takes away (`post`), as where jobs do it around the services."""
+    job = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.runtime.migrate", service, stage,
+        cwd=checkout(), env={**os.environ, "LEAP_DATABASE_URL": stack.urls[service]},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await job.communicate()
+    assert job.returncode == 0, said.decode(errors="replace")
 
 
 def start_before(stack: Stack, code: Path, name: str) -> Process:

@@ -17,14 +17,17 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from contracts.services import SERVICES
-from contracts.topics import HOUSEHOLD_CONTACTS, PARTITIONS
+from contracts.topics import COMPACTED, HOUSEHOLD_CONTACTS, PARTITIONS
 from deploy.audit.rounds import Auditor
 from deploy.commands import ending, forget, story
 from deploy.commands.kept_of import NUMBER, Whom, kept_of
+from deploy.commands.rebuild import services
 from deploy.local.dumps import dump_schema, restore_schema
 from deploy.local.topics import admin
 from services.ingest import app as ingest
+from services.runtime import clock
 from services.runtime.delivery.access import client_options
+from services.runtime.rebuild.rebuild import Rebuild, rebuild
 from services.runtime.rebuild.take_back import take_back
 from services.visitlog import app as visitlog
 from tests.pipeline.canaries import (
@@ -37,6 +40,7 @@ from tests.pipeline.canaries import (
     in_database_of,
     in_logs,
     in_metrics,
+    in_these_topics,
     in_topics,
 )
 from tests.pipeline.stack import Stack, eventually, start_stack
@@ -61,6 +65,7 @@ NEIGHBOUR: dict[str, Any] = {
 }  # fmt: skip
 NEIGHBOUR_WORDS = ("Keptington", NAMES[3], NUMBERS[1], NUMBERS[3])
 DAY_MS = "1000"
+BROKER = "1"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -68,19 +73,23 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
     """All five services, on an afternoon of October; where a day is a second for whoever cleans the log of names."""
     running = await start_stack(tmp_path_factory.mktemp("forgotten"), (HARTFORD,), ())
     running.it_is(NOW)
+    clock.use(running.clock_file)
     configs = {"segment.ms": DAY_MS, "max.compaction.lag.ms": DAY_MS}
     async with admin(running.kafka) as kafka:
         await kafka.alter_configs(
             [
                 ConfigResource(
                     ConfigResourceType.TOPIC, HOUSEHOLD_CONTACTS, configs=configs | {"cleanup.policy": "compact"}
-                )
+                ),
+                # It rests for 15 seconds where it found nothing to clean.
+                ConfigResource(ConfigResourceType.BROKER, BROKER, configs={"log.cleaner.backoff.ms": "200"}),
             ]
         )
     try:
         await asyncio.gather(*(running.start(name) for name in SERVICES))
         yield running
     finally:
+        clock.use(None)
         await running.stop()
 
 
@@ -203,9 +212,11 @@ async def test_forgotten_is_gone_and_stays_gone(stack: Stack, tmp_path: Path) ->
     await parts_close(stack)
 
     async def cleaned() -> bool:
-        return await in_topics(stack, GONE) == []
+        return await in_these_topics(stack, GONE, [HOUSEHOLD_CONTACTS]) == []
 
     await eventually(cleaned, "the compacted topic is cleaned", 120)
+    made_anew = await rebuild(flagging_anew(stack))
+    assert (made_anew.switched, made_anew.differences) == (True, [])
     assert await everywhere(stack, GONE) == []
     left = {name: rows for whom in (family, child) for name, rows in (await kept(stack, whom)).items() if rows}
     assert left == {}
@@ -213,6 +224,26 @@ async def test_forgotten_is_gone_and_stays_gone(stack: Stack, tmp_path: Path) ->
     assert {each.word for each in await everywhere(stack, NEIGHBOUR_WORDS)} >= {"Keptington", NAMES[3]}
     await phones_say_no_word(stack, visit_id)
     await checkers_understand(stack)
+
+
+def flagging_anew(stack: Stack) -> Rebuild:
+    service, kept, own_ways = services()["flagging"]
+    return Rebuild(
+        service=service,
+        bootstrap_servers=stack.broker.address,
+        database_url=stack.urls["flagging"],
+        admin_url=stack.database.address,
+        zone=HERE,
+        kept=kept,
+        compacted=COMPACTED,
+        own_ways=own_ways,
+    )
+
+
+async def displaced(stack: Stack) -> set[str]:
+    async with stack.sql("flagging") as connection:
+        rows = await connection.fetch("SELECT nspname FROM pg_namespace WHERE nspname ~ '(_next|_old)$'")
+        return {row[0] for row in rows}
 
 
 async def put_back(stack: Stack, old_copy: Path) -> None:
@@ -282,6 +313,7 @@ async def test_the_end_of_a_contract_leaves_nothing_of_it(
 ) -> None:
     folder = tmp_path / "end"
     folder.mkdir()
+    assert await displaced(stack) == {"flagging_old"}
     manifest = await ending.export(HARTFORD, folder, places(stack))
     assert manifest["rows"]["visitlog/visit_log"] == 1
     assert manifest["rows"]["scheduling/household_contact"] >= 1
@@ -298,6 +330,7 @@ async def test_the_end_of_a_contract_leaves_nothing_of_it(
             await ending.erase(HARTFORD, folder, places(stack), manifest)
     assert await ending.export(HARTFORD, folder, places(stack)) == manifest, "the export of before"
     certificate = await ending.erase(HARTFORD, folder, places(stack), manifest)
+    assert await displaced(stack) == set()
 
     assert not any((await ending.count(HARTFORD, stack.database.address)).values())
     assert certificate["erased"]["scheduling/request"] == 2
@@ -308,6 +341,6 @@ async def test_the_end_of_a_contract_leaves_nothing_of_it(
     await parts_close(stack)
 
     async def cleaned() -> bool:
-        return await in_topics(stack, NEIGHBOUR_WORDS) == []
+        return await in_these_topics(stack, NEIGHBOUR_WORDS, [HOUSEHOLD_CONTACTS]) == []
 
     await eventually(cleaned, "the compacted topic is cleaned", 120)

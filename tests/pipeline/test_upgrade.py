@@ -17,6 +17,7 @@ from tests.pipeline.releases import (
     NoHistory,
     code_of_the_release_before,
     lay_out_oldest,
+    migrate_by_job,
     start_before,
     without_a_way_back,
 )
@@ -144,10 +145,11 @@ async def test_the_release_before_is_taken_over_goes_on_beside_the_newest_and_co
         stack.it_is(NOW)
         await _before(stack, code, *SERVICES)
         await _a_few_weeks(stack, range(10))
-        # Readers first, and each service while the others go on.
+        # What adds comes first. Then readers first, and each service while the others go on.
+        await asyncio.gather(*(migrate_by_job(stack, name, "pre") for name in SERVICES))
         for name in ("reporting", "scheduling", "visitlog", "flagging", "ingest"):
             await asyncio.to_thread(stack.processes[name].stop)
-            await stack.start(name)
+            await stack.start(name, LEAP_MIGRATIONS="by-job")
         await _a_few_weeks(stack, range(10, 20))
         await assert_all_equals_the_oracle(stack)
 
@@ -162,6 +164,15 @@ async def test_the_release_before_is_taken_over_goes_on_beside_the_newest_and_co
         await _a_few_weeks(stack, range(30, 40))
         await assert_all_equals_the_oracle(stack)
         await assert_every_event_was_effective_once(stack)
+
+        # What takes away comes once nobody runs the release before: none of it stands in the way of what is there.
+        for name in SERVICES:
+            await asyncio.to_thread(stack.processes[name].stop)
+            await migrate_by_job(stack, name, "post")
+        await asyncio.gather(*(stack.start(name, LEAP_MIGRATIONS="by-job") for name in SERVICES))
+        for service in SERVICES:
+            said = await asyncio.to_thread(_readiness, stack, service)
+            assert said == f"ok\nschema {revision_of(known_in(FOLDERS / service / 'migrations').files)}"
     finally:
         await stack.stop()
 

@@ -16,6 +16,7 @@ from services.flagging import facts
 from services.flagging.facts import EnrollmentChanged
 from services.flagging.store import forgetting as store
 from services.flagging.store import policies
+from services.flagging.store.ageing import take_dead_letters
 from services.runtime import clock
 from services.runtime.delivery import forgotten as memory
 from services.runtime.delivery.forgotten import Kept, Word
@@ -26,7 +27,10 @@ from services.runtime.web.context import Context
 from services.runtime.web.disclosing import let_go_disclosed
 
 STUDENT = "student"
-RULES = (Rule(kind="disclosures", years=lambda years: years, take=let_go_disclosed),)
+RULES = (
+    Rule(kind="disclosures", years=lambda kept: kept.disclosures, take=let_go_disclosed),
+    Rule(kind="dead_letters", years=lambda kept: kept.dead_letters, take=take_dead_letters),
+)
 
 
 async def apply(
@@ -77,7 +81,7 @@ async def keep_forgotten(context: Context) -> None:
 
 
 async def let_go(context: Context) -> None:
-    """Let go who read of children longer ago than their districts keep it."""
+    """Let go who read of children, and records that could not be applied, where districts keep them no longer."""
     await by_rules(context.begin, RULES, policies.kept_years, now=clock.now())
 
 

@@ -6,7 +6,7 @@ from them flagging learns what stands there, and then tells everything anew, new
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from contracts.calendar import first_day_of, school_year_of
 from services.flagging import telling
+from services.flagging.handlers.forgetting import STUDENT
 from services.flagging.rules import packing
 from services.flagging.rules.absence import STANDARD_VERSION, Level, days_between
 from services.flagging.rules.register import SchoolYear
@@ -25,6 +26,8 @@ from services.flagging.store.flags import Flag
 from services.flagging.store.registers import Registers
 from services.runtime import clock
 from services.runtime.database import Connection
+from services.runtime.delivery import forgotten as memory
+from services.runtime.delivery.forgotten import Kept
 
 TOPICS = (telling.FLAGS, telling.MONTHS, telling.DAYS)
 """On which flagging tells what others keep."""
@@ -134,15 +137,23 @@ async def retell(connection: Connection, district: str, told: Told) -> Retold:
 
 
 async def _take_up_flags(registers: Registers, told: Told) -> int:
-    known = await flags.read(registers.connection, {student for student, _ in told.crossings})
+    students = {student for student, _ in told.crossings}
+    known = await flags.read(registers.connection, students)
+    gone = await memory.read(registers.connection, STUDENT, students)
     # Of equal versions it is the same crossing; where ours is newer, it is on its way to the topic.
     others = [
         (_flag(crossing), int(Level[crossing.previous_level]))
         for who, crossing in sorted(told.crossings.items())
-        if who not in known or known[who].version < crossing.version
+        if (who not in known or known[who].version < crossing.version) and not _is_erased(crossing, gone)
     ]
     await flags.save(registers.connection, others)
     return len(others)
+
+
+def _is_erased(crossing: _Crossing, gone: Mapping[UUID, Kept]) -> bool:
+    """Tell whether a flag isn't known as its child's figures were erased; one that still stands is to be cleared."""
+    kept = gone.get(crossing.student_key)
+    return kept is not None and kept.is_forgotten and kept.figures == "erased" and not Level[crossing.level]
 
 
 async def _take_up_days(registers: Registers, told: Told) -> int:

@@ -16,19 +16,20 @@ SELECT district, effective_from, version, min_enrolled_days, early_absences, ear
 FROM policy WHERE district = '' OR district = ANY ($1::text[]) ORDER BY district, version"""
 _KEEP = """
 INSERT INTO policy (district, version, effective_from, min_enrolled_days, early_absences, early_days, early_warning,
-                    accumulator, fractions_of_a_day, in_school_suspension_is_absence, disclosures_years)
+                    accumulator, fractions_of_a_day, in_school_suspension_is_absence, disclosures_years,
+                    dead_letters_years)
 SELECT * FROM unnest($1::text[], $2::int[], $3::date[], $4::int[], $5::int[], $6::int[], $7::bool[], $8::text[],
-    $9::bool[], $10::bool[], $11::int[])
+    $9::bool[], $10::bool[], $11::int[], $12::int[])
 ON CONFLICT (district, version) DO UPDATE
 SET effective_from = excluded.effective_from, min_enrolled_days = excluded.min_enrolled_days,
     early_absences = excluded.early_absences, early_days = excluded.early_days,
     early_warning = excluded.early_warning, accumulator = excluded.accumulator,
     fractions_of_a_day = excluded.fractions_of_a_day,
     in_school_suspension_is_absence = excluded.in_school_suspension_is_absence,
-    disclosures_years = excluded.disclosures_years"""
+    disclosures_years = excluded.disclosures_years, dead_letters_years = excluded.dead_letters_years"""
 
 _KEPT_YEARS = """
-SELECT DISTINCT ON (district) district, disclosures_years FROM policy
+SELECT DISTINCT ON (district) district, disclosures_years, dead_letters_years FROM policy
 WHERE district <> '' AND effective_from <= (clock_timestamp() AT TIME ZONE current_setting('leap.time_zone'))::date
 ORDER BY district, version DESC"""
 
@@ -67,6 +68,13 @@ class Decisions(NamedTuple):
         return len(self.decided.get(district, ()))
 
 
+class KeptYears(NamedTuple):
+    """For how many years a district keeps who read of its children, and dead letters; 0: as long as nobody says."""
+
+    disclosures: int
+    dead_letters: int
+
+
 async def read(connection: Connection, districts: Collection[str]) -> Decisions:
     """Read the standard policy, and what these districts decided."""
     decided: defaultdict[str, list[tuple[date, Policy]]] = defaultdict(list)
@@ -84,16 +92,16 @@ async def keep(connection: Connection, decided: Iterable[PolicyDecided]) -> None
             *key, each.effective_from, each.absence.min_enrolled_days, each.absence.early_absences,
             each.absence.early_days, each.absence.early_warning, each.absence.accumulator,
             each.absence.fractions_of_a_day, each.absence.in_school_suspension_is_absence,
-            each.retention.disclosures_years,
+            each.retention.disclosures_years, each.retention.dead_letters_years,
         )
         for key, each in sorted(newest.items())
     ]  # fmt: skip
-    await connection.execute(_KEEP, *columns(rows, width=11))
+    await connection.execute(_KEEP, *columns(rows, width=12))
 
 
-async def kept_years(connection: Connection) -> dict[str, int]:
-    """Read by district for how many years it keeps who read of its children, as it decided for today."""
-    return {row[0]: row[1] for row in await connection.fetch(_KEPT_YEARS)}
+async def kept_years(connection: Connection) -> dict[str, KeptYears]:
+    """Read by district for how many years it keeps what, as it decided for today."""
+    return {row[0]: KeptYears(row[1], row[2]) for row in await connection.fetch(_KEPT_YEARS)}
 
 
 async def keep_statuses(connection: Connection, changed: Iterable[StatusChanged]) -> None:

@@ -40,9 +40,9 @@ async def take_dead_letters(connection: Connection, district: str, before: datet
     """Delete records of a district's landing logs that were set aside before a moment."""
     gone = await connection.fetch(
         """
-        DELETE FROM dead_letter WHERE (topic, partition, record_offset) IN (
-            SELECT topic, partition, record_offset FROM dead_letter
-            WHERE topic = ANY ($1::text[]) AND recorded_at < $2 ORDER BY recorded_at LIMIT $3)
+        DELETE FROM dead_letter WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM dead_letter
+            WHERE topic = ANY ($1::text[]) AND recorded_at < $2 ORDER BY recorded_at LIMIT $3))
         RETURNING 1
         """,
         list(landing_topics(district)),

@@ -66,6 +66,25 @@ async def let_go(
                 await _apply(begin, rule, owner, years, now)
 
 
+async def take_dead_letters(connection: Connection, said: str, before: datetime, most: int) -> int:
+    """Delete records that came before a moment and were set aside, of those in whose value a text stands; count them.
+
+    By when they came, where that is known: tables that were made anew have set them aside again.
+    """
+    status: str = await connection.execute(
+        """
+        DELETE FROM dead_letter WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM dead_letter
+            WHERE least(recorded_at, to_timestamp(record_timestamp_ms / 1000.0)) < $2
+              AND position(convert_to($1, 'UTF8') IN value) > 0 LIMIT $3))
+        """,
+        said,
+        before,
+        most,
+    )
+    return int(status.rpartition(" ")[2])
+
+
 async def _apply(begin: Begin, rule: Rule, owner: str, years: int, now: datetime) -> None:
     before = cut_off(now, years)
     total = 0

@@ -108,8 +108,12 @@ class Shadow:
             targets = until.get(subscription.group, {})
             if targets:
                 await self._catch_up(subscription, targets, applied)
+        context = Context(self._settings, self.pool, _NOBODY, service=self.service.name)
+        for timer in self.service.timers:
+            if timer.in_copies:
+                await timer.run(context)
         if self._own_ways is not None:
-            await self._own_ways.settle(Context(self._settings, self.pool, _NOBODY, service=self.service.name))
+            await self._own_ways.settle(context)
             await self._drop_what_was_said()
         elif await self.pool.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
             raise CopyRefused(f"{self.service.name} publishes what it concludes: a copy would say everything twice")

@@ -276,7 +276,8 @@ async def read_row(connection: Connection, *, request_id: UUID, districts: Seque
 async def find_families(connection: Connection, *, words: str, districts: Sequence[str] | None) -> list[Queued]:
     """Find requests by a family's name however it is spelled, its phone number or the reference.
 
-    Each household has its newest request in the answer. Whoever shows the names records it.
+    Each household has its newest request in the answer. Whoever shows the names records it. It is asked for people:
+    of the scopes that the transaction names, and finds nobody where it names none.
     """
     digits = "".join(letter for letter in words if letter.isdigit())
     shown = None if districts is None else list(districts)
@@ -294,16 +295,10 @@ async def find_families(connection: Connection, *, words: str, districts: Sequen
     return found
 
 
-_OF_REFERENCE = "SELECT household_key, 1.0 AS nearness FROM request WHERE right(request_id::text, 6) = lower($1)"
-_OF_DIGITS = """
-    SELECT household_key, 1.0 AS nearness FROM household_contact
-    WHERE ($2::text[] IS NULL OR district = ANY ($2)) AND words LIKE '%' || $1 || '%'
-"""
-_OF_NAMES = f"""
-    SELECT household_key, word_similarity(lower(unaccent($1)), words) AS nearness FROM household_contact
-    WHERE ($2::text[] IS NULL OR district = ANY ($2)) AND words %> lower(unaccent($1))
-    ORDER BY nearness DESC LIMIT {MOST_NEAR}
-"""
+# Functions of the schema: what a reader's rule bounds can use no index of trigrams (migrations/0090).
+_OF_REFERENCE = "SELECT household_key, nearness FROM households_of_reference($1)"
+_OF_DIGITS = "SELECT household_key, nearness FROM households_of_digits($1)"
+_OF_NAMES = f"SELECT household_key, nearness FROM households_called($1, {MOST_NEAR})"
 
 
 async def _requests_of(connection: Connection, near: str, sought: str, districts: list[str] | None) -> list[Queued]:

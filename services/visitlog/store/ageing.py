@@ -6,6 +6,7 @@ from uuid import UUID
 
 from contracts.events import RetentionPolicy
 from services.runtime.database import Connection
+from services.runtime.delivery import letting_go
 from services.runtime.web import disclosing
 
 
@@ -61,17 +62,7 @@ async def take_disclosures(connection: Connection, district: str, before: dateti
 
 async def take_dead_letters(connection: Connection, district: str, before: datetime, most: int) -> int:
     """Delete records of a district that were set aside before a moment: of those that say whose they are."""
-    return await _count(
-        connection,
-        """
-        DELETE FROM dead_letter WHERE (topic, partition, record_offset) IN (
-            SELECT topic, partition, record_offset FROM dead_letter
-            WHERE recorded_at < $2 AND position(convert_to($1, 'UTF8') IN value) > 0 LIMIT $3)
-        """,
-        f'"district":"{district}"',
-        before,
-        most,
-    )
+    return await letting_go.take_dead_letters(connection, f'"district":"{district}"', before, most)
 
 
 async def _count(connection: Connection, statement: str, district: str, before: datetime, most: int) -> int:

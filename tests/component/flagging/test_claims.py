@@ -18,11 +18,11 @@ ANNA, CLAIMED = student(1), student(99)
 DAYS = school_days(20)
 
 
-def a_year(who: UUID, district: str, absent: list[date]) -> list[Any]:
+def a_year(who: UUID, district: str, absent: list[date], **enrolled: Any) -> list[Any]:
     """Twenty school days of a child in a district, some of them absent."""
     return [
         calendar(DAYS, district=district),
-        stint(who, district=district, person_key=PERSON),
+        stint(who, district=district, person_key=PERSON, **enrolled),
         *(roll(day, district=district) for day in DAYS),
         *(mark(who, day, district=district) for day in absent),
     ]
@@ -64,10 +64,11 @@ async def test_the_sending_districts_word_shows_its_days_to_the_other_and_not_th
     await Feeder(pool).feed(
         [
             *a_year(ANNA, "hartford", DAYS[:3]),
-            *a_year(CLAIMED, "danbury", DAYS[2:8]),
+            *a_year(CLAIMED, "danbury", DAYS[2:8], entry=DAYS[2]),
             transfer(PERSON, "hartford", "danbury"),
         ]
     )
+    # Of the day that both tell, the later entry's mark counts, once.
     together = await state_of(pool, CLAIMED, "bea")
     assert (together["days_absent"], together["enrolled_elsewhere"]) == (8, False)
     assert (await state_of(pool, ANNA, "dana"))["days_absent"] == 3

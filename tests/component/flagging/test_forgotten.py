@@ -1,22 +1,36 @@
 """A child who is forgotten: their days end or never were, whichever comes first, the wish or the enrolment."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from contracts.events import DistrictEnded, Event, FlagCleared, FlagRaised, StudentForgotten, StudentKnownAgain
-from services.flagging.handlers.forgetting import sweep
+from contracts.events import (
+    DistrictEnded,
+    Event,
+    FlagCleared,
+    FlagRaised,
+    RetentionPolicy,
+    StudentForgotten,
+    StudentKnownAgain,
+)
+from services.flagging.app import FACTS
+from services.flagging.app import service as FLAGGING
+from services.flagging.handlers.forgetting import let_go, sweep
+from services.flagging.handlers.retelling import Told, retell
 from services.runtime.delivery.transaction import begin
-from tests.component.flagging.builders import DISTRICT, Feeder, conclusions, mark, school_days, stint, student
+from services.runtime.web.context import Context
+from tests.component.flagging.asking import settle
+from tests.component.flagging.builders import DISTRICT, Feeder, conclusions, mark, policy, school_days, stint, student
 from tests.component.flagging.test_which_days_count import days_of, taught, told
 from tests.conftest import ServiceDatabase
-from tests.delivering import RecordingPublisher
+from tests.delivering import RecordingPublisher, deliver, record
 from tests.zones import HERE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+NOBODY: Any = RecordingPublisher()
 ANNA, BEN = student(1), student(2)
 DAYS = school_days(40)
 
@@ -76,6 +90,52 @@ async def test_a_later_enrolment_that_says_again_counts(service_database: Servic
     await feeder.feed([*STATE, gone()])
     await feeder.feed([again(2), stint(ANNA, entry=DAYS[30], version=2, stint="stint-2")])
     assert await days_of(pool) == (10, 20 + 10)
+
+
+async def test_told_again_an_erased_child_stays_untold(service_database: ServiceDatabase) -> None:
+    pool = await service_database("flagging")
+    feeder = Feeder(pool)
+    await feeder.feed(STATE)
+    await feeder.feed([gone(figures="erased")])
+    before = [row[0] for row in await pool.fetch("SELECT payload FROM outbox WHERE topic = 'flags' ORDER BY id")]
+    assert str(ANNA) in str(before), "a flag was told, and its clear"
+    heard = Told()
+    for payload in before:
+        heard.hear(payload.encode())
+
+    async with pool.acquire() as connection, connection.transaction():
+        assert (await retell(connection, DISTRICT, heard)).flags == 0
+    await settle(pool)
+    told_again = await pool.fetch("SELECT payload FROM outbox WHERE topic = 'flags' ORDER BY id OFFSET $1", len(before))
+    assert str(BEN) in str(told_again)
+    assert str(ANNA) not in str(told_again)
+    assert {key for key, _ in (await conclusions(pool)).flags} == {BEN}
+    assert await pool.fetchval("SELECT count(*) FROM flag WHERE student_key = $1", ANNA) == 0
+
+
+async def test_what_was_set_aside_goes_after_the_years_that_its_district_decided(
+    service_database: ServiceDatabase,
+) -> None:
+    pool = await service_database("flagging")
+    decided = policy(1, date(2020, 8, 1)).model_copy(update={"retention": RetentionPolicy(dead_letters_years=2)})
+    await Feeder(pool).feed([decided])
+    this_year = datetime.now(UTC)
+    letters = [
+        record("rolls", 0, offset, f'{{"event_type":"nonsense","district":"{whose}"}}', timestamp_ms=int(ms))
+        for offset, (whose, ms) in enumerate(
+            (whose, this_year.replace(month=3, day=1, year=this_year.year - years).timestamp() * 1000)
+            for whose in (DISTRICT, "danbury") for years in (3, 1)
+        )
+    ]  # fmt: skip
+    await deliver(pool, FACTS, letters)
+    for _ in range(2):
+        await let_go(Context(FLAGGING.settings.model_construct(time_zone=HERE.key), pool, NOBODY))
+
+    left = await pool.fetchval("SELECT array_agg(record_offset ORDER BY record_offset) FROM dead_letter")
+    assert left == [1, 2, 3], "nothing of this year, nothing of a district that decided nothing"
+    assert [tuple(row) for row in await pool.fetch("SELECT owner, kind, years, rows FROM let_go")] == [
+        (DISTRICT, "dead_letters", 2, 1)
+    ]
 
 
 async def test_a_district_that_ended_leaves_nothing(service_database: ServiceDatabase) -> None:

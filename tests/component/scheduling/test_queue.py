@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from services.runtime.roles import enter_for_people
 from services.scheduling.store import queue
 from services.scheduling.store.queue import Cursor, View
 from tests.component.scheduling.waiting import absences, request_of, today, waiting_families
@@ -28,6 +29,7 @@ async def counted(world: World, view: View = HARTFORD) -> queue.Counts:
 
 async def found(world: World, words: str, districts: tuple[str, ...] = ("hartford",)) -> list[queue.Queued]:
     async with world.pool.acquire() as connection, connection.transaction():
+        await enter_for_people(connection, ",".join(districts))
         return await queue.find_families(connection, words=words, districts=districts)
 
 
@@ -171,6 +173,23 @@ async def test_the_reference_finds_one_request(world: World) -> None:
     await waiting_families(world.deliver)
     row = (await read(world))[3]
     assert [each.request_id for each in await found(world, row.reference.upper())] == [row.request_id]
+
+
+async def test_the_search_holds_to_the_scopes_of_its_transaction_whatever_it_is_asked_for(world: World) -> None:
+    """It runs as the owner of the rows, whom no rule bounds: its own one is tried, past every other."""
+    await waiting_families(world.deliver)
+    row = (await read(world))[3]
+    searches = (
+        ("SELECT count(*) FROM households_called($1, 9)", "Delgado"),
+        ("SELECT count(*) FROM households_of_digits($1)", "8605550004"),
+        ("SELECT count(*) FROM households_of_reference($1)", row.reference),
+    )
+    async with world.pool.acquire() as connection, connection.transaction():
+        for scopes, is_theirs in (("hartford", True), ("danbury,hartford", True), ("*", True),
+                                  ("danbury", False), ("hart", False), ("", False)):  # fmt: skip
+            await enter_for_people(connection, scopes)
+            for statement, sought in searches:
+                assert bool(await connection.fetchval(statement, sought)) is is_theirs, (scopes, statement)
 
 
 async def test_nothing_is_found_for_what_is_no_name(world: World) -> None:

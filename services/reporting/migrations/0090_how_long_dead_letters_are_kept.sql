@@ -1,0 +1,2 @@
+-- For how many years the district keeps records that could not be applied; 0: for as long as nobody says.
+ALTER TABLE district_policy ADD COLUMN dead_letters_years integer NOT NULL DEFAULT 0;
