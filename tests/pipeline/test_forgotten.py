@@ -230,7 +230,7 @@ def flagging_anew(stack: Stack) -> Rebuild:
     service, kept, own_ways = services()["flagging"]
     return Rebuild(
         service=service,
-        bootstrap_servers=stack.broker.address,
+        broker=stack.door.access("flagging"),
         database_url=stack.urls["flagging"],
         admin_url=stack.database.address,
         zone=HERE,
