@@ -139,11 +139,10 @@ async def test_the_jobs_of_the_containers_leave_everybody_their_own_and_nobody_a
     encrypted: Encrypted, fresh_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, (given, keys) = tmp_path / "run", encrypted
-    for name in (*SERVICES, "auditor", "people", "districts", "passwords"):
+    for name in (*SERVICES, "auditor", "operator", "owners", "people", "districts", "passwords", "senders"):
         (known / name).mkdir(parents=True)
     (known / "broker").symlink_to(keys)
     monkeypatch.setattr(prepare, "KNOWN", known)
-    monkeypatch.setattr(prepare, "PASSWORDS", known / "passwords")
     monkeypatch.setattr(state, "checkout", lambda: tmp_path)
     monkeypatch.setenv("LEAP_KAFKA_BOOTSTRAP_SERVERS", given.address)
     monkeypatch.setenv("DATABASE_URL", fresh_database)
@@ -162,12 +161,25 @@ async def test_the_jobs_of_the_containers_leave_everybody_their_own_and_nobody_a
             ca_file=own / "ca.pem",
         )
         assert await opens(access), name
-    found = state.load()
+    found = state.load()  # the administrator's: everybody's, and the broker's own
     assert found.kafka().user == "leap"
+    assert found.broker_door().administrator.user == BROKER
     assert (await compare(found.broker_door(), districts.codes(), database=kafka.database_of(found))).lines() == []
-    held = {file.name for file in state.passwords().iterdir()}
-    assert held == {"leap", "for-districts", *(f"district-{each}" for each in districts.codes())}
-    assert "kafka.example.org:9094" in kafka.file_for("hartford", state.passwords()).read_text()
+    assert not state.passwords().exists()
+    of_districts = {f"district-{each}" for each in districts.codes()}
+    assert {file.name for file in (known / "senders").iterdir()} == {"leap", *of_districts}
+    assert "kafka.example.org:9094" in kafka.file_for("hartford", known / "passwords").read_text()
+
+    # Whoever only looks finds its own password, and finds that all is as it should be.
+    (tmp_path / ".leap").rename(tmp_path / "administrator")
+    (tmp_path / ".leap").symlink_to(known / "operator")
+    looking = state.load()
+    assert {file.name for file in state.passwords().iterdir()} == {"leap"}
+    assert looking.broker_door().administrator.user == "leap"
+    # What it compares first signs in as itself; of the passwords that it has not, nothing is said.
+    assert (await compare(looking.broker_door(), districts.codes(), database=kafka.database_of(looking))).lines() == []
+    (tmp_path / ".leap").unlink()
+    (tmp_path / "administrator").rename(tmp_path / ".leap")
 
     before = found.kafka_of_district("hartford").password()
     await asyncio.to_thread(prepare.main, ["rotate", "hartford"])
