@@ -44,7 +44,7 @@ def run(words: list[str]) -> int:
     from deploy.commands.why import NobodyFound
     from deploy.demo.staff import DoorClosed
     from deploy.local.parts import PartFailed, PartMissing
-    from services.runtime.delivery.access import AccessRefused
+    from services.runtime.broker_access import AccessRefused
     from services.runtime.settings import SettingsRejected
 
     # What a service says in its log while it does something here, of a migration, say, would stand in the answer.

@@ -19,7 +19,7 @@ from deploy.audit.compare import Disagreement, compare, disagreement
 from deploy.audit.kept import Kept
 from deploy.audit.logs import Logs
 from deploy.audit.sent import Keys, Returned, SchoolDay, Sent, Where, lane_of, marks_of
-from services.runtime.delivery.access import Broker
+from services.runtime.broker_access import Broker
 
 log = structlog.get_logger(__name__)
 

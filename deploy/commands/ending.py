@@ -31,7 +31,7 @@ from deploy.commands.screen import Screen
 from deploy.local.machine import write_whole
 from deploy.local.topics import admin
 from services.ingest.handlers.clearing import cut_logs
-from services.runtime.delivery.access import Broker
+from services.runtime.broker_access import Broker
 from services.runtime.delivery.publisher import partition_of
 
 ERASED_SECONDS = 300.0

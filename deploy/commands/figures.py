@@ -12,7 +12,7 @@ from contracts.topics import PARTITIONS, TOPICS
 from deploy.commands import http_client, people
 from deploy.commands.state import State
 from deploy.local.topics import admin, is_landing
-from services.runtime.delivery.access import Broker, client_options
+from services.runtime.broker_access import Broker, client_options
 from services.runtime.delivery.publisher import partition_of
 
 _FLAGGING = "leap-flagging"

@@ -15,7 +15,7 @@ from deploy.commands import districts, push, state
 from deploy.commands.kept_of import NUMBER, Line, Whom, kept_of
 from deploy.commands.screen import Screen
 from services.ingest.districts_file import load_districts
-from services.runtime.delivery.access import Broker
+from services.runtime.broker_access import Broker
 
 FORGOTTEN_SECONDS = 120.0
 POLL_SECONDS = 0.5

@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 from contracts.topics import HOUSEHOLD_CONTACTS, PARTITIONS, landing_topics
 from deploy.audit.logs import Logs
 from deploy.local.dumps import FORMER
-from services.runtime.delivery.access import Broker
+from services.runtime.broker_access import Broker
 from services.runtime.delivery.publisher import partition_of
 
 GOES, NUMBER = "goes", "stays as a number, or goes where figures are erased"

@@ -12,7 +12,7 @@ from contracts.services import SERVICES
 from deploy.commands import state
 from deploy.commands.screen import Screen
 from deploy.local.topics import admin
-from services.runtime.delivery.access import Broker, client_options
+from services.runtime.broker_access import Broker, client_options
 
 START, END, GONE = "start", "end", "gone"
 OF_ANOTHER_LOG = ("log_replaced", "log_shortened")

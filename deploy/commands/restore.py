@@ -21,7 +21,7 @@ from deploy.commands.up import READY_WITHIN_SECONDS
 from deploy.local.dumps import FORMER, go_back, put_aside_last, restore_schema
 from deploy.local.found import part_from
 from deploy.local.parts import PartFailed, Process
-from services.runtime.delivery.access import Broker
+from services.runtime.broker_access import Broker
 from services.runtime.rebuild.take_back import StillRunning, take_back
 
 

@@ -14,7 +14,7 @@ from deploy.commands.rebuild import live_in_the_time_of
 from deploy.commands.screen import Screen
 from services.flagging.handlers import retelling
 from services.flagging.handlers.retelling import Retold, Told
-from services.runtime.delivery.access import Broker
+from services.runtime.broker_access import Broker
 from services.runtime.delivery.publisher import partition_of
 
 

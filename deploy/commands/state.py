@@ -15,7 +15,7 @@ from deploy.local.doors import Door, door_from, open_door
 from deploy.local.found import part_from
 from deploy.local.machine import checkout, write_whole
 from deploy.local.parts import Part
-from services.runtime.delivery.access import Access
+from services.runtime.broker_access import Access
 from services.runtime.settings import zone_from
 
 

@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from contracts.events import CATEGORY_LETTERS
 from contracts.topics import ATTENDANCE_IN, PARTITIONS
 from deploy.audit.logs import Logs
-from services.runtime.delivery.access import Broker
+from services.runtime.broker_access import Broker
 from services.runtime.delivery.publisher import partition_of
 
 _CATEGORY_OF = {letter: str(category) for category, letter in CATEGORY_LETTERS.items()}

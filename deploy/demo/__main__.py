@@ -12,7 +12,7 @@ from contracts.calendar import school_year_of
 from deploy.demo.calendars import last_possible_day, latest_day_worth_replaying
 from deploy.demo.replay import UNWATCHED, Around, Progress, replay
 from deploy.local.doors import own_door
-from services.runtime.delivery.access import Broker, Protocol
+from services.runtime.broker_access import Broker, Protocol
 from services.runtime.settings import zone_from
 
 

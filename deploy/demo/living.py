@@ -22,7 +22,7 @@ from deploy.demo.replay import Around, Progress, replay
 from deploy.demo.staff import Done, Staff
 from deploy.local.machine import write_whole
 from services.ingest.districts_file import load_districts
-from services.runtime.delivery.access import Broker
+from services.runtime.broker_access import Broker
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from contracts.topics import landing_topics
 from deploy.demo.calendars import first_school_day, last_possible_day
 from deploy.demo.feed import DistrictDay, Visited, days
 from deploy.demo.records import Sent as SentRecord
-from services.runtime.delivery.access import Broker, client_options
+from services.runtime.broker_access import Broker, client_options
 
 _BATCH_BYTES = 512 * 1024
 _IN_FLIGHT = 64

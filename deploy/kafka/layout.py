@@ -17,7 +17,7 @@ from deploy.kafka.compare import Acl, Drift, Layout, Topic, acl_of, differences,
 from deploy.local.doors import Door, Passwords
 from deploy.local.parts import PartFailed
 from deploy.local.topics import admin, create_topics, wanted_topics
-from services.runtime.delivery.access import Access, client_options
+from services.runtime.broker_access import Access, client_options
 
 SCRAM_ITERATIONS = 4096
 """Kafka's least: the passwords are 256 random bits, which no number of iterations makes stronger."""

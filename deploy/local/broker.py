@@ -14,7 +14,7 @@ from deploy.local.machine import apt_install, checkout, write_whole
 from deploy.local.parts import Given, Part, PartFailed, PartMissing, Process, free_port
 from deploy.local.secured import OPEN, security_lines
 from deploy.supply.jars import JarsDiffer, verify
-from services.runtime.delivery.access import secret_in
+from services.runtime.broker_access import secret_in
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
 JAVA_VERSION = 17

@@ -17,7 +17,7 @@ from contracts.topics import landing_topics
 from deploy.local.machine import write_whole
 from deploy.local.parts import PartMissing
 from deploy.local.topics import COPIES_ELSEWHERE
-from services.runtime.delivery.access import Access, Mechanism, Protocol
+from services.runtime.broker_access import Access, Mechanism, Protocol
 
 _PASSWORD_BYTES = 32
 

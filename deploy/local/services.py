@@ -7,7 +7,7 @@ from pathlib import Path
 from contracts.services import SERVICES
 from deploy.local.machine import checkout
 from deploy.local.parts import Process, free_port
-from services.runtime.delivery.access import Broker, access_to
+from services.runtime.broker_access import Broker, access_to
 
 FIRST_HTTP_PORT = 8001
 HTTP_PORTS = {name: port for port, name in enumerate(SERVICES, start=FIRST_HTTP_PORT)}

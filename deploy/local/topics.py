@@ -10,7 +10,7 @@ from aiokafka.errors import TopicAlreadyExistsError
 
 from contracts.topics import ATTENDANCE_IN, LANDING_SETTINGS, ROSTER_IN, TOPICS, Topic, landing_topics
 from deploy.local.parts import PartFailed
-from services.runtime.delivery.access import Broker, client_options
+from services.runtime.broker_access import Broker, client_options
 
 COPIES_ELSEWHERE = 3
 """On how many brokers a partition is kept wherever there is more than one machine."""

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from services.runtime.broker_access import Access, AccessRefused, Protocol, client_options
 from services.runtime.database_url import LineRefused, guarded
-from services.runtime.delivery.access import Access, AccessRefused, Protocol, client_options
 
 PREFIX = "LEAP_"
 NAMES_PER_HOUR = 500

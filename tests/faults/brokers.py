@@ -11,7 +11,7 @@ from deploy.local.broker import java, kafka_jars
 from deploy.local.doors import Passwords
 from deploy.local.machine import write_whole
 from deploy.local.secured import security_lines
-from services.runtime.delivery.access import secret_in
+from services.runtime.broker_access import secret_in
 from tests.faults.proxy import Proxy
 
 _SETTINGS = """\

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from services.runtime.delivery.access import Broker, client_options
+from services.runtime.broker_access import Broker, client_options
 from tests.pipeline.year.landed import Landed
 
 FLAGS, VISITS = "flags", "home-visits"

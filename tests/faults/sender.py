@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from contracts.topics import landing_topics
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from tests.faults.bed import Bed
 from tests.faults.town import Town, Value, as_bytes
 

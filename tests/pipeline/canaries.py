@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer
 
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from tests.pipeline.stack import Stack
 
 PHONE = "+1 (203) 555-0187"

@@ -28,7 +28,7 @@ from deploy.local import (
     start_service,
 )
 from deploy.local.doors import Door
-from services.runtime.delivery.access import Access, client_options
+from services.runtime.broker_access import Access, client_options
 from tests import people
 
 DEADLINE_SECONDS = 60.0

@@ -15,7 +15,7 @@ from deploy.commands.figures import measure_backlog
 from deploy.commands.state import State
 from deploy.local.topics import admin
 from services.ingest.store.measured import list_gaps
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from tests.pipeline.schools import NOW, marks, roster
 from tests.pipeline.stack import Stack, eventually, start_stack
 

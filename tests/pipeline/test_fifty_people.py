@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter
 
 from contracts import events
 from contracts.topics import TOPIC_BY_NAME
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from tests import people
 from tests.component.visit_events import flag
 from tests.crowd import Crowd, assert_the_desk_is_sound

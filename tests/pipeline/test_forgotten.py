@@ -26,7 +26,7 @@ from deploy.local.dumps import dump_schema, restore_schema
 from deploy.local.topics import admin
 from services.ingest import app as ingest
 from services.runtime import clock
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from services.runtime.rebuild.rebuild import Rebuild, rebuild
 from services.runtime.rebuild.take_back import take_back
 from services.visitlog import app as visitlog

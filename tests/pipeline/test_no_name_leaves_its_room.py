@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from contracts.services import SERVICES
 from contracts.topics import TOPICS, landing_topics
 from deploy.commands import story
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from tests import people
 from tests.pipeline.canaries import (
     ADDRESS,

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from tests.pipeline.conclusions import assert_all_equals_the_oracle, assert_every_event_was_effective_once
 from tests.pipeline.schools import NOW, marks, roster, whole
 from tests.pipeline.stack import Stack, eventually, start_stack

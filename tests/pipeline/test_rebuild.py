@@ -17,7 +17,7 @@ from contracts import events
 from deploy import cli
 from deploy.commands import state
 from deploy.commands.rebuild import services
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.rebuild.rebuild import Rebuild, Rebuilt, go_back, rebuild
 from tests.component.reporting.tallied import Month, figures, months, whole_day

@@ -22,7 +22,7 @@ from deploy.commands.rebuild import services
 from deploy.local.topics import admin
 from services.flagging.app import FACTS
 from services.runtime import clock
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.rebuild.rebuild import Rebuild, RebuildFailed, rebuild
 from tests.component.flagging.builders import (

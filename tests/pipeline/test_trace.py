@@ -16,7 +16,7 @@ from deploy.commands.position import PositionRefused, read_positions, set_positi
 from deploy.commands.state import State
 from deploy.commands.trace import End
 from deploy.local.topics import admin
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from tests.pipeline.schools import NOW, SCHOOL, roster, school_days
 from tests.pipeline.stack import Stack, eventually, start_stack
 from tests.pipeline.test_landing_topics_change import make_anew

@@ -20,7 +20,7 @@ from contracts.topics import HOUSEHOLD_CONTACTS, PARTITIONS
 from services.ingest.handlers.forgetting import tell_forgetting
 from services.ingest.store import contacts, forgotten
 from services.ingest.store.forgotten import Cut, Wish
-from services.runtime.delivery.access import Broker, client_options
+from services.runtime.broker_access import Broker, client_options
 from services.runtime.delivery.own_words import Topics
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.delivery.transaction import Written

@@ -14,7 +14,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLScram512
 
-from services.runtime.delivery.access import Broker, client_options
+from services.runtime.broker_access import Broker, client_options
 from services.runtime.delivery.assignor import EvenAssignor
 from services.runtime.delivery.batch import Reach
 from services.runtime.delivery.reading import read_batch

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerClosed, RecordTooLargeError
 
-from services.runtime.delivery.access import Broker, client_options
+from services.runtime.broker_access import Broker, client_options
 from services.runtime.seen import tracing
 
 Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]

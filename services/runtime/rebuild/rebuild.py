@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from services.runtime.broker_access import Broker
 from services.runtime.database import Connection
-from services.runtime.delivery.access import Broker
 from services.runtime.rebuild.differences import TableDifference, differences
 from services.runtime.rebuild.own_ways import OwnWays
 from services.runtime.rebuild.shadow import Positions, Shadow, positions_in, records_between

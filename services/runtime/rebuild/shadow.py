@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from services.runtime.broker_access import Broker, access_to, client_options
 from services.runtime.database import Connection, open_pool
-from services.runtime.delivery.access import Broker, access_to, client_options
 from services.runtime.delivery.batch import Batch, PoisonBurst, Reach, apply_batch
 from services.runtime.delivery.lenient import read_leniently
 from services.runtime.delivery.positions import Move, move_positions, read_positions

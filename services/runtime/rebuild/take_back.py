@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from services.runtime import clock
+from services.runtime.broker_access import Broker
 from services.runtime.database import Connection
-from services.runtime.delivery.access import Broker
 from services.runtime.delivery.own_words import Topics
 from services.runtime.delivery.positions import lock_all
 from services.runtime.delivery.publisher import Publisher

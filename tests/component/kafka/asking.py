@@ -19,7 +19,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from deploy.kafka import requests
 from deploy.local.parts import Process
-from services.runtime.delivery.access import Access, client_options
+from services.runtime.broker_access import Access, client_options
 
 DISTRICTS = ("windsor", "windsor-locks", "avon")
 DATABASE = "postgres"

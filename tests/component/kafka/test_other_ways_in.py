@@ -18,7 +18,7 @@ from deploy.kafka.layout import compare, lay_out, opens
 from deploy.local.broker import door_of, java, kafka_jars, start_kafka
 from deploy.local.doors import Door, client_properties, given_door
 from deploy.local.services import kafka_environment
-from services.runtime.delivery.access import Access, client_options
+from services.runtime.broker_access import Access, client_options
 from services.runtime.settings import Settings
 from tests.component.kafka.asking import DATABASE, DISTRICTS, Encrypted
 

@@ -11,7 +11,7 @@ from contracts.services import SERVICES
 from contracts.topics import TOPICS, landing_topics
 from deploy.kafka.layout import opens, renew
 from deploy.local.doors import Door, Passwords
-from services.runtime.delivery.access import Access, client_options
+from services.runtime.broker_access import Access, client_options
 from tests.component.kafka.asking import ALLOWED, DENIED, DISTRICTS, asking
 
 # Written down once more, by hand, from DOMAIN and the services: not asked from what is tested.

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.topics import landing_topics
 from deploy.commands import people
-from services.runtime.delivery.access import client_options
+from services.runtime.broker_access import client_options
 from tests.pipeline.stack import Stack, eventually
 from tests.pipeline.year import shown
 from tests.pipeline.year.checker import Checker, Tally

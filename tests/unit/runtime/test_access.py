@@ -11,7 +11,7 @@ from faststream.security import SASLScram512
 from deploy.containers.keys import make
 from deploy.local.machine import checkout
 from deploy.local.services import kafka_environment
-from services.runtime.delivery.access import Access, AccessRefused, client_options, secret_in
+from services.runtime.broker_access import Access, AccessRefused, client_options, secret_in
 from services.runtime.delivery.membership import frame_options
 from services.runtime.settings import Settings, SettingsRejected
 
