@@ -35,6 +35,8 @@ class Topic:
     retention_ms: int = FOR_EVER
     compacted: bool = False
     personal_data: bool = False
+    read_back: bool = False
+    """Its producer reads it again: it tells what follows from no other topic."""
     tombstone: str = ""
     gone_within_ms: int | None = None
 
@@ -53,6 +55,11 @@ class Topic:
             wanted["segment.ms"] = str(_DAY_MS)
         return wanted
 
+    @property
+    def names_families(self) -> bool:
+        """Tell whether it says where a family lives and how it is reached."""
+        return self.name == HOUSEHOLD_CONTACTS
+
 
 LANDING_SETTINGS = {
     "retention.ms": str(LANDING_RETENTION_MS),
@@ -62,6 +69,7 @@ LANDING_SETTINGS = {
     "segment.ms": str(_DAY_MS),
 }
 """Of every landing topic, by Kafka's names. What a family asks to be forgotten is cut away sooner (decision 24)."""
+
 
 TOPICS: tuple[Topic, ...] = (
     Topic(
@@ -139,6 +147,7 @@ TOPICS: tuple[Topic, ...] = (
         producer="ingest",
         consumers=("flagging", "scheduling", "visitlog", "reporting"),
         compacted=True,
+        read_back=True,
     ),
     # The original bytes of a rejected record may name a child: it goes back to its district and to nobody else.
     Topic(
@@ -218,6 +227,7 @@ TOPICS: tuple[Topic, ...] = (
         ),
         producer="scheduling",
         consumers=("visitlog", "reporting"),
+        read_back=True,
     ),
     Topic(
         name="visitors",
@@ -226,6 +236,7 @@ TOPICS: tuple[Topic, ...] = (
         producer="scheduling",
         consumers=("visitlog", "reporting"),
         compacted=True,
+        read_back=True,
     ),
     # A decision for a day to come must not wipe out the one in force until then: compaction keeps every version, and
     # its place in the district's order stays, since the partition is the district's.
@@ -236,6 +247,7 @@ TOPICS: tuple[Topic, ...] = (
         producer="scheduling",
         consumers=("ingest", "flagging", "visitlog", "reporting"),
         compacted=True,
+        read_back=True,
     ),
     Topic(
         name="district-statuses",
@@ -244,6 +256,7 @@ TOPICS: tuple[Topic, ...] = (
         producer="scheduling",
         consumers=("flagging",),
         compacted=True,
+        read_back=True,
     ),
     Topic(
         name="transfers",
@@ -264,6 +277,7 @@ TOPICS: tuple[Topic, ...] = (
         ),
         producer="visitlog",
         consumers=("scheduling", "reporting"),
+        read_back=True,
     ),
 )
 

@@ -1,15 +1,15 @@
 """The auditor as a process: `python -m deploy.audit`. One district after the other, round after round.
 
-Told by the environment: LEAP_KAFKA_BOOTSTRAP_SERVERS, LEAP_DATABASE_URL (a login that reads flagging's tables and
-nothing else; for one elsewhere LEAP_DATABASE_CA_FILE), LEAP_DISTRICTS_FILE, LEAP_HTTP_HOST and LEAP_HTTP_PORT for
-/metrics; LEAP_AUDIT_EVERY_SECONDS, how long a round of all districts takes (600), and LEAP_AUDIT_SHARE of the school
-days that it looks at (0.1).
+Told by the environment: LEAP_KAFKA_BOOTSTRAP_SERVERS and how to sign in there, LEAP_DATABASE_URL (a login that reads
+flagging's tables and nothing else; for one elsewhere LEAP_DATABASE_CA_FILE), LEAP_DISTRICTS_FILE, LEAP_HTTP_HOST and
+LEAP_HTTP_PORT for /metrics; LEAP_AUDIT_EVERY_SECONDS, how long a round of all districts takes (600), and
+LEAP_AUDIT_SHARE of the school days that it looks at (0.1).
 """
 
 import asyncio
-import os
 import secrets
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from prometheus_client import start_http_server
 
 from deploy.audit.logs import LogSilent
 from deploy.audit.rounds import Auditor
-from services.runtime.database_url import guarded_by_environment
+from services.runtime.settings import Settings, SettingsRejected
 
 PAUSE_SECONDS = 20.0
 """Between two looks at what disagrees: longer than a mark takes on its way."""
@@ -28,6 +28,14 @@ PAUSE_SECONDS = 20.0
 _AWAY = (KafkaError, LogSilent, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
 log = structlog.get_logger("deploy.audit")
+
+
+class AuditSettings(Settings):
+    """What a service is told, and what is the auditor's own."""
+
+    districts_file: Path
+    audit_share: float = 0.1
+    audit_every_seconds: float = 600.0
 
 
 async def audit(auditor: Auditor, *, every_seconds: float) -> None:
@@ -44,17 +52,18 @@ async def audit(auditor: Auditor, *, every_seconds: float) -> None:
 
 
 async def _run() -> None:
+    settings = AuditSettings.from_environment()
     auditor = Auditor(
-        bootstrap=os.environ["LEAP_KAFKA_BOOTSTRAP_SERVERS"],
-        database_url=guarded_by_environment(os.environ["LEAP_DATABASE_URL"]),
-        districts_file=Path(os.environ["LEAP_DISTRICTS_FILE"]),
-        share=float(os.environ.get("LEAP_AUDIT_SHARE", "0.1")),
+        broker=settings.kafka,
+        database_url=settings.database_url,
+        districts_file=settings.districts_file,
+        share=settings.audit_share,
         pause=PAUSE_SECONDS,
     )
-    work = asyncio.create_task(audit(auditor, every_seconds=float(os.environ.get("LEAP_AUDIT_EVERY_SECONDS", "600"))))
+    work = asyncio.create_task(audit(auditor, every_seconds=settings.audit_every_seconds))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
-    start_http_server(int(os.environ["LEAP_HTTP_PORT"]), os.environ.get("LEAP_HTTP_HOST", "127.0.0.1"))
+    start_http_server(settings.http_port, settings.http_host)
     try:
         await work
     except asyncio.CancelledError:
@@ -62,4 +71,7 @@ async def _run() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_run())
+    try:
+        asyncio.run(_run())
+    except SettingsRejected as problem:
+        sys.exit(f"the auditor: {problem}")

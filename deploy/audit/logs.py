@@ -7,6 +7,7 @@ from datetime import datetime
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from deploy.local.topics import admin
+from services.runtime.broker_access import Broker, client_options
 
 POLL_MS = 500
 RECORDS_AT_A_TIME = 2_000
@@ -20,10 +21,10 @@ class LogSilent(Exception):
 class Logs:
     """Reads topics of a broker to where they end now. Use it as an asynchronous context manager."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed"
+            **client_options(broker), enable_auto_commit=False, isolation_level="read_committed"
         )
 
     async def __aenter__(self) -> "Logs":
@@ -36,7 +37,7 @@ class Logs:
     async def partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
         """Name every partition of these topics that there is. Raises LogSilent where one is not there."""
         wanted = sorted(set(topics))
-        async with admin(self._bootstrap) as client:
+        async with admin(self._broker) as client:
             described = await client.describe_topics(wanted)
         found = [TopicPartition(each["topic"], at["partition"]) for each in described for at in each["partitions"]]
         if missing := set(wanted) - {each.topic for each in found}:

@@ -19,6 +19,7 @@ from deploy.audit.compare import Disagreement, compare, disagreement
 from deploy.audit.kept import Kept
 from deploy.audit.logs import Logs
 from deploy.audit.sent import Keys, Returned, SchoolDay, Sent, Where, lane_of, marks_of
+from services.runtime.broker_access import Broker
 
 log = structlog.get_logger(__name__)
 
@@ -76,8 +77,8 @@ class _Sample:
 class Auditor:
     """Recounts districts. `share` is how many of a district's school days a round looks at, by chance."""
 
-    def __init__(self, *, bootstrap: str, database_url: str, districts_file: Path, share: float, pause: float) -> None:
-        self._bootstrap, self._database_url = bootstrap, database_url
+    def __init__(self, *, broker: Broker, database_url: str, districts_file: Path, share: float, pause: float) -> None:
+        self._broker, self._database_url = broker, database_url
         self._secrets = {
             district: bytes.fromhex(declared["secret"])
             for district, declared in json.loads(districts_file.read_text())["districts"].items()
@@ -101,7 +102,7 @@ class Auditor:
             always=self._wrong.get(district, set()),
         )
         found: list[Found] = []
-        async with Logs(self._bootstrap) as logs:
+        async with Logs(self._broker) as logs:
             landing = await logs.partitions([ATTENDANCE_IN + district, ROSTER_IN + district])
             back = await logs.partitions(["attendance-rejected"])
             begins = await logs.begins(landing)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ import psutil
 
 from deploy.commands import state
 from deploy.commands.screen import Screen
+from deploy.commands.state import State
 from deploy.local import HTTP_PORTS, broker, containers, postgres
 from deploy.local.machine import checkout
 from deploy.local.parts import PartMissing, is_free
@@ -17,6 +19,7 @@ from deploy.local.parts import PartMissing, is_free
 NEEDED_MEMORY_MB = 2_000
 NEEDED_DISK_MB = 2_000
 _MB = 1024 * 1024
+_CLOSE_IT = "Give it SASL_SSL and an authorizer, and name its administrator by KAFKA_USER and its like (README)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,21 @@ def doctor(screen: Screen) -> int:
     for finding in findings:
         screen.say(f" {'✓' if finding.good else '✗' if finding.needed else '·'} {finding.name}: {finding.told}")
     return 0 if all(finding.good for finding in findings if finding.needed) else 1
+
+
+def _who_comes(found: State) -> Finding:
+    door = found.broker_door()
+    if not door.has_users:
+        told = "the broker asks nobody who they are: whoever reaches it reads every family's address. "
+        told += "Stop it and `leap up`" if found.broker and found.broker["kind"] != "given" else _CLOSE_IT
+        return Finding(name="Kafka's door", good=False, told=told, needed=False)
+    assert door.passwords is not None
+    loose = [file.name for file in door.passwords.rglob("*") if stat.S_IMODE(file.stat().st_mode) & 0o077]
+    told = (
+        f"others can read the passwords of {', '.join(loose)}: `leap kafka rotate` each" if loose else "asks who comes"
+    )
+    encrypted = "" if door.administrator.is_encrypted else ", not encrypted: for this machine's own address alone"
+    return Finding(name="Kafka's door", good=not loose, told=told + encrypted, needed=False)
 
 
 def _look() -> Iterator[Finding]:
@@ -65,6 +83,8 @@ def _look() -> Iterator[Finding]:
     disk = shutil.disk_usage(checkout()).free // _MB
     yield Finding(name="disk", good=disk >= NEEDED_DISK_MB, told=f"{disk:,} MB free")
     found = state.load()
+    if found.broker is not None:
+        yield _who_comes(found)
     if found.services:
         down = [name for name, part in found.parts().items() if not part.is_running()]
         yield Finding(name="parts", good=not down, told=f"down: {', '.join(down)}" if down else "all run", needed=False)

@@ -31,6 +31,7 @@ from deploy.commands.screen import Screen
 from deploy.local.machine import write_whole
 from deploy.local.topics import admin
 from services.ingest.handlers.clearing import cut_logs
+from services.runtime.broker_access import Broker
 from services.runtime.delivery.publisher import partition_of
 
 ERASED_SECONDS = 300.0
@@ -86,7 +87,7 @@ def end(screen: Screen, *, district: str, folder: Path, dry_run: bool) -> int:
     """Export, erase and certify; with `dry_run` export and count alone. Given again it goes on."""
     found = state.load_whole()
     places = Places(
-        bootstrap=found.bootstrap(),
+        broker=found.broker_door().administrator,
         admin_url=found.admin_url(),
         ingest=found.address_of("ingest"),
         districts_file=districts.districts_file(),
@@ -133,7 +134,7 @@ async def export(district: str, folder: Path, places: Places) -> dict[str, Any]:
                 for table, condition in (await _tables(connection, service)).items():
                     with packed.open(f"{service}/{table}.ndjson", "w") as out:
                         rows[f"{service}/{table}"] = await _write_rows(connection, table, condition, district, out)
-        for topic, lines in (await _landed(district, places.bootstrap)).items():
+        for topic, lines in (await _landed(district, places.broker)).items():
             packed.writestr(f"sent/{topic}.ndjson", "\n".join(lines))
             rows[f"sent/{topic}"] = len(lines)
         packed.writestr("manifest.json", json.dumps({"district": district, "rows": rows}, indent=1))
@@ -153,7 +154,7 @@ async def erase(district: str, folder: Path, places: Places, manifest: Mapping[s
     """Erase everything of a district and write the certificate. Raises NotEnded where a service has not done so yet."""
     _take_out_of_the_file(places.districts_file, district)
     taken_back = await _tell(district, places)
-    await _remove_topics(district, places.bootstrap)
+    await _remove_topics(district, places.broker)
     await drop_former_tables(places.admin_url)
     until = time.monotonic() + ERASED_SECONDS
     while left := {name: rows for name, rows in (await count(district, places.admin_url)).items() if rows}:
@@ -211,7 +212,7 @@ async def _write_rows(connection: Any, table: str, condition: str, district: str
     return written
 
 
-async def _landed(district: str, bootstrap: str) -> dict[str, list[str]]:
+async def _landed(district: str, broker: Broker) -> dict[str, list[str]]:
     lines: dict[str, list[str]] = {topic: [] for topic in landing_topics(district)}
 
     def take(record: ConsumerRecord) -> None:
@@ -221,14 +222,14 @@ async def _landed(district: str, bootstrap: str) -> dict[str, list[str]]:
             text = json.dumps({"base64": base64.b64encode(record.value or b"").decode()})
         lines[record.topic].append(" ".join(text.splitlines()))
 
-    async with Logs(bootstrap) as logs:
-        if there := sorted(lines.keys() & set(await _topics(bootstrap))):
+    async with Logs(broker) as logs:
+        if there := sorted(lines.keys() & set(await _topics(broker))):
             await logs.read(await logs.begins(await logs.partitions(there)), take)
     return lines
 
 
-async def _topics(bootstrap: str) -> list[str]:
-    async with admin(bootstrap) as client:
+async def _topics(broker: Broker) -> list[str]:
+    async with admin(broker) as client:
         return list(await client.list_topics())
 
 
@@ -241,7 +242,7 @@ def _take_out_of_the_file(file: Path, district: str) -> None:
 
 async def _tell(district: str, places: Places) -> int:
     """Let ingest take back all contact data and say that the contract is over; in its outbox, in one transaction."""
-    households = await _households(district, places.bootstrap)
+    households = await _households(district, places.broker)
     ended = events.DistrictEnded(
         event_id=identity("district.ended.v1", district),
         event_type="district.ended.v1",
@@ -284,13 +285,13 @@ async def _tell(district: str, places: Places) -> int:
     return len(households)
 
 
-async def _households(district: str, bootstrap: str) -> list[str]:
+async def _households(district: str, broker: Broker) -> list[str]:
     standing: dict[bytes | None, bool] = {}
 
     def take(record: ConsumerRecord) -> None:
         standing[record.key] = f'"{district}"'.encode() in (record.value or b"") and _district(record.value) == district
 
-    async with Logs(bootstrap) as logs:
+    async with Logs(broker) as logs:
         await logs.read(await logs.begins(await logs.partitions([HOUSEHOLD_CONTACTS])), take)
     return sorted(key.decode() for key, stands in standing.items() if stands and key is not None)
 
@@ -303,10 +304,10 @@ def _district(value: bytes | None) -> str | None:
     return told.get("district") if isinstance(told, dict) else None
 
 
-async def _remove_topics(district: str, bootstrap: str) -> None:
-    there = sorted(set(landing_topics(district)) & set(await _topics(bootstrap)))
+async def _remove_topics(district: str, broker: Broker) -> None:
+    there = sorted(set(landing_topics(district)) & set(await _topics(broker)))
     if there:
-        async with admin(bootstrap) as client:
+        async with admin(broker) as client:
             await client.delete_topics(there)
     lane, last = TopicPartition(REJECTED, partition_of(district, PARTITIONS)), -1
 
@@ -315,10 +316,10 @@ async def _remove_topics(district: str, bootstrap: str) -> None:
         if record.key == district.encode():
             last = record.offset
 
-    async with Logs(bootstrap) as logs:
+    async with Logs(broker) as logs:
         await logs.read(await logs.begins([lane]), take)
     if last >= 0:
-        await cut_logs(bootstrap, {lane: last + 1})
+        await cut_logs(broker, {lane: last + 1})
 
 
 def _digest(file: Path) -> str:

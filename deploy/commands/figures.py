@@ -12,6 +12,7 @@ from contracts.topics import PARTITIONS, TOPICS
 from deploy.commands import http_client, people
 from deploy.commands.state import State
 from deploy.local.topics import admin, is_landing
+from services.runtime.broker_access import Broker, client_options
 from services.runtime.delivery.publisher import partition_of
 
 _FLAGGING = "leap-flagging"
@@ -134,7 +135,7 @@ async def measure_backlog(state: State) -> Backlog:
     finally:
         await connection.close()
 
-    ends = await _log_ends(state.bootstrap())
+    ends = await _log_ends(state.kafka())
     lag_by_group = {}
     for group, at in sorted(positions.items()):
         topics = {each.topic for each in at}
@@ -226,8 +227,8 @@ def _district(name: str, landing: Landing, landed: dict[str, Any], applied: dict
     )
 
 
-async def _log_ends(bootstrap: str) -> dict[TopicPartition, int]:
-    async with admin(bootstrap) as client:
+async def _log_ends(broker: Broker) -> dict[TopicPartition, int]:
+    async with admin(broker) as client:
         landing = [name for name in await client.list_topics() if is_landing(name)]
         # As many partitions as there are: somebody may have widened a landing topic.
         described = await client.describe_topics(landing)
@@ -236,7 +237,7 @@ async def _log_ends(bootstrap: str) -> dict[TopicPartition, int]:
     ]
     partitions += [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
     # What is committed: nobody waits for what may yet be rolled back.
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed")
+    consumer = AIOKafkaConsumer(**client_options(broker), enable_auto_commit=False, isolation_level="read_committed")
     await consumer.start()
     # Assigned, so that all topics are asked for at once and not each by a failed try; paused, so that nothing is read.
     consumer.assign(partitions)

@@ -15,6 +15,7 @@ from deploy.commands import districts, push, state
 from deploy.commands.kept_of import NUMBER, Line, Whom, kept_of
 from deploy.commands.screen import Screen
 from services.ingest.districts_file import load_districts
+from services.runtime.broker_access import Broker
 
 FORGOTTEN_SECONDS = 120.0
 POLL_SECONDS = 0.5
@@ -28,7 +29,8 @@ class NotForgotten(Exception):
 class Places:
     """Where a system runs."""
 
-    bootstrap: str
+    broker: Broker
+    """With the rights of who lays it out: families' contacts are read, logs are cut."""
     admin_url: str
     ingest: str
     districts_file: Path
@@ -61,7 +63,7 @@ def forget(screen: Screen, wish: Wish, *, dry_run: bool) -> int:
     found = state.load_whole()
     token = districts.token_of(wish.district)
     places = Places(
-        bootstrap=found.bootstrap(),
+        broker=found.broker_door().administrator,
         admin_url=found.admin_url(),
         ingest=found.address_of("ingest"),
         districts_file=districts.districts_file(),
@@ -71,7 +73,7 @@ def forget(screen: Screen, wish: Wish, *, dry_run: bool) -> int:
         raise NotForgotten("name the district's number; - reads it from standard input, where no history keeps it")
     numbers = [given] if wish.state_number is None else [given, f"state:{wish.state_number}"]
     whom = whom_of(places, district=wish.district, kind=wish.kind, numbers=numbers)
-    before = asyncio.run(kept_of(whom, bootstrap=places.bootstrap, admin_url=places.admin_url))
+    before = asyncio.run(kept_of(whom, broker=places.broker, admin_url=places.admin_url))
     _show(screen, before)
     if dry_run:
         screen.give({"dry_run": True, "kept": [each._asdict() for each in before]})
@@ -83,7 +85,7 @@ def forget(screen: Screen, wish: Wish, *, dry_run: bool) -> int:
     push.upload(screen, [push.ndjson("roster", [sent])], address=places.ingest, district=wish.district, token=token)
     with screen.wait("every service lets it go"):
         asyncio.run(until_forgotten(whom, places))
-    after = asyncio.run(kept_of(whom, bootstrap=places.bootstrap, admin_url=places.admin_url))
+    after = asyncio.run(kept_of(whom, broker=places.broker, admin_url=places.admin_url))
     left = [each for each in after if each.rows and each.becomes != NUMBER]
     screen.give(
         {"version": chosen, "before": [each._asdict() for each in before], "after": [each._asdict() for each in after]}

@@ -13,6 +13,7 @@ from aiokafka import ConsumerRecord
 from contracts.topics import HOUSEHOLD_CONTACTS, PARTITIONS, landing_topics
 from deploy.audit.logs import Logs
 from deploy.local.dumps import FORMER
+from services.runtime.broker_access import Broker
 from services.runtime.delivery.publisher import partition_of
 
 GOES, NUMBER = "goes", "stays as a number, or goes where figures are erased"
@@ -108,7 +109,7 @@ _STUDENT: Mapping[str, Sequence[tuple[str, str, str]]] = {
 }
 
 
-async def kept_of(whom: Whom, *, bootstrap: str, admin_url: str) -> list[Line]:
+async def kept_of(whom: Whom, *, broker: Broker, admin_url: str) -> list[Line]:
     """Count what is kept of somebody in tables, landing logs, returned copies and contact data."""
     lines = []
     tables = _HOUSEHOLD if whom.kind == "household" else _STUDENT
@@ -122,7 +123,7 @@ async def kept_of(whom: Whom, *, bootstrap: str, admin_url: str) -> list[Line]:
             await connection.close()
     lines.append(Line("ingest", "records set aside", await _dead_letters(whom, admin_url), GOES))
     lines += await _put_aside(whom, admin_url)
-    return lines + await _in_topics(whom, bootstrap)
+    return lines + await _in_topics(whom, broker)
 
 
 async def _put_aside(whom: Whom, admin_url: str) -> list[Line]:
@@ -159,7 +160,7 @@ async def _dead_letters(whom: Whom, admin_url: str) -> int:
     return sum(1 for row in rows if holds(row[0]) or holds(row[1]))
 
 
-async def _in_topics(whom: Whom, bootstrap: str) -> list[Line]:
+async def _in_topics(whom: Whom, broker: Broker) -> list[Line]:
     counted = {"landing": 0, "returned": 0, "contacts": 0}
     holds, keys, texts = is_about(whom), {str(each).encode() for each in whom.keys}, [str(each) for each in whom.keys]
     standing: dict[bytes | None, bool] = {}
@@ -176,7 +177,7 @@ async def _in_topics(whom: Whom, bootstrap: str) -> list[Line]:
         else:
             standing[record.key] = any(text.encode() in (record.value or b"") for text in texts)
 
-    async with Logs(bootstrap) as logs:
+    async with Logs(broker) as logs:
         landing = await logs.partitions(landing_topics(whom.district))
         await logs.read(await logs.begins(landing), landed)
         back = [each for each in await logs.partitions([REJECTED]) if each.partition == _lane(whom)]

@@ -135,7 +135,7 @@ def main() -> None:
     )
     asyncio.run(
         life.live(
-            bootstrap=found.bootstrap(),
+            broker_of=found.kafka_of_district,
             scale=arguments.scale,
             seed=arguments.seed,
             report=state.folder() / "sent.json",

@@ -12,6 +12,7 @@ from contracts.services import SERVICES
 from deploy.commands import state
 from deploy.commands.screen import Screen
 from deploy.local.topics import admin
+from services.runtime.broker_access import Broker, client_options
 
 START, END, GONE = "start", "end", "gone"
 OF_ANOTHER_LOG = ("log_replaced", "log_shortened")
@@ -40,7 +41,7 @@ class Position:
 def show(screen: Screen, *, topic: str | None) -> int:
     """Print where every service stands in the topic; without one, every partition that is not read on."""
     found = state.load_running()
-    positions = asyncio.run(read_positions(found.admin_url(), found.bootstrap(), topic=topic))
+    positions = asyncio.run(read_positions(found.admin_url(), found.kafka(), topic=topic))
     screen.give({"positions": [asdict(each) for each in positions]})
     for each in positions:
         place = (
@@ -57,7 +58,7 @@ def move(screen: Screen, *, topic: str, partition: int, to: str, service: str | 
     found = state.load_running()
     services = tuple(SERVICES) if service is None else (service,)
     moved = asyncio.run(
-        set_position(found.admin_url(), found.bootstrap(), topic=topic, partition=partition, to=to, services=services)
+        set_position(found.admin_url(), found.kafka(), topic=topic, partition=partition, to=to, services=services)
     )
     screen.give({"moved": [asdict(each) for each in moved]})
     for each in moved:
@@ -69,7 +70,7 @@ def move(screen: Screen, *, topic: str, partition: int, to: str, service: str | 
 
 
 async def read_positions(
-    admin_url: str, bootstrap: str, *, topic: str | None, services: Iterable[str] = SERVICES
+    admin_url: str, broker: Broker, *, topic: str | None, services: Iterable[str] = SERVICES
 ) -> list[Position]:
     """Read the positions of a topic, and the partitions that are not read on, of these services."""
     connection = await asyncpg.connect(admin_url)
@@ -79,7 +80,7 @@ async def read_positions(
         ]
     finally:
         await connection.close()
-    ends = await bounds(bootstrap, {TopicPartition(row["topic"], row["partition"]) for _, row in rows})
+    ends = await bounds(broker, {TopicPartition(row["topic"], row["partition"]) for _, row in rows})
     positions = []
     for service, row in rows:
         start, end = ends.get(TopicPartition(row["topic"], row["partition"]), (None, None))
@@ -88,13 +89,13 @@ async def read_positions(
 
 
 async def set_position(
-    admin_url: str, bootstrap: str, *, topic: str, partition: int, to: str, services: Sequence[str]
+    admin_url: str, broker: Broker, *, topic: str, partition: int, to: str, services: Sequence[str]
 ) -> list[Position]:
     """Set the position of these services in one partition, and keep what that passes over. Raises PositionRefused.
 
     To `gone`: the broker has no such partition any more, and nobody keeps a place in it.
     """
-    found = await bounds(bootstrap, {TopicPartition(topic, partition)})
+    found = await bounds(broker, {TopicPartition(topic, partition)})
     if to == GONE:
         if found:
             raise PositionRefused(f"{topic}/{partition} is there: its position can be set, and not forgotten")
@@ -187,15 +188,15 @@ RETURNING position.consumer_group
 """
 
 
-async def bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+async def bounds(broker: Broker, partitions: set[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
     """Ask where these logs begin and end; a partition that the broker does not know is left out."""
     consumer: Any = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed"
+        **client_options(broker), enable_auto_commit=False, isolation_level="read_committed"
     )
     await consumer.start()
     try:
         # A topic may have been made anew with fewer partitions than it had.
-        there = list(partitions & await _partitions(bootstrap, {each.topic for each in partitions}))
+        there = list(partitions & await _partitions(broker, {each.topic for each in partitions}))
         if not there:
             return {}
         consumer.assign(there)
@@ -206,8 +207,8 @@ async def bounds(bootstrap: str, partitions: set[TopicPartition]) -> dict[TopicP
         await consumer.stop()
 
 
-async def _partitions(bootstrap: str, topics: set[str]) -> set[TopicPartition]:
-    async with admin(bootstrap) as client:
+async def _partitions(broker: Broker, topics: set[str]) -> set[TopicPartition]:
+    async with admin(broker) as client:
         known = sorted(topics & set(await client.list_topics()))
         described = await client.describe_topics(known) if known else []
     return {TopicPartition(each["topic"], at["partition"]) for each in described for at in each["partitions"]}

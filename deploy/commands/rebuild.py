@@ -52,7 +52,7 @@ def run(screen: Screen, *, name: str, compare_only: bool, back: bool) -> int:
     live_in_the_time_of(environment)
     wanted = Rebuild(
         service=service,
-        bootstrap_servers=found.bootstrap(),
+        broker=found.kafka(name),
         database_url=environment["LEAP_DATABASE_URL"],
         admin_url=found.admin_url(),
         zone=found.zone(),

@@ -21,6 +21,7 @@ from deploy.commands.up import READY_WITHIN_SECONDS
 from deploy.local.dumps import FORMER, go_back, put_aside_last, restore_schema
 from deploy.local.found import part_from
 from deploy.local.parts import PartFailed, Process
+from services.runtime.broker_access import Broker
 from services.runtime.rebuild.take_back import StillRunning, take_back
 
 
@@ -82,7 +83,7 @@ def kafka_lost(screen: Screen) -> int:
     """
     found = state.load_running()
     with state.one_at_a_time(), _stopped(screen, found, list(SERVICES)):
-        positions, former = asyncio.run(_forget_positions(found.admin_url(), found.bootstrap()))
+        positions, former = asyncio.run(_forget_positions(found.admin_url(), found.kafka()))
     screen.say(f"{positions} positions forgotten: every topic is read from its beginning")
     if former:
         screen.say(
@@ -93,7 +94,7 @@ def kafka_lost(screen: Screen) -> int:
     return 0
 
 
-async def _forget_positions(admin_url: str, bootstrap: str) -> tuple[int, int]:
+async def _forget_positions(admin_url: str, broker: Broker) -> tuple[int, int]:
     """Forget every position. Returns how many there were, and how many of them in logs that are gone."""
     admin = await asyncpg.connect(admin_url)
     try:
@@ -102,7 +103,7 @@ async def _forget_positions(admin_url: str, bootstrap: str) -> tuple[int, int]:
             for service in SERVICES:
                 rows = await admin.fetch(_POSITIONS.format(s=service))
                 forgotten += len(rows)
-                ends = await bounds(bootstrap, {TopicPartition(row["topic"], row["partition"]) for row in rows})
+                ends = await bounds(broker, {TopicPartition(row["topic"], row["partition"]) for row in rows})
                 gone = [row for row in rows if _is_gone(row, ends)]
                 former += len(gone)
                 await admin.executemany(_KEEP_FORMER.format(s=service), [tuple(row)[:4] for row in gone])
@@ -174,7 +175,7 @@ def _take_back(screen: Screen, found: State, services: list[str]) -> dict[str, d
                 told[name] = asyncio.run(
                     take_back(
                         service,
-                        bootstrap_servers=found.bootstrap(),
+                        broker=found.kafka(name),
                         database_url=_database_url(found, name),
                         zone=found.zone(),
                     )

@@ -14,6 +14,7 @@ from deploy.commands.rebuild import live_in_the_time_of
 from deploy.commands.screen import Screen
 from services.flagging.handlers import retelling
 from services.flagging.handlers.retelling import Retold, Told
+from services.runtime.broker_access import Broker
 from services.runtime.delivery.publisher import partition_of
 
 
@@ -25,7 +26,7 @@ def run(screen: Screen, *, chosen: str | None, since: datetime | None) -> int:
     environment = found.services["flagging"]["environment"]
     live_in_the_time_of(environment)
     wanted = [chosen] if chosen else districts.codes()
-    retold = asyncio.run(_retell(found.bootstrap(), environment["LEAP_DATABASE_URL"], wanted, since))
+    retold = asyncio.run(_retell(found.kafka(), environment["LEAP_DATABASE_URL"], wanted, since))
     for district, each in retold.items():
         screen.say(f"{district}: {each.flags} flags and {each.schools} schools' years had been told otherwise")
     screen.give({"retold": {district: each._asdict() for district, each in retold.items()}})
@@ -34,9 +35,9 @@ def run(screen: Screen, *, chosen: str | None, since: datetime | None) -> int:
 
 
 async def _retell(
-    bootstrap_servers: str, database_url: str, wanted: Collection[str], since: datetime | None
+    broker: Broker, database_url: str, wanted: Collection[str], since: datetime | None
 ) -> Mapping[str, Retold]:
-    told = await read_told(bootstrap_servers, wanted, since=since)
+    told = await read_told(broker, wanted, since=since)
     connection = await asyncpg.connect(database_url)
     retold = {}
     try:
@@ -48,7 +49,7 @@ async def _retell(
     return retold
 
 
-async def read_told(bootstrap_servers: str, wanted: Collection[str], *, since: datetime | None) -> dict[str, Told]:
+async def read_told(broker: Broker, wanted: Collection[str], *, since: datetime | None) -> dict[str, Told]:
     """Read from flagging's topics what was told of these districts since then, or ever, up to what is there by now."""
     told = {district: Told() for district in wanted}
     lanes = {partition_of(district, PARTITIONS) for district in wanted}
@@ -59,6 +60,6 @@ async def read_told(bootstrap_servers: str, wanted: Collection[str], *, since: d
         if its is not None and record.value is not None:
             its.hear(record.value)
 
-    async with Logs(bootstrap_servers) as logs:
+    async with Logs(broker) as logs:
         await logs.read(await (logs.begins(partitions) if since is None else logs.since(partitions, since)), hear)
     return told

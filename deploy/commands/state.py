@@ -9,11 +9,19 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from contracts.broker_users import OPERATOR
 from deploy.local import HTTP_PORTS
+from deploy.local.doors import Door, door_from, open_door
 from deploy.local.found import part_from
 from deploy.local.machine import checkout, write_whole
 from deploy.local.parts import Part
+from services.runtime.broker_access import Access
 from services.runtime.settings import zone_from
+
+
+def passwords() -> Path:
+    """Give the folder of the broker's passwords, a file for each user."""
+    return folder() / "kafka-users"
 
 
 class NotRunning(Exception):
@@ -47,6 +55,8 @@ class State:
     observers: dict[str, dict[str, Any]] = field(default_factory=dict)
     life: dict[str, Any] | None = None
     auditor: dict[str, Any] | None = None
+    door: dict[str, Any] | None = None
+    """How the broker is reached, and where the passwords lie; None: it was started by a release that asked nobody."""
 
     def save(self) -> None:
         """Write the state where the next command finds it; nobody else on the machine may read it."""
@@ -70,6 +80,7 @@ class State:
         parts = {name: part for name, part in self.parts().items() if name not in (*self.observers, "life", "auditor")}
         return (
             len(self.services) > 0
+            and self.asks_who_comes()
             and {"broker", "database"} <= parts.keys()
             and all(part.is_running() for part in parts.values())
         )
@@ -83,6 +94,22 @@ class State:
     def bootstrap(self) -> str:
         """Give the broker's address. Raises NotRunning."""
         return _address(self.broker)
+
+    def broker_door(self) -> Door:
+        """Give the ways into the broker. Raises NotRunning."""
+        return open_door(self.bootstrap()) if self.door is None else door_from(self.door)
+
+    def kafka(self, user: str = OPERATOR) -> Access:
+        """Give the user's way into the broker; the operator's, who looks at everything. Raises NotRunning."""
+        return self.broker_door().access(user)
+
+    def kafka_of_district(self, district: str) -> Access:
+        """Give a district's own way into the broker. Raises NotRunning."""
+        return self.broker_door().district(district)
+
+    def asks_who_comes(self) -> bool:
+        """Tell whether the broker, where it is ours, lets nobody in unasked."""
+        return self.door is not None or (self.broker is not None and self.broker["kind"] == "given")
 
     def admin_url(self) -> str:
         """Give the administrator's URL of the database. Raises NotRunning."""

@@ -82,7 +82,7 @@ def _asked(what: str) -> date | tuple[int, int]:
 
 async def _of_offset(found: State, district: str, offset: int, *, partition: int = 0) -> list[End]:
     traces = Traces(district)
-    await traces.read(found.bootstrap(), at=(partition, offset))
+    await traces.read(found.kafka(), at=(partition, offset))
     if traces.bounds is None:
         raise NothingToTrace(f"{ATTENDANCE_IN}{district} has no partition {partition}")
     asked = [each for each in traces.returned if (each.partition, each.offset) == (partition, offset)]
@@ -107,7 +107,7 @@ async def _of_offset(found: State, district: str, offset: int, *, partition: int
 
 async def _of_day(found: State, district: str, day: date, school: str | None) -> list[End]:
     traces = Traces(district)
-    await traces.read(found.bootstrap(), at=None)
+    await traces.read(found.kafka(), at=None)
     marks = [each for each in traces.marks.values() if each.day == day and school in (None, each.school)]
     of_rolls = {
         (place.partition, place.offset): (each.school, each.day.isoformat()) for place, each in traces.marks.items()

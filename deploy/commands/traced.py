@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from contracts.events import CATEGORY_LETTERS
 from contracts.topics import ATTENDANCE_IN, PARTITIONS
 from deploy.audit.logs import Logs
+from services.runtime.broker_access import Broker
 from services.runtime.delivery.publisher import partition_of
 
 _CATEGORY_OF = {letter: str(category) for category, letter in CATEGORY_LETTERS.items()}
@@ -96,10 +97,10 @@ class Traces:
         """Tell whether what went back is what stands at the place that was asked for, or may be."""
         return self.landed_at_ms in (None, _ms(returned.occurred_at))
 
-    async def read(self, bootstrap: str, *, at: tuple[int, int] | None) -> None:
+    async def read(self, broker: Broker, *, at: tuple[int, int] | None) -> None:
         """Read the rolls of the district's lane, what went back, and what landed in that partition at that offset."""
         landing = ATTENDANCE_IN + self.district
-        async with Logs(bootstrap) as logs:
+        async with Logs(broker) as logs:
             partitions = await logs.partitions(["rolls", "attendance-rejected", landing])
             begins = await logs.begins(partitions)
             lane = partition_of(self.district, PARTITIONS)

@@ -12,14 +12,14 @@ from typing import Any
 
 import asyncpg
 
-from deploy.commands import districts, life, people, state
+from contracts.broker_users import AUDITOR
+from deploy.commands import districts, kafka, life, people, state
 from deploy.commands.screen import Screen
 from deploy.commands.state import State
 from deploy.local import (
     AUDIT_PORT,
     HTTP_PORTS,
     auditor_may_read,
-    create_topics,
     free_port,
     provision,
     provision_auditor,
@@ -28,6 +28,7 @@ from deploy.local import (
     start_database,
     start_service,
 )
+from deploy.local.broker import door_of
 from deploy.local.found import part_from
 from deploy.local.parts import Part, PartFailed
 from deploy.observability.running import start_alertmanager, start_prometheus
@@ -63,6 +64,7 @@ def up(screen: Screen, *, demonstration: Demonstration | None, observed: bool = 
         found = state.load()
         if found.is_complete():
             screen.say("already running")
+            kafka.mend_what_drifted(screen, found)
         else:
             _start(screen, found, simulated=demonstration is not None)
         _audit(screen, found)
@@ -84,7 +86,9 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
         parts = found.parts()
         database = both.submit(_running_or, parts.get("database"), lambda: start_database(state.folder() / "database"))
         broker = both.submit(
-            _running_or, parts.get("broker"), lambda: start_broker(state.folder() / "broker", quick_start=False)
+            _running_or,
+            _closed(found, parts.get("broker")),
+            lambda: start_broker(state.folder() / "broker", passwords=state.passwords(), quick_start=False),
         )
         try:
             futures.wait((database, broker))
@@ -92,12 +96,15 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
             # Ctrl-C or a failure of the other one: what has been started is written down, or nobody could stop it.
             futures.wait((database, broker))
             found.database = found.database if database.exception() else database.result().describe()
-            found.broker = found.broker if broker.exception() else broker.result().describe()
+            if not broker.exception():
+                found.broker = broker.result().describe()
+                found.door = door_of(broker.result(), state.passwords()).describe()
             found.save()
-        database_part, broker_part = database.result(), broker.result()
+        database_part = database.result()
 
-    with screen.wait("roles, schemas and topics"):
-        urls = asyncio.run(_lay_out(database_part.address, broker_part.address))
+    with screen.wait("roles, schemas, topics, and who may read and write them"):
+        urls = asyncio.run(provision(database_part.address, HTTP_PORTS))
+        kafka.lay_out_whole(screen, found)
 
     with screen.wait(f"services: {', '.join(HTTP_PORTS)}"):
         processes = []
@@ -114,7 +121,7 @@ def _start(screen: Screen, found: State, *, simulated: bool) -> None:
                 own["LEAP_CLOCK_FILE"] = str(life.clock_file())  # its seconds are the simulated state's to say
             process = start_service(
                 name,
-                bootstrap=broker_part.address,
+                broker=found.kafka(name),
                 database_url=urls[name],
                 port=free_port(preferred),
                 folder=state.folder() / "logs",
@@ -136,7 +143,7 @@ def _audit(screen: Screen, found: State) -> None:
         part.stop()
     with screen.wait("the auditor"):
         auditor = start_auditor(
-            bootstrap=found.bootstrap(),
+            broker=found.kafka(AUDITOR),
             database_url=asyncio.run(provision_auditor(found.admin_url())),
             districts_file=districts.districts_file(),
             port=free_port(AUDIT_PORT),
@@ -166,9 +173,12 @@ def _running_or(part: Part | None, start: Callable[[], Part]) -> Part:
     return part if part is not None and part.is_running() else start()
 
 
-async def _lay_out(admin_url: str, bootstrap: str) -> dict[str, str]:
-    await create_topics(bootstrap, districts.codes())
-    return await provision(admin_url, HTTP_PORTS)
+def _closed(found: State, broker: Part | None) -> Part | None:
+    """Give the broker, but stop one that a release before this one started, which let everybody in: it comes anew."""
+    if broker is not None and not found.asks_who_comes():
+        broker.stop()
+        return None
+    return broker
 
 
 def _live(screen: Screen, found: State, demonstration: Demonstration) -> None:
@@ -227,7 +237,7 @@ def _show(screen: Screen, found: State) -> None:
         screen.say(f"  {title:18}  {addresses[service]}   sign in as {name}, key {people.key_of(name)}")
     for name, each in found.observers.items():
         screen.say(f"  {name.title():18}  {each['address']}")
-    screen.say(f"  Kafka               {found.bootstrap()}")
+    screen.say(f"  Kafka               {found.bootstrap()}   {kafka.how_a_district_connects()}")
     screen.say()
     if found.demo and found.demo.get("goes_on") and found.life is not None and part_from(found.life).is_running():
         screen.say(f"  The state lives on: a school day every {life.SECONDS_PER_DAY:.0f} s, see the desk move.")

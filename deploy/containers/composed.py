@@ -112,10 +112,10 @@ class Composed:
             raise PartFailed(f"{' '.join(command[:4])} ended with {code.strip()}:\n{text[-2000:]}")
         return text
 
-    def begin(self, *command: str) -> str:
-        """Start a command in a container of the operator's and return the container's name."""
+    def begin(self, *command: str, service: str = "leap") -> str:
+        """Start a command in a container of the operator's, or the administrator's, and return the container's name."""
         name = f"{PROJECT}_tool_{secrets.token_hex(3)}"
-        self.compose("run", "-d", "--name", name, "--entrypoint", command[0], "leap", *command[1:])
+        self.compose("run", "-d", "--name", name, "--entrypoint", command[0], service, *command[1:])
         return name
 
     def ended(self, container: str) -> int | None:

@@ -1,15 +1,19 @@
-"""The job before the services: roles and schemas, topics, and what each service alone may know. May run again.
+"""The job before the services: roles, schemas, topics, users, rules, and what each one alone may know. May run again.
 
-`python -m deploy.containers.prepare`, with LEAP_KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (an administrator's). What is
-in the schemas is the next job's (migrate.py).
+`python -m deploy.containers.prepare [rotate NAME]`, with LEAP_KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (an
+administrator's). `rotate` gives a service, a district, `auditor` or `leap` another password on the way: start what runs
+with it again. What is in the schemas is the next job's (migrate.py).
 """
 
 import asyncio
 import json
+import logging
 import os
 import secrets
+import shutil
+import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,11 +22,15 @@ from typing import Any, TypeVar
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from contracts.broker_users import AUDITOR, BROKER, OPERATOR, user_of
 from contracts.services import SERVICES
-from deploy.commands import districts, people, state
+from deploy.commands import districts, kafka, people, state
 from deploy.commands.state import State
-from deploy.local import create_topics, provision, provision_auditor, provision_onlooker
+from deploy.containers.keys import CA
+from deploy.kafka import layout
+from deploy.local import provision, provision_auditor, provision_onlooker
 from deploy.local.database import lay_out, part_owners
+from deploy.local.doors import Door, Passwords, own_door
 from deploy.local.machine import write_whole
 from deploy.local.parts import Given
 from services.runtime.database_url import guarded_by_environment
@@ -33,22 +41,27 @@ HTTP_PORT, OPERATIONS_PORT = 8000, 9000
 RETRY_SECONDS, PATIENCE_SECONDS = 1.0, 60.0
 KNOWN = Path("/run/leap")
 """A volume for each service, so that none can read another's login."""
-LOGIN, SESSION_SECRET = "database-url", "session-secret"
+LOGIN, PASSWORD, SESSION_SECRET = "database-url", "kafka-password", "session-secret"
 OWNERS = "owners"
 """The volume of the jobs that migrate: a file for each service, with the login of its tables' owner."""
+ALL_PASSWORDS = "passwords"
+"""Everybody's on the broker, in a volume that this job and the administrator alone mount."""
+SENDERS = "senders"
+"""Those of the districts, for whoever sends in their place: a simulated state."""
 
 
-def main() -> None:
+def main(words: Sequence[str] = ()) -> None:
     """Leave everything as the services need it to start."""
-    bootstrap, admin_url = (
-        os.environ["LEAP_KAFKA_BOOTSTRAP_SERVERS"],
-        guarded_by_environment(os.environ["DATABASE_URL"]),
-    )
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it warns of each password that opens nothing yet
+    admin_url, door = guarded_by_environment(os.environ["DATABASE_URL"]), _door()
     _take_over_keys()
     # Districts and people of your own go into these volumes before; made-up ones only where there are none.
     _one_of(KNOWN / "districts" / "districts.json", districts.districts_file)
     _one_of(KNOWN / "people" / "people.json", people.people_file)
-    _patiently(lambda: create_topics(bootstrap, districts.codes()))
+    if words:
+        _rotate(door, words[1])
+    _patiently(partial(_lay_out, door, admin_url))
+    _hand_out(door)
     for service in SERVICES:
         _patiently(partial(lay_out, admin_url, [service]))
         _give_session_secret(KNOWN / service / SESSION_SECRET)
@@ -61,7 +74,12 @@ def main() -> None:
         name: Given(f"http://{name}:{HTTP_PORT}", operations=f"http://{name}:{OPERATIONS_PORT}").describe()
         for name in SERVICES
     }
-    whole = State(broker=Given(bootstrap).describe(), database=Given(admin_url).describe(), services=services)
+    whole = State(
+        broker=Given(door.administrator.bootstrap_servers).describe(),
+        door=door.describe(),
+        database=Given(admin_url).describe(),
+        services=services,
+    )
     whole.save()
     _give_operator(whole, admin_url)
     print(f"prepared: {len(districts.codes())} districts, {len(SERVICES)} services")
@@ -82,7 +100,8 @@ def _give_operator(whole: State, admin_url: str) -> None:
     operator = KNOWN / "operator"
     onlooker = operator / LOGIN
     _keep_login(onlooker, lambda: provision_onlooker(admin_url))
-    seen = replace(whole, database=Given(onlooker.read_text()).describe())
+    looking = _for_the_operator(whole.broker_door())
+    seen = replace(whole, database=Given(onlooker.read_text()).describe(), door=looking.describe())
     write_whole(operator / "state.json", json.dumps({name: getattr(seen, name) for name in seen.__slots__}, indent=1))
     declared = json.loads((KNOWN / "districts" / "districts.json").read_text())["districts"]
     told = {code: {"name": each.get("name", code)} for code, each in declared.items()}
@@ -90,6 +109,46 @@ def _give_operator(whole: State, admin_url: str) -> None:
     if (keys := state.folder() / "keys.json").exists():
         write_whole(operator / "keys.json", keys.read_text())
     (operator / "people.json").unlink(missing_ok=True)  # a release of before left it there
+
+
+def _door() -> Door:
+    address, ca = os.environ["LEAP_KAFKA_BOOTSTRAP_SERVERS"], KNOWN / "broker" / CA
+    door = own_door(address, KNOWN / ALL_PASSWORDS, protocol="SASL_SSL", ca_file=ca)
+    administrator = replace(door.administrator, password_file=KNOWN / "broker" / BROKER)
+    return replace(door, administrator=administrator, copies=int(os.environ.get("KAFKA_REPLICATION_FACTOR", "1")))
+
+
+async def _lay_out(door: Door, admin_url: str) -> None:
+    drift = await layout.lay_out(door, districts.codes(), database=kafka.database_named(admin_url))
+    for line in drift.lines():
+        print(f"not mended: {line}")
+
+
+def _rotate(door: Door, name: str) -> None:
+    user = user_of(name) if name in districts.codes() else name
+    Passwords(KNOWN / ALL_PASSWORDS).renew(user)
+    _patiently(lambda: layout.renew(door, user))
+
+
+def _hand_out(door: Door) -> None:
+    """Leave each service its own password, the operator its own, and whoever sends for districts theirs."""
+    for service in (*SERVICES, AUDITOR):
+        write_whole(KNOWN / service / PASSWORD, door.access(service).password())
+        shutil.copyfile(KNOWN / "broker" / CA, KNOWN / service / CA)
+    own, senders = KNOWN / "operator" / state.passwords().name, KNOWN / SENDERS
+    own.mkdir(mode=0o700, exist_ok=True)
+    for folder in (own, senders):
+        write_whole(folder / OPERATOR, door.access(OPERATOR).password())
+    shutil.copyfile(KNOWN / "broker" / CA, KNOWN / "operator" / CA)
+    for user in map(user_of, districts.codes()):
+        write_whole(senders / user, door.access(user).password())
+    kafka.tell_districts(door, districts.codes())
+
+
+def _for_the_operator(door: Door) -> Door:
+    """Describe the way in that the operator's container has, in its own volume: it looks, and lays nothing out."""
+    looking = replace(door.access(OPERATOR), password_file=state.passwords() / OPERATOR, ca_file=state.folder() / CA)
+    return replace(door, administrator=looking, passwords=state.passwords())
 
 
 def _give_login(service: str, lay_out: Callable[[], Coroutine[Any, Any, str]]) -> None:
@@ -143,4 +202,6 @@ def _one_of(given: Path, made_up: Callable[[], Path]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] not in ([], ["rotate"]) or len(sys.argv) not in (1, 3):
+        sys.exit("usage: python -m deploy.containers.prepare [rotate NAME]")
+    main(sys.argv[1:])

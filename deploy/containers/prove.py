@@ -68,6 +68,8 @@ def _run_composed(made: Engine) -> None:
         with _step(f"{len(LASTING)} containers read-only, unprivileged, without capabilities"):
             for service in LASTING:
                 _confined(composed, service)
+        with _step("the broker lets nobody in unasked, and who may do what is as the contract says"):
+            composed.inside("python", "-m", "deploy.cli", "kafka", "check")
         with _step("topics, roles and schemas laid out a second time: every login stays"):
             _require(composed.prepare_again() == 0, "the second preparation failed")
         _stopped_while_sending(composed)
@@ -122,7 +124,9 @@ def _stopped_while_sending(composed: Composed) -> None:
 def _send(composed: Composed) -> str:
     return composed.begin(
         *("python", "-m", "deploy.demo", "--bootstrap", "kafka:9092", "--scale", "0.1"),
+        *("--passwords", "/run/leap/passwords", "--ca", "/run/leap/broker/ca.pem"),
         *("--districts-file", "/app/.leap/districts.json"),
+        service="administrator",
     )
 
 

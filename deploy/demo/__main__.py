@@ -5,11 +5,14 @@ import asyncio
 import logging
 import sys
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 
 from contracts.calendar import school_year_of
 from deploy.demo.calendars import last_possible_day, latest_day_worth_replaying
 from deploy.demo.replay import UNWATCHED, Around, Progress, replay
+from deploy.local.doors import own_door
+from services.runtime.broker_access import Broker, Protocol
 from services.runtime.settings import zone_from
 
 
@@ -21,7 +24,7 @@ def main() -> None:
     until = last_possible_day(school_year_of(arguments.until)) if arguments.whole_year else arguments.until
     sent = asyncio.run(
         replay(
-            bootstrap=arguments.bootstrap,
+            broker_of=partial(_broker_of, arguments),
             scale=arguments.scale,
             seed=arguments.seed,
             until=until,
@@ -41,6 +44,8 @@ def main() -> None:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
     parser.add_argument("--bootstrap", required=True, help="the broker, host:port")
+    parser.add_argument("--passwords", type=Path, help="a folder with each district's; without, nobody is asked")
+    parser.add_argument("--ca", type=Path, help="who signed the broker's certificate; without, nothing is encrypted")
     parser.add_argument("--districts-file", type=Path, required=True, help="the districts that take part")
     parser.add_argument("--scale", type=_scale, default=0.05, help="share of the real students, 0.01 to 1.0")
     parser.add_argument("--seed", type=int, default=1)
@@ -48,6 +53,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--whole-year", action="store_true", help="until the end of that school year")
     parser.add_argument("--report", type=Path, help="write the counts as JSON")
     return parser.parse_args(arguments)
+
+
+def _broker_of(arguments: argparse.Namespace, district: str) -> Broker:
+    if arguments.passwords is None:
+        return str(arguments.bootstrap)
+    protocol: Protocol = "SASL_PLAINTEXT" if arguments.ca is None else "SASL_SSL"
+    door = own_door(arguments.bootstrap, arguments.passwords, protocol=protocol, ca_file=arguments.ca)
+    return door.district(district)
 
 
 def _today() -> date:

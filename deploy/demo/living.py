@@ -22,6 +22,7 @@ from deploy.demo.replay import Around, Progress, replay
 from deploy.demo.staff import Done, Staff
 from deploy.local.machine import write_whole
 from services.ingest.districts_file import load_districts
+from services.runtime.broker_access import Broker
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class Life:
     visited: dict[tuple[str, str], date] = field(default_factory=dict)
     _code_by_key: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    async def live(self, *, bootstrap: str, scale: float, seed: int, report: Path) -> None:
+    async def live(self, *, broker_of: Callable[[str], Broker], scale: float, seed: int, report: Path) -> None:
         """Replay the year until its last replayed day, and then let it go on."""
         self._code_by_key = household_codes(self.towns, self.districts_file)
         school_year = school_year_of(self.until)
@@ -93,7 +94,7 @@ class Life:
         self.chronicle.days_total = max(1, (self.until - first).days)
         visited: Visited = self.visited
         sent = await replay(
-            bootstrap=bootstrap,
+            broker_of=broker_of,
             scale=scale,
             seed=seed,
             until=end,

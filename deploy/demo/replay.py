@@ -14,6 +14,7 @@ from contracts.topics import landing_topics
 from deploy.demo.calendars import first_school_day, last_possible_day
 from deploy.demo.feed import DistrictDay, Visited, days
 from deploy.demo.records import Sent as SentRecord
+from services.runtime.broker_access import Broker, client_options
 
 _BATCH_BYTES = 512 * 1024
 _IN_FLIGHT = 64
@@ -101,7 +102,7 @@ UNWATCHED = Around()
 
 async def replay(
     *,
-    bootstrap: str,
+    broker_of: Callable[[str], Broker],
     scale: float,
     seed: int,
     until: date,
@@ -112,6 +113,7 @@ async def replay(
     """Send the school year that contains `until`, up to it, for the districts named in `districts_file`.
 
     It returns when the broker has acknowledged every record. The topics must exist. `visited` may grow meanwhile.
+    `broker_of` gives a district's own way to the broker: each sends as itself, and could not send as another.
     """
     named = districts_named_in(districts_file)
     first = first_school_day(school_year_of(until))
@@ -119,19 +121,15 @@ async def replay(
     sent = Sent(until=until)
     records = marks = 0
 
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, max_batch_size=_BATCH_BYTES
-    )
-    await producer.start()
+    lane = _Lane(broker_of)
     try:
-        lane = _Lane(producer)
         for day, sent_by_district in days(scale=scale, seed=seed, until=until, districts=named, visited=visited):
             if around.before_day is not None:
                 await around.before_day(day)
             for each in sent_by_district:
                 attendance_in, roster_in = landing_topics(each.district)
-                await lane.send(roster_in, each.roster)
-                await lane.send(attendance_in, each.attendance)
+                await lane.send(each.district, roster_in, each.roster)
+                await lane.send(each.district, attendance_in, each.attendance)
                 sent.add(each)
                 records += len(each.roster) + len(each.attendance)
                 marks += sum(record.marks for record in each.attendance)
@@ -149,7 +147,7 @@ async def replay(
                 await around.after_day(day)
         await lane.settle()
     finally:
-        await producer.stop()
+        await lane.stop()
     around.progress(Progress(day=until, days_done=days_total, days_total=days_total, records=records, marks=marks))
     return sent
 
@@ -162,25 +160,41 @@ def districts_named_in(districts_file: Path) -> frozenset[str]:
 class _Lane:
     """Batches on their way to the broker, bounded: one partition per topic keeps a district's order."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
-        self._producer = producer
+    def __init__(self, broker_of: Callable[[str], Broker]) -> None:
+        self._broker_of = broker_of
+        self._producers: dict[str, AIOKafkaProducer] = {}
         self._in_flight: list[asyncio.Future[object]] = []
 
-    async def send(self, topic: str, records: tuple[SentRecord, ...]) -> None:
-        batch = self._producer.create_batch()
+    async def send(self, district: str, topic: str, records: tuple[SentRecord, ...]) -> None:
+        producer = await self._producer_of(district)
+        batch = producer.create_batch()
         for record in records:
             if batch.append(key=None, value=record.value, timestamp=None) is None:
-                await self._ship(topic, batch)
-                batch = self._producer.create_batch()
+                await self._ship(producer, topic, batch)
+                batch = producer.create_batch()
                 batch.append(key=None, value=record.value, timestamp=None)
         if batch.record_count():
-            await self._ship(topic, batch)
+            await self._ship(producer, topic, batch)
 
-    async def _ship(self, topic: str, batch: object) -> None:
-        self._in_flight.append(await self._producer.send_batch(batch, topic, partition=0))
+    async def _producer_of(self, district: str) -> AIOKafkaProducer:
+        if district not in self._producers:
+            self._producers[district] = AIOKafkaProducer(
+                **client_options(self._broker_of(district)),
+                acks="all",
+                enable_idempotence=True,
+                max_batch_size=_BATCH_BYTES,
+            )
+            await self._producers[district].start()
+        return self._producers[district]
+
+    async def _ship(self, producer: AIOKafkaProducer, topic: str, batch: object) -> None:
+        self._in_flight.append(await producer.send_batch(batch, topic, partition=0))
         if len(self._in_flight) >= _IN_FLIGHT:
             await self.settle()
 
     async def settle(self) -> None:
         await asyncio.gather(*self._in_flight)
         self._in_flight.clear()
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(each.stop() for each in self._producers.values()))

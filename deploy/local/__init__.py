@@ -1,6 +1,6 @@
 """The parts of the system on one machine, for `leap up` and the tests alike."""
 
-from deploy.local.broker import start_broker
+from deploy.local.broker import door_of, start_broker
 from deploy.local.database import (
     auditor_may_read,
     let_look,
@@ -25,6 +25,7 @@ __all__ = [
     "auditor_may_read",
     "create_topics",
     "districts_of",
+    "door_of",
     "free_port",
     "let_look",
     "part_from",

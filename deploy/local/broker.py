@@ -3,13 +3,18 @@
 import os
 import re
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
+from contracts.broker_users import BROKER
 from deploy.local.containers import daemon_answers, start_kafka_container
-from deploy.local.machine import apt_install, checkout
+from deploy.local.doors import Door, Passwords, given_door, open_door, own_door
+from deploy.local.machine import apt_install, checkout, write_whole
 from deploy.local.parts import Given, Part, PartFailed, PartMissing, Process, free_port
+from deploy.local.secured import OPEN, security_lines
 from deploy.supply.jars import JarsDiffer, verify
+from services.runtime.broker_access import secret_in
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
 JAVA_VERSION = 17
@@ -19,7 +24,10 @@ WAYS_OUT = (
 )
 
 # By name, in the folder that Kafka runs in: it splits paths at commas, and reads its settings as Latin-1.
-CONFIGURATION, LOGGING, RECORDS = "server.properties", "log4j2.xml", "records"
+CONFIGURATION, LOGGING, LOG, RECORDS, USERS = "server.properties", "log4j2.xml", "kafka.log", "records", "users"
+
+PRIVATE = 0o077
+"""The umask of what nobody else on this machine may read."""
 
 # Java 17 reads its arguments in the locale's letters: in a bare one a folder named `née` is not found.
 _LETTERS = {"LC_ALL": "C.UTF-8"}
@@ -28,10 +36,8 @@ _CONFIGURATION = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=CLIENTS://127.0.0.1:{port}
 log.dirs={records}
 auto.create.topics.enable=false
 num.partitions=24
@@ -57,19 +63,28 @@ _LOGGING = """\
 """
 
 
-def start_broker(folder: Path, *, quick_start: bool = True) -> Part:
+def start_broker(folder: Path, *, secure: bool = True, passwords: Path | None = None, quick_start: bool = True) -> Part:
     """Give a broker that answers: KAFKA_BOOTSTRAP_SERVERS, else a container, else Kafka in this folder.
 
-    `quick_start` leaves the second compiler off: ready sooner, slower under load. Raises PartMissing where none can
-    be had.
+    It lets in who has a password in the folder `passwords` (else `users` in its own), once `lay_out` has told it; not
+    `secure` is for tests of what has nothing to do with it. `quick_start` leaves the second compiler off: ready sooner,
+    slower under load. Raises PartMissing where none can be had.
     """
     given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
     if given:
         return Given(given)
 
+    known = (passwords or folder / USERS) if secure else None
     if daemon_answers():
-        return start_kafka_container()
-    return start_kafka(folder, quick_start=quick_start)
+        return start_kafka_container(_security(known))
+    return start_kafka(folder, passwords=known, quick_start=quick_start)
+
+
+def door_of(part: Part, passwords: Path | None) -> Door:
+    """Describe the way into what `start_broker` gave, with the same folder; None: into one that asks nobody."""
+    if isinstance(part, Given):
+        return given_door(part.address, passwords or Path(USERS))
+    return open_door(part.address) if passwords is None else own_door(part.address, passwords)
 
 
 def kafka_jars() -> Path:
@@ -114,14 +129,21 @@ def java() -> str:
     return found
 
 
-def start_kafka(folder: Path, *, quick_start: bool = True) -> Process:
-    """Start Apache Kafka on this machine's Java, on what is in this folder, and wait until it is ready."""
+def start_kafka(folder: Path, *, passwords: Path | None, quick_start: bool = True) -> Process:
+    """Start Apache Kafka on this machine's Java, on what is in this folder, and wait until it is ready.
+
+    Nobody else on this machine may read its files. A folder of a release that let everybody in goes on as it is, with
+    its records: only who asks for them is asked who they are from now on.
+    """
     virtual_machine, classpath, folder = java(), f"{kafka_jars()}/*", folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    _close(folder)
     port = free_port()
     settings = _CONFIGURATION.format(port=port, controller_port=free_port(), records=RECORDS)
-    (folder / CONFIGURATION).write_text(settings)
-    (folder / LOGGING).write_text(_LOGGING)
+    settings += _security(passwords)
+    write_whole(folder / CONFIGURATION, settings)
+    write_whole(folder / LOGGING, _LOGGING)
+    (folder / LOG).touch(mode=0o600)
     command = [
         virtual_machine,
         "-Xmx384m",
@@ -141,12 +163,25 @@ def start_kafka(folder: Path, *, quick_start: bool = True) -> Process:
         address=f"127.0.0.1:{port}",
         command=[*command, "kafka.Kafka", CONFIGURATION],
         environment=_LETTERS,
-        log=folder / "kafka.log",
+        log=folder / LOG,
         folder=folder,
         ready_line="Kafka Server started",
+        umask=PRIVATE,
     )
     part.start()
     return part
+
+
+def _security(passwords: Path | None) -> str:
+    return OPEN if passwords is None else security_lines(password=secret_in(Passwords(passwords).file_of(BROKER)))
+
+
+def _close(folder: Path) -> None:
+    """Take from everybody else what a release of before, or a laxer umask, let them read."""
+    for path in (folder, *folder.rglob("*")):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        if mode & 0o077 and not path.is_symlink():
+            path.chmod(mode & 0o700)
 
 
 def _format(storage_tool: list[str], folder: Path) -> None:
@@ -156,7 +191,13 @@ def _format(storage_tool: list[str], folder: Path) -> None:
 
 def _run(command: list[str], folder: Path) -> str:
     finished = subprocess.run(
-        command, cwd=folder, env=os.environ | _LETTERS, capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env=os.environ | _LETTERS,
+        capture_output=True,
+        text=True,
+        check=False,
+        umask=PRIVATE,
     )
     if finished.returncode:
         raise PartFailed(f"Kafka could not lay out {folder}:\n{(finished.stderr or finished.stdout)[-1000:]}")

@@ -5,6 +5,7 @@ Its modules are imported where a daemon is asked, or every `leap` command would 
 
 import os
 import re
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -88,8 +89,12 @@ def daemon_answers() -> bool:
         return False
 
 
-def start_kafka_container() -> Container:
-    """Run the Kafka image (KAFKA_IMAGE) on a free port, advertised under that same port."""
+def start_kafka_container(security: str) -> Container:
+    """Run the Kafka image (KAFKA_IMAGE) on a free port, advertised under that same port.
+
+    `security` are the lines of its settings that say who may come in: a file of the container, since they hold a
+    password, and every variable can be read by whoever may ask the daemon.
+    """
     port = free_port()
     return _run(
         image=KAFKA_IMAGE,
@@ -99,11 +104,9 @@ def start_kafka_container() -> Container:
         environment={
             "KAFKA_NODE_ID": "1",
             "KAFKA_PROCESS_ROLES": "broker,controller",
-            "KAFKA_LISTENERS": f"PLAINTEXT://0.0.0.0:{port},CONTROLLER://localhost:9093",
-            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://localhost:{port}",
-            "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+            "KAFKA_LISTENERS": f"CLIENTS://0.0.0.0:{port},CONTROLLER://localhost:9093",
+            "KAFKA_ADVERTISED_LISTENERS": f"CLIENTS://localhost:{port}",
             "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
-            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
             "KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS": "4",
             "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
@@ -111,6 +114,8 @@ def start_kafka_container() -> Container:
             "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
             "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
         },
+        # Where the image looks for settings of ours: it puts what its variables say behind them.
+        files={"/mnt/shared/config/server.properties": security},
     )
 
 
@@ -128,7 +133,14 @@ def start_postgres_container() -> Container:
 
 
 def _run(
-    *, image: str, port: int, address: str, ready_when: str, environment: dict[str, str], command: str | None = None
+    *,
+    image: str,
+    port: int,
+    address: str,
+    ready_when: str,
+    environment: dict[str, str],
+    command: str | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> Container:
     from docker.errors import DockerException
     from testcontainers.core.config import testcontainers_config
@@ -140,6 +152,8 @@ def _run(
     ready = LogMessageWaitStrategy(re.compile(ready_when, re.DOTALL)).with_startup_timeout(_START_SECONDS)
     described = DockerContainer(image).with_bind_ports(port, port).with_envs(**environment)
     described.waiting_for(ready.with_poll_interval(0.1))
+    for place, text in (files or {}).items():
+        described.with_copy_into_container(text.encode(), place)
     if command is not None:
         described.with_command(command)
     try:

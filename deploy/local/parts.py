@@ -98,6 +98,8 @@ class Process:
     pid: int | None = None
     created: float | None = None
     log_begins: int = 0
+    umask: int = -1
+    """Takes rights away from the files that it makes; -1: as whoever starts it."""
 
     def start(self) -> None:
         """Start it and return when it is ready; raises PartFailed with the end of its log."""
@@ -122,6 +124,7 @@ class Process:
                 cwd=self.folder,
                 env={**_inherited(), **self.environment},
                 start_new_session=True,
+                umask=self.umask,
             )
         self.pid = child.pid
         self.created = psutil.Process(child.pid).create_time()

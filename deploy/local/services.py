@@ -7,6 +7,7 @@ from pathlib import Path
 from contracts.services import SERVICES
 from deploy.local.machine import checkout
 from deploy.local.parts import Process, free_port
+from services.runtime.broker_access import Broker, access_to
 
 FIRST_HTTP_PORT = 8001
 HTTP_PORTS = {name: port for port, name in enumerate(SERVICES, start=FIRST_HTTP_PORT)}
@@ -19,7 +20,7 @@ AUDIT_PORT = FIRST_HTTP_PORT + 90
 """Tried first for the auditor, far enough behind for services to come."""
 
 
-def start_auditor(*, bootstrap: str, database_url: str, districts_file: Path, port: int, folder: Path) -> Process:
+def start_auditor(*, broker: Broker, database_url: str, districts_file: Path, port: int, folder: Path) -> Process:
     """Start the auditor and return at once; its log is in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     process = Process(
@@ -27,7 +28,7 @@ def start_auditor(*, bootstrap: str, database_url: str, districts_file: Path, po
         address=f"http://127.0.0.1:{port}",
         command=[sys.executable, "-m", "deploy.audit"],
         environment={
-            "LEAP_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            **kafka_environment(broker),
             "LEAP_DATABASE_URL": database_url,
             "LEAP_DISTRICTS_FILE": str(districts_file),
             "LEAP_HTTP_HOST": "127.0.0.1",
@@ -42,7 +43,7 @@ def start_auditor(*, bootstrap: str, database_url: str, districts_file: Path, po
 
 
 def start_service(
-    name: str, *, bootstrap: str, database_url: str, port: int, folder: Path, env: Mapping[str, str] | None = None
+    name: str, *, broker: Broker, database_url: str, port: int, folder: Path, env: Mapping[str, str] | None = None
 ) -> Process:
     """Start one service and return at once; `wait_ready` waits for its /readyz. Its log is in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,7 @@ def start_service(
         address=f"http://127.0.0.1:{port}",
         command=[sys.executable, "-m", "services.runtime.service", name],
         environment={
-            "LEAP_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            **kafka_environment(broker),
             "LEAP_DATABASE_URL": database_url,
             "LEAP_HTTP_HOST": "127.0.0.1",
             "LEAP_HTTP_PORT": str(port),
@@ -66,3 +67,18 @@ def start_service(
     )
     process.launch()
     return process
+
+
+def kafka_environment(broker: Broker) -> dict[str, str]:
+    """Say how a process reaches the broker, and as whom, in its variables: files of secrets by their names."""
+    access = access_to(broker)
+    told = {
+        "BOOTSTRAP_SERVERS": access.bootstrap_servers,
+        "SECURITY_PROTOCOL": access.protocol,
+        "USER": access.user,
+        "PASSWORD_FILE": access.password_file,
+        "CA_FILE": access.ca_file,
+        "CERTIFICATE_FILE": access.certificate_file,
+        "KEY_FILE": access.key_file,
+    }
+    return {f"LEAP_KAFKA_{name}": str(value) for name, value in told.items() if value is not None}

@@ -10,26 +10,38 @@ from aiokafka.errors import TopicAlreadyExistsError
 
 from contracts.topics import ATTENDANCE_IN, LANDING_SETTINGS, ROSTER_IN, TOPICS, Topic, landing_topics
 from deploy.local.parts import PartFailed
+from services.runtime.broker_access import Broker, client_options
+
+COPIES_ELSEWHERE = 3
+"""On how many brokers a partition is kept wherever there is more than one machine."""
 
 _TOPICS_AT_ONCE = 100
 _KNOWN_SECONDS = 30
 
 
-async def create_topics(bootstrap: str, districts: Iterable[str], *, copies: int = 1) -> None:
-    """Make the topics of the contracts and each district's two landing topics; those that exist stay.
+def wanted_topics(districts: Iterable[str], *, copies: int = 1) -> list[NewTopic]:
+    """Describe the topics of the contracts and each district's two landing topics, as they are to be.
 
-    `copies` is on how many brokers each partition is kept.
+    `copies` is on how many brokers each partition is kept; of three, two must have a record before it counts.
     """
     wanted = [_shared_topic(topic, copies) for topic in TOPICS]
     wanted += [_landing_topic(name, copies) for district in districts for name in landing_topics(district)]
-    async with admin(bootstrap) as client:
+    for topic in wanted:
+        topic.topic_configs["min.insync.replicas"] = "2" if copies >= COPIES_ELSEWHERE else "1"
+    return wanted
+
+
+async def create_topics(broker: Broker, districts: Iterable[str], *, copies: int = 1) -> None:
+    """Make the topics that are to be; those that exist stay. Raises PartFailed."""
+    wanted = wanted_topics(districts, copies=copies)
+    async with admin(broker) as client:
         existing = set(await client.list_topics())
         missing = [topic for topic in wanted if topic.name not in existing]
         for start in range(0, len(missing), _TOPICS_AT_ONCE):
             answer = await client.create_topics(missing[start : start + _TOPICS_AT_ONCE])
             for name, code, *message in answer.topic_errors:
                 if code not in (0, TopicAlreadyExistsError.errno):
-                    raise PartFailed(f"topic {name} was refused: {message}")
+                    raise PartFailed(f"topic {name} was refused: {' '.join(map(str, message))}")
         # The broker says "made" before it tells clients: a consumer that asks too early would find nothing to read.
         deadline = time.monotonic() + _KNOWN_SECONDS
         while not {topic.name for topic in wanted} <= set(await client.list_topics()):
@@ -38,19 +50,19 @@ async def create_topics(bootstrap: str, districts: Iterable[str], *, copies: int
             await asyncio.sleep(0.05)
 
 
-async def districts_of(bootstrap: str) -> list[str]:
+async def districts_of(broker: Broker) -> list[str]:
     """Name the districts that have a landing topic, in alphabetical order."""
-    async with admin(bootstrap) as client:
+    async with admin(broker) as client:
         names = await client.list_topics()
     return sorted(name.removeprefix(ATTENDANCE_IN) for name in names if name.startswith(ATTENDANCE_IN))
 
 
 @asynccontextmanager
-async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin(broker: Broker) -> AsyncIterator[AIOKafkaAdminClient]:
     """Open an administration client, and close it again."""
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await client.start()
+    client = AIOKafkaAdminClient(**client_options(broker))
     try:
+        await client.start()
         yield client
     finally:
         await client.close()
@@ -68,4 +80,4 @@ def _shared_topic(topic: Topic, copies: int) -> NewTopic:
 
 
 def _landing_topic(name: str, copies: int) -> NewTopic:
-    return NewTopic(name=name, num_partitions=1, replication_factor=copies, topic_configs=LANDING_SETTINGS)
+    return NewTopic(name=name, num_partitions=1, replication_factor=copies, topic_configs=dict(LANDING_SETTINGS))

@@ -121,7 +121,7 @@ class Running:
         self._consumptions: list[Consumption] = []
         self._pool: asyncpg.Pool | None = None
         self._schema = Schema(service.name, service.migrations, by_job=settings.migrations == "by-job")
-        self._publisher = Publisher(settings.kafka_bootstrap_servers, source=service.name)
+        self._publisher = Publisher(settings.kafka, source=service.name)
         self._relay = Relay(settings.database_url, self._publisher)
         self._tasks: list[asyncio.Task[None]] = []
         self._measurements = Measurements({})
@@ -205,7 +205,7 @@ class Running:
 
     async def _refuse_behind(self, own: OwnWords, pool: asyncpg.Pool) -> None:
         async with pool.acquire() as connection:
-            topics = Topics(self.settings.kafka_bootstrap_servers)
+            topics = Topics(self.settings.kafka)
             await refuse_behind(self.service.name, own, topics, cast(asyncpg.Connection, connection))
 
     async def _stop(self) -> None:

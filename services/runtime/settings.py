@@ -3,12 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from services.runtime.broker_access import Access, AccessRefused, Protocol, client_options
 from services.runtime.database_url import LineRefused, guarded
 
 PREFIX = "LEAP_"
@@ -34,6 +35,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kafka_bootstrap_servers: str = Field(min_length=1)
+    # How the broker is reached: what is secret stands in files, never here.
+    kafka_security_protocol: Protocol = "PLAINTEXT"
+    kafka_user: str | None = Field(default=None, min_length=1)
+    kafka_password_file: Path | None = None  # mode 0600; SCRAM-SHA-512
+    kafka_ca_file: Path | None = None  # who signed the broker's certificate; unset, whom this system trusts
+    kafka_certificate_file: Path | None = None  # ours, where the broker asks for one, with its key
+    kafka_key_file: Path | None = None
     database_url: str = Field(min_length=1, repr=False)  # it carries a password
     database_ca_file: Path | None = None  # who signed its certificate: reached by TLS, and its name checked
     database_in_the_clear: bool = False  # said where a database elsewhere is reached over a network of its own
@@ -57,6 +65,25 @@ class Settings(BaseModel):
     otlp_endpoint: str | None = None  # where traces are sent (OTLP over HTTP, .../v1/traces); unset, none are made
     crash_at: str = ""  # fault tests only: the process ends itself at this named point
 
+    @model_validator(mode="after")
+    def _can_sign_in(self) -> Self:
+        if self.kafka.signs_in and (self.kafka_user is None or self.kafka_password_file is None):
+            raise PydanticCustomError("no_user", "a user and a password file are needed")
+        return self
+
+    @property
+    def kafka(self) -> Access:
+        """How this process reaches the broker, and as whom."""
+        return Access(
+            bootstrap_servers=self.kafka_bootstrap_servers,
+            protocol=self.kafka_security_protocol,
+            user=self.kafka_user,
+            password_file=self.kafka_password_file,
+            ca_file=self.kafka_ca_file,
+            certificate_file=self.kafka_certificate_file,
+            key_file=self.kafka_key_file,
+        )
+
     @property
     def port_of_operations(self) -> int:
         """Give the port on which machines ask."""
@@ -78,15 +105,20 @@ class Settings(BaseModel):
             url = guarded(
                 settings.database_url, ca_file=settings.database_ca_file, in_the_clear=settings.database_in_the_clear
             )
+            client_options(settings.kafka)  # files that can't be used are found now, not at the first connection
             return settings.model_copy(update={"database_url": url})
-        except LineRefused as refused:
+        except (LineRefused, AccessRefused) as refused:
             raise SettingsRejected(str(refused)) from None
         except ValidationError as error:
             problems = sorted(
-                f"{PREFIX}{str(problem['loc'][0]).upper()}: {_WORDS.get(problem['type'], problem['type'])}"
+                f"{PREFIX}{_named(problem).upper()}: {_WORDS.get(problem['type'], problem['type'])}"
                 for problem in error.errors(include_input=False, include_url=False)
             )
             raise SettingsRejected("; ".join(problems)) from None
+
+
+def _named(problem: Mapping[str, Any]) -> str:
+    return str(problem["loc"][0]) if problem["loc"] else "kafka_security_protocol"
 
 
 def zone_from(environment: Mapping[str, str] = os.environ) -> ZoneInfo:
@@ -100,5 +132,6 @@ def zone_from(environment: Mapping[str, str] = os.environ) -> ZoneInfo:
 _WORDS = {
     "missing": "must be set",
     "extra_forbidden": "nobody reads this variable; remove it or correct its name",
+    "no_user": "needs KAFKA_USER and KAFKA_PASSWORD_FILE beside it",
     "unknown_zone": "names no time zone; take a name from the tz database",
 }

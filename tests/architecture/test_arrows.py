@@ -9,7 +9,7 @@ from tests.architecture.checks import ROOT, python_files
 
 # Each folder whose number of arrows somebody promised; a new arrow is a decision, so raise a bound on purpose.
 # The runtime's doors (who may, by which role, over TLS, how fast) stand on what they guard.
-MOST_ARROWS = {"services/scheduling": 20, "services/reporting": 18, "services/runtime": 40}
+MOST_ARROWS = {"services/scheduling": 20, "services/reporting": 18, "services/runtime": 43}
 
 FOLDERS = sorted(
     {

@@ -72,7 +72,7 @@ async def measure(ground: Ground, size: Size) -> dict[str, Any]:
     people = people_file(ground.folder, cleo=declared("cleo", "scheduler", (DISTRICT,)), **open_pages)
     process = start_service(
         "scheduling",
-        bootstrap=ground.broker.address,
+        broker=ground.broker.address,
         database_url=url,
         port=free_port(),
         folder=ground.folder / "desk",

@@ -25,11 +25,14 @@ _numbers = itertools.count(1)
 
 
 class Ground:
-    """One broker and one database server of this benchmark's own, both durable and with the full compiler on."""
+    """One broker and one database server of this benchmark's own, both durable and with the full compiler on.
+
+    The broker asks nobody who they are: the others' clients are measured on the same one.
+    """
 
     def __init__(self, folder: Path, *, districts: Iterable[str] = ()) -> None:
         self.folder = folder
-        self.broker: Part = start_broker(folder / "kafka", quick_start=False)
+        self.broker: Part = start_broker(folder / "kafka", secure=False, quick_start=False)
         self.database: Part = start_database(folder / "postgres", durable=True)
         self.people_file = people_file(folder)
         self.districts_file = folder / "districts.json"
@@ -90,7 +93,7 @@ class Ground:
         """Start one service process and return before it is ready."""
         return start_service(
             service,
-            bootstrap=self.broker.address,
+            broker=self.broker.address,
             database_url=database_url,
             port=free_port(),
             folder=self.folder / f"{service}-{next(_numbers)}",

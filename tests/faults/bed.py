@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
@@ -15,13 +16,15 @@ from urllib.parse import urlsplit, urlunsplit
 import psutil
 
 from contracts.services import SERVICES
-from deploy.local import PartFailed, Process, create_topics, free_port, part_from, provision
+from deploy.kafka.layout import lay_out
+from deploy.local import PartFailed, Process, free_port, part_from, provision
+from deploy.local.doors import Door, own_door
 from deploy.local.postgres import start_postgres
 from tests import people
 from tests.faults import town
 from tests.faults.brokers import Cluster
 from tests.faults.proxy import Proxy
-from tests.pipeline.stack import Stack
+from tests.pipeline.stack import Stack, database_in
 
 READY_SECONDS = 180.0
 LOOK_SECONDS = 0.3
@@ -41,11 +44,13 @@ class Shape(NamedTuple):
 class Bed(Stack):
     """A stack whose services reach broker and database by lines only, and are started again when they end."""
 
-    def __init__(self, folder: Path, cluster: Cluster, database: Process, urls: dict[str, str], shape: Shape) -> None:
+    def __init__(
+        self, folder: Path, cluster: Cluster, database: Process, urls: dict[str, str], shape: Shape, door: Door
+    ) -> None:
         """Keep the districts' secrets of an earlier run: every key would change with them."""
         secrets = folder / "districts.json"
         kept = secrets.read_text() if secrets.exists() else None
-        super().__init__(folder, cluster, database, urls, town.DISTRICTS)
+        super().__init__(folder, cluster, database, urls, town.DISTRICTS, door=door)
         if kept is not None:
             self.districts_file.write_text(kept)
         office = {
@@ -185,8 +190,9 @@ async def running(folder: Path, shape: Shape) -> AsyncIterator[Bed]:
         await asyncio.to_thread(cluster.start)
         database = await asyncio.to_thread(start_postgres, folder / "database", durable=False)
         urls = await provision(database.address, SERVICES)
-        await create_topics(cluster.address, town.DISTRICTS, copies=shape.brokers)
-        bed = Bed(folder, cluster, database, urls, shape)
+        door = replace(own_door(cluster.address, folder / "users"), copies=shape.brokers)
+        await lay_out(door, town.DISTRICTS, database=database_in(database.address))
+        bed = Bed(folder, cluster, database, urls, shape, door)
         bed.it_is(town.NOW)
         await bed.open()
         yield bed
@@ -204,7 +210,7 @@ def _laid_out(folder: Path, disks: list[Path], shape: Shape) -> Cluster:
     _end_what_was_left(folder)
     for disk in disks:
         _mount(disk)
-    return Cluster(folder / "brokers", shape.brokers)
+    return Cluster(folder / "brokers", shape.brokers, folder / "users")
 
 
 def can_have_disks() -> bool:

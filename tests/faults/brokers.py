@@ -5,19 +5,21 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from contracts.broker_users import BROKER
 from deploy.local import PartFailed, Process, free_port
 from deploy.local.broker import java, kafka_jars
+from deploy.local.doors import Passwords
+from deploy.local.machine import write_whole
+from deploy.local.secured import security_lines
+from services.runtime.broker_access import secret_in
 from tests.faults.proxy import Proxy
 
 _SETTINGS = """\
 process.roles=broker,controller
 node.id={node}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://127.0.0.1:{direct},PROXIED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{direct},PROXIED://127.0.0.1:{proxied}
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=DIRECT://127.0.0.1:{direct},PROXIED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=DIRECT://127.0.0.1:{direct},PROXIED://127.0.0.1:{proxied}
 log.dirs=records
 auto.create.topics.enable=false
 default.replication.factor={copies}
@@ -46,20 +48,22 @@ _LETTERS = {"LC_ALL": "C.UTF-8"}
 class Cluster:
     """The brokers as one part with an address: `kill` and `stop` are for all of them, `brokers` for each."""
 
-    def __init__(self, folder: Path, count: int) -> None:
+    def __init__(self, folder: Path, count: int, passwords: Path) -> None:
         """Lay out each broker's folder where it isn't yet, with new ports."""
         self.brokers: list[Process] = []
         self.proxies: list[Proxy] = []
         ports = [{name: free_port() for name in ("direct", "behind", "proxied", "controller")} for _ in range(count)]
         voters = ",".join(f"{node}@127.0.0.1:{port['controller']}" for node, port in enumerate(ports, start=1))
         identity = folder / "cluster-id"
+        password = secret_in(Passwords(passwords).file_of(BROKER))
         for node, port in enumerate(ports, start=1):
             place = folder / f"broker-{node}"
             place.mkdir(parents=True, exist_ok=True)
             settings = _SETTINGS.format(
                 node=node, voters=voters, copies=count, in_sync=2 if count > 2 else 1, **port
             )  # fmt: skip
-            (place / "server.properties").write_text(settings)
+            settings += security_lines(password=password, inside="DIRECT", outside=("PROXIED",))
+            write_whole(place / "server.properties", settings)
             (place / "log4j2.xml").write_text(_LOGGING)
             command = _java(place)
             if not identity.exists():

@@ -56,7 +56,7 @@ class Operators:
             await self._until(lambda: self._is_read(topic), f"{topic} is read")
             await self.reader.read_on()
             self.reader.keep(topic)
-            async with admin(self.bed.broker.address) as client:
+            async with admin(self.bed.kafka) as client:
                 await client.delete_topics([topic])
             await self._until(self._made, f"{topic} is made again")
             self.reader.is_another(topic)
@@ -66,7 +66,7 @@ class Operators:
         await read_on_from_the_start(self.bed)
 
     async def _made(self) -> bool:
-        await create_topics(self.bed.broker.address, town.DISTRICTS, copies=self.bed.shape.brokers)
+        await create_topics(self.bed.kafka, town.DISTRICTS, copies=self.bed.shape.brokers)
         return True
 
     async def _is_read(self, topic: str) -> bool:
@@ -103,7 +103,7 @@ class Operators:
         await self._until(self._has_caught_up, "flagging has caught up")
         environment = self.bed.processes["flagging"].environment
         rebuild.live_in_the_time_of(environment)
-        await retell._retell(self.bed.broker.address, self.bed.urls["flagging"], town.DISTRICTS, None)
+        await retell._retell(self.bed.kafka, self.bed.urls["flagging"], town.DISTRICTS, None)
 
     def _swap(self) -> None:
         cluster, copy = self._cluster()
@@ -149,7 +149,7 @@ async def read_on_from_the_start(bed: Bed) -> None:
     async with bed.sql("ingest") as connection:
         rows = await connection.fetch("SELECT topic, partition FROM stopped_partition WHERE reason LIKE 'log_%'")
     for topic, partition in map(tuple, rows):
-        places = bed.database.address, bed.broker.address
+        places = bed.database.address, bed.kafka
         await set_position(*places, topic=topic, partition=partition, to="start", services=["ingest"])
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from services.runtime.broker_access import Broker, client_options
 from tests.pipeline.year.landed import Landed
 
 FLAGS, VISITS = "flags", "home-visits"
@@ -102,9 +103,9 @@ class _Kept(NamedTuple):
 class Reader:
     """Reads on from where it stood, on its own consumers, which it makes anew when the broker was away."""
 
-    def __init__(self, bootstrap: str, landing: Sequence[str], folder: Path) -> None:
+    def __init__(self, broker: Broker, landing: Sequence[str], folder: Path) -> None:
         """Begin with what had landed on topics that are no more: the folder has it, whoever broke off in between."""
-        self._bootstrap, self._landing = bootstrap, landing
+        self._broker, self._landing = broker, landing
         self.landed, self.told = Landed(), Told()
         self.sent: defaultdict[str, Sent] = defaultdict(Sent)
         self._at: Ends = {}
@@ -211,7 +212,7 @@ class Reader:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+            consumer = AIOKafkaConsumer(**client_options(self._broker), enable_auto_commit=False)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await consumer.start()
             self._consumer = consumer

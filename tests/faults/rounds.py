@@ -53,7 +53,7 @@ class Rounds:
     def __init__(self, bed: Bed, town: Town, ledger: Ledger, *, load_seconds: float) -> None:
         self.bed, self.town, self.ledger = bed, town, ledger
         self.reader = Reader(
-            bed.broker.address,
+            bed.kafka,
             [topic for district in bed.districts for topic in landing_topics(district)],
             bed.folder,
         )

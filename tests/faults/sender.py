@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from contracts.topics import landing_topics
+from services.runtime.broker_access import client_options
 from tests.faults.bed import Bed
 from tests.faults.town import Town, Value, as_bytes
 
@@ -86,7 +87,7 @@ class Sender:
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._bed.broker.address, acks="all", enable_idempotence=True, request_timeout_ms=8000
+                **client_options(self._bed.kafka), acks="all", enable_idempotence=True, request_timeout_ms=8000
             )
             try:
                 await producer.start()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer
 
+from services.runtime.broker_access import client_options
 from tests.pipeline.stack import Stack
 
 PHONE = "+1 (203) 555-0187"
@@ -73,7 +74,7 @@ async def in_metrics(stack: Stack, words: Iterable[str]) -> list[Found]:
 
 async def in_topics(stack: Stack, words: Iterable[str], *, but: Iterable[str] = ()) -> list[Found]:
     """Search the keys, headers and values of every record of every topic but those."""
-    client = AIOKafkaConsumer(bootstrap_servers=stack.broker.address)
+    client = AIOKafkaConsumer(**client_options(stack.kafka))
     await client.start()
     topics = sorted(topic for topic in await client.topics() if not topic.startswith("__"))
     await client.stop()

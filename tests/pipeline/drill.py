@@ -193,9 +193,8 @@ class State:
         return await asyncio.to_thread(_refused, [*words])
 
     def _left_by_up(self) -> None:
-        parts = {"broker": self.stack.broker.describe(), "database": self.stack.database.describe()}
         services = {name: process.describe() for name, process in self.stack.processes.items()}
-        state.State(services=services, **parts).save()
+        state.State(services=services, **self.stack.described()).save()
 
 
 def _excused(first: int, seed: int) -> Iterable[dict[str, Any]]:

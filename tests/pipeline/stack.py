@@ -9,22 +9,26 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from contracts.services import SERVICES
 from contracts.topics import landing_topics
+from deploy.kafka.layout import lay_out
 from deploy.local import (
     Part,
     Process,
-    create_topics,
+    door_of,
     free_port,
     provision,
     start_broker,
     start_database,
     start_service,
 )
+from deploy.local.doors import Door
+from services.runtime.broker_access import Access, client_options
 from tests import people
 
 DEADLINE_SECONDS = 60.0
@@ -44,8 +48,18 @@ async def eventually(
 class Stack:
     """Handles to the running parts. Services are named; a second worker of one gets a suffix, `flagging#2`."""
 
-    def __init__(self, folder: Path, broker: Part, database: Part, urls: dict[str, str], districts: tuple[str, ...]):
+    def __init__(
+        self,
+        folder: Path,
+        broker: Part,
+        database: Part,
+        urls: dict[str, str],
+        districts: tuple[str, ...],
+        *,
+        door: Door,
+    ):
         self.folder, self.broker, self.database, self.urls, self.districts = folder, broker, database, urls, districts
+        self.door = door
         self.processes: dict[str, Process] = {}
         self.ready_within_seconds = DEADLINE_SECONDS
         self._log: AIOKafkaConsumer | None = None
@@ -64,6 +78,11 @@ class Stack:
             )
         )
 
+    @property
+    def kafka(self) -> Access:
+        """Give the broker's own way in, for which nothing is forbidden: for what a test does that nobody else may."""
+        return self.door.administrator
+
     async def start(self, name: str, **environment: str) -> Process:
         """Start a worker and return once it is ready."""
         service = name.partition("#")[0]
@@ -77,7 +96,7 @@ class Stack:
             environment["LEAP_DISTRICTS_FILE"] = str(self.districts_file)
         process = start_service(
             service,
-            bootstrap=self.broker.address,
+            broker=self.door.access(service),
             database_url=self.urls[service],
             port=free_port(),
             folder=self.folder / name.replace("#", "-"),
@@ -93,10 +112,22 @@ class Stack:
         moved.write_text(str(moment.timestamp() - time.time()))
         moved.rename(self.clock_file)
 
+    async def lay_out(self, *later: str) -> None:
+        """Make topics, users and rules of the stack's districts and of these, as the operator does for a new one."""
+        await lay_out(self.door, (*self.districts, *later), database=database_in(self.database.address))
+
+    def described(self) -> dict[str, Any]:
+        """Give broker, door and database as `leap up` writes them down."""
+        return {
+            "broker": self.broker.describe(),
+            "door": self.door.describe(),
+            "database": self.database.describe(),
+        }
+
     async def land(self, district: str, records: Iterable[dict[str, Any] | bytes], *, roster: bool = False) -> int:
         """Write records to the district's landing topic, in their order, as the district would."""
         topic = landing_topics(district)[1 if roster else 0]
-        producer = AIOKafkaProducer(bootstrap_servers=self.broker.address, acks="all", enable_idempotence=True)
+        producer = AIOKafkaProducer(**client_options(self.door.district(district)), acks="all", enable_idempotence=True)
         await producer.start()
         try:
             sent = [
@@ -120,7 +151,7 @@ class Stack:
     async def ends(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
         """Read the log ends of the topics."""
         if self._log is None:
-            self._log = AIOKafkaConsumer(bootstrap_servers=self.broker.address)
+            self._log = AIOKafkaConsumer(**client_options(self.kafka))
             await self._log.start()
         partitions = [
             TopicPartition(topic, partition)
@@ -163,7 +194,7 @@ class Stack:
     async def records(self, *topics: str) -> list[ConsumerRecord]:
         """Read every record of the topics, from their beginning, partition by partition."""
         ends = await self.ends(topics)
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.address, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(**client_options(self.kafka), auto_offset_reset="earliest")
         await consumer.start()
         try:
             consumer.assign([TopicPartition(*where) for where in ends])
@@ -206,12 +237,27 @@ async def _partitions(consumer: Any, topic: str) -> set[int]:
     return consumer.partitions_for_topic(topic) or set()
 
 
-async def start_stack(folder: Path, districts: tuple[str, ...], services: Iterable[str] = SERVICES) -> Stack:
-    """Bring up broker, database, topics and the named services in a folder of their own."""
-    broker, database = start_broker(folder / "broker"), start_database(folder / "database")
+def database_in(url: str) -> str:
+    """Name the database of a URL."""
+    return urlsplit(url).path.lstrip("/")
+
+
+async def start_stack(
+    folder: Path, districts: tuple[str, ...], services: Iterable[str] = SERVICES, *, secure: bool = True
+) -> Stack:
+    """Bring up broker, database, topics and the named services in a folder of their own.
+
+    Not `secure` is for services of a release that could not sign in.
+    """
+    passwords = folder / "users" if secure else None
+    broker, database = (
+        start_broker(folder / "broker", secure=secure, passwords=passwords),
+        start_database(folder / "database"),
+    )
     urls = await provision(database.address, SERVICES)
-    await create_topics(broker.address, districts)
-    stack = Stack(folder, broker, database, urls, districts)
+    door = door_of(broker, passwords)
+    await lay_out(door, districts, database=database_in(database.address))
+    stack = Stack(folder, broker, database, urls, districts, door=door)
     for service in services:
         await stack.start(service)
     return stack

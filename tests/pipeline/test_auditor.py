@@ -64,7 +64,7 @@ async def audit(stack: Stack) -> Callable[[], Awaitable[list[Found]]]:
 async def an_auditor(stack: Stack) -> Auditor:
     """Give an auditor of every day, with a login of its own from now on."""
     return Auditor(
-        bootstrap=stack.broker.address,
+        broker=stack.door.access("auditor"),
         database_url=await provision_auditor(stack.database.address),
         districts_file=stack.districts_file,
         share=1.0,
@@ -262,7 +262,7 @@ async def test_a_landing_topic_made_anew_accuses_nobody_and_still_tells_what_is_
             return bool(await connection.fetchval("SELECT true FROM stopped_partition WHERE topic = $1", topic))
 
     await eventually(is_told, "the topic is another")
-    places = (stack.database.address, stack.broker.address)
+    places = (stack.database.address, stack.kafka)
     await set_position(*places, topic=topic, partition=0, to="start", services=["ingest"])
     await stack.settled()
     assert await audit() == []

@@ -13,9 +13,9 @@ from aiokafka.admin import NewPartitions
 
 from deploy.commands.figures import measure_backlog
 from deploy.commands.state import State
-from deploy.local import Given
 from deploy.local.topics import admin
 from services.ingest.store.measured import list_gaps
+from services.runtime.broker_access import client_options
 from tests.pipeline.schools import NOW, marks, roster
 from tests.pipeline.stack import Stack, eventually, start_stack
 
@@ -195,13 +195,13 @@ async def test_a_file_uploaded_twice_and_read_again_has_two_receipts_that_add_up
 
 
 async def test_status_reads_every_partition_of_a_landing_topic_and_no_position_cancels_what_waits(stack: Stack) -> None:
-    found = State(broker=Given(stack.broker.address).describe(), database=Given(stack.database.address).describe())
+    found = State(**stack.described())
     await asyncio.gather(*(stack.start(name) for name in ("scheduling", "visitlog", "reporting")))
     await killed(stack, "ingest")
     async with stack.sql("ingest") as connection:
         await connection.execute("UPDATE position SET next_offset = next_offset + 1000 WHERE topic LIKE 'roster-in-%'")
     await widen(stack, LANDING)
-    producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address)
+    producer = AIOKafkaProducer(**client_options(stack.kafka))
     await producer.start()
     await producer.send_and_wait(LANDING, json.dumps(day_of(7)[0]).encode(), partition=1)
     await producer.stop()
@@ -213,7 +213,7 @@ async def test_status_reads_every_partition_of_a_landing_topic_and_no_position_c
 
 async def widen(stack: Stack, topic: str) -> None:
     """Give a topic a second partition, and return once the broker tells of it."""
-    async with admin(stack.broker.address) as client:
+    async with admin(stack.kafka) as client:
         await client.create_partitions({topic: NewPartitions(total_count=2)})
 
         async def is_told() -> bool:

@@ -37,15 +37,14 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
         try:
             await asyncio.gather(*(running.start(name) for name in SERVICES))
             await replay(
-                bootstrap=running.broker.address,
+                broker_of=running.door.district,
                 scale=SCALE,
                 seed=SEED,
                 until=UNTIL,
                 districts_file=running.districts_file,
             )
             found = state.State(
-                broker=running.broker.describe(),
-                database=running.database.describe(),
+                **running.described(),
                 services={name: process.describe() for name, process in running.processes.items()},
                 demo={"scale": SCALE, "seed": SEED, "until": UNTIL.isoformat(), "goes_on": False},
             )

@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter
 
 from contracts import events
 from contracts.topics import TOPIC_BY_NAME
+from services.runtime.broker_access import client_options
 from tests import people
 from tests.component.visit_events import flag
 from tests.crowd import Crowd, assert_the_desk_is_sound
@@ -49,7 +50,7 @@ def client(stack: Stack, name: str) -> httpx.AsyncClient:
 
 async def flags_raised(stack: Stack) -> None:
     """Flag one student of each of the households and wait until every one has its request."""
-    producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address)
+    producer = AIOKafkaProducer(**client_options(stack.kafka))
     await producer.start()
     for number in range(1, REQUESTS + 1):
         raised = flag(number, household_number=number)

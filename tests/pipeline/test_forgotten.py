@@ -26,6 +26,7 @@ from deploy.local.dumps import dump_schema, restore_schema
 from deploy.local.topics import admin
 from services.ingest import app as ingest
 from services.runtime import clock
+from services.runtime.broker_access import client_options
 from services.runtime.rebuild.rebuild import Rebuild, rebuild
 from services.runtime.rebuild.take_back import take_back
 from services.visitlog import app as visitlog
@@ -74,7 +75,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
     running.it_is(NOW)
     clock.use(running.clock_file)
     configs = {"segment.ms": DAY_MS, "max.compaction.lag.ms": DAY_MS}
-    async with admin(running.broker.address) as kafka:
+    async with admin(running.kafka) as kafka:
         await kafka.alter_configs(
             [
                 ConfigResource(
@@ -94,7 +95,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 def places(stack: Stack) -> forget.Places:
     return forget.Places(
-        bootstrap=stack.broker.address,
+        broker=stack.kafka,
         admin_url=stack.database.address,
         ingest=stack.processes["ingest"].address,
         districts_file=stack.districts_file,
@@ -102,7 +103,7 @@ def places(stack: Stack) -> forget.Places:
 
 
 async def kept(stack: Stack, whom: Whom) -> dict[str, int]:
-    lines = await kept_of(whom, bootstrap=stack.broker.address, admin_url=stack.database.address)
+    lines = await kept_of(whom, broker=stack.kafka, admin_url=stack.database.address)
     return {f"{each.where}: {each.kind}": each.rows for each in lines if each.becomes != NUMBER}
 
 
@@ -135,7 +136,7 @@ async def everywhere(stack: Stack, words: tuple[str, ...]) -> list[Found]:
 
 async def parts_close(stack: Stack) -> None:
     """Write into every partition with names, as ingest's timer does where somebody was forgotten."""
-    producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address)
+    producer = AIOKafkaProducer(**client_options(stack.kafka))
     await producer.start()
     for partition in range(PARTITIONS):
         await producer.send_and_wait(HOUSEHOLD_CONTACTS, None, key=str(UUID(int=0)).encode(), partition=partition)
@@ -229,7 +230,7 @@ def flagging_anew(stack: Stack) -> Rebuild:
     service, kept, own_ways = services()["flagging"]
     return Rebuild(
         service=service,
-        bootstrap_servers=stack.broker.address,
+        broker=stack.door.access("flagging"),
         database_url=stack.urls["flagging"],
         admin_url=stack.database.address,
         zone=HERE,
@@ -252,7 +253,7 @@ async def put_back(stack: Stack, old_copy: Path) -> None:
     await restore_schema(stack.database.address, "visitlog", old_copy)
     async with stack.sql("visitlog") as connection:
         assert await connection.fetchval("SELECT count(*) FROM amendment") > 0
-    await take_back(visitlog.service, bootstrap_servers=stack.broker.address, database_url=url, zone=HERE)
+    await take_back(visitlog.service, broker=stack.door.access("visitlog"), database_url=url, zone=HERE)
     await stack.start("visitlog")
 
 
@@ -277,7 +278,7 @@ async def checkers_understand(stack: Stack) -> None:
         assert await connection.fetchval("SELECT count(*) FROM stopped_partition") == 0
         assert await connection.fetchval("SELECT count(*) FROM passed_over") == 0
     auditor = Auditor(
-        bootstrap=stack.broker.address,
+        broker=stack.kafka,
         database_url=stack.urls["flagging"],
         districts_file=stack.districts_file,
         share=1.0,
@@ -297,7 +298,7 @@ async def test_an_ingest_put_back_to_before_a_cut_goes_on_behind_it(stack: Stack
     stack.processes.pop("ingest").stop()
     url = stack.urls["ingest"]
     await restore_schema(stack.database.address, "ingest", copy)
-    found = await take_back(ingest.service, bootstrap_servers=stack.broker.address, database_url=url, zone=HERE)
+    found = await take_back(ingest.service, broker=stack.door.access("ingest"), database_url=url, zone=HERE)
     assert found["forgotten on request"] >= 1
     await stack.start("ingest")
     back = json.loads(await upload(stack, "roster", [household(school, contact_name="Else")]))

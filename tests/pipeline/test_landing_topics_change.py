@@ -14,7 +14,6 @@ from contracts.topics import landing_topics
 from deploy.commands.figures import Stopped
 from deploy.commands.position import set_position
 from deploy.commands.status import not_read
-from deploy.local import create_topics
 from deploy.local.topics import admin
 from tests.pipeline.schools import NOW, marks, roster
 from tests.pipeline.stack import Stack, eventually, start_stack
@@ -55,7 +54,7 @@ async def landed(stack: Stack, district: str) -> int:
 
 
 async def make_anew(stack: Stack, topic: str) -> None:
-    async with admin(stack.broker.address) as client:
+    async with admin(stack.kafka) as client:
         await client.delete_topics([topic])
 
         async def made() -> bool:
@@ -89,9 +88,7 @@ async def test_a_landing_topic_made_anew_stops_and_its_way_back_loses_nothing(st
 
     await eventually(others_go_on, "the other district's marks", 10)
 
-    await set_position(
-        stack.database.address, stack.broker.address, topic=topic, partition=0, to="start", services=["ingest"]
-    )
+    await set_position(stack.database.address, stack.kafka, topic=topic, partition=0, to="start", services=["ingest"])
     await stack.settled()
     assert await stops(stack) == []
 
@@ -110,7 +107,7 @@ def declare(stack: Stack, district: str) -> None:
 
 
 async def test_a_district_that_comes_while_ingest_runs_is_read_whole(stack: Stack) -> None:
-    await create_topics(stack.broker.address, [LATER])
+    await stack.lay_out(LATER)
     sent = await stack.land(LATER, roster(LATER, students=STUDENTS), roster=True)
     sent += await stack.land(LATER, marks(students=STUDENTS, days=range(6), seed=4))
 

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from contracts.services import SERVICES
 from contracts.topics import TOPICS, landing_topics
 from deploy.commands import story
+from services.runtime.broker_access import client_options
 from tests import people
 from tests.pipeline.canaries import (
     ADDRESS,
@@ -118,7 +119,7 @@ async def hostile_records(stack: Stack, school: story.School) -> list[str]:
     ]  # fmt: skip
     receipts.append(await upload(stack, "attendance", marks))
 
-    producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address)
+    producer = AIOKafkaProducer(**client_options(stack.kafka))
     await producer.start()
     name = NAMES[0].encode()
     await producer.send(landing_topics(HARTFORD)[1], whole[:-9], key=name, headers=[(NAMES[0], name)])
@@ -311,7 +312,7 @@ async def test_the_search_finds_a_leak_in_every_place(stack: Stack) -> None:
     scheduling = stack.processes["scheduling"]
     with scheduling.log.open("a") as log:
         log.write(f'{{"event": "claimed", "family": "{leak.upper()}"}}\n')
-    producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address)
+    producer = AIOKafkaProducer(**client_options(stack.kafka))
     await producer.start()
     wrapped = base64.b64encode(f"the family of {leak} said".encode())
     for fields in ({"key": leak.encode()}, {"headers": [("who", leak.encode())]}, {"value": wrapped}):

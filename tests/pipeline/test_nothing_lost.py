@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
+from services.runtime.broker_access import client_options
 from tests.pipeline.conclusions import assert_all_equals_the_oracle, assert_every_event_was_effective_once
 from tests.pipeline.schools import NOW, marks, roster, whole
 from tests.pipeline.stack import Stack, eventually, start_stack
@@ -111,7 +112,7 @@ async def test_marks_that_come_before_their_roster_make_no_flag_until_it_comes(s
 async def test_poison_is_kept_and_its_neighbours_take_effect(stack: Stack) -> None:
     poison = [b"\xff\xfe\x00", b'{"event_type":"roll.recorded.v1"', b"[]", b'{"event_type":"no.such.v1"}']
     await stack.land(EXCEPTIONS, poison)
-    producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address)
+    producer = AIOKafkaProducer(**client_options(stack.kafka))
     await producer.start()
     for value in poison:
         await producer.send_and_wait("rolls", value, partition=3)

@@ -17,6 +17,7 @@ from contracts import events
 from deploy import cli
 from deploy.commands import state
 from deploy.commands.rebuild import services
+from services.runtime.broker_access import client_options
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.rebuild.rebuild import Rebuild, Rebuilt, go_back, rebuild
 from tests.component.reporting.tallied import Month, figures, months, whole_day
@@ -154,7 +155,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def telling(stack: Stack) -> AsyncIterator[Telling]:
     """Events, with a past of 500 families."""
-    producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(**client_options(stack.kafka), acks="all", enable_idempotence=True)
     await producer.start()
     telling = Telling(producer)
     await telling.tell(500)
@@ -166,7 +167,7 @@ def wanted(stack: Stack) -> Rebuild:
     service, kept, _ = services()["reporting"]
     return Rebuild(
         service=service,
-        bootstrap_servers=stack.broker.address,
+        broker=stack.door.access("reporting"),
         database_url=stack.urls["reporting"],
         admin_url=stack.database.address,
         zone=HERE,
@@ -268,7 +269,7 @@ async def test_the_command_says_what_differs_in_words_json_and_exit_code(
     stack: Stack, telling: Telling, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(state, "checkout", lambda: stack.folder)
-    parts = {"broker": stack.broker.describe(), "database": stack.database.describe()}
+    parts = stack.described()
     state.State(services={"reporting": stack.processes["reporting"].describe()}, **parts).save()
 
     async def leap(*words: str) -> tuple[int, str]:

@@ -22,6 +22,7 @@ from deploy.commands.rebuild import services
 from deploy.local.topics import admin
 from services.flagging.app import FACTS
 from services.runtime import clock
+from services.runtime.broker_access import client_options
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.rebuild.rebuild import Rebuild, RebuildFailed, rebuild
 from tests.component.flagging.builders import (
@@ -99,7 +100,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def telling(stack: Stack) -> AsyncIterator[Telling]:
     """One school that sent single marks before it sent rolls, and one that always sent rolls."""
-    producer = AIOKafkaProducer(bootstrap_servers=stack.broker.address, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(**client_options(stack.kafka), acks="all", enable_idempotence=True)
     await producer.start()
     async with asyncpg.create_pool(stack.urls["flagging"], min_size=1, max_size=2) as pool:
         telling = Telling(producer, pool)
@@ -115,7 +116,7 @@ def wanted(stack: Stack) -> Rebuild:
     service, kept, own_ways = services()["flagging"]
     return Rebuild(
         service=service,
-        bootstrap_servers=stack.broker.address,
+        broker=stack.door.access("flagging"),
         database_url=stack.urls["flagging"],
         admin_url=stack.database.address,
         zone=HERE,
@@ -193,7 +194,7 @@ async def test_a_damaged_page_is_found_by_student_and_what_it_hid_is_told(
     stack: Stack, telling: Telling, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(state, "checkout", lambda: stack.folder)
-    parts = {"broker": stack.broker.describe(), "database": stack.database.describe()}
+    parts = stack.described()
     state.State(services={"flagging": stack.processes["flagging"].describe()}, **parts).save()
 
     async def leap(*words: str) -> tuple[int, str]:
@@ -236,7 +237,7 @@ async def test_a_damaged_page_is_found_by_student_and_what_it_hid_is_told(
 async def test_only_a_topic_that_tells_all_from_its_beginning_is_missed_when_that_is_gone(stack: Stack) -> None:
     await all_is_judged(stack)
     partition = partition_of(DISTRICT, PARTITIONS)
-    async with admin(stack.broker.address) as client:
+    async with admin(stack.kafka) as client:
         # As a broker may do with a compacted topic in time; asked to at once, it does so only where it may delete.
         changed = ConfigResource(
             ConfigResourceType.TOPIC, "district-policies", configs={"cleanup.policy": "compact,delete"}

@@ -15,7 +15,6 @@ import pytest_asyncio
 
 from contracts.services import SERVICES
 from deploy.commands import state
-from deploy.local import create_topics
 from deploy.local.database import lay_out_roles
 from deploy.local.dumps import restore_schema
 from deploy.local.topics import admin as admin_of
@@ -147,7 +146,7 @@ async def test_when_kafka_lost_its_logs_all_say_so_and_go_on_from_their_tables(l
     stack, before, facts = lived.stack, await lived.standing(), await facts_of(lived.stack)
     for process in stack.processes.values():
         process.stop()
-    async with admin_of(stack.broker.address) as client:
+    async with admin_of(stack.kafka) as client:
         topics = [each for each in await client.list_topics() if not each.startswith("__")]
         await client.delete_topics(topics)
 
@@ -155,7 +154,7 @@ async def test_when_kafka_lost_its_logs_all_say_so_and_go_on_from_their_tables(l
             return not set(topics) & set(await client.list_topics())
 
         await eventually(gone, "the topics are gone")
-    await create_topics(stack.broker.address, stack.districts)
+    await stack.lay_out()
     for process in stack.processes.values():
         process.launch()
     for name in stack.processes:

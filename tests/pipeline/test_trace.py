@@ -15,8 +15,8 @@ from deploy.commands import trace
 from deploy.commands.position import PositionRefused, read_positions, set_position
 from deploy.commands.state import State
 from deploy.commands.trace import End
-from deploy.local import Given
 from deploy.local.topics import admin
+from services.runtime.broker_access import client_options
 from tests.pipeline.schools import NOW, SCHOOL, roster, school_days
 from tests.pipeline.stack import Stack, eventually, start_stack
 from tests.pipeline.test_landing_topics_change import make_anew
@@ -66,7 +66,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 def as_left_by_up(stack: Stack) -> State:
     """Give what `leap up` would have written down of these parts."""
-    return State(broker=Given(stack.broker.address).describe(), database=Given(stack.database.address).describe())
+    return State(**stack.described())
 
 
 async def ends(stack: Stack, offset: int, *, partition: int = 0) -> list[End]:
@@ -132,9 +132,9 @@ async def test_what_is_still_to_be_read_waits_and_what_was_passed_over_is_missin
 
 async def test_a_landing_topic_of_several_partitions_is_traced_in_each(stack: Stack) -> None:
     topic = f"attendance-in-{DISTRICT}"
-    async with admin(stack.broker.address) as client:
+    async with admin(stack.kafka) as client:
         await client.create_partitions({topic: NewPartitions(total_count=3)})
-    async with AIOKafkaProducer(bootstrap_servers=stack.broker.address, metadata_max_age_ms=500) as producer:
+    async with AIOKafkaProducer(**client_options(stack.kafka), metadata_max_age_ms=500) as producer:
 
         async def is_wider() -> bool:
             return len(await producer.partitions_for(topic)) == 3
@@ -178,7 +178,7 @@ async def test_of_a_topic_made_anew_the_present_record_is_told_first_and_the_for
             return bool(await connection.fetchval("SELECT true FROM stopped_partition WHERE topic = $1", topic))
 
     await eventually(is_told, "the topic is another")
-    places = (stack.database.address, stack.broker.address)
+    places = (stack.database.address, stack.kafka)
     await set_position(*places, topic=topic, partition=0, to="start", services=["ingest"])
     with pytest.raises(PositionRefused, match=f"the broker knows no {topic}/2"):
         await set_position(*places, topic=topic, partition=2, to="start", services=["ingest"])

@@ -20,6 +20,7 @@ from contracts.topics import HOUSEHOLD_CONTACTS, PARTITIONS
 from services.ingest.handlers.forgetting import tell_forgetting
 from services.ingest.store import contacts, forgotten
 from services.ingest.store.forgotten import Cut, Wish
+from services.runtime.broker_access import Broker, client_options
 from services.runtime.delivery.own_words import Topics
 from services.runtime.delivery.publisher import partition_of
 from services.runtime.delivery.transaction import Written
@@ -48,7 +49,7 @@ async def unname(context: Context) -> None:
     if not wanted:
         return
     newest: dict[UUID, tuple[ConsumerRecord, dict[str, Any] | None]] = {}
-    async for records in Topics(context.settings.kafka_bootstrap_servers).read((HOUSEHOLD_CONTACTS,)):
+    async for records in Topics(context.settings.kafka).read((HOUSEHOLD_CONTACTS,)):
         for record in records:
             if (key := _uuid(record.key)) is not None:
                 newest[key] = record, _read(record.value)
@@ -87,7 +88,7 @@ async def _cut_district(context: Context, wish: Wish) -> None:
             await forgotten.keep_cut(tx.connection, cut)
             tell_forgetting(tx, _told(wish.district, cut))
     ends = {TopicPartition(cut.topic, cut.partition): cut.before for cut in cuts}
-    await cut_logs(context.settings.kafka_bootstrap_servers, ends)
+    await cut_logs(context.settings.kafka, ends)
     async with context.pool.acquire() as connection:
         await forgotten.cut_is_done(connection, wish)
     log.info("landing logs were cut", district=wish.district, logs=len(ends))
@@ -114,16 +115,16 @@ async def _returned(context: Context, district: str) -> list[Cut]:
     """
     lane, key = partition_of(district, PARTITIONS), district.encode()
     before = 0
-    async for records in Topics(context.settings.kafka_bootstrap_servers).read((REJECTED,)):
+    async for records in Topics(context.settings.kafka).read((REJECTED,)):
         for record in records:
             if record.partition == lane and record.key == key:
                 before = max(before, record.offset + 1)
     return [Cut(REJECTED, lane, 0, before)] if before else []
 
 
-async def cut_logs(bootstrap_servers: str, ends: Mapping[TopicPartition, int]) -> None:
+async def cut_logs(broker: Broker, ends: Mapping[TopicPartition, int]) -> None:
     """Remove what stands before these offsets. Raises KafkaError where the broker does not."""
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    client = AIOKafkaAdminClient(**client_options(broker))
     await client.start()
     try:
         await client.delete_records({where: RecordsToDelete(before) for where, before in ends.items()})

@@ -12,7 +12,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
+from faststream.security import BaseSecurity, SASLScram512
 
+from services.runtime.broker_access import Broker, client_options
 from services.runtime.delivery.assignor import EvenAssignor
 from services.runtime.delivery.batch import Reach
 from services.runtime.delivery.reading import read_batch
@@ -64,7 +66,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         # Up to where the records of each partition were handed out.
         self._reached: dict[TopicPartition, int] = {}
         self._broker = KafkaBroker(
-            settings.kafka_bootstrap_servers.split(","),  # FastStream would take several addresses for one name
+            **frame_options(settings.kafka),
             metadata_max_age_ms=settings.kafka_metadata_max_age_ms,
             consumer_only=True,
             allow_auto_create_topics=False,
@@ -172,3 +174,15 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
                 # While one has no place at all the client looks for it, and fetches nothing of any other meanwhile.
                 consumer.seek(each, 0)
             await self._on_assigned(consumer, assigned)
+
+
+def frame_options(broker: Broker) -> dict[str, Any]:
+    """Say the same as `client_options` in FastStream's words: the addresses as a list, and `security`."""
+    options = client_options(broker)
+    context = options.get("ssl_context")
+    security: BaseSecurity = BaseSecurity(ssl_context=context, use_ssl=context is not None)
+    if "sasl_mechanism" in options:
+        user, password = options["sasl_plain_username"], options["sasl_plain_password"]
+        security = SASLScram512(user, password, ssl_context=context, use_ssl=context is not None)
+    # FastStream would take several addresses for one name.
+    return {"bootstrap_servers": options["bootstrap_servers"].split(","), "security": security}

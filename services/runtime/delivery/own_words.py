@@ -9,6 +9,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from pydantic import TypeAdapter, ValidationError
 
+from services.runtime.broker_access import Broker, client_options
 from services.runtime.delivery.transaction import Transaction
 
 POLL_MS = 500
@@ -22,8 +23,8 @@ class BehindOwnWords(Exception):
 class Topics:
     """Topics read from anywhere to where they end now, outside every group."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
 
     async def read(
         self, topics: Collection[str], *, since: Mapping[TopicPartition, int] | None = None
@@ -48,7 +49,7 @@ class Topics:
     async def _consumer(self, topics: Collection[str]) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(
             *topics,
-            bootstrap_servers=self._bootstrap_servers,
+            **client_options(self._broker),
             group_id=None,  # a member of the service's group would take partitions away from it
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerClosed, RecordTooLargeError
 
+from services.runtime.broker_access import Broker, client_options
 from services.runtime.seen import tracing
 
 Message = tuple[bytes | None, bytes, list[tuple[str, bytes]]]
@@ -55,9 +56,9 @@ class Publisher:
     A send that failed leaves the idempotent producer's numbering in doubt, so the next call starts a new producer.
     """
 
-    def __init__(self, bootstrap_servers: str, *, source: str) -> None:
+    def __init__(self, broker: Broker, *, source: str) -> None:
         self.source = source
-        self._bootstrap_servers = bootstrap_servers
+        self._broker = broker
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
@@ -68,7 +69,7 @@ class Publisher:
     async def _connected(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
-                producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap_servers, **PRODUCER_OPTIONS)
+                producer = AIOKafkaProducer(**client_options(self._broker), **PRODUCER_OPTIONS)
                 try:
                     await producer.start()
                 except BaseException:
@@ -107,7 +108,7 @@ class Publisher:
 
     def exclusive(self, name: str) -> "Exclusive":
         """Give a producer that shuts out whoever had this name before: to be started, and abandoned in the end."""
-        return Exclusive(self._bootstrap_servers, name=name, source=self.source)
+        return Exclusive(self._broker, name=name, source=self.source)
 
     async def _forget(self, producer: AIOKafkaProducer) -> None:
         if self._producer is producer:
@@ -126,11 +127,9 @@ class Exclusive:
     everything of the successor's in its partition, or not at all.
     """
 
-    def __init__(self, bootstrap_servers: str, *, name: str, source: str) -> None:
+    def __init__(self, broker: Broker, *, name: str, source: str) -> None:
         self.source = source
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers, transactional_id=name, **PRODUCER_OPTIONS
-        )
+        self._producer = AIOKafkaProducer(**client_options(broker), transactional_id=name, **PRODUCER_OPTIONS)
 
     async def start(self) -> None:
         """Connect, and be numbered behind every predecessor. Raises KafkaError when no broker answers."""

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from services.runtime.broker_access import Broker
 from services.runtime.database import Connection
 from services.runtime.rebuild.differences import TableDifference, differences
 from services.runtime.rebuild.own_ways import OwnWays
@@ -47,7 +48,7 @@ class Rebuild:
     """
 
     service: Service
-    bootstrap_servers: str
+    broker: Broker
     database_url: str
     admin_url: str
     zone: ZoneInfo
@@ -148,7 +149,7 @@ async def _alone(wanted: Rebuild) -> AsyncIterator[Connection]:
 def _shadow(wanted: Rebuild, schema: str) -> Shadow:
     return Shadow(
         wanted.service,
-        bootstrap_servers=wanted.bootstrap_servers,
+        broker=wanted.broker,
         database_url=wanted.database_url,
         schema=schema,
         zone=wanted.zone,

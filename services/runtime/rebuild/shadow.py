@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from services.runtime.broker_access import Broker, access_to, client_options
 from services.runtime.database import Connection, open_pool
 from services.runtime.delivery.batch import Batch, PoisonBurst, Reach, apply_batch
 from services.runtime.delivery.lenient import read_leniently
@@ -48,7 +49,7 @@ class Shadow:
         self,
         service: Service,
         *,
-        bootstrap_servers: str,
+        broker: Broker,
         database_url: str,
         schema: str,
         zone: ZoneInfo,
@@ -62,9 +63,11 @@ class Shadow:
         self.pool: asyncpg.Pool
         self._url = in_schema(database_url, schema)
         self._own_ways = own_ways
-        self._settings = Settings(kafka_bootstrap_servers=bootstrap_servers, database_url=self._url, time_zone=zone.key)
+        self._settings = Settings(
+            kafka_bootstrap_servers=access_to(broker).bootstrap_servers, database_url=self._url, time_zone=zone.key
+        )
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **client_options(broker),
             group_id=None,  # a member of the running group would take partitions away from it
             enable_auto_commit=False,
             auto_offset_reset="earliest",

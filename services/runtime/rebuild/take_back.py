@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from services.runtime import clock
+from services.runtime.broker_access import Broker
 from services.runtime.database import Connection
 from services.runtime.delivery.own_words import Topics
 from services.runtime.delivery.positions import lock_all
@@ -35,7 +36,7 @@ class StillRunning(Exception):
     """The service must be stopped first: it would write what it does not know yet."""
 
 
-async def take_back(service: Service, *, bootstrap_servers: str, database_url: str, zone: ZoneInfo) -> dict[str, int]:
+async def take_back(service: Service, *, broker: Broker, database_url: str, zone: ZoneInfo) -> dict[str, int]:
     """Let the service's tables know again what its topics tell, and count what they did not know.
 
     What waits to be told and stands on a topic already is dropped: told again it would stand behind what is newer.
@@ -51,10 +52,10 @@ async def take_back(service: Service, *, bootstrap_servers: str, database_url: s
         await migrate(connection, service.migrations)
         if await connection.fetchval(_OTHERS, f"leap {service.name}"):
             raise StillRunning(f"{service.name} runs: stop it, then let it take back what it told")
-        topics = Topics(bootstrap_servers)
+        topics = Topics(broker)
         async with connection.transaction():
             await lock_all(connection)
-            nobody = Publisher(bootstrap_servers, source=service.name)  # what is told goes by the outbox
+            nobody = Publisher(broker, source=service.name)  # what is told goes by the outbox
             tx = Transaction(connection, nobody, zone=zone)
             repeated = await _told_already(connection, topics, own.topics)
             found = await own.take_back(tx, topics)
@@ -91,7 +92,7 @@ def main(words: list[str]) -> int:
         found = asyncio.run(
             take_back(
                 service,
-                bootstrap_servers=settings.kafka_bootstrap_servers,
+                broker=settings.kafka,
                 database_url=settings.database_url,
                 zone=settings.zone,
             )

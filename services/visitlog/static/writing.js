@@ -2,7 +2,6 @@
 
 import { draftOf, finish, keepDraft, uuid7, waitingOf } from "./kept.js";
 
-const KEEP_AFTER_MS = 250;
 const words = document.getElementById("words").dataset;
 const person = document.body.dataset.person;
 
@@ -32,13 +31,15 @@ export async function write(form) {
   }
   const client = draft?.client ?? uuid7();
   form.inert = false;
-  keepAsWritten(form, visit, client);
+  const allKept = keepAsWritten(form, visit, client);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (form.dataset.leaving) return;
     form.dataset.leaving = "yes";
     const fields = [...new FormData(form)].concat([["written_at", new Date().toISOString()]]);
     try {
+      // A draft that is still being locked would come after its log, and be asked about for ever.
+      await allKept();
       await finish({ visit, client, person, fields });
     } catch {
       // A browser that keeps nothing still sends plain forms.
@@ -63,28 +64,34 @@ function holdOrWait(name, onWaiting) {
   });
 }
 
+// Each stroke is kept at once: to lock it takes a moment that a page which is being left no longer has. What is typed
+// meanwhile is kept with the next turn. Gives what waits for the last one.
 function keepAsWritten(form, visit, client) {
   const status = document.getElementById("kept");
   const clock = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "short" });
-  let timer = 0;
-  const keep = async () => {
-    clearTimeout(timer);
-    timer = 0;
-    if (form.dataset.leaving) return;
-    try {
-      await keepDraft({ visit, client, person, fields: [...new FormData(form)] });
-      status.textContent = words.kept.replace("%s", clock.format(new Date()));
-    } catch {
-      status.textContent = words.notKept;
+  let again = false;
+  let working = null;
+  const turns = async () => {
+    while (again && !form.dataset.leaving) {
+      again = false;
+      try {
+        await keepDraft({ visit, client, person, fields: [...new FormData(form)] });
+        status.textContent = words.kept.replace("%s", clock.format(new Date()));
+      } catch {
+        status.textContent = words.notKept;
+      }
     }
+    working = null;
+    delete form.dataset.unkept;
   };
-  form.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(keep, KEEP_AFTER_MS);
-  });
+  const keep = () => {
+    again = true;
+    form.dataset.unkept = "yes";
+    working ??= turns();
+  };
+  form.addEventListener("input", keep);
   form.addEventListener("change", keep);
-  addEventListener("pagehide", () => timer && keep());
-  document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && timer && keep());
+  return () => working;
 }
 
 function fill(form, fields) {

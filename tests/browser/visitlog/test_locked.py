@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Dialog, Page, expect
 
 from tests.browser.conftest import NewPage, Serve
-from tests.browser.visitlog.test_offline import FORM, kept_on_the_phone, logs_in, on_the_road
+from tests.browser.visitlog.test_offline import FORM, kept_as_written, kept_on_the_phone, logs_in, on_the_road
 from tests.browser.visitlog.visits import fill_in, sent, visit_id, with_visits
 
 CANARY = "CANARY eviction"
@@ -66,7 +66,7 @@ _A_DRAFT_OF_BEFORE = """async ([visit, words]) => {
     const database = await new Promise((resolve) => { request.onsuccess = () => resolve(request.result); });
     const transaction = database.transaction("drafts", "readwrite");
     const client = "01980000-0000-7000-8000-000000000001";
-    transaction.objectStore("drafts").put({ visit, client, person: "marisol", fields: [["hopes", words]] });
+    transaction.objectStore("drafts").put({ visit, client, person: "marisol", fields: [["voice.hopes", words]] });
     await new Promise((resolve) => { transaction.oncomplete = resolve; });
     database.close();
 }"""
@@ -75,7 +75,7 @@ _A_DRAFT_OF_BEFORE = """async ([visit, words]) => {
 async def begin_a_log(page: Page, words: str) -> None:
     await page.get_by_label("It took place").check()
     await page.get_by_label("Hopes").fill(words)
-    await expect(page.locator("#kept")).to_contain_text("Kept on this phone")
+    await kept_as_written(page)
 
 
 async def sign_out(page: Page) -> None:
@@ -293,6 +293,7 @@ async def test_a_session_that_ended_under_an_open_form_loses_no_word(serve: Serv
     page = await new_page(width=320)
     context = await on_the_road(site, page)
     await page.goto(f"{site.address}{FORM}")
+    await begin_a_log(page, "Begun where there was no connection")
     await context.clear_cookies()
     await context.set_offline(False)
     told: dict[str, Any] = await page.evaluate(_ASKS_FOR_THE_KEY_AGAIN, "marisol")

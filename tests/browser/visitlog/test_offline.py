@@ -28,6 +28,12 @@ async def kept_on_the_phone(page: Page, path: str) -> None:
             await page.evaluate("() => new Promise(requestAnimationFrame)")
 
 
+async def kept_as_written(page: Page) -> None:
+    """Wait until the form says that it is kept, to the last letter."""
+    await expect(page.locator("#kept")).to_contain_text("Kept on this phone")
+    await expect(page.locator("#log-form[data-unkept]")).to_have_count(0)
+
+
 async def on_the_road(site: Site, page: Page) -> BrowserContext:
     """Marisol has opened her list where there was a connection, and now there is none."""
     await site.sign_in(page, "marisol")
@@ -50,7 +56,7 @@ async def test_a_log_written_offline_survives_a_reload_and_is_sent_once(serve: S
 
     await page.get_by_role("link", name="Write the log").click()
     await fill_in(page, strengths="Kept without a connection")
-    await expect(page.locator("#kept")).to_contain_text("Kept on this phone")
+    await kept_as_written(page)
     await page.reload()
     await expect(page.get_by_label("Strengths of the student and the family")).to_have_value(
         "Kept without a connection"
@@ -134,7 +140,7 @@ async def test_the_second_window_waits_until_the_first_is_closed_and_then_has_it
     await site.sign_in(page, "marisol", FORM)
     await page.get_by_label("It took place").check()
     await page.get_by_label("Hopes").fill("Typed in the first window")
-    await expect(page.locator("#kept")).to_contain_text("Kept on this phone")
+    await kept_as_written(page)
 
     second = await page.context.new_page()
     await second.goto(f"{site.address}{FORM}")
@@ -157,7 +163,7 @@ async def test_after_sign_out_nothing_of_a_family_is_left_on_the_phone(serve: Se
     await site.sign_in(page, "marisol", FORM)
     await page.get_by_label("It took place").check()
     await page.get_by_label("Hopes").fill("Not sent yet")
-    await expect(page.locator("#kept")).to_contain_text("Kept on this phone")
+    await kept_as_written(page)
     questions: list[str] = []
 
     async def agree(dialog: Dialog) -> None:

@@ -190,7 +190,7 @@ async def test_a_request_that_names_no_district_sees_no_row(all_towns: dict[str,
         held = {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
         assert sum(count > 0 for count in held.values()) >= 4
         await connection.execute("SELECT set_config('role', current_setting('leap.people_role'), true)")
-        for said in (None, "", "nowhere", "hart", "*,hartford"):
+        for said in (None, "", "nowhere", "hartfor", "*,hartford"):
             if said is not None:
                 await connection.execute("SELECT set_config('leap.scopes', $1, true)", said)
             if said == "*,hartford":

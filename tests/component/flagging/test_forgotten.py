@@ -97,6 +97,9 @@ async def test_told_again_an_erased_child_stays_untold(service_database: Service
     feeder = Feeder(pool)
     await feeder.feed(STATE)
     await feeder.feed([gone(figures="erased")])
+    async with begin(pool, NOBODY, zone=HERE) as tx:
+        await sweep(tx)
+    assert await pool.fetchval("SELECT count(*) FROM flag WHERE student_key = $1", ANNA) == 0
     before = [row[0] for row in await pool.fetch("SELECT payload FROM outbox WHERE topic = 'flags' ORDER BY id")]
     assert str(ANNA) in str(before), "a flag was told, and its clear"
     heard = Told()

@@ -81,7 +81,7 @@ async def test_the_broker_comes_up_in_a_closed_folder_with_spaces(
     monkeypatch.setenv("LC_ALL", "C")
     monkeypatch.setattr(broker, "checkout", lambda: checkout)
 
-    part = start_kafka(checkout / ".leap" / "broker")
+    part = start_kafka(checkout / ".leap" / "broker", passwords=checkout / ".leap" / "kafka-users")
     try:
         assert (checkout / ".leap" / "broker" / "records" / "meta.properties").exists()
     finally:

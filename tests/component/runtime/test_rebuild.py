@@ -34,7 +34,7 @@ class Counting:
         subscription = counting.subscription(topic, group=group_of(topic), max_records=200)
         self.rebuild = Rebuild(
             service=Service(name="counting", migrations=counting.MIGRATIONS, subscriptions=(subscription,)),
-            bootstrap_servers=broker,
+            broker=broker,
             database_url=url,
             admin_url=admin_url,
             zone=HERE,

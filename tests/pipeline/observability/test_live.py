@@ -84,7 +84,7 @@ async def observed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ob
         )
         watchers.append(prometheus)
         await replay(
-            bootstrap=stack.broker.address,
+            broker_of=stack.door.district,
             scale=0.01,
             seed=1,
             until=until,

@@ -35,8 +35,7 @@ async def running(folder: Path, districts: Sequence[str]) -> AsyncIterator[Stack
         try:
             await asyncio.gather(*(stack.start(name) for name in SERVICES))
             state.State(
-                broker=stack.broker.describe(),
-                database=stack.database.describe(),
+                **stack.described(),
                 services={name: process.describe() for name, process in stack.processes.items()},
             ).save()
             yield stack
@@ -59,7 +58,7 @@ async def replay_alone(stack: Stack, *, scale: float, seed: int, days: Sequence[
         await look(day)
 
     await replay(
-        bootstrap=stack.broker.address,
+        broker_of=stack.door.district,
         scale=scale,
         seed=seed,
         until=last_possible_day(SCHOOL_YEAR),
@@ -102,7 +101,7 @@ async def replay_with_people(stack: Stack, *, scale: float, seed: int, look: Loo
         seconds_per_day=0,
     )
     try:
-        await lived.live(bootstrap=stack.broker.address, scale=scale, seed=seed, report=state.folder() / "sent.json")
+        await lived.live(broker_of=stack.door.district, scale=scale, seed=seed, report=state.folder() / "sent.json")
     finally:
         for staff in staffs:
             staff.desk.close()

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.topics import landing_topics
 from deploy.commands import people
+from services.runtime.broker_access import client_options
 from tests.pipeline.stack import Stack, eventually
 from tests.pipeline.year import shown
 from tests.pipeline.year.checker import Checker, Tally
@@ -154,7 +155,7 @@ class _Keys(dict[str, str]):
 @asynccontextmanager
 async def looking(stack: Stack, districts: Sequence[str]) -> AsyncIterator[Looking]:
     """Read the districts' landing topics from their beginning, as a consumer that belongs to no service."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=stack.broker.address, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_options(stack.kafka), enable_auto_commit=False)
     await consumer.start()
     try:
         consumer.assign([TopicPartition(topic, 0) for each in districts for topic in landing_topics(each)])

@@ -13,6 +13,7 @@ import yaml
 from contracts.services import SERVICES
 from deploy.commands import state
 from deploy.containers import generate, prepare
+from deploy.local.doors import door_from, own_door
 from deploy.local.parts import Given
 from deploy.observability.prometheus import OPERATIONS_PORT
 from services.runtime.settings import PREFIX, Settings
@@ -20,13 +21,14 @@ from services.runtime.settings import PREFIX, Settings
 DEPLOY = Path(__file__).parents[3] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SIMULATED = yaml.safe_load((DEPLOY / "compose.simulated.yaml").read_text())
+OUTSIDE = yaml.safe_load((DEPLOY / "compose.outside.yaml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"] | {"simulated": SIMULATED["services"]["simulated"]}
-JOBS = ("prepare", "migrate", "migrate-after", "leap", "administrator", "simulated")
+JOBS = ("keys", "prepare", "migrate", "migrate-after", "leap", "administrator", "simulated")
 
 
 def test_the_compose_files_are_what_their_templates_and_the_list_of_services_make() -> None:
     written = generate.files()
-    assert written.keys() == {"compose.yaml", "compose.simulated.yaml", "proxy.conf"}
+    assert written.keys() == {"compose.yaml", "compose.outside.yaml", "compose.simulated.yaml", "proxy.conf"}
     for name, text in written.items():
         assert (DEPLOY / name).read_text() == text, "run `python -m deploy.containers.generate`"
 
@@ -46,7 +48,7 @@ def unconfined(name: str, container: dict[str, Any]) -> list[str]:
         complaints.append(f"{name}: may take longer than 15 s to stop")
     if not {"mem_limit", "pids_limit", "ulimits"} <= container.keys():
         complaints.append(f"{name}: takes as much as it wants")
-    if not container.get("networks"):
+    if not container.get("networks") and container.get("network_mode") != "none":
         complaints.append(f"{name}: is on a network with everybody")
     if not all(":size=" in each or "/opt/kafka/" in each or "/run/postgresql" in each for each in container["tmpfs"]):
         complaints.append(f"{name}: may fill the memory with temporary files")
@@ -75,9 +77,14 @@ def test_only_those_who_lay_out_and_administer_know_how() -> None:
     ]
     holders = [name for name, each in CONTAINERS.items() if "administrator:/app/.leap" in each.get("volumes", [])]
     assert holders == ["prepare", "administrator"]
-    for name in ("leap", "simulated"):
+    of_the_broker = {name for name, each in CONTAINERS.items() if "broker:/" in str(each.get("volumes"))}
+    assert of_the_broker == {"keys", "kafka", "prepare", "administrator"}
+    everybody_s = {name for name, each in CONTAINERS.items() if "passwords:/" in str(each.get("volumes"))}
+    assert everybody_s == {"prepare", "administrator"}
+    # A simulated state sends in the districts' place; whoever only looks has none of their passwords.
+    for name, more in (("leap", set()), ("simulated", {"senders"})):
         mounted = {volume.partition(":")[0] for volume in CONTAINERS[name]["volumes"]}
-        assert mounted <= {"operator", "time"}, f"{name} is given no file of secrets"
+        assert mounted <= {"operator", "time"} | more, f"{name} is given no file of secrets"
 
 
 def test_what_the_operator_is_left_names_no_secret_no_token_and_no_administrator(
@@ -95,11 +102,18 @@ def test_what_the_operator_is_left_names_no_secret_no_token_and_no_administrator
         prepare, "_keep_login", lambda login, _: login.write_text("postgresql://onlooker:pw@postgres/x")
     )
 
-    whole = state.State(database=Given("postgresql://postgres:highest@postgres/x").describe())
+    door = own_door("kafka:9092", tmp_path / "passwords", protocol="SASL_SSL")
+    whole = state.State(
+        broker=Given("kafka:9092").describe(),
+        door=door.describe(),
+        database=Given("postgresql://postgres:highest@postgres/x").describe(),
+    )
     prepare._give_operator(whole, "postgresql://postgres:highest@postgres/x")
 
     left = "".join(path.read_text() for path in (tmp_path / "operator").iterdir())
     assert "onlooker" in left
+    left_door = door_from(json.loads((tmp_path / "operator" / "state.json").read_text())["door"])
+    assert (left_door.administrator.user, left_door.administrator.mechanism) == ("leap", "SCRAM-SHA-512")
     assert [secret for secret in ("highest", "5e5e", "5757", "a-token-of-theirs") if secret in left] == []
 
 
@@ -110,6 +124,14 @@ def test_kafka_and_postgresql_are_on_networks_that_lead_nowhere_else() -> None:
         assert not CONTAINERS[part].get("ports")
     assert CONTAINERS["proxy"]["networks"] == ["front"]
     assert not any(CONTAINERS[service].get("ports") for service in SERVICES), "the proxy is the way in"
+
+
+def test_a_way_in_for_producers_of_districts_is_asked_for_and_is_the_broker_s_alone() -> None:
+    assert OUTSIDE["services"].keys() == {"kafka"}
+    (port,) = OUTSIDE["services"]["kafka"]["ports"]
+    assert re.fullmatch(r"127\.0\.0\.1:.*:9094", port)
+    assert OUTSIDE["services"]["kafka"]["networks"] == [*OUTSIDE["networks"]] == ["outside"]
+    assert not any("outside" in each.get("networks", []) for each in CONTAINERS.values())
 
 
 @pytest.mark.parametrize("name", CONTAINERS)

@@ -1,0 +1,1 @@
+"""The broker's users, rules, quotas and topics: made, compared with the contract, and mended."""
