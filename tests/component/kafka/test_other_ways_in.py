@@ -142,6 +142,7 @@ async def test_the_jobs_of_the_containers_leave_everybody_their_own_and_nobody_a
     for name in (*SERVICES, "auditor", "operator", "owners", "people", "districts", "passwords", "senders"):
         (known / name).mkdir(parents=True)
     (known / "broker").symlink_to(keys)
+    (tmp_path / ".leap").mkdir()  # a volume
     monkeypatch.setattr(prepare, "KNOWN", known)
     monkeypatch.setattr(state, "checkout", lambda: tmp_path)
     monkeypatch.setenv("LEAP_KAFKA_BOOTSTRAP_SERVERS", given.address)
