@@ -16,7 +16,7 @@ MAX_LINES = 1_000_000
 MAX_UPLOADS_AT_ONCE = 4
 """Of one district, whose bodies lie in temporary files meanwhile."""
 
-REFUSED_AT_ONCE = 500
+REFUSED_AT_ONCE = 100
 REFUSED_PER_SECOND = 50.0
 """Each row that goes back costs ingest as much as many that go on: behind a burst of them a district waits."""
 

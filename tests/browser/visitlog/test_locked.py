@@ -205,7 +205,8 @@ async def test_a_draft_of_weeks_ago_is_asked_about_and_not_just_deleted(serve: S
     await begin_a_log(page, CANARY)
     await page.evaluate(_DRAFTS_SAID_OLD, 20)
     asked = answering(page, accept=accept)
-    await page.reload()
+    async with page.expect_event("dialog"):
+        await page.reload()
     await expect(page.get_by_label("Hopes")).to_have_value("" if accept else CANARY)
     assert asked == ["You began a log 20 days ago and did not finish it. Throw it away? It is nowhere else."]
     await page.reload()

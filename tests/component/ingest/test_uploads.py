@@ -302,15 +302,17 @@ async def test_an_upload_of_rubbish_stops_and_its_receipt_says_what_was_taken_an
     assert f"line {len(rows) - 1}" in told["detail"]
     assert [m[1] for _, _, m in ingest.publisher.published] == [row.encode() for row in rows[:-2] if row]
 
+    # At once: the wait is of seconds, and 500 rows are to land next.
+    rest = "\n".join(rows[told["not_taken_from"] - 1 :])
+    waits = await ingest.upload(rest)
+    assert waits.status_code == 429, "a feed that goes on like that has to wait"
+    assert 0 < int(waits.headers["Retry-After"]) <= MAX_REFUSED_ROWS / REFUSED_PER_SECOND + 1
+
     await ingest.land()
     now = await ingest.receipt(told["id"])
     assert (now["rows"], now["rejected_rows"], now["not_taken_from"]) == (taken, MAX_REFUSED_ROWS, len(rows) - 1)
     assert now["pending"] == 3  # the good ones, of which flagging will speak
 
-    rest = "\n".join(rows[told["not_taken_from"] - 1 :])
-    waits = await ingest.upload(rest)
-    assert waits.status_code == 429, "a feed that goes on like that has to wait"
-    assert 0 < int(waits.headers["Retry-After"]) <= MAX_REFUSED_ROWS / REFUSED_PER_SECOND + 1
     again = await Ingest(ingest.pool).upload(rest)
     assert (again.status_code, again.json()["rows"]) == (202, 2)
     assert (await ingest.receipt(again.json()["id"]))["not_taken_from"] is None

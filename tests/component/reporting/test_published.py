@@ -75,7 +75,8 @@ async def test_hartfords_first_spring_is_half_of_the_states_visits(world: Report
     assert line_of(visits, district="state")["visits"] == told_visits(hartford_spring())
     assert told_visits(hartford_spring()) == pytest.approx(STATE_VISITS, abs=2.5 * 15)
     assert told_visits(hartford_spring(), "hartford") == pytest.approx(HARTFORD_VISITS, abs=3 * 2.5 + 0.5)
-    assert line_of(visits, district="new-haven")["visits"] == told_visits(hartford_spring(), "new-haven") == 28
+    # Hidden so that a smaller district's is not told by the state's: 28, as it is told by itself.
+    assert line_of(visits, district="new-haven")["visits"] == "*"
     assert line_of(visits, district="new-haven")["visits_per_100_flagged"] == "*"
     trained = (await world.told("/v1/published/visitors", "state"))["lines"]
     assert line_of({"lines": trained}, district="hartford")["trained"] == HARTFORD_TRAINED == 30

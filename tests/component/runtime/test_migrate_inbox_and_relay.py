@@ -166,8 +166,9 @@ async def _empty(pool: asyncpg.Pool) -> None:
 
 async def test_a_migration_has_more_time_than_a_batch(fresh_database: str, tmp_path: Path) -> None:
     (tmp_path / "0001_long.sql").write_text("CREATE TABLE carried AS SELECT 1 AS mark FROM pg_sleep(0.5)")
+    url = (await provision(fresh_database, ["counting"]))["counting"]
     async with (
-        asyncpg.create_pool(fresh_database, min_size=1, max_size=1, command_timeout=0.2) as pool,
+        asyncpg.create_pool(url, min_size=1, max_size=1, command_timeout=0.2) as pool,
         pool.acquire() as connection,
     ):
         with pytest.raises(TimeoutError):

@@ -102,7 +102,7 @@ async def test_the_copy_takes_over_while_records_keep_coming(quiet: tuple[Counti
         async with service.counting_on():
             outcome = await rebuild(service.rebuild)
         assert (outcome.switched, outcome.differences) == (True, [])
-        assert outcome.rows == {"dead_letter": 0, "tally": PARTITIONS}
+        assert outcome.rows == {"dead_letter": 0, "ended_owner": 0, "forgotten": 0, "tally": PARTITIONS}
         await service.counted()
     assert running.process.returncode is None
     assert await service.pool.fetchval("SELECT count(*) FROM dead_letter") == 0
