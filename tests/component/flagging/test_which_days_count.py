@@ -263,4 +263,4 @@ async def test_whom_a_changed_rule_concerns_is_judged_again_by_the_timer(service
     await settle(pool)
     assert await told(pool) == [FlagRaised, FlagChanged]
     assert (await conclusions(pool)).flags == {(ANNA, 2026): Level.AT_RISK}
-    assert {timer.name for timer in service.timers} == {"settle", "judge"}
+    assert {"settle", "judge"} <= {timer.name for timer in service.timers}
